@@ -1,0 +1,4 @@
+#ifndef DBOPS_CHANGE_H
+#define DBOPS_CHANGE_H
+#include "core/core.h"
+#endif

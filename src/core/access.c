@@ -1,0 +1,53 @@
+/*
+ * access.c
+ *		Who may do something, and as whom it is done.
+ *
+ * dbops never runs a user's SQL with more rights than the owner of the data:
+ * a trigger, an index expression or a CHECK of a hostile owner's table must
+ * not meet a superuser. This is the only file that switches roles.
+ */
+#include "core/core.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/objectaddress.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+/* Refuse unless the current user is the relation's owner or a member of it. */
+void
+dbops_require_table_owner(Oid relid)
+{
+	if (!object_ownercheck(RelationRelationId, relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER,
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+/*
+ * Call back as another role.
+ *
+ * The role cannot be left from inside (SET ROLE is refused), nothing can be
+ * queued to run after the callback (deferred triggers and holdable cursors
+ * are refused), and settings changed inside end with it. As oneself nothing
+ * is restricted. An error leaves all of this to the end of the surrounding
+ * (sub)transaction, which restores the role and the settings.
+ */
+void
+dbops_run_as(Oid role, DbopsCallback callback, void *arg)
+{
+	Oid			user;
+	int			context;
+	int			nest_level = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&user, &context);
+	if (role != user)
+		SetUserIdAndSecContext(role, context |
+							   SECURITY_LOCAL_USERID_CHANGE |
+							   SECURITY_RESTRICTED_OPERATION);
+	callback(arg);
+
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, context);
+}

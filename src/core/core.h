@@ -1,0 +1,110 @@
+/*
+ * core.h
+ *		What every area may use.
+ *
+ * Areas depend on core and never on each other.
+ */
+#ifndef DBOPS_CORE_H
+#define DBOPS_CORE_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+
+/* ---- settings.c: every setting of the extension ---- */
+
+extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
+extern double dbops_test_now;	/* s since 1970; 0 is the real time */
+
+extern void dbops_settings_init(void);
+extern void dbops_set_local(const char *name, const char *value);
+extern void dbops_set_nested(const char *name, const char *value);
+
+/* ---- clock.c: the time, as tests may set it ---- */
+
+extern TimestampTz dbops_clock_now(void);
+
+/* ---- query.c: the only user of SPI ---- */
+
+typedef struct DbopsParam
+{
+	Oid			type;
+	Datum		value;
+	bool		isnull;
+} DbopsParam;
+
+/* Called once a row, in the memory context of dbops_query_each's caller. */
+typedef void (*DbopsRowCallback) (HeapTuple row, TupleDesc desc, void *arg);
+
+typedef struct DbopsStatement DbopsStatement;
+struct PlannedStmt;
+typedef void (*DbopsPlanCallback) (struct PlannedStmt *plan, void *arg);
+
+extern uint64 dbops_query_each(const char *sql,
+							   int nparams, const DbopsParam *params,
+							   DbopsRowCallback each, void *arg);
+extern void dbops_query_command(const char *sql);
+extern bool dbops_query_value(const char *sql,
+							  int nparams, const DbopsParam *params,
+							  Oid type, Datum *value);
+
+extern void dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name);
+extern void dbops_procedure_commit(void);
+extern void dbops_procedure_end(void);
+
+extern DbopsStatement *dbops_statement_prepare(const char *sql, int nparams,
+											   const Oid *types);
+extern void dbops_statement_inspect(DbopsStatement *statement,
+									DbopsPlanCallback look, void *arg);
+extern uint64 dbops_statement_run(DbopsStatement *statement,
+								  const Datum *values);
+extern bool dbops_statement_row(DbopsStatement *statement, const Datum *values,
+								DbopsRowCallback each, void *arg);
+extern void dbops_statement_free(DbopsStatement *statement);
+
+/* ---- access.c: who may do it, and as whom it is done ---- */
+
+typedef void (*DbopsCallback) (void *arg);
+
+extern void dbops_require_table_owner(Oid relid);
+extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
+
+/* ---- fragment.c: one expression or one set list out of a user's text ---- */
+
+extern void dbops_fragment_check_expression(const char *text, const char *argument);
+extern void dbops_fragment_check_set_list(const char *text, const char *argument);
+extern struct Query *dbops_fragment_analyze(const char *statement);
+
+/* ---- finding.c: the result row of checks, rules and reviews ---- */
+
+typedef enum DbopsSeverity
+{
+	DBOPS_OK,
+	DBOPS_UNKNOWN,				/* could not be judged: never the same as ok */
+	DBOPS_INFO,
+	DBOPS_WARNING,
+	DBOPS_CRITICAL
+} DbopsSeverity;
+
+typedef struct DbopsFinding
+{
+	const char *check_name;
+	DbopsSeverity severity;
+	const char *object;			/* what it is about, quoted as in SQL; or NULL */
+	const char *message;		/* one sentence with the figures */
+	const char *remedy;			/* SQL to run or a sentence; or NULL */
+	const char *key;			/* stable identity, for muting */
+	Jsonb	   *data;			/* the figures; or NULL */
+} DbopsFinding;
+
+extern const char *dbops_severity_name(DbopsSeverity severity);
+extern void dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding);
+
+#endif							/* DBOPS_CORE_H */

@@ -1,0 +1,239 @@
+/*
+ * query.c
+ *		SPI in one place.
+ *
+ * The extension's own queries read with search_path pinned, so that nobody's
+ * look-alike operator or function is ever called, and pass every value as a
+ * parameter. Statements that carry a user's expression are prepared and run
+ * with the search_path of whoever submitted them; their text must qualify
+ * everything that is ours.
+ *
+ * A procedure that commits holds one non-atomic connection from
+ * dbops_procedure_begin to dbops_procedure_end; everything else opens a
+ * connection for one query.
+ */
+#include "core/core.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+
+struct DbopsStatement
+{
+	SPIPlanPtr	plan;			/* saved: survives the end of a transaction */
+};
+
+typedef struct ValueResult
+{
+	Oid			type;			/* what the caller takes the value for */
+	Datum	   *value;			/* where it goes */
+	bool		found;			/* a row came and its value was not null */
+} ValueResult;
+
+static void take_value(HeapTuple row, TupleDesc desc, void *arg);
+static void each_row(DbopsRowCallback each, void *arg, MemoryContext caller);
+static void check_result(int result, const char *what);
+
+/*
+ * Run a query of ours, read-only and with the search_path pinned, and call
+ * back for each row. Returns the number of rows.
+ */
+uint64
+dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
+				 DbopsRowCallback each, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			nest_level = NewGUCNestLevel();
+	Oid		   *types = palloc(sizeof(Oid) * (nparams + 1));
+	Datum	   *values = palloc(sizeof(Datum) * (nparams + 1));
+	char	   *nulls = palloc(nparams + 1);
+	uint64		rows;
+
+	for (int i = 0; i < nparams; i++)
+	{
+		types[i] = params[i].type;
+		values[i] = params[i].value;
+		nulls[i] = params[i].isnull ? 'n' : ' ';
+	}
+
+	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	SPI_connect();
+	check_result(SPI_execute_with_args(sql, nparams, types, values, nulls,
+									   true, 0), sql);
+	rows = SPI_processed;
+	each_row(each, arg, caller);
+	SPI_finish();
+	AtEOXact_GUC(false, nest_level);
+
+	return rows;
+}
+
+/* Run a command of ours, one that changes something and returns no rows. */
+void
+dbops_query_command(const char *sql)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	SPI_connect();
+	check_result(SPI_execute(sql, false, 0), sql);
+	SPI_finish();
+	AtEOXact_GUC(false, nest_level);
+}
+
+/*
+ * Read one value: the first column of the only row of a query of ours. False
+ * when there is no row or the value is null.
+ */
+bool
+dbops_query_value(const char *sql, int nparams, const DbopsParam *params,
+				  Oid type, Datum *value)
+{
+	ValueResult result = {.type = type, .value = value};
+
+	dbops_query_each(sql, nparams, params, take_value, &result);
+	return result.found;
+}
+
+/* Copy the first column into the caller's memory. */
+static void
+take_value(HeapTuple row, TupleDesc desc, void *arg)
+{
+	ValueResult *result = arg;
+	Datum		value;
+	bool		isnull;
+
+	if (SPI_gettypeid(desc, 1) != result->type)
+		elog(ERROR, "query returns type %u where type %u is expected",
+			 SPI_gettypeid(desc, 1), result->type);
+
+	value = SPI_getbinval(row, desc, 1, &isnull);
+	result->found = !isnull;
+	if (!isnull)
+		*result->value = datumCopy(value,
+								   TupleDescAttr(desc, 0)->attbyval,
+								   TupleDescAttr(desc, 0)->attlen);
+}
+
+/*
+ * Begin a procedure that will commit.
+ *
+ * It must stand at top level: inside a transaction block, a function or
+ * another procedure the caller's work would be committed with ours.
+ */
+void
+dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name)
+{
+	CallContext *call = (CallContext *) fcinfo->context;
+
+	if (call == NULL || !IsA(call, CallContext) || call->atomic ||
+		SPI_inside_nonatomic_context())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("%s cannot run inside a transaction block, a function, a DO block or another procedure",
+						name),
+				 errdetail("It commits its own transactions."),
+				 errhint("CALL it as a statement of its own, with autocommit on.")));
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+}
+
+/* Commit what the procedure has done so far and begin a new transaction. */
+void
+dbops_procedure_commit(void)
+{
+	SPI_commit();
+}
+
+void
+dbops_procedure_end(void)
+{
+	SPI_finish();
+}
+
+/*
+ * Prepare a statement that is planned once, for any parameter values, and
+ * outlives the transaction. Needs an open procedure.
+ */
+DbopsStatement *
+dbops_statement_prepare(const char *sql, int nparams, const Oid *types)
+{
+	DbopsStatement *statement = palloc(sizeof(DbopsStatement));
+
+	statement->plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types),
+										 CURSOR_OPT_GENERIC_PLAN);
+	if (statement->plan == NULL)
+		check_result(SPI_result, sql);
+	SPI_keepplan(statement->plan);
+	return statement;
+}
+
+/* Plan the statement if that has not been done, and show its plan. */
+void
+dbops_statement_inspect(DbopsStatement *statement, DbopsPlanCallback look, void *arg)
+{
+	CachedPlan *cached = SPI_plan_get_cached_plan(statement->plan);
+
+	look(linitial_node(PlannedStmt, cached->stmt_list), arg);
+	ReleaseCachedPlan(cached, CurrentResourceOwner);
+}
+
+/* Run a statement that changes data; returns the number of rows. */
+uint64
+dbops_statement_run(DbopsStatement *statement, const Datum *values)
+{
+	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
+								  NULL, false, 0), "statement");
+	return SPI_processed;
+}
+
+/* Run a statement that returns a row, read-only; false if there is none. */
+bool
+dbops_statement_row(DbopsStatement *statement, const Datum *values,
+					DbopsRowCallback each, void *arg)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool		found;
+
+	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
+								  NULL, true, 0), "statement");
+	found = (SPI_processed > 0);
+	each_row(each, arg, caller);
+	return found;
+}
+
+void
+dbops_statement_free(DbopsStatement *statement)
+{
+	SPI_freeplan(statement->plan);
+	pfree(statement);
+}
+
+/* Call back for each row of the last result and release it. */
+static void
+each_row(DbopsRowCallback each, void *arg, MemoryContext caller)
+{
+	SPITupleTable *table = SPI_tuptable;
+	uint64		rows = (table == NULL) ? 0 : table->numvals;
+	MemoryContext spi = MemoryContextSwitchTo(caller);
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		each(table->vals[i], table->tupdesc, arg);
+	}
+	MemoryContextSwitchTo(spi);
+	if (table != NULL)
+		SPI_freetuptable(table);
+}
+
+static void
+check_result(int result, const char *what)
+{
+	if (result < 0)
+		elog(ERROR, "%s: %s", SPI_result_code_string(result), what);
+}

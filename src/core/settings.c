@@ -1,0 +1,73 @@
+/*
+ * settings.c
+ *		Every setting of dbops, in alphabetical order.
+ *
+ * Settings are defined in one place so that their names, units and rights can
+ * be read at a glance, and so that the prefix is reserved exactly once.
+ */
+#include "core/core.h"
+
+#include "utils/guc.h"
+
+int			dbops_backfill_lock_timeout = 200;
+double		dbops_test_now = 0;
+
+static void set(const char *name, const char *value, GucAction action);
+
+/* Define the settings. */
+void
+dbops_settings_init(void)
+{
+	DefineCustomIntVariable("dbops.backfill_lock_timeout",
+							"Sets how long a batch of a backfill waits for a lock.",
+							"A batch that waits longer is rolled back, split and tried again later.",
+							&dbops_backfill_lock_timeout,
+							200,
+							1,
+							60000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomRealVariable("dbops.test_now",
+							 "Sets the time that dbops takes for now, in seconds since 1970, for tests.",
+							 "0 means the real time.",
+							 &dbops_test_now,
+							 0,
+							 0,
+							 4e9,
+							 PGC_SUSET,
+							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	MarkGUCPrefixReserved("dbops");
+}
+
+/* Set a server setting until the end of the transaction. */
+void
+dbops_set_local(const char *name, const char *value)
+{
+	set(name, value, GUC_ACTION_LOCAL);
+}
+
+/* Set a server setting until the caller's GUC nest level is closed. */
+void
+dbops_set_nested(const char *name, const char *value)
+{
+	set(name, value, GUC_ACTION_SAVE);
+}
+
+/*
+ * Set with the rights of the extension: only values that dbops chose come
+ * here, and all of them end with the transaction or the nest level.
+ */
+static void
+set(const char *name, const char *value, GucAction action)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION, action,
+							 true, 0, false);
+}

@@ -1,0 +1,24 @@
+/*
+ * dbops.c
+ *		The library's front door.
+ *
+ * dbops works without being preloaded, so _PG_init may run in the postmaster
+ * or in the first session that calls one of its functions. Each initialiser
+ * copes with both.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "change/change.h"
+#include "core/core.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	dbops_settings_init();
+}

@@ -1,0 +1,4 @@
+#ifndef DBOPS_OBSERVE_H
+#define DBOPS_OBSERVE_H
+#include "core/core.h"
+#endif
