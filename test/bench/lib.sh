@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+#
+# What a benchmark needs besides its own SQL: to run it, to time it, and to
+# set two ways of doing the same thing side by side. A machine's absolute
+# times mean little to anybody else, so what is printed and held to a floor is
+# the ratio of two medians, measured alternately in one run on one server.
+#
+# A benchmark is a file test/bench/NAME.sh, run by `test/bench/run NAME`, which
+# starts the server, creates an empty database with dbops and
+# pg_stat_statements in it, and sets PGHOST, PGUSER, PGDATABASE. It looks so:
+#
+#     # Why this comparison is the one that matters.
+#     . "$(dirname "$0")/lib.sh"
+#
+#     rows=$(scaled 5000000)
+#     psql_run "CREATE TABLE t AS SELECT g AS id FROM generate_series(1, $rows) g"
+#     compare "counting $rows rows" 5 \
+#         'the old way' 'SELECT sum(1) FROM t' \
+#         'the new way' 'SELECT count(*) FROM t' \
+#         1.05
+#
+# Of the two, A is what people do today and B is dbops; the ratio says how many
+# times faster B is, and the last argument is the least that it must be.
+#
+#     psql_run SQL...             run statements; rows come unaligned, bare
+#     time_ms SQL [UNTIMED_SQL]   milliseconds of SQL, UNTIMED_SQL run before
+#     median NUMBER...            their median
+#     ratio A B                   A / B with two decimals
+#     scaled N                    N, or a twentieth of it in a quick run
+#     compare NAME ROUNDS A_LABEL A_SQL B_LABEL B_SQL [FLOOR]
+#     hold NAME RATIO FLOOR       a floor check of your own; prints ok or not ok
+#
+# Before each timing, compare runs the SQL in $before_each, untimed: put back
+# there what the statement changed. Notices of the statements are not shown.
+
+set -euo pipefail
+
+if [ -z "${DBOPS_BENCH:-}" ]; then
+	echo 'benchmarks are run by test/bench/run' >&2
+	exit 1
+fi
+
+before_each=''
+
+# Run statements, each in its own transaction.
+psql_run() {
+	local sql
+	for sql in "$@"; do
+		psql -X -q -A -t -v ON_ERROR_STOP=1 <<<"$sql"
+	done
+}
+
+# Print how long a statement took as psql saw it, over a local socket and with
+# its rows thrown away: the wire costs about 0.05 ms.
+time_ms() {
+	psql -X -q -A -t -v ON_ERROR_STOP=1 <<-SQL | awk '$1 == "Time:" { ms += $2 } END { printf "%.3f\n", ms }'
+		SET client_min_messages = warning;
+		\o /dev/null
+		${2:-}
+		;
+		\timing on
+		$1
+		;
+	SQL
+}
+
+median() {
+	printf '%s\n' "$@" | sort -g | awk '
+		{ v[NR] = $1 }
+		END { printf "%.3f\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
+}
+
+ratio() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", (b > 0 ? a / b : 0) }'
+}
+
+scaled() {
+	if [ "$DBOPS_BENCH" = quick ]; then
+		echo $(($1 / 20 > 0 ? $1 / 20 : 1))
+	else
+		echo "$1"
+	fi
+}
+
+# Time A and B in turn, A B A B, so that whatever else the machine does falls
+# on both, and print medians, range and ratio. The first round warms the caches
+# and is not counted. Leaves the ratio in $compare_ratio.
+compare() {
+	local name=$1 rounds=$2 a_label=$3 a_sql=$4 b_label=$5 b_sql=$6 floor=${7:-}
+	local round a b
+	local -a as=() bs=()
+
+	printf '%s\n' "$name"
+	for ((round = 0; round <= rounds; round++)); do
+		a=$(time_ms "$a_sql" "$before_each")
+		b=$(time_ms "$b_sql" "$before_each")
+		if ((round > 0 || rounds == 1)); then
+			as+=("$a")
+			bs+=("$b")
+			((rounds > 1)) || break
+		fi
+	done
+	report_side "$a_label" "${as[@]}"
+	report_side "$b_label" "${bs[@]}"
+	compare_ratio=$(ratio "$(median "${as[@]}")" "$(median "${bs[@]}")")
+	printf '  %-40s %12s times as fast\n' '' "$compare_ratio"
+	[ -z "$floor" ] || hold "$name" "$compare_ratio" "$floor"
+}
+
+report_side() {
+	local label=$1 sorted
+	shift
+	mapfile -t sorted < <(printf '%s\n' "$@" | sort -g)
+	printf '  %-40s %12.3f ms   (%.3f to %.3f, %d rounds)\n' \
+		"$label" "$(median "$@")" "${sorted[0]}" "${sorted[-1]}" "$#"
+}
+
+# Say whether a ratio reaches its floor. The verdict goes to test/bench/run too,
+# which sums them up and fails when one did not hold.
+hold() {
+	local verdict='ok'
+	awk -v r="$2" -v f="$3" 'BEGIN { exit !(r >= f) }' || verdict='not ok'
+	printf '%s - %s: ratio %s, at least %s\n\n' "$verdict" "$1" "$2" "$3"
+	printf '%s\n' "$verdict" >>"$DBOPS_BENCH_VERDICTS"
+}

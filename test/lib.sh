@@ -1,0 +1,347 @@
+# shellcheck shell=bash
+#
+# What demo, check, matrix and bench/run have in common. Each of them must work
+# from a bare machine, as root or with sudo, in any checkout, and leave behind
+# neither files in the checkout nor a server that nobody asked for. So here, and
+# only here, it is decided
+#
+#   * which server is used: $PG_CONFIG, else the newest supported major that is
+#     installed, else the newest that apt offers;
+#   * what is installed by apt, and that nothing is when nothing is missing;
+#   * where things are built: in a copy of the tree that belongs to the user who
+#     runs the server, because a server refuses to run as root. The copy is kept
+#     from run to run and holds exactly the files of the tree.
+#
+# No cluster of the machine is touched: servers listen on a socket in a private
+# directory and on no network port.
+
+set -euo pipefail
+
+readonly supported_majors='15 16 17 18'
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+case ${PG_CONFIG:-} in
+[!/]*/*) PG_CONFIG=$PWD/$PG_CONFIG ;;
+esac
+cd / # the user who runs the server may not be able to read where we were called
+
+# Settings of the caller's own database work must not steer ours.
+for name in "${!PG@}"; do
+	[ "$name" = PG_CONFIG ] || unset "$name"
+done
+export LC_ALL=C.UTF-8
+unset LANGUAGE CDPATH
+
+step() {
+	printf '== %s\n' "$*"
+}
+
+die() {
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+# --- users -------------------------------------------------------------------
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "root is needed for: $*"
+	fi
+}
+
+# The user who builds and runs servers: ourselves, or postgres when we are root.
+server_user() {
+	if [ "$(id -u)" -eq 0 ]; then
+		echo postgres
+	else
+		id -un
+	fi
+}
+
+as_server_user() {
+	if [ "$(id -u)" -eq 0 ]; then
+		runuser -u postgres -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# --- packages ----------------------------------------------------------------
+
+# Find out the major and the paths of the server to be used, installing what is
+# missing for it. The arguments name what the caller needs besides a server and
+# a compiler: "tap" for the TAP tests.
+prepare_machine() {
+	local -a missing=()
+
+	choose_major
+	mapfile -t missing < <(missing_packages "$@")
+	if ((${#missing[@]})); then
+		install_packages "${missing[@]}"
+		mapfile -t missing < <(missing_packages "$@")
+		((${#missing[@]} == 0)) || die "still missing after the installation: ${missing[*]}"
+	fi
+	find_server
+}
+
+choose_major() {
+	local m
+
+	pg_config=${PG_CONFIG:-}
+	if [ -n "$pg_config" ]; then
+		pg_config=$(command -v "$pg_config") || die "PG_CONFIG=$PG_CONFIG cannot be run"
+		major=$(major_of "$pg_config")
+		return
+	fi
+	for m in $(majors_newest_first); do
+		if [ -x "$(packaged_bindir "$m")/postgres" ] && has_server_dev "$m"; then
+			use_packaged "$m"
+			return
+		fi
+	done
+	if ! command -v apt-get >/dev/null; then
+		pg_config=$(command -v pg_config) ||
+			die "no apt here: install PostgreSQL (one of $supported_majors) with its development files, gcc, make, perl with IPC::Run, then set PG_CONFIG"
+		major=$(major_of "$pg_config")
+		return
+	fi
+	m=$(newest_offered) || {
+		update_package_lists
+		m=$(newest_offered) ||
+			die "apt offers no supported major of PostgreSQL here; dbops works on $supported_majors"
+	}
+	use_packaged "$m"
+}
+
+newest_offered() {
+	local m
+
+	for m in $(majors_newest_first); do
+		if apt_offers "postgresql-$m"; then
+			echo "$m"
+			return
+		fi
+	done
+	return 1
+}
+
+majors_newest_first() {
+	tr ' ' '\n' <<<"$supported_majors" | sort -rn
+}
+
+use_packaged() {
+	major=$1
+	pg_config=$(packaged_bindir "$1")/pg_config
+}
+
+packaged_bindir() {
+	echo "/usr/lib/postgresql/$1/bin"
+}
+
+has_server_dev() {
+	[ -e "/usr/lib/postgresql/$1/lib/pgxs/src/makefiles/pgxs.mk" ]
+}
+
+major_of() {
+	"$1" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'
+}
+
+# Judge by what can be used and not by what a package manager knows, so that it
+# is right on any machine; the names printed are Debian's.
+missing_packages() {
+	local need
+
+	command -v gcc >/dev/null || command -v cc >/dev/null || echo gcc
+	[ -e /usr/include/stdio.h ] || echo libc6-dev
+	command -v make >/dev/null || echo make
+	command -v perl >/dev/null && perl -MJSON::PP -MTest::More -e1 2>/dev/null || echo perl
+	if [ "$pg_config" = "$(packaged_bindir "$major")/pg_config" ]; then
+		[ -x "$(packaged_bindir "$major")/postgres" ] || echo "postgresql-$major"
+		has_server_dev "$major" || echo "postgresql-server-dev-$major"
+	fi
+	for need in "$@"; do
+		case $need in
+		tap) perl -MIPC::Run -e1 2>/dev/null || echo libipc-run-perl ;;
+		*) echo "$need" ;;
+		esac
+	done
+}
+
+apt_offers() {
+	apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+}
+
+update_package_lists() {
+	step 'Reading the package lists (apt-get update)'
+	as_root apt-get update -q
+}
+
+# Install packages without a question and, unlike Debian by default, without a
+# database cluster that is created and started beside the server's programs.
+install_packages() {
+	local no_cluster=/etc/postgresql-common/createcluster.d/dbops-none.conf
+	local package status=0
+
+	command -v apt-get >/dev/null || die "no apt here, and these are missing (Debian's names): $*"
+	for package in "$@"; do
+		apt_offers "$package" || {
+			update_package_lists
+			break
+		}
+	done
+	step "Installing $* (and what they depend on; no database cluster is created)"
+	as_root install -d "$(dirname "$no_cluster")"
+	as_root sh -c "echo 'create_main_cluster = false' > $no_cluster"
+	apt_install "$@" || { update_package_lists && apt_install "$@"; } || status=$?
+	as_root rm -f "$no_cluster"
+	return "$status"
+}
+
+apt_install() {
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+# Derive every path from pg_config, so that a server built by hand serves as
+# well as a packaged one.
+find_server() {
+	local m
+
+	major=$(major_of "$pg_config")
+	for m in $supported_majors; do
+		[ "$m" != "$major" ] || break
+	done
+	[ "$m" = "$major" ] || die "$pg_config is of PostgreSQL $major; dbops works on $supported_majors"
+	bindir=$("$pg_config" --bindir)
+	# shellcheck disable=SC2034 # check's
+	pgxs=$(cd "$(dirname "$("$pg_config" --pgxs)")/../.." 2>/dev/null && pwd -P) ||
+		die "$pg_config has no PGXS beside it: the server's development files are missing"
+	[ -x "$bindir/postgres" ] || die "there is no server in $bindir"
+	id "$(server_user)" >/dev/null 2>&1 ||
+		die "a server cannot run as root, and there is no user $(server_user)"
+}
+
+# --- the copy of the tree ----------------------------------------------------
+
+# Print the directory for temporary things. A root's TMPDIR can be closed to the
+# user who runs the server.
+scratch_base() {
+	local base=${TMPDIR:-/var/tmp}
+
+	as_server_user test -w "$base" || base=/var/tmp
+	echo "$base"
+}
+
+# Make a directory that belongs to the server's user, or take it when it does
+# already; one that somebody else made in a public place is not trusted.
+own_directory() {
+	as_server_user mkdir -m 700 "$1" 2>/dev/null || true
+	[ "$(stat -c '%F of %U' "$1")" = "directory of $(server_user)" ] ||
+		die "$1 exists and is not a directory of $(server_user)"
+}
+
+# A working directory for a command, the same one in each run for this tree and
+# this server.
+work_directory() {
+	local id
+	id=$(printf '%s %s' "$tree" "$pg_config" | cksum | cut -d' ' -f1)
+	echo "$(scratch_base)/dbops-$1-$major-$id"
+}
+
+# The files of the tree, null-terminated: what git knows or would add. A tree
+# without git, as in the matrix, is such a copy already.
+tree_files() {
+	if git -c safe.directory='*' -C "$tree" rev-parse --git-dir >/dev/null 2>&1; then
+		git -c safe.directory='*' -C "$tree" ls-files -z --cached --others --exclude-standard
+	else
+		(cd "$tree" && find . -type f -printf '%P\0')
+	fi | sort -zu | (cd "$tree" && while IFS= read -r -d '' file; do
+		[ ! -f "$file" ] || printf '%s\0' "$file"
+	done)
+}
+
+# Bring the copy at $1 up to date. Times are kept, so that make compiles only
+# what changed; files that left the tree leave the copy.
+copy_tree() {
+	local copy=$1 list
+
+	own_directory "$copy"
+	list=$(mktemp)
+	tree_files >"$list"
+	tar -C "$tree" --null -T "$list" -cf - |
+		as_server_user tar -C "$copy" --no-same-owner -xf -
+	if [ -e "$copy/.files" ]; then
+		comm -z -23 "$copy/.files" "$list" |
+			(cd "$copy" && as_server_user xargs -0 -r rm -f --)
+	fi
+	if ! cmp -s "$list" "$copy/.files"; then
+		rm_build_products "$copy"
+		as_server_user tee "$copy/.files" <"$list" >/dev/null
+	fi
+	rm -f "$list"
+}
+
+# Products of an older set of files, or of other flags, are not to be trusted.
+rm_build_products() {
+	as_server_user find "$1" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name .built-with \) -delete
+	as_server_user find "$1" -maxdepth 1 -name 'dbops--*.sql' -delete
+}
+
+# Build the copy at $1 with the remaining arguments given to make, and install
+# it into the server.
+build_and_install() {
+	local copy=$1 with
+	shift
+
+	with="$("$pg_config" --version) $*"
+	if [ "$with" != "$(cat "$copy/.built-with" 2>/dev/null)" ]; then
+		rm_build_products "$copy"
+		as_server_user tee "$copy/.built-with" <<<"$with" >/dev/null
+	fi
+	as_server_user make -s -C "$copy" -j"$(nproc)" PG_CONFIG="$pg_config" "$@"
+	if [ -w "$("$pg_config" --pkglibdir)" ]; then
+		make -s -C "$copy" PG_CONFIG="$pg_config" "$@" install
+	else
+		as_root make -s -C "$copy" PG_CONFIG="$pg_config" "$@" install
+	fi
+}
+
+# --- private servers ---------------------------------------------------------
+
+# Create and start a server under $1, with settings read from standard input.
+# Its data are in $1/data and its socket and log in $1.
+start_new_server() {
+	local dir=$1
+
+	as_server_user "$bindir/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
+		--no-sync >"$dir/initdb.log" 2>&1 || {
+		cat "$dir/initdb.log" >&2
+		die 'initdb failed'
+	}
+	{
+		printf "listen_addresses = ''\nunix_socket_directories = '%s'\n" "$dir"
+		cat
+	} | as_server_user tee -a "$dir/data/postgresql.conf" >/dev/null
+	start_server "$dir"
+}
+
+start_server() {
+	local dir=$1
+
+	as_server_user "$bindir/pg_ctl" -D "$dir/data" -l "$dir/server.log" -s -w -t 60 start </dev/null >/dev/null 2>&1 || {
+		tail -n 20 "$dir/server.log" >&2
+		die "the server in $dir does not start"
+	}
+}
+
+server_runs() {
+	as_server_user "$bindir/pg_ctl" -D "$1/data" status >/dev/null 2>&1
+}
+
+stop_server() {
+	! server_runs "$1" ||
+		as_server_user "$bindir/pg_ctl" -D "$1/data" -s -w -t 60 -m immediate stop
+}
