@@ -90,9 +90,12 @@ prepare_machine() {
 choose_major() {
 	local m
 
-	pg_config=${PG_CONFIG:-}
-	if [ -n "$pg_config" ]; then
-		pg_config=$(command -v "$pg_config") || die "PG_CONFIG=$PG_CONFIG cannot be run"
+	if [[ ${PG_CONFIG:-} =~ ^/usr/lib/postgresql/([0-9]+)/bin/pg_config$ ]]; then
+		use_packaged "${BASH_REMATCH[1]}"
+		return
+	fi
+	if [ -n "${PG_CONFIG:-}" ]; then
+		pg_config=$(command -v "$PG_CONFIG") || die "PG_CONFIG=$PG_CONFIG cannot be run"
 		major=$(major_of "$pg_config")
 		return
 	fi
@@ -301,7 +304,7 @@ build_and_install() {
 		rm_build_products "$copy"
 		as_server_user tee "$copy/.built-with" <<<"$with" >/dev/null
 	fi
-	as_server_user make -s -C "$copy" -j"$(nproc)" PG_CONFIG="$pg_config" "$@"
+	as_server_user make -s -C "$copy" -j"$(nproc)" PG_CONFIG="$pg_config" "$@" || return
 	if [ -w "$("$pg_config" --pkglibdir)" ]; then
 		make -s -C "$copy" PG_CONFIG="$pg_config" "$@" install
 	else
