@@ -179,7 +179,7 @@ apt_offers() {
 
 update_package_lists() {
 	step 'Reading the package lists (apt-get update)'
-	as_root apt-get update -q
+	as_root apt-get update -qq
 }
 
 # Install packages without a question and, unlike Debian by default, without a
@@ -197,15 +197,26 @@ install_packages() {
 	done
 	step "Installing $* (and what they depend on; no database cluster is created)"
 	as_root install -d "$(dirname "$no_cluster")"
-	as_root sh -c "echo 'create_main_cluster = false' > $no_cluster"
+	as_root tee "$no_cluster" <<<'create_main_cluster = false' >/dev/null
 	apt_install "$@" || { update_package_lists && apt_install "$@"; } || status=$?
 	as_root rm -f "$no_cluster"
 	return "$status"
 }
 
+# Show how much is fetched, and the whole of what apt says only if it fails.
 apt_install() {
+	local log status=0
+
+	log=$(mktemp)
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null
+		apt-get install -q -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >"$log" 2>&1 || status=$?
+	if ((status == 0)); then
+		grep -E '^(Need to get|After this operation)' "$log" || true
+	else
+		cat "$log" >&2
+	fi
+	rm -f "$log"
+	return "$status"
 }
 
 # Derive every path from pg_config, so that a server built by hand serves as
