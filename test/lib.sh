@@ -12,6 +12,9 @@
 #     runs the server, because a server refuses to run as root. The copy is kept
 #     from run to run and holds exactly the files of the tree.
 #
+# (Output is not piped into `grep -q`: it ends early, and pipefail takes the writer's
+# SIGPIPE for a failure.)
+#
 # No cluster of the machine is touched: servers listen on a socket in a private
 # directory and on no network port.
 
@@ -174,7 +177,7 @@ missing_packages() {
 }
 
 apt_offers() {
-	apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
+	apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [^(]' >/dev/null
 }
 
 update_package_lists() {
