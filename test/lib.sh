@@ -185,11 +185,8 @@ update_package_lists() {
 	as_root apt-get update -qq
 }
 
-# Install packages without a question and, unlike Debian by default, without a
-# database cluster that is created and started beside the server's programs.
 install_packages() {
-	local no_cluster=/etc/postgresql-common/createcluster.d/dbops-none.conf
-	local package status=0
+	local package
 
 	command -v apt-get >/dev/null || die "no apt here, and these are missing (Debian's names): $*"
 	for package in "$@"; do
@@ -198,12 +195,30 @@ install_packages() {
 			break
 		}
 	done
-	step "Installing $* (and what they depend on; no database cluster is created)"
-	as_root install -d "$(dirname "$no_cluster")"
-	as_root tee "$no_cluster" <<<'create_main_cluster = false' >/dev/null
-	apt_install "$@" || { update_package_lists && apt_install "$@"; } || status=$?
-	as_root rm -f "$no_cluster"
+	step "Installing $* (and what they depend on)"
+	if [[ " $*" == *' postgresql-'[0-9]* ]]; then
+		without_cluster apt_install_any "$@"
+	else
+		apt_install_any "$@"
+	fi
+}
+
+# Debian's packages create a database cluster and start it when they are
+# installed; nobody asked us for one.
+without_cluster() {
+	local conf=/etc/postgresql-common/createcluster.d/dbops-none.conf status=0
+
+	echo '   (the programs of PostgreSQL only: no database cluster is created)'
+	as_root install -d "$(dirname "$conf")"
+	as_root tee "$conf" <<<'create_main_cluster = false' >/dev/null
+	"$@" || status=$?
+	as_root rm -f "$conf"
 	return "$status"
+}
+
+# Lists that are too old name packages that are gone: read them and try again.
+apt_install_any() {
+	apt_install "$@" || { update_package_lists && apt_install "$@"; }
 }
 
 # Show how much is fetched, and the whole of what apt says only if it fails.
@@ -248,7 +263,7 @@ find_server() {
 scratch_base() {
 	local base=${TMPDIR:-/var/tmp}
 
-	as_server_user test -w "$base" || base=/var/tmp
+	as_server_user test -w "$base" 2>/dev/null || base=/var/tmp
 	echo "$base"
 }
 

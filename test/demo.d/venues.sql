@@ -55,8 +55,7 @@ CREATE TABLE venue_visits (
     user_id    bigint NOT NULL,
     visit_date timestamptz NOT NULL,
     left_at    timestamptz,
-    spent      numeric(8,2) NOT NULL,
-    PRIMARY KEY (id, visit_date)
+    spent      numeric(8,2) NOT NULL
 ) PARTITION BY RANGE (visit_date);
 
 CREATE TABLE reviews (
@@ -95,13 +94,15 @@ SELECT format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
                        date_trunc('month', now()) + interval '1 month', interval '1 month') AS month
 \gexec
 
--- Some prose, of which the texts below are pieces.
+-- Texts of 100 to 2000 characters, of which rows below take one.
 CREATE TEMP TABLE prose AS
-SELECT string_agg((ARRAY['quiet', 'corner', 'table', 'by the window', 'fast', 'wifi', 'strong', 'coffee', 'friendly',
-                         'staff', 'crowded', 'after noon', 'sockets', 'everywhere', 'calls', 'are fine', 'bring',
-                         'headphones', 'good', 'light', 'long', 'queue', 'closes early', 'would return']
-                  )[1 + floor(random() * 24)], ' ') AS words
-  FROM generate_series(1, 2000);
+SELECT n, (SELECT string_agg((ARRAY['quiet', 'corner', 'table', 'by the window', 'fast wifi', 'strong coffee',
+                                    'friendly staff', 'crowded after noon', 'sockets everywhere', 'calls are fine',
+                                    'bring headphones', 'good light', 'long queue', 'closes early', 'would return'
+                                   ])[1 + floor(random() * 15)], ', ')
+             FROM generate_series(1, 8 + n % 140)) AS words
+  FROM generate_series(0, 1999) AS n;
+ALTER TABLE prose ADD PRIMARY KEY (n);
 
 INSERT INTO users (email, display_name, created_at, deleted_at)
 SELECT format('user%s@example.com', n), 'User ' || n,
@@ -110,13 +111,12 @@ SELECT format('user%s@example.com', n), 'User ' || n,
   FROM generate_series(1, 60000) AS n;
 
 INSERT INTO venues (owner_id, name, description, latitude, longitude, opening_hours, created_at, deleted_at)
-SELECT 1 + floor(random() * 60000), 'Venue ' || n,
-       substr(words, (random() * 6000)::int + 1, 400 + (random() * 1600)::int),
-       random() * 120 - 60, random() * 360 - 180,
+SELECT 1 + floor(random() * 60000), 'Venue ' || venue,
+       words, random() * 120 - 60, random() * 360 - 180,
        jsonb_build_object('mon-fri', '08:00-19:00', 'sat', '09:00-17:00'),
        now() - random() * interval '4 years',
        CASE WHEN random() < 0.05 THEN now() - random() * interval '90 days' END
-  FROM generate_series(1, 8000) AS n, prose;
+  FROM generate_series(1, 8000) AS venue JOIN prose ON prose.n = venue % 2000;
 
 INSERT INTO venue_amenities (venue_id, wifi_mbps, outlets, quiet)
 SELECT n, 5 + floor(random() * 500), random() < 0.7, random() < 0.5 FROM generate_series(1, 8000) AS n;
@@ -126,22 +126,24 @@ INSERT INTO venue_tags (name) SELECT 'tag ' || n FROM generate_series(1, 40) AS 
 INSERT INTO venue_tag_assignments (tag_id, venue_id)
 SELECT tag, venue FROM generate_series(1, 40) AS tag, generate_series(1, 8000) AS venue WHERE random() < 0.075;
 
-INSERT INTO venue_visits (venue_id, user_id, visit_date, left_at, spent)
-SELECT venue_id, user_id, visit_date,
+INSERT INTO venue_visits (id, venue_id, user_id, visit_date, left_at, spent)
+SELECT n, venue_id, user_id, visit_date,
        -- one in 250 forgot to check out
        CASE WHEN random() >= 0.004 THEN visit_date + (20 + random() * 220) * interval '1 minute' END,
        2 + random() * 25
-  FROM (SELECT 1 + floor(8000 * random() ^ 2) AS venue_id,
+  FROM (SELECT n,
+               1 + floor(8000 * random() ^ 2) AS venue_id,
                1 + floor(60000 * random()) AS user_id,
                now() - (1 - n / 1200000.0) * (now() - date_trunc('month', now()) + interval '500 days') AS visit_date
           FROM generate_series(1, 1200000) AS n) AS visit;
+SELECT setval('venue_visits_id_seq', 1200000) \g /dev/null
+ALTER TABLE venue_visits ADD PRIMARY KEY (id, visit_date);
 
 INSERT INTO reviews (venue_id, user_id, visit_id, visit_date, rating, body, created_at, deleted_at)
 SELECT venue_id, user_id, id, visit_date, 1 + floor(random() * 5),
-       substr(words, (random() * 6000)::int + 1, 100 + (random() * 900)::int),
-       visit_date + interval '1 day',
+       words, visit_date + interval '1 day',
        CASE WHEN random() < 0.04 THEN now() - random() * interval '90 days' END
-  FROM venue_visits, prose WHERE id % 12 = 0;
+  FROM venue_visits JOIN prose ON n = id % 1999 WHERE id % 12 = 0;
 
 INSERT INTO user_preferences (user_id, preferences)
 SELECT n, jsonb_build_object('theme', CASE WHEN random() < 0.5 THEN 'dark' ELSE 'light' END,
