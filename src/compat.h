@@ -28,6 +28,14 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 }
 #endif
 
+/* 16 moved the columns that a query reads from its tables to its permissions. */
+#if PG_VERSION_NUM < 160000
+#define rte_selected_columns(query, rte) ((rte)->selectedCols)
+#else
+#define rte_selected_columns(query, rte) \
+	(getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
+#endif
+
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */
 #if PG_VERSION_NUM < 180000
 #define update_has_returning(update) ((update)->returningList != NIL)

@@ -21,4 +21,5 @@ void
 _PG_init(void)
 {
 	dbops_settings_init();
+	dbops_backfill_init();
 }

@@ -1,4 +1,115 @@
+/*
+ * change.h
+ *		Changes of schema and data that do not stop the application.
+ */
 #ifndef DBOPS_CHANGE_H
 #define DBOPS_CHANGE_H
+
 #include "core/core.h"
-#endif
+
+#include "nodes/pg_list.h"
+#include "portability/instr_time.h"
+#include "storage/block.h"
+#include "utils/relcache.h"
+
+/* What the caller of a backfill asks for. Lives as long as the call. */
+typedef struct BackfillRequest
+{
+	Oid			relid;			/* the table named by the caller */
+	char	   *set_clause;
+	char	   *where_clause;	/* or NULL */
+	int			batch_size;		/* rows a batch */
+	long		pause;			/* ms between batches */
+	bool		verify;
+} BackfillRequest;
+
+/*
+ * The change as dbops understood it: SQL that means the same whatever the
+ * search_path, with the name of the table that the caller gave as its alias.
+ */
+typedef struct BackfillChange
+{
+	char	   *alias;			/* quoted */
+	char	   *set_list;
+	char	   *matches;		/* the caller's predicate */
+	char	   *pending;		/* of the rows that match, those to be changed */
+	bool		ends_match;		/* a row that has been changed no longer matches */
+	char	   *null_column;	/* column that a NULL would leave matching, or NULL */
+} BackfillChange;
+
+/* A table that holds rows: the caller's, or one below it. */
+typedef struct BackfillLeaf
+{
+	Oid			relid;
+	Oid			owner;			/* its rows are changed with this role's rights */
+	char	   *name;			/* qualified and quoted */
+	BlockNumber blocks;			/* size when the backfill looked at it */
+	BlockNumber batch_blocks;	/* blocks that hold a batch of rows */
+	Oid			filenode;		/* the storage that block numbers refer to */
+} BackfillLeaf;
+
+/* backfill_target.c */
+extern List *dbops_backfill_leaves(const BackfillRequest *request);
+extern void dbops_backfill_look_again(BackfillLeaf *leaf, int batch_size);
+
+/* backfill_change.c */
+extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request);
+
+/* backfill_repeat.c */
+extern void dbops_backfill_judge_repeat(struct Query *query, Relation rel,
+										BackfillChange *change,
+										bool *compare_image, int *null_resno);
+
+/* backfill_batch.c */
+typedef struct BackfillBatcher BackfillBatcher;
+
+typedef enum BackfillOutcome
+{
+	BATCH_DONE,
+	BATCH_ROWS_LOCKED,			/* gave up: others hold row locks */
+	BATCH_TABLE_LOCKED,			/* gave up: others hold a lock on the table */
+	BATCH_REWRITTEN,			/* the table has new storage: begin again */
+	BATCH_GONE					/* the table has been dropped */
+} BackfillOutcome;
+
+typedef struct BackfillCounts
+{
+	uint64		pending;		/* rows that match and would be changed */
+	uint64		matching;		/* rows that match */
+} BackfillCounts;
+
+extern void dbops_backfill_init(void);
+extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
+											   const BackfillLeaf *leaf);
+extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
+											 BlockNumber from, BlockNumber to,
+											 uint64 *rows);
+extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
+											BlockNumber from, BlockNumber to,
+											BackfillCounts *counts);
+extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
+
+/* backfill_progress.c */
+typedef struct BackfillProgress
+{
+	const char *table;			/* as the caller names it */
+	uint64		rows;			/* changed and committed */
+	uint64		batches;		/* committed */
+	uint64		blocks;			/* to be read in this pass */
+	uint64		blocks_done;
+	bool		verifying;
+	instr_time	begin;
+	instr_time	pass_begin;
+	instr_time	reported;
+	const BackfillLeaf *leaf;	/* the range in work, for error messages */
+	BlockNumber from;
+	BlockNumber to;
+} BackfillProgress;
+
+extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);
+extern void dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool verifying);
+extern void dbops_backfill_progress_report(BackfillProgress *progress);
+extern char *dbops_backfill_progress_pace(const BackfillProgress *progress);
+extern void dbops_backfill_progress_context(void *progress);
+
+#endif							/* DBOPS_CHANGE_H */

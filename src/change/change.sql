@@ -1,0 +1,21 @@
+CREATE PROCEDURE dbops.batched_backfill(
+    table_name   regclass,
+    set_clause   text,
+    where_clause text     DEFAULT NULL,
+    batch_size   integer  DEFAULT 10000,
+    pause        interval DEFAULT '0',
+    verify       boolean  DEFAULT true)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_batched_backfill';
+COMMENT ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, interval, boolean) IS
+    'Changes the rows of a large table in short transactions, in block order, with a commit for each batch. '
+    'table_name: an ordinary table, a partitioned table or a table with inheritance children, owned by the caller or a role that the caller is a member of. '
+    'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
+    'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
+    'verify: end with a proof that no row is left, sweeping again what other sessions moved. '
+    'Reports progress about once a second as notices, and at the end how many rows are left and why. '
+    'A change that could be applied twice to a row is refused (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
+    'clauses that are not exactly one set list or one expression (42601), and calls inside a transaction block (2D000).';
+REVOKE ALL ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, interval, boolean) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES ('batched_backfill', 'operator');

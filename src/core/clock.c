@@ -8,6 +8,11 @@
  */
 #include "core/core.h"
 
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "storage/latch.h"
+
 /* Say what time it is. */
 TimestampTz
 dbops_clock_now(void)
@@ -15,4 +20,26 @@ dbops_clock_now(void)
 	if (dbops_test_now > 0)
 		return time_t_to_timestamptz((pg_time_t) dbops_test_now);
 	return GetCurrentTimestamp();
+}
+
+/* Wait for so many milliseconds; a cancel or the end of the server ends it. */
+void
+dbops_clock_wait(long ms)
+{
+	instr_time	begin;
+	instr_time	now;
+	long		left = ms;
+
+	INSTR_TIME_SET_CURRENT(begin);
+	while (left > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 left, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, begin);
+		left = ms - (long) INSTR_TIME_GET_MILLISEC(now);
+	}
 }

@@ -30,6 +30,7 @@ extern void dbops_set_nested(const char *name, const char *value);
 /* ---- clock.c: the time, as tests may set it ---- */
 
 extern TimestampTz dbops_clock_now(void);
+extern void dbops_clock_wait(long ms);
 
 /* ---- query.c: the only user of SPI ---- */
 

@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 struct DbopsStatement
 {
@@ -61,12 +62,14 @@ dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 	}
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	check_result(SPI_execute_with_args(sql, nparams, types, values, nulls,
 									   true, 0), sql);
 	rows = SPI_processed;
 	each_row(each, arg, caller);
 	SPI_finish();
+	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest_level);
 
 	return rows;
@@ -199,10 +202,12 @@ dbops_statement_row(DbopsStatement *statement, const Datum *values,
 	MemoryContext caller = CurrentMemoryContext;
 	bool		found;
 
+	PushActiveSnapshot(GetTransactionSnapshot());
 	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
 								  NULL, true, 0), "statement");
 	found = (SPI_processed > 0);
 	each_row(each, arg, caller);
+	PopActiveSnapshot();
 	return found;
 }
 

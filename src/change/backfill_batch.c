@@ -1,0 +1,422 @@
+/*
+ * backfill_batch.c
+ *		Change, or count, the rows of one range of blocks.
+ *
+ * A range is read by a TID Range Scan, so that a batch costs what its blocks
+ * cost and nothing grows with the table. The planner would often prefer an
+ * index on the target and read all of it for every batch; for these
+ * statements, and no others, a hook hides the target's indexes from it, and
+ * the plan is checked.
+ *
+ * A range runs in a subtransaction of the procedure's transaction. It waits
+ * for others' locks only as long as dbops.backfill_lock_timeout, and looks for
+ * a deadlock sooner than other sessions do, so that it is the one to give way.
+ * Rows are changed with the rights of the table's owner.
+ */
+#include "change/change.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
+#include "nodes/plannodes.h"
+#include "optimizer/plancat.h"
+#include "storage/itemptr.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timeout.h"
+
+/* The planner thinks of a target as at least this large, in blocks. */
+#define LARGE_TABLE 1000
+
+struct BackfillBatcher
+{
+	const BackfillLeaf *leaf;
+	char	   *update_sql;
+	char	   *count_sql;
+	DbopsStatement *update;		/* prepared when first needed */
+	DbopsStatement *count;
+};
+
+/* One range on its way through the callbacks. */
+typedef struct Range
+{
+	BackfillBatcher *batcher;
+	BlockNumber from;
+	BlockNumber to;				/* the first block after the range */
+	bool		update;			/* or count */
+	bool		table_lock_taken;
+	BackfillOutcome outcome;
+	uint64		rows;
+	BackfillCounts counts;
+} Range;
+
+static get_relation_info_hook_type previous_relation_info_hook = NULL;
+
+/* The target of the statement that is being planned right now, or invalid. */
+static Oid	planned_target = InvalidOid;
+
+static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
+static BackfillOutcome run_range(Range *range);
+static void begin_range(void);
+static void bound_lock_waits(void);
+static void run_as_owner(void *arg);
+static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
+static void update_range(Range *range);
+static void count_range(Range *range);
+static DbopsStatement *prepare(const char *sql);
+static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
+static bool scans_ranges_only(DbopsStatement *statement, Oid relid);
+static void look_at_plan(PlannedStmt *plan, void *arg);
+static bool scans_otherwise(Plan *plan);
+static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
+static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
+static bool gave_way(int sqlerrcode);
+
+/* Put the hook in place; it does nothing unless a range is being planned. */
+void
+dbops_backfill_init(void)
+{
+	previous_relation_info_hook = get_relation_info_hook;
+	get_relation_info_hook = hide_indexes;
+}
+
+/*
+ * Hide the indexes of the target, and its being small where it is, for which
+ * the planner would read all of it and keep doing so when it has grown.
+ */
+static void
+hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
+{
+	if (previous_relation_info_hook)
+		previous_relation_info_hook(root, relid, inhparent, rel);
+
+	if (is_target(root, relid, rel))
+	{
+		rel->indexlist = NIL;
+		rel->pages = Max(rel->pages, LARGE_TABLE);
+	}
+}
+
+/* Is this the table that the statement changes or counts, not a subselect's? */
+static bool
+is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel)
+{
+	return OidIsValid(planned_target) && relid == planned_target &&
+		root->query_level == 1 && rel->relid == 1;
+}
+
+/* Prepare to work on one table. The memory and the result are the caller's. */
+BackfillBatcher *
+dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
+{
+	BackfillBatcher *batcher = palloc0(sizeof(BackfillBatcher));
+
+	batcher->leaf = leaf;
+	batcher->update_sql =
+		psprintf("UPDATE ONLY %s AS %s SET %s"
+				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
+				 " AND %s.ctid OPERATOR(pg_catalog.<) $2"
+				 " AND (%s) AND (%s)",
+				 leaf->name, change->alias, change->set_list,
+				 change->alias, change->alias, change->matches, change->pending);
+	batcher->count_sql =
+		psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*)"
+				 " FROM ONLY %s AS %s"
+				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
+				 " AND %s.ctid OPERATOR(pg_catalog.<) $2"
+				 " AND (%s)",
+				 change->pending, leaf->name, change->alias,
+				 change->alias, change->alias, change->matches);
+	return batcher;
+}
+
+void
+dbops_backfill_batcher_free(BackfillBatcher *batcher)
+{
+	if (batcher->update)
+		dbops_statement_free(batcher->update);
+	if (batcher->count)
+		dbops_statement_free(batcher->count);
+	pfree(batcher->update_sql);
+	pfree(batcher->count_sql);
+	pfree(batcher);
+}
+
+/* Change the pending rows of [from, to). The caller commits. */
+BackfillOutcome
+dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
+					  uint64 *rows)
+{
+	Range		range = {.batcher = batcher,.from = from,.to = to,.update = true};
+	BackfillOutcome outcome = run_range(&range);
+
+	*rows = range.rows;
+	return outcome;
+}
+
+/* Count the matching and the pending rows of [from, to). */
+BackfillOutcome
+dbops_backfill_count(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
+					 BackfillCounts *counts)
+{
+	Range		range = {.batcher = batcher,.from = from,.to = to,.update = false};
+	BackfillOutcome outcome = run_range(&range);
+
+	*counts = range.counts;
+	return outcome;
+}
+
+/*
+ * Run a range in a subtransaction. If others hold its locks for too long, it
+ * is rolled back and the outcome says so; any other error is the caller's.
+ */
+static BackfillOutcome
+run_range(Range *range)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	begin_range();
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+
+	PG_TRY();
+	{
+		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		planned_target = InvalidOid;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+
+		if (!gave_way(error->sqlerrcode))
+			ReThrowError(error);
+		FreeErrorData(error);
+		range->rows = 0;
+		range->outcome = range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
+	}
+	PG_END_TRY();
+
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return range->outcome;
+}
+
+/*
+ * Set what holds for the transaction of a range. A lost commit is no loss:
+ * its rows still match, so commits need not wait for the disk. A statement
+ * timeout covers each batch, not the whole call.
+ */
+static void
+begin_range(void)
+{
+	XactIsoLevel = XACT_READ_COMMITTED;
+	dbops_set_local("synchronous_commit", "off");
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+}
+
+/* Wait briefly for locks and be the first to notice a deadlock. */
+static void
+bound_lock_waits(void)
+{
+	int			wait = dbops_backfill_lock_timeout;
+
+	if (LockTimeout > 0)
+		wait = Min(wait, LockTimeout);
+	dbops_set_nested("lock_timeout", psprintf("%d", wait));
+	dbops_set_nested("deadlock_timeout", psprintf("%d", Max(Min(DeadlockTimeout, wait / 4), 1)));
+}
+
+/* Lock the table, see that it is still the same, and do the range. */
+static void
+run_as_owner(void *arg)
+{
+	Range	   *range = arg;
+	const BackfillLeaf *leaf = range->batcher->leaf;
+
+	bound_lock_waits();
+	LockRelationOid(leaf->relid, range->update ? RowExclusiveLock : AccessShareLock);
+	range->table_lock_taken = true;
+
+	range->outcome = look_at_storage(leaf);
+	if (range->outcome != BATCH_DONE)
+		return;
+	if (range->update)
+		update_range(range);
+	else
+		count_range(range);
+}
+
+/* Are the block numbers of the walk still those of the table? */
+static BackfillOutcome
+look_at_storage(const BackfillLeaf *leaf)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(leaf->relid));
+	Form_pg_class class;
+	BackfillOutcome outcome;
+
+	if (!HeapTupleIsValid(tuple))
+		return BATCH_GONE;
+	class = (Form_pg_class) GETSTRUCT(tuple);
+	outcome = (class->relfilenode == leaf->filenode) ? BATCH_DONE : BATCH_REWRITTEN;
+
+	/* Rights were judged for the owner that the table had. */
+	if (class->relowner != leaf->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the owner of table %s has been changed during the backfill", leaf->name)));
+	ReleaseSysCache(tuple);
+	return outcome;
+}
+
+static void
+update_range(Range *range)
+{
+	ItemPointerData bounds[2];
+	Datum		values[2];
+
+	plan_as_range_scan(&range->batcher->update, range->batcher->update_sql,
+					   range->batcher->leaf);
+	range_bounds(range, bounds, values);
+	range->rows = dbops_statement_run(range->batcher->update, values);
+}
+
+static void
+count_range(Range *range)
+{
+	ItemPointerData bounds[2];
+	Datum		values[2];
+
+	plan_as_range_scan(&range->batcher->count, range->batcher->count_sql,
+					   range->batcher->leaf);
+	range_bounds(range, bounds, values);
+	dbops_statement_row(range->batcher->count, values, take_counts, &range->counts);
+}
+
+static DbopsStatement *
+prepare(const char *sql)
+{
+	static const Oid types[2] = {TIDOID, TIDOID};
+
+	return dbops_statement_prepare(sql, 2, types);
+}
+
+/*
+ * Have the statement planned now, while the hook is told of it, so that it
+ * will run with that plan. A plan that was made behind our back (the server
+ * replans after a change of the table) is made again.
+ */
+static void
+plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf)
+{
+	if (*statement == NULL)
+		*statement = prepare(sql);
+	if (scans_ranges_only(*statement, leaf->relid))
+		return;
+
+	dbops_statement_free(*statement);
+	*statement = NULL;
+	*statement = prepare(sql);
+	if (!scans_ranges_only(*statement, leaf->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the planner does not read table %s by ranges of blocks", leaf->name),
+				 errdetail("Every batch would read the whole table."),
+				 errhint("Remove from where_clause what keeps it from a TID Range Scan.")));
+}
+
+static bool
+scans_ranges_only(DbopsStatement *statement, Oid relid)
+{
+	bool		ranges_only = true;
+
+	dbops_set_nested("enable_tidscan", "on");
+	planned_target = relid;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	dbops_statement_inspect(statement, look_at_plan, &ranges_only);
+	PopActiveSnapshot();
+	planned_target = InvalidOid;
+
+	return ranges_only;
+}
+
+static void
+look_at_plan(PlannedStmt *plan, void *arg)
+{
+	bool	   *ranges_only = arg;
+
+	*ranges_only = !scans_otherwise(plan->planTree);
+}
+
+/* Does the plan read the target, its first table, by another scan? */
+static bool
+scans_otherwise(Plan *plan)
+{
+	if (plan == NULL)
+		return false;
+
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+			return ((Scan *) plan)->scanrelid == 1;
+		case T_Append:
+		case T_MergeAppend:
+		case T_SubqueryScan:
+			return false;		/* never above the target */
+		default:
+			return scans_otherwise(outerPlan(plan)) ||
+				scans_otherwise(innerPlan(plan));
+	}
+}
+
+/* (from, 0) is below every row of the first block: offsets begin at 1. */
+static void
+range_bounds(const Range *range, ItemPointerData *bounds, Datum *values)
+{
+	ItemPointerSet(&bounds[0], range->from, 0);
+	ItemPointerSet(&bounds[1], range->to, 0);
+	values[0] = PointerGetDatum(&bounds[0]);
+	values[1] = PointerGetDatum(&bounds[1]);
+}
+
+static void
+take_counts(HeapTuple row, TupleDesc desc, void *arg)
+{
+	BackfillCounts *counts = arg;
+	bool		isnull;
+
+	counts->pending = DatumGetInt64(heap_getattr(row, 1, desc, &isnull));
+	counts->matching = DatumGetInt64(heap_getattr(row, 2, desc, &isnull));
+}
+
+/* Errors that only say that others were there first. */
+static bool
+gave_way(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}

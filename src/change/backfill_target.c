@@ -1,0 +1,205 @@
+/*
+ * backfill_target.c
+ *		Which tables a backfill changes, and why it may not.
+ *
+ * A backfill walks blocks, so it works on the tables that hold the rows: the
+ * partitions of a partitioned table, a table and its inheritance children.
+ * Everything that would make it wrong is refused here, before the first
+ * batch: rows that it would not see (row security, foreign partitions),
+ * storage that has no block order, and code of another owner that would run
+ * with the caller's rights.
+ */
+#include "change/change.h"
+
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "catalog/catalog.h"
+#include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+static void check_kind(Relation rel);
+static void check_leaf(Relation rel);
+static void check_row_security(Relation rel);
+static void check_deferred_triggers(Relation rel);
+static void describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf);
+static BlockNumber blocks_for_rows(Relation rel, BlockNumber blocks, int rows);
+
+/*
+ * Find the tables whose rows are to be changed. Takes ROW EXCLUSIVE locks
+ * until the end of the transaction, as UPDATE would.
+ */
+List *
+dbops_backfill_leaves(const BackfillRequest *request)
+{
+	Relation	root = relation_open(request->relid, RowExclusiveLock);
+	List	   *leaves = NIL;
+	ListCell   *cell;
+
+	check_kind(root);
+	dbops_require_table_owner(request->relid);
+	relation_close(root, NoLock);
+
+	foreach(cell, find_all_inheritors(request->relid, RowExclusiveLock, NULL))
+	{
+		Relation	rel = relation_open(lfirst_oid(cell), NoLock);
+
+		if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		{
+			BackfillLeaf *leaf = palloc(sizeof(BackfillLeaf));
+
+			check_leaf(rel);
+			describe_leaf(rel, request->batch_size, leaf);
+			leaves = lappend(leaves, leaf);
+		}
+		relation_close(rel, NoLock);
+	}
+	return leaves;
+}
+
+/* Describe a table anew after it has been rewritten; it may be gone: no blocks. */
+void
+dbops_backfill_look_again(BackfillLeaf *leaf, int batch_size)
+{
+	Relation	rel = try_relation_open(leaf->relid, AccessShareLock);
+
+	leaf->blocks = 0;
+	if (rel == NULL)
+		return;
+	check_leaf(rel);
+	describe_leaf(rel, batch_size, leaf);
+	relation_close(rel, NoLock);
+}
+
+/* Refuse what is not a table of the user's. */
+static void
+check_kind(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot backfill foreign table \"%s\"",
+						RelationGetRelationName(rel)),
+				 errhint("Run the backfill on the server that holds its rows.")));
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+				 errhint("Name the table that holds the rows.")));
+	if (IsSystemRelation(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot backfill system catalog \"%s\"",
+						RelationGetRelationName(rel))));
+}
+
+/* Refuse a table whose rows cannot be changed block by block. */
+static void
+check_leaf(Relation rel)
+{
+	check_kind(rel);
+	dbops_require_table_owner(RelationGetRelid(rel));
+
+	if (RELATION_IS_OTHER_TEMP(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot backfill temporary table \"%s\" of another session",
+						RelationGetRelationName(rel))));
+	if (rel->rd_tableam->scan_set_tidrange == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot backfill table \"%s\" block by block",
+						RelationGetRelationName(rel)),
+				 errdetail("Its table access method does not support scans of a range of blocks.")));
+	if (rel->rd_rules != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot backfill table \"%s\" because it has rules",
+						RelationGetRelationName(rel)),
+				 errhint("Drop or replace the rules of the table first.")));
+	check_row_security(rel);
+	check_deferred_triggers(rel);
+}
+
+/* Refuse a table whose policies would hide rows even from its owner. */
+static void
+check_row_security(Relation rel)
+{
+	if (check_enable_rls(RelationGetRelid(rel), rel->rd_rel->relowner,
+						 true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security would hide rows of table \"%s\" from the backfill",
+						RelationGetRelationName(rel)),
+				 errdetail("Row-level security of the table is forced on its owner, with whose rights rows are changed."),
+				 errhint("ALTER TABLE ... NO FORCE ROW LEVEL SECURITY for the time of the backfill, or give the owner BYPASSRLS.")));
+}
+
+/*
+ * A deferred trigger fires at commit. Where the caller is not the owner it
+ * would fire with the caller's rights, so the server refuses to queue it.
+ */
+static void
+check_deferred_triggers(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	if (triggers == NULL || rel->rd_rel->relowner == GetUserId())
+		return;
+
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		Trigger    *trigger = &triggers->triggers[i];
+
+		if (trigger->tgdeferrable && TRIGGER_FOR_UPDATE(trigger->tgtype) &&
+			trigger->tgenabled != TRIGGER_DISABLED)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot backfill table \"%s\" of another owner because it has a deferrable trigger",
+							RelationGetRelationName(rel)),
+					 errdetail("Trigger \"%s\" could run at commit, when the owner's rights are no longer in force.",
+							   trigger->tgname),
+					 errhint("SET ROLE to the owner of the table and CALL again.")));
+	}
+}
+
+static void
+describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf)
+{
+	leaf->relid = RelationGetRelid(rel);
+	leaf->owner = rel->rd_rel->relowner;
+	leaf->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+											RelationGetRelationName(rel));
+	leaf->blocks = RelationGetNumberOfBlocks(rel);
+	leaf->batch_blocks = blocks_for_rows(rel, leaf->blocks, batch_size);
+	leaf->filenode = rel->rd_rel->relfilenode;
+}
+
+/*
+ * Turn a number of rows into blocks, by the density that the server
+ * estimates. The estimate may be stale: the walk begins with small batches
+ * and shrinks one that turns out to change more rows.
+ */
+static BlockNumber
+blocks_for_rows(Relation rel, BlockNumber blocks, int rows)
+{
+	BlockNumber pages;
+	double		tuples;
+	double		all_visible;
+
+	if (blocks == 0)
+		return 1;
+	table_relation_estimate_size(rel, NULL, &pages, &tuples, &all_visible);
+	if (tuples < 1)
+		return blocks;
+	return (BlockNumber) Min(Max(rows * (pages / tuples), 1), blocks);
+}
