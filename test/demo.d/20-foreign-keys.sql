@@ -1,5 +1,7 @@
 \set ECHO none
+SET client_min_messages = warning;
 DROP INDEX IF EXISTS reviews_venue_id_idx;
+RESET client_min_messages;
 \set ECHO queries
 \echo '== Foreign keys without an index'
 \echo '   Deleting a venue must look for its reviews: without an index it reads all'

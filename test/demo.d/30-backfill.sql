@@ -1,5 +1,7 @@
 \set ECHO none
+SET client_min_messages = warning;
 ALTER TABLE venue_visits DROP COLUMN IF EXISTS duration;
+RESET client_min_messages;
 \set ECHO queries
 \echo '== Backfill'
 \echo
