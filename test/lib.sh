@@ -295,25 +295,28 @@ tree_files() {
 	done)
 }
 
-# Bring the copy at $1 up to date. Times are kept, so that make compiles only
-# what changed; files that left the tree leave the copy.
+# Bring the copy at $1 up to date. What changed by size or time, in whichever
+# direction, is copied as of now, so that make compiles it; files that left the
+# tree leave the copy.
 copy_tree() {
-	local copy=$1 list
+	local copy=$1 old=$1/.files new
 
 	own_directory "$copy"
-	list=$(mktemp)
-	tree_files >"$list"
-	tar -C "$tree" --null -T "$list" -cf - |
-		as_server_user tar -C "$copy" --no-same-owner -xf -
-	if [ -e "$copy/.files" ]; then
-		comm -z -23 "$copy/.files" "$list" |
-			(cd "$copy" && as_server_user xargs -0 -r rm -f --)
-	fi
-	if ! cmp -s "$list" "$copy/.files"; then
-		rm_build_products "$copy"
-		as_server_user tee "$copy/.files" <"$list" >/dev/null
-	fi
-	rm -f "$list"
+	as_server_user touch "$old"
+	new=$(mktemp)
+	tree_files | (cd "$tree" && xargs -0 -r stat --printf='%n\t%.9Y\t%s\0') | sort -z >"$new"
+	comm -z -13 "$old" "$new" | names_in |
+		tar -C "$tree" --null -T - -cf - |
+		as_server_user tar -C "$copy" --no-same-owner -m -xf -
+	comm -z -23 <(names_in <"$old") <(names_in <"$new") |
+		(cd "$copy" && as_server_user xargs -0 -r rm -f --)
+	cmp -s <(names_in <"$old") <(names_in <"$new") || rm_build_products "$copy"
+	as_server_user tee "$old" <"$new" >/dev/null
+	rm -f "$new"
+}
+
+names_in() {
+	cut -z -f1 | sort -z
 }
 
 # Products of an older set of files, or of other flags, are not to be trusted.
