@@ -35,8 +35,9 @@
 /* Blocks that a sweep counts in one transaction (32 MB). */
 #define SWEEP_BLOCKS 4096
 
-/* Sweeps in a row that may find as many rows as the one before. */
-#define MAX_STALLED_SWEEPS 2
+/* Sweeps that may find no fewer rows than before, while they find few or many. */
+#define STALLED_SWEEPS_FEW 3
+#define STALLED_SWEEPS_MANY 1
 
 /* How often, and how long at first, rows locked by others are waited for. */
 #define LOCKED_ROUNDS 6
@@ -326,7 +327,7 @@ retry_locked(Walk *walk)
 		}
 		list_free(blocks);
 	}
-	walk->run->rows_locked = (walk->locked != NIL);
+	walk->run->rows_locked |= (walk->locked != NIL);
 	list_free(walk->locked);
 	walk->locked = NIL;
 }
@@ -349,11 +350,14 @@ wait_for_table(Walk *walk)
 	walk->waited += TABLE_WAIT + dbops_backfill_lock_timeout;
 }
 
-/* Sweep until nothing is left, or sweeping does not help. */
+/*
+ * Sweep until nothing is left, or sweeping does not help: a trigger that
+ * undoes the assignment must not have the table rewritten for ever.
+ */
 static void
 verify(BackfillRun *run)
 {
-	uint64		last = PG_UINT64_MAX;
+	uint64		last = run->progress.rows;
 	int			stalled = 0;
 
 	for (;;)
@@ -365,7 +369,10 @@ verify(BackfillRun *run)
 			return;
 		if (run->progress.rows == before)
 			return;				/* what was found could not be changed */
-		if (run->pending >= last && ++stalled == MAX_STALLED_SWEEPS)
+		if (run->pending >= last)
+			stalled++;
+		if (stalled >= (run->pending <= run->request.batch_size ?
+						STALLED_SWEEPS_FEW : STALLED_SWEEPS_MANY))
 			break;
 		last = run->pending;
 	}
@@ -405,6 +412,7 @@ sweep_leaf(BackfillRun *run, BackfillLeaf *leaf, bool change)
 		walk.restart = false;
 		dbops_backfill_progress_report(&run->progress);
 	}
+	retry_locked(&walk);
 	end_walk(&walk);
 }
 
@@ -435,10 +443,7 @@ sweep_range(Walk *walk, BlockNumber from, bool change)
 	run->progress.blocks_done += to - from;
 
 	if (outcome == BATCH_REWRITTEN || (counts.pending > 0 && change))
-	{
 		fill_range(walk, from, to);
-		retry_locked(walk);
-	}
 	return to;
 }
 
@@ -480,9 +485,9 @@ report(const BackfillRun *run)
 		report_left(run);
 	else
 		ereport(NOTICE,
-				(errmsg("backfill of %s: " UINT64_FORMAT " rows changed, %s",
-						run->progress.table, run->progress.rows,
-						run->request.verify ? "none is left" : "not verified"),
+				(errmsg("backfill of %s: %s changed, %s",
+						run->progress.table, dbops_backfill_rows(run->progress.rows),
+						run->request.verify ? "none left" : "not verified"),
 				 errdetail_internal("%s", dbops_backfill_progress_pace(&run->progress))));
 }
 
@@ -511,9 +516,9 @@ report_left(const BackfillRun *run)
 	}
 
 	ereport(WARNING,
-			(errmsg("backfill of %s: " UINT64_FORMAT " rows changed, " UINT64_FORMAT " rows are left",
-					run->progress.table, run->progress.rows,
-					run->pending + run->unfilled),
+			(errmsg("backfill of %s: %s changed, %s left",
+					run->progress.table, dbops_backfill_rows(run->progress.rows),
+					dbops_backfill_rows(run->pending + run->unfilled)),
 			 errdetail_internal("%s", reason),
 			 errhint("%s", hint)));
 }

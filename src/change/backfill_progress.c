@@ -4,11 +4,8 @@
  */
 #include "change/change.h"
 
-/* Seconds between two notices. */
-#define REPORT_INTERVAL 1.0
-
 static double seconds_since(instr_time begin);
-static const char *pluralize(uint64 number, const char *one, const char *many);
+static char *batches(uint64 number);
 
 void
 dbops_backfill_progress_begin(BackfillProgress *progress, const char *table)
@@ -33,14 +30,15 @@ dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool veri
 	INSTR_TIME_SET_CURRENT(progress->pass_begin);
 }
 
-/* Report about once a second: rows, share of the blocks, rate, time left. */
+/* Report every dbops.progress_interval: rows, share of the blocks, rate, time left. */
 void
 dbops_backfill_progress_report(BackfillProgress *progress)
 {
 	double		elapsed = seconds_since(progress->pass_begin);
 	double		share = (double) progress->blocks_done / Max(progress->blocks, 1);
 
-	if (seconds_since(progress->reported) < REPORT_INTERVAL || share <= 0)
+	if (dbops_progress_interval == 0 || share <= 0 ||
+		seconds_since(progress->reported) * 1000 < dbops_progress_interval)
 		return;
 	INSTR_TIME_SET_CURRENT(progress->reported);
 
@@ -64,9 +62,7 @@ dbops_backfill_progress_pace(const BackfillProgress *progress)
 {
 	double		elapsed = Max(seconds_since(progress->begin), 0.001);
 
-	return psprintf(UINT64_FORMAT " %s in " UINT64_FORMAT " %s, %.1f s, %.0f rows/s.",
-					progress->rows, pluralize(progress->rows, "row", "rows"),
-					progress->batches, pluralize(progress->batches, "batch", "batches"),
+	return psprintf("%s, %.1f s, %.0f rows/s.", batches(progress->batches),
 					elapsed, progress->rows / elapsed);
 }
 
@@ -77,14 +73,14 @@ dbops_backfill_progress_context(void *arg)
 	BackfillProgress *progress = arg;
 
 	if (progress->leaf != NULL)
-		errcontext("backfill of table %s, blocks %u to %u; " UINT64_FORMAT " rows in " UINT64_FORMAT " batches are committed",
+		errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
 				   progress->leaf->name, progress->from, progress->to - 1,
-				   progress->rows, progress->batches);
+				   dbops_backfill_rows(progress->rows), batches(progress->batches));
 
 	if (geterrcode() == ERRCODE_QUERY_CANCELED && progress->leaf != NULL)
 	{
-		errdetail(UINT64_FORMAT " rows in " UINT64_FORMAT " batches are committed and stay changed.",
-				  progress->rows, progress->batches);
+		errdetail("%s in %s committed before, which stay changed.",
+				  dbops_backfill_rows(progress->rows), batches(progress->batches));
 		errhint("CALL again with the same arguments to go on: rows that have been changed are left alone.");
 	}
 }
@@ -99,8 +95,15 @@ seconds_since(instr_time begin)
 	return INSTR_TIME_GET_DOUBLE(now);
 }
 
-static const char *
-pluralize(uint64 number, const char *one, const char *many)
+/* Write a number of rows. */
+char *
+dbops_backfill_rows(uint64 number)
 {
-	return number == 1 ? one : many;
+	return psprintf(UINT64_FORMAT " %s", number, number == 1 ? "row" : "rows");
+}
+
+static char *
+batches(uint64 number)
+{
+	return psprintf(UINT64_FORMAT " %s", number, number == 1 ? "batch" : "batches");
 }

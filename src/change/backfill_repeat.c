@@ -24,6 +24,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/partition.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
@@ -402,6 +403,7 @@ read_walker(Node *node, ReadWalk *walk)
 	}
 	if (IsA(node, Query))
 	{
+		check_stack_depth();
 		note_tables((Query *) node, walk);
 		walk->level++;
 		(void) query_tree_walker((Query *) node, read_walker, walk, 0);
@@ -427,7 +429,7 @@ note_tables(Query *query, ReadWalk *walk)
 			note_columns(rte_selected_columns(query, rte), walk);
 		else if (list_member_oid(walk->judgement->family, rte->relid))
 			walk->assigned = true;
-		else if (rte->relkind == RELKIND_VIEW)
+		else if (rte->relkind == RELKIND_VIEW && rte->inFromCl)
 			note_view(rte->relid, walk);
 	}
 }

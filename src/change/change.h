@@ -110,6 +110,7 @@ extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char
 extern void dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool verifying);
 extern void dbops_backfill_progress_report(BackfillProgress *progress);
 extern char *dbops_backfill_progress_pace(const BackfillProgress *progress);
+extern char *dbops_backfill_rows(uint64 number);
 extern void dbops_backfill_progress_context(void *progress);
 
 #endif							/* DBOPS_CHANGE_H */

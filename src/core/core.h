@@ -21,6 +21,7 @@
 /* ---- settings.c: every setting of the extension ---- */
 
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
+extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
 extern void dbops_settings_init(void);

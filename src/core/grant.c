@@ -35,6 +35,8 @@ dbops_grant_access(PG_FUNCTION_ARGS)
 
 	dbops_query_command(psprintf("GRANT USAGE ON SCHEMA dbops TO %s",
 								 quote_identifier(role)));
+	dbops_query_command(psprintf("GRANT SELECT ON dbops.function_access TO %s",
+								 quote_identifier(role)));
 	dbops_query_each("SELECT p.oid::regprocedure::text"
 					 "  FROM dbops.function_access a"
 					 "  JOIN pg_proc p ON p.proname = a.function_name"
@@ -53,6 +55,7 @@ dbops_revoke_access(PG_FUNCTION_ARGS)
 	require_extension_owner();
 
 	dbops_query_command(psprintf("REVOKE ALL ON ALL ROUTINES IN SCHEMA dbops FROM %s", role));
+	dbops_query_command(psprintf("REVOKE ALL ON dbops.function_access FROM %s", role));
 	dbops_query_command(psprintf("REVOKE ALL ON SCHEMA dbops FROM %s", role));
 	PG_RETURN_VOID();
 }

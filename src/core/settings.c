@@ -7,9 +7,12 @@
  */
 #include "core/core.h"
 
+#include <limits.h>
+
 #include "utils/guc.h"
 
 int			dbops_backfill_lock_timeout = 200;
+int			dbops_progress_interval = 1000;
 double		dbops_test_now = 0;
 
 static void set(const char *name, const char *value, GucAction action);
@@ -25,6 +28,19 @@ dbops_settings_init(void)
 							200,
 							1,
 							60000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.progress_interval",
+							"Sets how often long work reports its progress as a notice.",
+							"0 means never.",
+							&dbops_progress_interval,
+							1000,
+							0,
+							INT_MAX,
 							PGC_USERSET,
 							GUC_UNIT_MS,
 							NULL,

@@ -1,0 +1,76 @@
+-- Which changes may meet a row twice. Each refusal names its reason; each
+-- change that is accepted is checked for having been applied once.
+\set VERBOSITY default
+SET client_min_messages = warning;
+CREATE TABLE backfill_accounts (
+    id      integer,
+    balance numeric(12,2),
+    active  boolean NOT NULL DEFAULT true,
+    status  varchar(10) NOT NULL DEFAULT 'new',
+    uuid    uuid,
+    note    text,
+    doubled numeric GENERATED ALWAYS AS (balance * 2) STORED
+);
+INSERT INTO backfill_accounts (id, balance) SELECT i, 100 FROM generate_series(1, 3000) i;
+DELETE FROM backfill_accounts WHERE id % 3 = 0;
+
+-- refused: it would be applied again to a row that has moved
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 1.1', 'active');
+CALL dbops.batched_backfill('backfill_accounts', 'balance = doubled');
+CALL dbops.batched_backfill('backfill_accounts', 'note = backfill_accounts::text');
+CALL dbops.batched_backfill('backfill_accounts', 'balance = (SELECT max(b.balance) + 1 FROM backfill_accounts b)');
+CREATE VIEW backfill_accounts_view AS SELECT id, balance FROM backfill_accounts;
+CALL dbops.batched_backfill('backfill_accounts', 'balance = (SELECT max(b.balance) + 1 FROM backfill_accounts_view b)');
+-- refused: another value each time
+CALL dbops.batched_backfill('backfill_accounts', 'uuid = gen_random_uuid()');
+CALL dbops.batched_backfill('backfill_accounts', 'note = ''x''', 'random() < 0.5');
+CALL dbops.batched_backfill('backfill_accounts', 'note = ctid::text');
+-- refused: the condition is not ended by the assignment
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance + 1', 'status = ''new''');
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance + 1, status = ''old''', 'status LIKE ''n%'' OR active');
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance + 1, note = NULL', 'note IS NULL OR active');
+CALL dbops.batched_backfill('backfill_accounts', 'uuid = gen_random_uuid(), balance = balance + 1', 'uuid IS NULL');
+SELECT DISTINCT balance FROM backfill_accounts;
+
+-- accepted: whatever is assigned ends IS NULL
+CALL dbops.batched_backfill('backfill_accounts', 'uuid = gen_random_uuid()', 'uuid IS NULL');
+SELECT count(DISTINCT uuid) FROM backfill_accounts;
+CALL dbops.batched_backfill('backfill_accounts', 'uuid = NULL', 'uuid IS NOT NULL');
+CALL dbops.batched_backfill('backfill_accounts', 'uuid = coalesce(uuid, gen_random_uuid())', 'uuid IS NULL');
+SELECT count(DISTINCT uuid) FROM backfill_accounts;
+-- with a NULL among the values, no row is changed twice
+CALL dbops.batched_backfill('backfill_accounts',
+    'note = NULLIF(id, 1)::text, balance = balance + 1', 'note IS NULL', batch_size => 100);
+SELECT balance, count(*), count(note) FROM backfill_accounts GROUP BY balance ORDER BY balance;
+
+-- accepted: proved by the server's theorem prover
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active', batch_size => 100);
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = true', 'NOT active', batch_size => 100);
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, status = ''old''', 'status = ''new''', batch_size => 100);
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, status = ''done''', 'status IN (''new'', ''old'')', batch_size => 100);
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, id = 0', 'id > 0', batch_size => 100);
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, note = NULL', 'note IS NOT NULL', batch_size => 100);
+SELECT balance, count(*) FROM backfill_accounts GROUP BY balance ORDER BY balance;
+
+-- accepted: the same values again, and rows that have them are left alone by
+-- their stored bytes, not by an equality that is coarser
+CALL dbops.batched_backfill('backfill_accounts', 'note = ''a'' || id');
+CREATE TABLE backfill_bytes (id integer, num numeric, doc json, flt float8);
+INSERT INTO backfill_bytes SELECT i, 1.0, '{}', 0 FROM generate_series(1, 100) i;
+CALL dbops.batched_backfill('backfill_bytes', 'num = 1.00, doc = ''{ }'', flt = ''-0''');
+SELECT DISTINCT num::text, doc::text, flt::text FROM backfill_bytes;
+
+-- a trigger that changes rows could make a second visit harmful
+CREATE FUNCTION backfill_touch() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.note := 'touched ' || NEW.id; RETURN NEW; END $$;
+CREATE TRIGGER touch BEFORE UPDATE ON backfill_accounts FOR EACH ROW EXECUTE FUNCTION backfill_touch();
+UPDATE backfill_accounts SET active = true;
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active');
+CALL dbops.batched_backfill('backfill_accounts', 'status = left(note, 3)');
+CALL dbops.batched_backfill('backfill_accounts', 'status = left(note, 3), active = false', 'active');
+SELECT DISTINCT status FROM backfill_accounts;
+-- and one that undoes the assignment ends too, and says so
+CALL dbops.batched_backfill('backfill_accounts', 'note = ''x''');
+
+DROP TABLE backfill_accounts, backfill_bytes CASCADE;
+DROP FUNCTION backfill_touch();

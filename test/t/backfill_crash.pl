@@ -1,0 +1,87 @@
+# A backfill and the end of its server: killed between and in the middle of
+# batches it loses nothing that is committed for good, does nothing twice, and
+# the same call goes on. On a standby it is refused. TAP, because a server dies.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    autovacuum = off
+    restart_after_crash = on
+    dbops.progress_interval = 0
+    CONF
+$node->start;
+
+# Each update of a row is counted in the row itself, so that a row that was
+# changed twice shows.
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION dbops;
+	CREATE TABLE t (id integer PRIMARY KEY, place text, changed integer NOT NULL DEFAULT 0);
+	INSERT INTO t SELECT i FROM generate_series(1, 50000) i;
+	ANALYZE t});
+
+my $call = q{CALL dbops.batched_backfill('t', 'place = ''p'' || id, changed = changed + 1',
+	'place IS NULL', batch_size => 500, pause => '5ms')};
+
+for my $round (1 .. 4)
+{
+	my $victim = $node->background_psql('postgres', on_error_stop => 0);
+	my $goal = 8000 * $round;
+	my $pid = $victim->query_safe('SELECT pg_backend_pid()');
+
+	$victim->query_until(qr/go/, "\\echo go\n$call;\n");
+	$node->poll_query_until('postgres', "SELECT count(*) >= $goal FROM t WHERE place IS NOT NULL")
+	  or die 'the backfill did not get on';
+
+	# A backend that is killed takes the others down; the server recovers by itself.
+	if ($round % 2)
+	{
+		kill 'KILL', $pid;
+		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+	}
+	else
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	eval { $victim->quit };
+
+	my ($filled, $twice) = split /\|/, $node->safe_psql('postgres',
+		'SELECT count(*) FILTER (WHERE place IS NOT NULL), count(*) FILTER (WHERE changed > 1) FROM t');
+	ok($filled > 0 && $filled < 50000, "round $round: it was killed in the middle ($filled rows)");
+	is($twice, 0, "round $round: no row is changed twice");
+}
+
+my ($stdout, $stderr);
+is($node->psql('postgres', $call, stdout => \$stdout, stderr => \$stderr), 0, 'the same call goes on');
+like($stderr, qr/none left/, 'and ends with the proof');
+is($node->safe_psql('postgres', 'SELECT count(*), min(changed), max(changed) FROM t'),
+	'50000|1|1', 'every row is changed exactly once');
+
+# What the call has reported as done survives a crash right after it, although
+# its batches did not wait for the disk one by one.
+$node->safe_psql('postgres', 'UPDATE t SET place = NULL; CHECKPOINT');
+is($node->psql('postgres', $call), 0, 'a call ends');
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE place IS NULL'), 0,
+	'and what it reported is durable');
+
+# A standby
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+isnt($standby->psql('postgres', $call, stderr => \$stderr), 0, 'refused on a standby');
+like($stderr, qr/cannot execute CALL dbops.batched_backfill\(\) in a read-only transaction|cannot execute CALL dbops.batched_backfill\(\) during recovery/,
+	'with the reason');
+$standby->stop;
+$node->stop;
+done_testing();

@@ -1,0 +1,171 @@
+# A backfill among sessions that hold locks for longer than it waits, and among
+# those that cancel it, rewrite its table or drop a part of it. TAP, because it
+# takes several sessions whose order is made certain by looking at what they
+# wait for.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    fsync = off
+    autovacuum = off
+    dbops.progress_interval = 0
+    dbops.backfill_lock_timeout = '50ms'
+    CONF
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION dbops');
+
+# A fresh table of 10,000 rows in about 64 blocks.
+sub fill_table
+{
+	$node->safe_psql(
+		'postgres', q{
+		DROP TABLE IF EXISTS t;
+		CREATE TABLE t (id integer PRIMARY KEY, name text, place text);
+		INSERT INTO t SELECT i, 'name ' || i FROM generate_series(1, 10000) i;
+		ANALYZE t});
+	return;
+}
+
+# What a CALL printed, and how many rows are not yet filled.
+sub backfill
+{
+	my ($arguments, %options) = @_;
+	my ($stdout, $stderr);
+
+	my $status = $node->psql(
+		'postgres', ($options{before} // '') . "CALL dbops.batched_backfill('t', $arguments)",
+		stdout => \$stdout, stderr => \$stderr);
+	return ($status, $stderr);
+}
+
+sub unfilled
+{
+	return $node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE place IS NULL');
+}
+
+my $fill = q{'place = name', 'place IS NULL', batch_size => 1000};
+
+# A row stays locked: all others are filled, and the message says why one is left.
+fill_table();
+my $app = $node->background_psql('postgres');
+$app->query_safe('BEGIN; UPDATE t SET name = name WHERE id = 5000');
+my ($status, $message) = backfill($fill);
+is($status, 0, 'a locked row does not fail the backfill');
+like($message, qr/WARNING:  backfill of t: \d+ rows changed, \d+ rows? left/, 'what is left is counted');
+like($message, qr/locked by other transactions/, 'the reason is given');
+my $left = unfilled();
+ok($left >= 1 && $left <= 200, "only the rows of the locked block are left ($left)");
+$app->query_safe('COMMIT');
+($status, $message) = backfill($fill);
+like($message, qr/rows? changed, none left/, 'the same call goes on');
+is(unfilled(), 0, 'and fills the rest');
+
+# The lock is released while the backfill comes back to it.
+fill_table();
+$app->query_safe('BEGIN; UPDATE t SET name = name WHERE id = 5000');
+my $dba = $node->background_psql('postgres', on_error_stop => 0);
+$dba->query_until(qr/go/, "\\echo go\nCALL dbops.batched_backfill('t', $fill);\n\\echo done\n");
+$node->poll_query_until('postgres', 'SELECT count(*) >= 9000 FROM t WHERE place IS NOT NULL')
+  or die 'the backfill did not pass the locked row';
+$app->query_safe('COMMIT');
+$dba->query_until(qr/done/, '');
+is(unfilled(), 0, 'a row that is released is filled in the same call');
+
+# A deadlock: the backfill holds one row and wants another. The application
+# must not be the one that fails.
+fill_table();
+$app->query_safe(q{SET deadlock_timeout = '30s'; BEGIN; UPDATE t SET name = name WHERE id = 120});
+$dba->query_until(qr/go/, "SET dbops.backfill_lock_timeout = '4s';\n\\echo go\nCALL dbops.batched_backfill('t', $fill);\n\\echo done\n");
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted})
+  or die 'the backfill did not wait';
+my $result = eval { $app->query_safe('UPDATE t SET name = name WHERE id = 1; COMMIT'); 1 };
+ok($result, 'the application is not the victim of a deadlock');
+$dba->query_until(qr/done/, '');
+is(unfilled(), 0, 'and the backfill ends its work');
+
+# The table is locked: wait, say so, go on.
+fill_table();
+$app->query_safe('BEGIN; LOCK TABLE t');
+$dba->query_until(qr/go/, "SET dbops.backfill_lock_timeout = '50ms';\n\\echo go\nCALL dbops.batched_backfill('t', $fill);\n\\echo done\n");
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted})
+  or die 'the backfill did not wait';
+$app->query_safe('COMMIT');
+$dba->query_until(qr/done/, '');
+is(unfilled(), 0, 'a table that is released is filled');
+
+# Cancel: what is committed stays, and the message says how to go on.
+fill_table();
+my $cancelled = $node->background_psql('postgres', on_error_stop => 0);
+$cancelled->query_until(qr/go/, "\\echo go\nCALL dbops.batched_backfill('t', 'place = name', 'place IS NULL', batch_size => 500, pause => '1 hour');\n\\echo done\n");
+$node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM t WHERE place IS NOT NULL')
+  or die 'the backfill did not begin';
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL%'});
+$cancelled->query_until(qr/done/, '');
+like($cancelled->{stderr}, qr/canceling statement due to user request/, 'a cancel ends the pause at once');
+like($cancelled->{stderr}, qr/DETAIL:  \d+ rows in \d+ batch(es)? committed before, which stay changed/, 'it says what stays');
+like($cancelled->{stderr}, qr/HINT:  CALL again with the same arguments to go on/, 'and how to go on');
+my $done = 10000 - unfilled();
+ok($done > 0 && $done < 10000, "some rows are committed ($done)");
+$cancelled->{stderr} = '';
+($status, $message) = backfill($fill);
+is(unfilled(), 0, 'the next call fills the rest');
+
+# statement_timeout covers a batch, not the call.
+fill_table();
+($status, $message) = backfill(q{'place = name', 'place IS NULL', batch_size => 500, pause => '100ms'},
+	before => q{SET statement_timeout = '600ms'; });
+is($status, 0, 'a call may take longer than statement_timeout');
+is(unfilled(), 0, 'and fills all rows');
+
+# VACUUM FULL between two batches: block numbers mean other rows now.
+fill_table();
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id % 2 = 0');
+$dba->query_until(qr/go/, "\\echo go\nCALL dbops.batched_backfill('t', 'place = name', 'place IS NULL', batch_size => 500, pause => '50ms', verify => false);\n\\echo done\n");
+$node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM t WHERE place IS NOT NULL')
+  or die 'the backfill did not begin';
+$node->safe_psql('postgres', 'VACUUM FULL t');
+$dba->query_until(qr/done/, '');
+is(unfilled(), 0, 'a table that is rewritten meanwhile is filled');
+like($dba->{stderr}, qr/was rewritten, beginning again/, 'and the walk says that it begins again');
+
+# A partition that is dropped, and one that comes, between two batches.
+$node->safe_psql('postgres', q{
+	DROP TABLE t;
+	CREATE TABLE t (id integer, name text, place text) PARTITION BY RANGE (id);
+	CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (5000);
+	CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (5000) TO (10000);
+	INSERT INTO t SELECT i, 'name ' || i FROM generate_series(1, 9999) i;
+	ANALYZE t});
+$dba->query_until(qr/go/, "\\echo go\nCALL dbops.batched_backfill('t', 'place = name', 'place IS NULL', batch_size => 500, pause => '50ms');\n\\echo done\n");
+$node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM t WHERE place IS NOT NULL')
+  or die 'the backfill did not begin';
+$node->safe_psql('postgres', q{
+	DROP TABLE t2;
+	CREATE TABLE t3 PARTITION OF t FOR VALUES FROM (10000) TO (20000);
+	INSERT INTO t SELECT i, 'name ' || i FROM generate_series(10000, 10999) i});
+$dba->query_until(qr/done/, '');
+is(unfilled(), 0, 'partitions that go and come meanwhile are no error');
+
+# Another session's temporary table holds rows in that session's memory.
+$app->query_safe('CREATE TEMP TABLE elsewhere (id integer)');
+my $elsewhere = $node->safe_psql('postgres', q{SELECT oid FROM pg_class WHERE relname = 'elsewhere'});
+$node->psql('postgres', "CALL dbops.batched_backfill($elsewhere, 'id = 1')", stderr => \$message);
+like($message, qr/cannot backfill temporary table "elsewhere" of another session/, 'a temporary table of another session is refused');
+
+# Progress is reported as often as the setting says.
+fill_table();
+($status, $message) = backfill(q{'place = name', 'place IS NULL', batch_size => 500, pause => '10ms'},
+	before => q{SET dbops.progress_interval = '1ms'; });
+like($message, qr/backfill of t: \d+ rows, \d+\.\d %, \d+ rows\/s, about \d+ s left/, 'rows, percent, rate and time left');
+like($message, qr/backfill of t: 10000 rows changed, none left/, 'the sum at the end');
+
+$_->quit for $app, $dba, $cancelled;
+$node->stop;
+done_testing();
