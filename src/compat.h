@@ -10,7 +10,10 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "common/relpath.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
+#include "utils/lsyscache.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
 #error "dbops supports PostgreSQL 15, 16, 17 and 18"
@@ -35,6 +38,42 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define rte_selected_columns(query, rte) \
 	(getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
 #endif
+
+/* 16 renamed the access to other sessions' entries. */
+#if PG_VERSION_NUM < 160000
+#define pgstat_get_local_beentry_by_index(idx) pgstat_fetch_stat_local_beentry(idx)
+#endif
+
+/* 17 numbers sessions by process. */
+#if PG_VERSION_NUM < 170000
+#include "storage/backendid.h"
+#define INVALID_PROC_NUMBER InvalidBackendId
+#define ProcNumberForTempRelations() BackendIdForTempRelations()
+#else
+#include "storage/procnumber.h"
+#endif
+
+/* 18 returns paths by value. */
+#if PG_VERSION_NUM < 180000
+#define relation_path_string(path) (path)
+#else
+#define relation_path_string(path) pstrdup((path).str)
+#endif
+
+/*
+ * Up to 17 a foreign key's lookup names the referenced column's collation where
+ * it is nondeterministic and not the referencing column's; 18 refuses such keys.
+ */
+static inline bool
+fkey_lookup_names_collation(Oid referenced, Oid referencing)
+{
+#if PG_VERSION_NUM < 180000
+	return OidIsValid(referenced) && referenced != referencing &&
+		!get_collation_isdeterministic(referenced);
+#else
+	return false;
+#endif
+}
 
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */
 #if PG_VERSION_NUM < 180000

@@ -1,4 +1,152 @@
+/*
+ * advise.h
+ *		What the files of advise share.
+ */
 #ifndef DBOPS_ADVISE_H
 #define DBOPS_ADVISE_H
+
 #include "core/core.h"
-#endif
+
+#include "nodes/pg_list.h"
+#include "nodes/primnodes.h"
+#include "utils/hsearch.h"
+
+/* ---- index_shape.c: an index as its catalog rows describe it ---- */
+
+typedef struct DbopsIndex
+{
+	Oid			oid;			/* invalid while it exists only as advice */
+	const char *advised_for;	/* the constraint that advice creates or repairs it for; or NULL */
+	Oid			method;
+	int			ncolumns;		/* INCLUDE's too */
+	int			nkeys;
+	AttrNumber	columns[INDEX_MAX_KEYS];	/* 0 is the next expression */
+	Oid			opfamilies[INDEX_MAX_KEYS]; /* of the keys */
+	Oid			collations[INDEX_MAX_KEYS]; /* of the keys */
+	List	   *expressions;
+	List	   *predicate;		/* as a list of conjuncts */
+	bool		valid;
+	bool		unique;
+	bool		exclusion;
+} DbopsIndex;
+
+extern List *dbops_index_load(Oid table);
+extern Node *dbops_index_expression(const DbopsIndex *index, int key);
+extern bool dbops_index_equal(const DbopsIndex *a, const DbopsIndex *b);
+extern bool dbops_index_in_progress(Oid index);
+
+/* ---- fkey_lookup.c: what a referential-integrity trigger looks for ---- */
+
+typedef struct DbopsFkeyPair
+{
+	AttrNumber	column;			/* of the referencing table */
+	AttrNumber	referenced;		/* of the referenced table */
+	Oid			equality;		/* referenced value = referencing column */
+} DbopsFkeyPair;
+
+typedef struct DbopsFkey
+{
+	Oid			oid;
+	Oid			table;			/* referencing */
+	Oid			referenced;
+	NameData	name;
+	char		on_delete;		/* FKCONSTR_ACTION_* */
+	char		on_update;
+	bool		partitioned;	/* the referencing table */
+	int			npairs;
+	DbopsFkeyPair pairs[FLEXIBLE_ARRAY_MEMBER];
+} DbopsFkey;
+
+typedef struct DbopsFkeyColumn
+{
+	AttrNumber	attnum;
+	const char *name;
+	Oid			collation;		/* of the column */
+	Node	   *operand;		/* what is compared: the column, or a cast of it */
+	Oid			index_operator; /* operand = value; invalid if there is none */
+	Oid			lookup_collation;	/* what the comparison uses */
+} DbopsFkeyColumn;
+
+typedef struct DbopsFkeyLookup
+{
+	int			ncolumns;
+	DbopsFkeyColumn *columns;
+	List	   *clauses;		/* the WHERE of the lookup, over relation 1 */
+} DbopsFkeyLookup;
+
+typedef enum DbopsFkeyFiring
+{
+	DBOPS_FIRES_NEVER,
+	DBOPS_FIRES_IN_REPLICATION,
+	DBOPS_FIRES
+} DbopsFkeyFiring;
+
+extern DbopsFkeyLookup *dbops_fkey_lookup(const DbopsFkey *fkey, Oid table);
+extern DbopsFkeyFiring dbops_fkey_firing(Oid constraint);
+
+/* ---- fkey_coverage.c: whether an index serves that lookup ---- */
+
+typedef enum DbopsCoverage
+{
+	DBOPS_COVERED,
+	DBOPS_COVERAGE_UNKNOWN,
+	DBOPS_PARTIAL,
+	DBOPS_UNCOVERED
+} DbopsCoverage;
+
+/* Why an index does not serve, the nearest miss last. */
+typedef enum DbopsObstacle
+{
+	DBOPS_NO_INDEX,
+	DBOPS_NOT_LEADING,
+	DBOPS_INCLUDED_ONLY,
+	DBOPS_OTHER_OPERATOR,
+	DBOPS_CAST,
+	DBOPS_OTHER_COLLATION,
+	DBOPS_UNPROVEN_PREDICATE,
+	DBOPS_INVALID,
+	DBOPS_LOSSY,				/* partial: the access method reads too much */
+	DBOPS_SOME_COLUMNS,			/* partial: the rest is filtered */
+	DBOPS_SEVERAL_INDEXES,		/* partial: each has some, together all */
+	DBOPS_FOREIGN_METHOD		/* unknown */
+} DbopsObstacle;
+
+typedef struct DbopsVerdict
+{
+	DbopsCoverage coverage;
+	DbopsObstacle obstacle;
+	const DbopsIndex *index;	/* that the obstacle speaks of; or NULL */
+	DbopsIndex *repairable;		/* would cover once rebuilt; or NULL */
+} DbopsVerdict;
+
+extern DbopsVerdict dbops_fkey_judge(const DbopsFkeyLookup *lookup, List *indexes);
+extern const DbopsIndex *dbops_fkey_served_by_advice(const DbopsFkeyLookup *lookup,
+													 List *indexes);
+extern bool dbops_fkey_operator_fits(Oid index_operator, Oid method, Oid opfamily);
+extern char *dbops_fkey_obstacle(const DbopsVerdict *verdict);
+
+/* ---- fkey_index.c: the index that would serve ---- */
+
+typedef struct DbopsTableNode
+{
+	Oid			oid;
+	Oid			schema;
+	const char *schema_name;
+	const char *name;
+	bool		partitioned;
+	List	   *children;		/* DbopsTableNode */
+	List	   *indexes;		/* DbopsIndex */
+	DbopsFkeyLookup *lookup;	/* of the foreign key that is being judged */
+	DbopsVerdict verdict;		/* of leaves */
+} DbopsTableNode;
+
+extern bool dbops_fkey_index_design(const DbopsFkeyLookup *lookup,
+									DbopsIndex *design, StringInfo keys);
+
+/* ---- fkey_index_ddl.c: the statements that create it ---- */
+
+extern HTAB *dbops_names_create(void);
+extern char *dbops_fkey_index_ddl(const DbopsFkey *fkey, DbopsTableNode *root,
+								  HTAB *names);
+
+#endif							/* DBOPS_ADVISE_H */

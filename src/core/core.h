@@ -84,6 +84,15 @@ extern void dbops_fragment_check_expression(const char *text, const char *argume
 extern void dbops_fragment_check_set_list(const char *text, const char *argument);
 extern struct Query *dbops_fragment_analyze(const char *statement);
 
+/* ---- quote.c: names in the SQL that reports print ---- */
+
+extern char *dbops_quote_name(const char *name);
+extern char *dbops_quote_qualified(const char *schema, const char *name);
+
+/* ---- relation_size.c: how large a table is, without a lock ---- */
+
+extern int64 dbops_relation_bytes(Oid relid);
+
 /* ---- finding.c: the result row of checks, rules and reviews ---- */
 
 typedef enum DbopsSeverity

@@ -1,0 +1,251 @@
+/*
+ * fkey_lookup.c
+ *		What a referential-integrity trigger looks for.
+ *
+ * When a referenced row is deleted or its key changes, the server runs
+ *
+ *		SELECT 1 FROM [ONLY] referencing x WHERE $1 = x.a AND $2 = x.b ...
+ *
+ * (or a DELETE or UPDATE with the same WHERE) from a plan that is made once,
+ * for any values. The clauses are built here as the parser would build them
+ * out of the text that ri_triggers.c writes: the constraint's own operators,
+ * the value on the left with the referenced column's type, casts wherever a
+ * type is not the operator's, and the collation that the parser derives. What
+ * an index must offer follows from them and from nothing else.
+ *
+ * The triggers are what makes the server look at all: a foreign key that is
+ * not enforced has none, and disabled ones do not fire.
+ */
+#include "advise/advise.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+typedef struct ColumnType
+{
+	const char *name;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+} ColumnType;
+
+static AttrNumber column_in(Oid table, const DbopsFkey *fkey, int pair);
+static bool build_column(const DbopsFkeyPair *pair, Oid table, Oid referenced,
+						 DbopsFkeyLookup *lookup);
+static bool read_column(Oid table, AttrNumber attnum, ColumnType *column);
+static Expr *build_clause(const DbopsFkeyPair *pair, int param, AttrNumber attnum,
+						  const ColumnType *referencing, const ColumnType *referenced);
+static void take_clause(DbopsFkeyColumn *column, Expr *clause);
+static DbopsFkeyFiring own_triggers_fire(Oid constraint);
+static DbopsFkeyFiring trigger_fires(Form_pg_trigger trigger);
+
+/*
+ * Build the lookup on one table, which is the referencing table or one of its
+ * partitions. NULL if a column has vanished meanwhile.
+ */
+DbopsFkeyLookup *
+dbops_fkey_lookup(const DbopsFkey *fkey, Oid table)
+{
+	DbopsFkeyLookup *lookup = palloc0(sizeof(DbopsFkeyLookup));
+
+	lookup->columns = palloc0(sizeof(DbopsFkeyColumn) * fkey->npairs);
+	for (int i = 0; i < fkey->npairs; i++)
+	{
+		DbopsFkeyPair pair = fkey->pairs[i];
+
+		pair.column = column_in(table, fkey, i);
+		if (!build_column(&pair, table, fkey->referenced, lookup))
+			return NULL;
+	}
+	return lookup;
+}
+
+/* Find a column of the foreign key in a table; partitions number their own. */
+static AttrNumber
+column_in(Oid table, const DbopsFkey *fkey, int pair)
+{
+	AttrNumber	attnum = fkey->pairs[pair].column;
+	char	   *name;
+
+	if (table == fkey->table)
+		return attnum;
+	name = get_attname(fkey->table, attnum, true);
+	return name == NULL ? InvalidAttrNumber : get_attnum(table, name);
+}
+
+/* Append a pair's column and clause to the lookup. */
+static bool
+build_column(const DbopsFkeyPair *pair, Oid table, Oid referenced_table,
+			 DbopsFkeyLookup *lookup)
+{
+	DbopsFkeyColumn *column = &lookup->columns[lookup->ncolumns];
+	ColumnType	referencing;
+	ColumnType	referenced;
+	Expr	   *clause;
+
+	if (!read_column(table, pair->column, &referencing) ||
+		!read_column(referenced_table, pair->referenced, &referenced))
+		return false;
+
+	clause = build_clause(pair, lookup->ncolumns + 1, pair->column, &referencing, &referenced);
+	column->attnum = pair->column;
+	column->name = referencing.name;
+	column->collation = referencing.collation;
+	take_clause(column, clause);
+	lookup->clauses = lappend(lookup->clauses, clause);
+	lookup->ncolumns++;
+	return true;
+}
+
+static bool
+read_column(Oid table, AttrNumber attnum, ColumnType *column)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(table),
+										Int16GetDatum(attnum));
+	Form_pg_attribute form;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_attribute) GETSTRUCT(tuple);
+	column->name = pstrdup(NameStr(form->attname));
+	column->type = form->atttypid;
+	column->typmod = form->atttypmod;
+	column->collation = form->attcollation;
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* Build "$param = column" as the parser and the planner's first pass would. */
+static Expr *
+build_clause(const DbopsFkeyPair *pair, int param, AttrNumber attnum,
+			 const ColumnType *referencing, const ColumnType *referenced)
+{
+	Param	   *value = makeNode(Param);
+	Node	   *left;
+	Node	   *right;
+	Oid			left_type;
+	Oid			right_type;
+	Expr	   *clause;
+
+	value->paramkind = PARAM_EXTERN;
+	value->paramid = param;
+	value->paramtype = referenced->type;
+	value->paramtypmod = -1;
+	value->paramcollid = get_typcollation(referenced->type);
+	value->location = -1;
+
+	op_input_types(pair->equality, &left_type, &right_type);
+	left = coerce_to_target_type(NULL, (Node *) value, referenced->type, left_type, -1,
+								 COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	right = coerce_to_target_type(NULL,
+								  (Node *) makeVar(1, attnum, referencing->type,
+												   referencing->typmod, referencing->collation, 0),
+								  referencing->type, right_type, -1,
+								  COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+	if (fkey_lookup_names_collation(referenced->collation, referencing->collation))
+	{
+		CollateExpr *collate = makeNode(CollateExpr);
+
+		collate->arg = (Expr *) right;
+		collate->collOid = referenced->collation;
+		collate->location = -1;
+		right = (Node *) collate;
+	}
+
+	clause = make_opclause(pair->equality, BOOLOID, false,
+						   (Expr *) left, (Expr *) right, InvalidOid, InvalidOid);
+	assign_expr_collations(NULL, (Node *) clause);
+	return (Expr *) eval_const_expressions(NULL, (Node *) clause);
+}
+
+/*
+ * Take from a clause what an index is matched with. An equality that the
+ * planner inlines into something else is of no use to any index.
+ */
+static void
+take_clause(DbopsFkeyColumn *column, Expr *clause)
+{
+	OpExpr	   *equality = (OpExpr *) clause;
+
+	if (!IsA(clause, OpExpr) || list_length(equality->args) != 2)
+		return;
+	column->operand = lsecond(equality->args);
+	while (IsA(column->operand, RelabelType))
+		column->operand = (Node *) ((RelabelType *) column->operand)->arg;
+	column->index_operator = get_commutator(equality->opno);
+	column->lookup_collation = equality->inputcollid;
+}
+
+/*
+ * Say when the server runs the lookup of a foreign key, considering also the
+ * triggers on partitions of the referenced table.
+ */
+DbopsFkeyFiring
+dbops_fkey_firing(Oid constraint)
+{
+	DbopsFkeyFiring firing = own_triggers_fire(constraint);
+	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	check_stack_depth();
+	ScanKeyInit(&key, Anum_pg_constraint_conparentid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(constraint));
+	scan = systable_beginscan(catalog, ConstraintParentIndexId, true, NULL, 1, &key);
+	while (firing != DBOPS_FIRES && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		firing = Max(firing, dbops_fkey_firing(((Form_pg_constraint) GETSTRUCT(tuple))->oid));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return firing;
+}
+
+/* Consider the triggers on the referenced table: those of this constraint. */
+static DbopsFkeyFiring
+own_triggers_fire(Oid constraint)
+{
+	DbopsFkeyFiring firing = DBOPS_FIRES_NEVER;
+	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgconstraint, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(constraint));
+	scan = systable_beginscan(catalog, TriggerConstraintIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		firing = Max(firing, trigger_fires((Form_pg_trigger) GETSTRUCT(tuple)));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return firing;
+}
+
+static DbopsFkeyFiring
+trigger_fires(Form_pg_trigger trigger)
+{
+	if (RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK)
+		return DBOPS_FIRES_NEVER;
+	switch (trigger->tgenabled)
+	{
+		case TRIGGER_DISABLED:
+			return DBOPS_FIRES_NEVER;
+		case TRIGGER_FIRES_ON_REPLICA:
+			return DBOPS_FIRES_IN_REPLICATION;
+		default:
+			return DBOPS_FIRES;
+	}
+}
