@@ -35,6 +35,7 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #if PG_VERSION_NUM < 160000
 #define rte_selected_columns(query, rte) ((rte)->selectedCols)
 #else
+#include "parser/parse_relation.h"
 #define rte_selected_columns(query, rte) \
 	(getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
 #endif
