@@ -8,9 +8,15 @@
 #ifndef DBOPS_COMPAT_H
 #define DBOPS_COMPAT_H
 
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "common/relpath.h"
+#include "pgstat.h"
+#include "postmaster/postmaster.h"
+#include "replication/slot.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
 #include "utils/lsyscache.h"
@@ -45,6 +51,48 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define pgstat_get_local_beentry_by_index(idx) pgstat_fetch_stat_local_beentry(idx)
 #endif
 
+/* 16 folded the per-catalog privilege checks into one. */
+#if PG_VERSION_NUM < 160000
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	Assert(classid == ProcedureRelationId);
+	return pg_proc_aclcheck(objectid, roleid, mode);
+}
+#endif
+
+/* 16 reserved connections for a role too, and renamed the superusers'. */
+#if PG_VERSION_NUM < 160000
+#define SuperuserReservedConnections ReservedBackends
+#define ReservedConnections 0
+#endif
+
+/* 16 took the prefix off a database's counters. */
+#if PG_VERSION_NUM < 160000
+#define stat_database_counter(entry, name) ((entry)->n_##name)
+#else
+#define stat_database_counter(entry, name) ((entry)->name)
+#endif
+
+/* 16 moved the declarations of archiving. */
+#if PG_VERSION_NUM < 160000
+#include "postmaster/pgarch.h"
+#else
+#include "archive/archive_module.h"
+#endif
+
+/* 16 gave the invalidation of a slot a cause. */
+static inline bool
+slot_is_invalidated(const ReplicationSlot *slot)
+{
+#if PG_VERSION_NUM < 160000
+	return XLogRecPtrIsInvalid(slot->data.restart_lsn) &&
+		!XLogRecPtrIsInvalid(slot->data.invalidated_at);
+#else
+	return slot->data.invalidated != RS_INVAL_NONE;
+#endif
+}
+
 /* 17 numbers sessions by process. */
 #if PG_VERSION_NUM < 170000
 #include "storage/backendid.h"
@@ -52,6 +100,11 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define ProcNumberForTempRelations() BackendIdForTempRelations()
 #else
 #include "storage/procnumber.h"
+#endif
+
+/* 17 renamed what knows the transaction ids. */
+#if PG_VERSION_NUM < 170000
+#define TransamVariables ShmemVariableCache
 #endif
 
 /* 18 returns paths by value. */
@@ -82,5 +135,29 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #else
 #define update_has_returning(update) ((update)->returningClause != NULL)
 #endif
+
+/*
+ * Whether a process holds a lock on a relation, or waits for any; read without
+ * a lock, so true of a moment ago. 16 changed the lists, 18 the fast path.
+ */
+static inline bool
+proc_holds_locks(PGPROC *proc)
+{
+	for (int i = 0; i < NUM_LOCK_PARTITIONS; i++)
+#if PG_VERSION_NUM < 160000
+		if (!SHMQueueEmpty(&proc->myProcLocks[i]))
+#else
+		if (!dlist_is_empty(&proc->myProcLocks[i]))
+#endif
+			return true;
+#if PG_VERSION_NUM < 180000
+	return proc->fpLockBits != 0;
+#else
+	for (int i = 0; i < FastPathLockGroupsPerBackend; i++)
+		if (proc->fpLockBits[i] != 0)
+			return true;
+	return false;
+#endif
+}
 
 #endif							/* DBOPS_COMPAT_H */

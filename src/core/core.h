@@ -13,6 +13,7 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "storage/lwlock.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -22,6 +23,7 @@
 
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
+extern int	dbops_size_max_age; /* s after which sizes are measured again */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
 extern void dbops_settings_init(void);
@@ -78,6 +80,16 @@ typedef void (*DbopsCallback) (void *arg);
 extern void dbops_require_table_owner(Oid relid);
 extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
 
+/* ---- attempt.c: to do something that may fail, and go on ---- */
+
+extern bool dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error);
+
+/* ---- shared.c: shared memory, when preloaded ---- */
+
+extern void dbops_shared_request(const char *name, Size size,
+								 DbopsCallback prepare,
+								 void **place, LWLock **lock);
+
 /* ---- fragment.c: one expression or one set list out of a user's text ---- */
 
 extern void dbops_fragment_check_expression(const char *text, const char *argument);
@@ -117,5 +129,50 @@ typedef struct DbopsFinding
 
 extern const char *dbops_severity_name(DbopsSeverity severity);
 extern void dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding);
+
+/* ---- check.c: the registry of health checks ---- */
+
+typedef struct DbopsCheckRun DbopsCheckRun;
+
+typedef struct DbopsCheck
+{
+	const char *name;			/* what it looks at, a dot, and at which aspect */
+	void		(*judge) (const void *facts, DbopsCheckRun *run);
+} DbopsCheck;
+
+typedef struct DbopsCheckSet
+{
+	const void *(*look) (void); /* gathers the facts; must not fail as a whole */
+	const DbopsCheck *checks;
+	int			n_checks;
+} DbopsCheckSet;
+
+extern void dbops_check_register(const DbopsCheckSet *set);
+extern DbopsCheckRun *dbops_check_look(void);
+extern const void *dbops_check_facts(const DbopsCheckRun *run,
+									 const DbopsCheckSet *set);
+extern List *dbops_check_judge(DbopsCheckRun *run);
+extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);
+
+/* ---- json.c: reports as jsonb ---- */
+
+typedef struct DbopsJson
+{
+	JsonbParseState *state;
+	JsonbValue *value;
+} DbopsJson;
+
+extern void dbops_json_object(DbopsJson *json, const char *key);
+extern void dbops_json_object_end(DbopsJson *json);
+extern void dbops_json_array(DbopsJson *json, const char *key);
+extern void dbops_json_array_end(DbopsJson *json);
+extern Jsonb *dbops_json_finish(DbopsJson *json);
+extern void dbops_json_null(DbopsJson *json, const char *key);
+extern void dbops_json_text(DbopsJson *json, const char *key, const char *text);
+extern void dbops_json_boolean(DbopsJson *json, const char *key, bool boolean);
+extern void dbops_json_integer(DbopsJson *json, const char *key, int64 number);
+extern void dbops_json_decimal(DbopsJson *json, const char *key, double number);
+extern void dbops_json_time(DbopsJson *json, const char *key, TimestampTz time);
+extern void dbops_json_document(DbopsJson *json, const char *key, Jsonb *document);
 
 #endif							/* DBOPS_CORE_H */

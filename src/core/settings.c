@@ -13,6 +13,7 @@
 
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_progress_interval = 1000;
+int			dbops_size_max_age = 60;
 double		dbops_test_now = 0;
 
 static void set(const char *name, const char *value, GucAction action);
@@ -43,6 +44,19 @@ dbops_settings_init(void)
 							INT_MAX,
 							PGC_USERSET,
 							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.size_max_age",
+							"Sets the age at which the sizes of the database and of its tables are measured again.",
+							"They are measured sooner where that is cheap, and a little at a time where it is not. 0 measures them whenever they are asked for.",
+							&dbops_size_max_age,
+							60,
+							0,
+							86400,
+							PGC_USERSET,
+							GUC_UNIT_S,
 							NULL,
 							NULL,
 							NULL);

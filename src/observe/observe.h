@@ -1,4 +1,243 @@
+/*
+ * observe.h
+ *		The area that looks and changes nothing: health and its checks.
+ *
+ * Each part of health is looked at by one file, on its own: a part that fails
+ * leaves its error, and the others stand. Nothing here waits for a heavyweight
+ * lock on a table. Figures come from shared memory and files rather than from
+ * views, so that they are right whatever the caller may see in those.
+ */
 #ifndef DBOPS_OBSERVE_H
 #define DBOPS_OBSERVE_H
+
 #include "core/core.h"
-#endif
+
+#include "access/xlogdefs.h"
+#include "nodes/pg_list.h"
+
+/* ---- sessions.c ---- */
+
+typedef struct Transaction
+{
+	int			pid;			/* 0: there is none */
+	double		age;			/* s since it began, or since it went idle */
+} Transaction;
+
+typedef struct Sessions
+{
+	/* of clients, parallel workers and replication apart */
+	int			clients;
+	int			active;
+	int			idle;
+	int			idle_in_transaction;
+	int			untracked;		/* track_activities is off there */
+	int			waiting;		/* for a heavyweight lock */
+	int			usable;			/* connections that ordinary roles may open */
+
+	/* of all processes */
+	int			lock_waits;
+	int			long_lock_waits;	/* for more than LONG_LOCK_WAIT */
+	double		longest_lock_wait;	/* s */
+
+	Transaction oldest;
+	Transaction oldest_horizon; /* that keeps vacuum from removing rows */
+	Transaction oldest_idle;	/* idle in transaction, holding something */
+	int			prepared;
+	double		oldest_prepared;	/* s */
+	const char *oldest_prepared_gid;
+} Sessions;
+
+#define LONG_LOCK_WAIT	60		/* s */
+
+extern void dbops_sessions_read(Sessions *sessions);
+
+/* ---- extensions.c: extensions that are looked into ---- */
+
+typedef struct Extension
+{
+	Oid			oid;			/* InvalidOid: not installed in this database */
+	const char *version;
+	const char *schema;
+} Extension;
+
+extern Extension dbops_extension_find(const char *name);
+extern Oid	dbops_extension_function(Oid extension, const char *name, int nargs);
+
+/* ---- statements.c: pg_stat_statements ---- */
+
+typedef enum StatementsState
+{
+	STATEMENTS_READ,
+	STATEMENTS_MISSING,			/* the extension is not in this database */
+	STATEMENTS_NOT_LOADED,		/* its library is not preloaded */
+	STATEMENTS_TOO_OLD,			/* its SQL side lacks what is needed */
+	STATEMENTS_DENIED,			/* the caller may not call it */
+	STATEMENTS_OFF				/* it is told to track nothing */
+} StatementsState;
+
+typedef struct Statements
+{
+	StatementsState state;		/* figures are there when READ or OFF */
+	int64		slow;			/* with a mean time over SLOW_STATEMENT */
+	int64		calls;
+	double		total_time;		/* ms, of all calls */
+} Statements;
+
+#define SLOW_STATEMENT	1000.0	/* ms */
+
+extern void dbops_statements_read(Statements *statements);
+
+/* ---- counters.c: this database's counters, the ids in use ---- */
+
+typedef struct Counters
+{
+	int64		blocks_fetched;
+	int64		blocks_hit;
+	int64		deadlocks;
+	TimestampTz since;			/* their reset; 0: since ever */
+} Counters;
+
+typedef struct Ages
+{
+	/* how many ids ago the oldest that is still needed was given out */
+	int64		xid_age;
+	int64		xid_freeze_age; /* vacuum is forced from here */
+	int64		xid_warn_age;	/* the server complains from here */
+	int64		xid_stop_age;	/* and refuses to give out more from here */
+	Oid			xid_database;	/* that holds the oldest; its name may be gone */
+	int64		multixact_age;
+	int64		multixact_freeze_age;
+	int64		multixact_warn_age;
+	int64		multixact_stop_age;
+	bool		multixact_members_low;	/* their space is more than half used */
+} Ages;
+
+extern void dbops_counters_read(Counters *counters);
+extern void dbops_ages_read(Ages *ages);
+
+/* ---- replication.c ---- */
+
+typedef struct Slot
+{
+	NameData	name;
+	bool		active;
+	bool		lost;			/* invalidated: what it needed is gone */
+	int64		retained;		/* bytes of WAL kept for it */
+} Slot;
+
+typedef struct Replication
+{
+	bool		standby;
+	int			standbys;		/* connected to this server */
+	double		lag;			/* s; NaN: not known, or nothing replicates */
+	int64		lag_bytes;		/* -1 likewise */
+	bool		receiving;		/* on a standby: from another server */
+	bool		should_receive;
+	List	   *slots;			/* of Slot * */
+} Replication;
+
+typedef struct Archiver
+{
+	bool		on;
+	bool		configured;
+	int64		failures;
+	TimestampTz last_success;	/* 0: never */
+	TimestampTz last_failure;
+	TimestampTz since;			/* when the statistics began */
+} Archiver;
+
+extern void dbops_replication_read(Replication *replication);
+extern void dbops_archiver_read(Archiver *archiver);
+
+/* ---- disks.c ---- */
+
+typedef struct Disk
+{
+	const char *name;			/* "tablespace NAME" or "WAL" */
+	const char *tablespace;		/* NULL: of WAL */
+	const char *same_as;		/* an earlier one on the same device; or NULL */
+	int64		total;			/* bytes; 0: the file system does not tell */
+	int64		used;
+	int64		free;			/* to the server, the reserve of root apart */
+	uint64		device;
+} Disk;
+
+typedef struct Disks
+{
+	List	   *list;			/* of Disk *, WAL first */
+} Disks;
+
+extern double dbops_disk_free_percent(const Disk *disk);
+extern void dbops_disks_read(Disks *disks);
+
+/* ---- sizes.c: what the database holds, from a cache ---- */
+
+#define N_LARGEST	10
+
+typedef struct Sizes
+{
+	TimestampTz measured_at;	/* 0: not yet */
+	double		took;			/* ms that measuring took */
+	int64		database;		/* bytes */
+	int64		index_fetched;	/* blocks of user indexes, since their reset */
+	int64		index_hit;
+	int			n_largest;
+	struct
+	{
+		Oid			relid;
+		int64		bytes;		/* with its indexes and its TOAST table */
+	}			largest[N_LARGEST];
+} Sizes;
+
+extern void dbops_sizes_init(void);
+extern void dbops_sizes_read(Sizes *sizes);
+extern double dbops_sizes_age(const Sizes *sizes);
+
+/* ---- measure.c: the measuring itself ---- */
+
+typedef struct Measurement Measurement;
+
+extern Measurement *dbops_measure_begin(void);
+extern bool dbops_measure_continue(Measurement *measurement, double budget,
+								   Sizes *sizes);
+extern void dbops_measure_abandon(Measurement *measurement);
+
+/* ---- health.c: all of it ---- */
+
+extern void dbops_observe_init(void);
+
+typedef enum HealthPart
+{
+	PART_SESSIONS,
+	PART_STATEMENTS,
+	PART_COUNTERS,
+	PART_AGES,
+	PART_REPLICATION,
+	PART_ARCHIVER,
+	PART_DISKS,
+	PART_SIZES,
+	N_PARTS
+} HealthPart;
+
+typedef struct Health
+{
+	Sessions	sessions;
+	Statements	statements;
+	Counters	counters;
+	Ages		ages;
+	Replication replication;
+	Archiver	archiver;
+	Disks		disks;
+	Sizes		sizes;
+	ErrorData  *errors[N_PARTS];	/* NULL: that part stands */
+} Health;
+
+extern const void *dbops_health_look(void);
+extern double dbops_percent(double part, double whole);
+extern double dbops_hit_ratio(const Counters *counters);
+
+/* ---- health_checks.c ---- */
+
+extern const DbopsCheckSet dbops_health_checks_set;
+
+#endif							/* DBOPS_OBSERVE_H */

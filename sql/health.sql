@@ -1,0 +1,161 @@
+-- system_health_check() and health_checks(): the shape of the document, that
+-- its figures are the server's own, and the words that it sums them up in.
+-- Figures that no test can fix are held against the server's own views.
+\set VERBOSITY terse
+
+-- every key, in a database that lacks both extensions
+SELECT key, jsonb_typeof(value) AS type
+  FROM jsonb_each(dbops.system_health_check()) ORDER BY key;
+SELECT section, key, jsonb_typeof(value) AS type
+  FROM dbops.system_health_check() h,
+       unnest(ARRAY['connections', 'performance', 'health', 'storage', 'server', 'freshness', 'summary']) section,
+       jsonb_each(h->section)
+ WHERE key <> 'since'
+ ORDER BY section, key;
+
+-- a missing extension gives null and an unknown check with the remedy, no false ok
+SELECT h->'slow_queries' AS slow_queries, h->'performance'->'avg_query_time_ms' AS avg_query_time,
+       h->'server'->'extensions' AS extensions
+  FROM dbops.system_health_check() h;
+SELECT c->>'check_name' AS check_name, c->>'severity' AS severity, c->>'message' AS message, c->>'remedy' AS remedy
+  FROM jsonb_array_elements(dbops.system_health_check()->'checks') c
+ WHERE c->>'severity' = 'unknown';
+
+-- every check
+SELECT check_name, count(*) > 1 AS several FROM dbops.health_checks() GROUP BY 1 ORDER BY 1;
+
+-- the gravest first, then by name
+SELECT array_agg(key) = array_agg(key ORDER BY array_position(ARRAY['critical', 'warning', 'info', 'unknown', 'ok'], severity),
+                                               key COLLATE "C") AS in_order
+  FROM dbops.health_checks();
+
+-- verbose lists all of them, otherwise only those that are not ok
+SELECT bool_or(c->>'severity' = 'ok') AS lists_ok,
+       count(*) = (SELECT sum(value::int) FROM jsonb_each_text(h->'summary')) AS lists_all
+  FROM dbops.system_health_check(true) h, jsonb_array_elements(h->'checks') c GROUP BY h;
+SELECT bool_or(c->>'severity' = 'ok') AS lists_ok FROM jsonb_array_elements(dbops.system_health_check()->'checks') c;
+SELECT dbops.system_health_check(NULL);
+
+-- the clock is the one that tests can set; the time is ISO 8601
+SET dbops.test_now = 1800000000;
+SET timezone = 'UTC';
+SELECT dbops.system_health_check()->'timestamp' AS "timestamp";
+SET timezone = 'Asia/Kolkata';
+SELECT dbops.system_health_check()->'timestamp' AS "timestamp";
+RESET timezone;
+RESET dbops.test_now;
+
+-- the flat figures are those that views would give
+CREATE FUNCTION pg_temp.hit_ratio() RETURNS numeric LANGUAGE sql AS
+    'SELECT round(100.0 * blks_hit / nullif(blks_hit + blks_read, 0), 2) FROM pg_stat_database WHERE datname = current_database()';
+BEGIN;
+SET LOCAL stats_fetch_consistency = snapshot;
+SET LOCAL dbops.size_max_age = 0;
+SELECT (h->>'database_size_mb')::numeric = round(pg_database_size(current_database()) / 1024.0 / 1024.0, 2) AS database_size_mb,
+       (h->>'active_connections')::int = (SELECT count(*) FROM pg_stat_activity
+                                           WHERE state = 'active' AND backend_type = 'client backend') AS active_connections,
+       (h->>'cache_hit_ratio')::numeric = pg_temp.hit_ratio() AS cache_hit_ratio,
+       (h->'connections'->>'max')::int = current_setting('max_connections')::int AS max_connections,
+       (h->'connections'->>'total')::int = (SELECT count(*) FROM pg_stat_activity
+                                             WHERE backend_type = 'client backend') AS connections
+  FROM dbops.system_health_check() h;
+COMMIT;
+
+-- the status follows from the flat figures unless a check is critical
+SELECT h->>'status' = CASE WHEN (h->'summary'->>'critical')::int > 0 THEN 'critical'
+                           WHEN (h->>'active_connections')::int > 50
+                             OR (h->>'slow_queries')::int > 10
+                             OR (h->>'cache_hit_ratio')::numeric < 95 THEN 'warning'
+                           ELSE 'healthy' END AS status_follows
+  FROM dbops.system_health_check() h;
+
+-- the statistics' reset leaves nothing to divide by
+SELECT pg_stat_reset() IS NOT NULL AS reset;
+SELECT h->>'status' <> '' AS answers FROM dbops.system_health_check() h;
+
+-- in a read-only transaction
+BEGIN READ ONLY;
+SELECT jsonb_typeof(dbops.system_health_check(true)) AS type;
+SELECT count(*) > 10 AS checks FROM dbops.health_checks();
+COMMIT;
+
+-- sizes: what pg_total_relation_size() says, with names that can be used
+CREATE SCHEMA "Health ""Schema";
+CREATE TABLE "Health ""Schema"."Big Table" AS SELECT g AS id, repeat('x', 100) AS filler FROM generate_series(1, 20000) g;
+CREATE INDEX ON "Health ""Schema"."Big Table" (id);
+CREATE TABLE health_toasted (id int PRIMARY KEY, body text);
+ALTER TABLE health_toasted ALTER body SET STORAGE EXTERNAL;
+INSERT INTO health_toasted SELECT g, repeat('y', 4000) FROM generate_series(1, 300) g;
+CHECKPOINT;
+SET dbops.size_max_age = 0;
+SELECT t->>'name' AS name, (t->>'bytes')::bigint = pg_total_relation_size((t->>'name')::regclass) AS bytes_are_right
+  FROM jsonb_array_elements(dbops.system_health_check()->'storage'->'largest_tables') t
+ WHERE t->>'name' LIKE '%Health%' OR t->>'name' LIKE '%health%';
+SELECT (SELECT max((t->>'bytes')::bigint) FROM jsonb_array_elements(h->'storage'->'largest_tables') t) =
+       (h->'storage'->'largest_tables'->0->>'bytes')::bigint AS largest_first,
+       jsonb_array_length(h->'storage'->'largest_tables') <= 10 AS at_most_ten
+  FROM dbops.system_health_check() h;
+
+-- a size is kept for as long as the setting says, and its age is told
+SET dbops.test_now = 1800000000;
+SET dbops.size_max_age = '1min';
+SELECT dbops.system_health_check()->>'database_size_mb' AS before \gset
+DROP TABLE "Health ""Schema"."Big Table";
+SELECT h->>'database_size_mb' = :'before' AS kept, h->'freshness'->'size_age_s' AS age,
+       h->'storage'->'largest_tables' @> '[{"name": "public.health_toasted"}]' AS lists_what_is,
+       h->'storage'->'largest_tables' @> '[{"name": "\"Health \"\"Schema\".\"Big Table\""}]' AS lists_what_was
+  FROM dbops.system_health_check() h;
+SET dbops.test_now = 1800003600;
+SELECT (h->>'database_size_mb')::numeric < :before AS measured_again, h->'freshness'->'size_age_s' AS age
+  FROM dbops.system_health_check() h;
+RESET dbops.test_now;
+RESET dbops.size_max_age;
+DROP SCHEMA "Health ""Schema";
+DROP TABLE health_toasted;
+
+-- pg_stat_statements is found in whatever schema it is, without a search_path
+CREATE SCHEMA "Mixed ""Case";
+CREATE EXTENSION pg_stat_statements SCHEMA "Mixed ""Case";
+SELECT "Mixed ""Case".pg_stat_statements_reset() IS NOT NULL AS reset;
+SELECT h->'slow_queries' AS slow_queries FROM dbops.system_health_check() h;
+SELECT pg_sleep(1.1);
+SELECT h->'slow_queries' AS slow_queries, (h->'performance'->>'avg_query_time_ms')::numeric > 0 AS avg_query_time
+  FROM dbops.system_health_check() h;
+SELECT severity, message, data FROM dbops.health_checks() WHERE check_name = 'statements.slow';
+
+-- that tracks nothing: its figures are no figures
+SET pg_stat_statements.track = 'none';
+SELECT dbops.system_health_check()->'slow_queries' AS slow_queries;
+SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'statements.slow';
+RESET pg_stat_statements.track;
+
+-- a version whose SQL lacks what is asked for
+DROP EXTENSION pg_stat_statements;
+CREATE EXTENSION pg_stat_statements SCHEMA "Mixed ""Case" VERSION '1.4';
+SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'statements.slow';
+DROP EXTENSION pg_stat_statements;
+DROP SCHEMA "Mixed ""Case";
+
+CREATE EXTENSION pgstattuple;
+SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'extension.pgstattuple';
+DROP EXTENSION pgstattuple;
+
+-- a check grows graver with time; one that is critical makes the status critical
+BEGIN;
+CREATE TABLE health_prepared (id int);
+PREPARE TRANSACTION 'regress''s own';
+SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'transactions.prepared';
+SELECT set_config('dbops.test_now', (extract(epoch FROM now()) + 610)::text, false) IS NOT NULL AS ten_minutes_later;
+SELECT severity, message, remedy, data->'warning' AS warning
+  FROM dbops.health_checks() WHERE check_name = 'transactions.prepared';
+SELECT set_config('dbops.test_now', (extract(epoch FROM now()) + 7800)::text, false) IS NOT NULL AS hours_later;
+SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'transactions.prepared';
+SELECT h->'status' AS status, h->'checks'->0->>'severity' AS first_severity FROM dbops.system_health_check() h;
+ROLLBACK PREPARED 'regress''s own';
+RESET dbops.test_now;
+
+-- the ids' limits are the server's
+SELECT (h->'health'->'xid'->>'freeze_max_age')::int = current_setting('autovacuum_freeze_max_age')::int AS freeze,
+       (h->'health'->'xid'->>'age')::bigint = (SELECT max(age(datfrozenxid)) FROM pg_database) AS age,
+       (h->'health'->'xid'->>'stop_age')::bigint BETWEEN 2144000000 AND 2147483647 AS stop
+  FROM dbops.system_health_check() h;

@@ -1,0 +1,101 @@
+/*
+ * extensions.c
+ *		Finding an extension and its functions, wherever they were put.
+ *
+ * A name proves nothing: anybody can create a function or a view called
+ * pg_stat_statements. Only membership of the extension, as pg_depend records
+ * it, leads to the function that is called.
+ */
+#include "observe/observe.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+static bool is_c_function(Oid function, const char *name, int nargs);
+
+/* Find an extension by name; its oid is invalid if there is none. */
+Extension
+dbops_extension_find(const char *name)
+{
+	Extension	found = {.oid = InvalidOid};
+	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				DirectFunctionCall1(namein, CStringGetDatum(name)));
+	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
+	row = systable_getnext(scan);
+	if (HeapTupleIsValid(row))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(row);
+		bool		isnull;
+		Datum		version = heap_getattr(row, Anum_pg_extension_extversion,
+										   RelationGetDescr(catalog), &isnull);
+
+		found.oid = form->oid;
+		found.version = TextDatumGetCString(version);
+		found.schema = get_namespace_name(form->extnamespace);
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/* Find a C function of an extension by name; InvalidOid if it has none such. */
+Oid
+dbops_extension_function(Oid extension, const char *name, int nargs)
+{
+	Oid			found = InvalidOid;
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 2, keys);
+	while (!OidIsValid(found) && HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(row);
+
+		if (form->classid == ProcedureRelationId &&
+			form->deptype == DEPENDENCY_EXTENSION &&
+			is_c_function(form->objid, name, nargs))
+			found = form->objid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+static bool
+is_c_function(Oid function, const char *name, int nargs)
+{
+	HeapTuple	row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool		matches = false;
+
+	if (HeapTupleIsValid(row))
+	{
+		Form_pg_proc form = (Form_pg_proc) GETSTRUCT(row);
+
+		matches = (strcmp(NameStr(form->proname), name) == 0 &&
+				   form->pronargs == nargs && form->prolang == ClanguageId);
+		ReleaseSysCache(row);
+	}
+	return matches;
+}

@@ -1,0 +1,261 @@
+/*
+ * sizes.c
+ *		The size of the database and of its largest tables, from a cache.
+ *
+ * To measure takes a look at every file of the database, so a measurement is
+ * kept: for dbops.size_max_age, or for a thousand times as long as it took if
+ * that is less. Preloaded, dbops keeps one for each database in shared memory;
+ * otherwise each session keeps its own.
+ *
+ * One session measures at a time, a slice with each call, while it and the
+ * others are given the last measurement, whose age is always told. Only when
+ * there is none yet, or a very old one, does a call take longer.
+ *
+ * The lock protects every entry; it is held for copying one and never while
+ * measuring. A session that dies while it measures leaves a claim that lapses.
+ */
+#include "observe/observe.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "storage/lwlock.h"
+
+#define N_ENTRIES		64		/* databases */
+#define REUSE_FACTOR	1000.0	/* a measurement serves this times its cost */
+#define VERY_OLD_FACTOR	10		/* this times dbops.size_max_age is too old */
+#define CLAIM_LAPSE		10.0	/* s without a slice */
+#define SLICE			20.0	/* ms */
+#define FIRST_SLICE		2000.0	/* ms, when there is nothing worth showing */
+
+typedef struct Entry
+{
+	Oid			database;		/* InvalidOid: free */
+	Sizes		sizes;
+	int			measured_by;	/* pid; 0: nobody measures */
+	TimestampTz claimed_at;		/* when that session last went on */
+} Entry;
+
+static Entry *entries = NULL;	/* N_ENTRIES in shared memory; or NULL */
+static LWLock *entries_lock = NULL;
+static Entry own_entry;			/* when there are none */
+
+static Measurement *measurement = NULL; /* this session's, unfinished */
+static TimestampTz measurement_began;
+
+static bool is_fresh(const Sizes *sizes);
+static bool is_very_old(const Sizes *sizes);
+static double seconds_since(TimestampTz time);
+static void measure(Sizes *sizes);
+static bool measure_slice(double budget, Sizes *sizes);
+static void begin_measurement(void);
+static void end_measurement(void);
+static bool claim(Sizes *sizes);
+static void publish(const Sizes *sizes);
+static void give_up_claim(void);
+static Entry *lock_entry(LWLockMode mode);
+static void unlock_entry(void);
+static Entry *find_entry(void);
+
+/* Ask for the shared memory. */
+void
+dbops_sizes_init(void)
+{
+	dbops_shared_request("dbops sizes", sizeof(Entry) * N_ENTRIES, NULL,
+						 (void **) &entries, &entries_lock);
+}
+
+/* Give the last measurement, going on with the next if it is due. */
+void
+dbops_sizes_read(Sizes *sizes)
+{
+	Entry	   *entry = lock_entry(LW_SHARED);
+
+	if (entry != NULL)
+		*sizes = entry->sizes;
+	unlock_entry();
+	if (!is_fresh(sizes))
+		measure(sizes);
+}
+
+/* How old a measurement is, in seconds; NaN if there is none. */
+double
+dbops_sizes_age(const Sizes *sizes)
+{
+	return (sizes->measured_at == 0) ? NAN : Max(0, seconds_since(sizes->measured_at));
+}
+
+static bool
+is_fresh(const Sizes *sizes)
+{
+	double		age = seconds_since(sizes->measured_at);
+
+	return sizes->measured_at != 0 && age >= 0 &&
+		age < Min(dbops_size_max_age, sizes->took * REUSE_FACTOR / 1000);
+}
+
+/* A clock that was set back makes a measurement worthless too. */
+static bool
+is_very_old(const Sizes *sizes)
+{
+	double		age = seconds_since(sizes->measured_at);
+
+	return sizes->measured_at == 0 || age < 0 ||
+		age >= (double) dbops_size_max_age * VERY_OLD_FACTOR;
+}
+
+static double
+seconds_since(TimestampTz time)
+{
+	return (dbops_clock_now() - time) / (double) USECS_PER_SEC;
+}
+
+/* Go on measuring, unless another session does. */
+static void
+measure(Sizes *sizes)
+{
+	bool		at_once = (dbops_size_max_age == 0);
+	double		budget = at_once ? INFINITY :
+		is_very_old(sizes) ? FIRST_SLICE : SLICE;
+
+	if (at_once)
+		end_measurement();
+	else if (!claim(sizes))
+		return;
+
+	PG_TRY();
+	{
+		if (measure_slice(budget, sizes))
+			publish(sizes);
+	}
+	PG_CATCH();
+	{
+		end_measurement();
+		give_up_claim();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/* Measure for a while; true when the measurement is complete. */
+static bool
+measure_slice(double budget, Sizes *sizes)
+{
+	double		age = seconds_since(measurement_began);
+
+	/* What was seen long ago does not belong with what is seen now. */
+	if (age < 0 || age >= (double) dbops_size_max_age * VERY_OLD_FACTOR)
+		end_measurement();
+	if (measurement == NULL)
+		begin_measurement();
+	if (!dbops_measure_continue(measurement, budget, sizes))
+		return false;
+	end_measurement();
+	sizes->measured_at = dbops_clock_now();
+	return true;
+}
+
+static void
+begin_measurement(void)
+{
+	measurement = dbops_measure_begin();
+	measurement_began = dbops_clock_now();
+}
+
+static void
+end_measurement(void)
+{
+	if (measurement != NULL)
+		dbops_measure_abandon(measurement);
+	measurement = NULL;
+}
+
+/*
+ * Become the session that measures this database; false if another is. By
+ * then it may have finished: that is the newer measurement.
+ */
+static bool
+claim(Sizes *sizes)
+{
+	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
+	double		idle = seconds_since(entry->claimed_at);
+	bool		mine;
+
+	*sizes = entry->sizes;
+	mine = (entry->measured_by == 0 || entry->measured_by == MyProcPid ||
+			idle < 0 || idle >= CLAIM_LAPSE) && !is_fresh(sizes);
+	if (mine)
+	{
+		entry->measured_by = MyProcPid;
+		entry->claimed_at = dbops_clock_now();
+	}
+	unlock_entry();
+	return mine;
+}
+
+static void
+publish(const Sizes *sizes)
+{
+	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
+
+	entry->sizes = *sizes;
+	entry->measured_by = 0;
+	unlock_entry();
+}
+
+static void
+give_up_claim(void)
+{
+	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
+
+	if (entry->measured_by == MyProcPid)
+		entry->measured_by = 0;
+	unlock_entry();
+}
+
+/*
+ * Lock and find this database's entry. Locked exclusively there always is
+ * one: that of the database measured longest ago, or not at all, is taken,
+ * which makes room after databases were dropped.
+ */
+static Entry *
+lock_entry(LWLockMode mode)
+{
+	Entry	   *entry;
+
+	if (entries == NULL)
+		return &own_entry;
+
+	LWLockAcquire(entries_lock, mode);
+	entry = find_entry();
+	if (entry->database == MyDatabaseId)
+		return entry;
+	if (mode == LW_SHARED)
+		return NULL;
+	memset(entry, 0, sizeof(Entry));
+	entry->database = MyDatabaseId;
+	return entry;
+}
+
+static void
+unlock_entry(void)
+{
+	if (entries != NULL)
+		LWLockRelease(entries_lock);
+}
+
+/* Find this database's entry, or the one that it could have. */
+static Entry *
+find_entry(void)
+{
+	Entry	   *oldest = &entries[0];
+
+	for (int i = 0; i < N_ENTRIES; i++)
+	{
+		if (entries[i].database == MyDatabaseId)
+			return &entries[i];
+		if (entries[i].sizes.measured_at < oldest->sizes.measured_at)
+			oldest = &entries[i];
+	}
+	return oldest;
+}

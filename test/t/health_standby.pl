@@ -1,0 +1,148 @@
+# Health on a primary and its standby: lag that is none, lag that is some, a
+# standby that is cut off, what slots retain and an archiver that fails. TAP,
+# because it takes two servers.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'pg_stat_statements, dbops'
+    autovacuum = off
+    max_slot_wal_keep_size = 512MB
+    CONF
+$primary->start;
+$primary->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION dbops;
+	CREATE EXTENSION pg_stat_statements;
+	CREATE TABLE t AS SELECT i FROM generate_series(1, 1000) i});
+
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+
+# One figure of a server, so many seconds from now.
+sub health
+{
+	my ($node, $figure, $later) = @_;
+
+	$later //= 0;
+	return $node->safe_psql(
+		'postgres', qq{
+		SET dbops.size_max_age = 0;
+		SELECT set_config('dbops.test_now', (extract(epoch FROM clock_timestamp()) + $later)::text, false) IS NULL \\g /dev/null
+		SELECT $figure FROM dbops.system_health_check(true) h});
+}
+
+sub severity
+{
+	my ($node, $check, $later) = @_;
+
+	return health($node, qq{(SELECT c->>'severity' FROM jsonb_array_elements(h->'checks') c WHERE c->>'check_name' = '$check')}, $later);
+}
+
+# everything is known on a standby
+is(health($standby, q{h->'server'->>'role'}), 'standby', 'a standby says that it is one');
+is(health($primary, q{h->'server'->>'role'}), 'primary', 'and a primary, too');
+is( health($standby, q{(h->>'database_size_mb')::numeric = round(pg_database_size(current_database()) / 1024.0 / 1024.0, 2)}),
+	't', 'a standby measures its size');
+is(health($standby, q{jsonb_typeof(h->'slow_queries')}), 'number', 'a standby counts its slow statements');
+is( health($standby, q{(SELECT count(*) FROM jsonb_array_elements(h->'checks') c WHERE c->>'message' LIKE 'could not be judged%')}),
+	'0', 'every check can be judged on a standby');
+is( $standby->safe_psql('postgres', q{SELECT count(*) > 15 FROM dbops.health_checks()}),
+	't', 'the checks can be listed on a standby');
+
+# an idle primary has no lag, however long it idles
+for my $node ($primary, $standby)
+{
+	my $name = $node->name;
+
+	is(health($node, q{h->'health'->>'replication_lag_bytes'}), '0', "no bytes of lag on an idle $name");
+	is(health($node, q{h->'health'->>'replication_lag_s'}, 7200), '0.00', "no seconds of lag on an idle $name");
+	is(severity($node, 'replication.lag', 7200), 'ok', "which is ok on the $name");
+}
+is(health($primary, q{h->'health'->>'standbys'}), '1', 'the standby is counted');
+is(health($primary, q{h->>'active_connections'}), '1', 'its sender is no active session');
+
+# a standby that receives and does not replay; how long is known from the last
+# commit that it has replayed
+my $pause_and_write = sub {
+	my ($table) = @_;
+
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+	$standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() = 'paused'}) or die 'replay goes on';
+	$primary->safe_psql('postgres', qq{CREATE TABLE $table AS SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i});
+	my $written = $primary->lsn('flush');
+	$standby->poll_query_until('postgres', qq{SELECT pg_last_wal_receive_lsn() >= '$written'}) or die 'WAL does not arrive';
+	return $written;
+};
+my $resume = sub {
+	my ($written) = @_;
+
+	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+	$primary->wait_for_catchup($standby, 'replay', $written);
+	return;
+};
+
+my $written = $pause_and_write->('first_wide');
+is(severity($standby, 'replication.lag', 60), 'unknown', 'a lag of unknown time is not ok');
+$resume->($written);
+$written = $pause_and_write->('wide');
+is(severity($standby, 'replication.lag', 60), 'warning', 'a standby that does not replay lags');
+cmp_ok(health($standby, q{h->'health'->>'replication_lag_bytes'}), '>', 16 * 1024 * 1024, 'by that many bytes');
+cmp_ok(health($standby, q{h->'health'->>'replication_lag_s'}, 60), '>=', 60, 'and seconds');
+cmp_ok(health($primary, q{h->'health'->>'replication_lag_bytes'}), '>', 16 * 1024 * 1024, 'its primary knows the bytes');
+$resume->($written);
+is(severity($standby, 'replication.lag', 60), 'ok', 'when it has replayed, it does not lag');
+
+# a slot that nobody reads
+is(severity($primary, 'replication.slots'), 'ok', 'no slots are ok');
+$primary->safe_psql('postgres', q{CHECKPOINT; SELECT pg_create_physical_replication_slot('unused', true)});
+is(severity($primary, 'replication.slots'), 'ok', 'a new slot retains little');
+$primary->safe_psql('postgres', q{ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'});
+$primary->reload;
+$primary->poll_query_until('postgres', 'SHOW max_slot_wal_keep_size', '32MB');
+$primary->safe_psql('postgres', q{CREATE TABLE wide2 AS SELECT i, repeat('x', 1000) FROM generate_series(1, 19000) i});
+is(severity($primary, 'replication.slots'), 'warning', 'more than half of what it may is a warning');
+like(
+	health($primary, q{jsonb_path_query_first(h, '$.checks[*] ? (@.check_name == "replication.slots").remedy')}),
+	qr/pg_drop_replication_slot\('unused'\)/,
+	'the remedy names the slot');
+$primary->safe_psql('postgres', q{INSERT INTO wide2 SELECT i, repeat('x', 1000) FROM generate_series(1, 80000) i; CHECKPOINT});
+is(severity($primary, 'replication.slots'), 'critical', 'a slot that was invalidated is critical');
+$primary->safe_psql('postgres', q{SELECT pg_drop_replication_slot('unused')});
+
+# a standby that is cut off has no lag that it could tell
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+$primary->stop;
+$standby->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_wal_receiver}) or die 'it still receives';
+is(severity($standby, 'replication.lag'), 'warning', 'a standby that receives nothing is not up to date for that');
+is(health($standby, q{h->'health'->'replication_lag_s'}), 'null', 'and its lag is not known');
+
+# an archiver that fails, and one that has nothing to do
+$primary->append_conf('postgresql.conf', "archive_mode = on\narchive_command = ''\narchive_library = ''\n");
+$primary->start;
+is(severity($primary, 'archiver.failing'), 'warning', 'an archiver that has no command is a warning');
+$primary->safe_psql('postgres', q{ALTER SYSTEM SET archive_command = 'false'});
+$primary->reload;
+$primary->safe_psql('postgres', 'CREATE TABLE more (i int); SELECT pg_switch_wal()');
+$primary->poll_query_until('postgres', q{SELECT failed_count > 0 FROM pg_stat_archiver}) or die 'the archiver does not fail';
+is(severity($primary, 'archiver.failing'), 'warning', 'an archiver that fails is a warning');
+is(severity($primary, 'archiver.failing', 4000), 'critical', 'after an hour it is critical');
+$primary->safe_psql('postgres', q{ALTER SYSTEM SET archive_command = 'true'});
+$primary->reload;
+$primary->poll_query_until('postgres', q{SELECT last_archived_time > last_failed_time FROM pg_stat_archiver}) or die 'the archiver still fails';
+is(severity($primary, 'archiver.failing', 7200), 'ok', 'one that works again is ok, even when idle');
+
+$standby->promote;
+is(health($standby, q{h->'server'->>'role'}), 'primary', 'a standby that was promoted says so');
+is(health($standby, q{h->'health'->'replication_lag_s'}), 'null', 'and lags behind nobody');
+
+done_testing();
