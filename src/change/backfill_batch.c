@@ -66,7 +66,6 @@ static Oid	planned_target = InvalidOid;
 static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static BackfillOutcome run_range(Range *range);
-static void begin_range(void);
 static void bound_lock_waits(void);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
@@ -185,14 +184,17 @@ run_range(Range *range)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
-	begin_range();
+	dbops_backfill_begin_transaction();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 
 	PG_TRY();
 	{
 		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
-		ReleaseCurrentSubTransaction();
+		if (range->update)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();	/* gives the locks back */
 	}
 	PG_CATCH();
 	{
@@ -220,12 +222,12 @@ run_range(Range *range)
 }
 
 /*
- * Set what holds for the transaction of a range. A lost commit is no loss:
+ * Set what holds for a transaction of the backfill. A lost commit is no loss:
  * its rows still match, so commits need not wait for the disk. A statement
- * timeout covers each batch, not the whole call.
+ * timeout covers each range, not the whole call.
  */
-static void
-begin_range(void)
+void
+dbops_backfill_begin_transaction(void)
 {
 	XactIsoLevel = XACT_READ_COMMITTED;
 	dbops_set_local("synchronous_commit", "off");

@@ -26,12 +26,11 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
-/* What the analysis works on, and what comes of it. */
+/* What the analysis works on, and what comes of it, in the caller's memory. */
 typedef struct Understanding
 {
 	const BackfillRequest *request;
 	BackfillChange *change;
-	MemoryContext result_context;	/* outlives the transaction */
 } Understanding;
 
 static void understand(void *arg);
@@ -59,8 +58,7 @@ dbops_backfill_understand(const BackfillRequest *request)
 {
 	Understanding understanding = {
 		.request = request,
-		.change = palloc0(sizeof(BackfillChange)),
-		.result_context = CurrentMemoryContext
+		.change = palloc0(sizeof(BackfillChange))
 	};
 	Relation	rel = table_open(request->relid, RowExclusiveLock);
 	Oid			owner = rel->rd_rel->relowner;
@@ -91,7 +89,6 @@ understand(void *arg)
 	dbops_backfill_judge_repeat(query, rel, understanding->change,
 								&compare_image, &null_resno);
 
-	MemoryContextSwitchTo(understanding->result_context);
 	deparse(query, rel, compare_image, null_resno, understanding->change);
 	table_close(rel, NoLock);
 }

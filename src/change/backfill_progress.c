@@ -30,6 +30,16 @@ dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool veri
 	INSTR_TIME_SET_CURRENT(progress->pass_begin);
 }
 
+/* Note what is worked on, for the messages of errors. */
+void
+dbops_backfill_progress_range(BackfillProgress *progress, const BackfillLeaf *leaf,
+							  BlockNumber from, BlockNumber to)
+{
+	progress->leaf = leaf;
+	progress->from = from;
+	progress->to = to;
+}
+
 /* Report every dbops.progress_interval: rows, share of the blocks, rate, time left. */
 void
 dbops_backfill_progress_report(BackfillProgress *progress)

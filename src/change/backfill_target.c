@@ -39,10 +39,12 @@ static BlockNumber blocks_for_rows(Relation rel, BlockNumber blocks, int rows);
 List *
 dbops_backfill_leaves(const BackfillRequest *request)
 {
-	Relation	root = relation_open(request->relid, RowExclusiveLock);
+	Relation	root;
 	List	   *leaves = NIL;
 	ListCell   *cell;
 
+	dbops_set_local("lock_timeout", psprintf("%ld", BACKFILL_TABLE_PATIENCE));
+	root = relation_open(request->relid, RowExclusiveLock);
 	check_kind(root);
 	dbops_require_table_owner(request->relid);
 	relation_close(root, NoLock);

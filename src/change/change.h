@@ -48,6 +48,39 @@ typedef struct BackfillLeaf
 	Oid			filenode;		/* the storage that block numbers refer to */
 } BackfillLeaf;
 
+/* How far a backfill is, and where it is at work. */
+typedef struct BackfillProgress
+{
+	const char *table;			/* as the caller names it */
+	uint64		rows;			/* changed and committed */
+	uint64		batches;		/* committed */
+	uint64		blocks;			/* to be read in this pass */
+	uint64		blocks_done;
+	bool		verifying;
+	instr_time	begin;
+	instr_time	pass_begin;
+	instr_time	reported;
+	const BackfillLeaf *leaf;	/* the range in work, for error messages; or NULL */
+	BlockNumber from;
+	BlockNumber to;
+} BackfillProgress;
+
+/* One call. Lives as long as the call, across its transactions. */
+typedef struct BackfillRun
+{
+	BackfillRequest request;
+	BackfillChange *change;
+	List	   *leaves;			/* BackfillLeaf */
+	BackfillProgress progress;
+	uint64		pending;		/* rows that the last count found to be changed */
+	uint64		unfilled;		/* rows that still match because they got NULL */
+	bool		rows_locked;	/* some were left because others lock them */
+	bool		count_spoiled;	/* a table was rewritten during the count */
+} BackfillRun;
+
+/* ms that a lock on a table is waited for in all */
+#define BACKFILL_TABLE_PATIENCE 60000L
+
 /* backfill_target.c */
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
 extern void dbops_backfill_look_again(BackfillLeaf *leaf, int batch_size);
@@ -79,6 +112,7 @@ typedef struct BackfillCounts
 } BackfillCounts;
 
 extern void dbops_backfill_init(void);
+extern void dbops_backfill_begin_transaction(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
@@ -89,25 +123,33 @@ extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BackfillCounts *counts);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 
-/* backfill_progress.c */
-typedef struct BackfillProgress
+/* backfill_walk.c */
+typedef struct BackfillWalk
 {
-	const char *table;			/* as the caller names it */
-	uint64		rows;			/* changed and committed */
-	uint64		batches;		/* committed */
-	uint64		blocks;			/* to be read in this pass */
-	uint64		blocks_done;
-	bool		verifying;
-	instr_time	begin;
-	instr_time	pass_begin;
-	instr_time	reported;
-	const BackfillLeaf *leaf;	/* the range in work, for error messages */
-	BlockNumber from;
-	BlockNumber to;
-} BackfillProgress;
+	BackfillRun *run;
+	BackfillLeaf *leaf;
+	BackfillBatcher *batcher;
+	BlockNumber size;			/* blocks of the next batch */
+	List	   *locked;			/* block numbers, as oids, left out because others lock their rows */
+	long		waited;			/* ms waited for the table's lock since the last batch */
+	bool		restart;		/* the table was rewritten: begin again */
+} BackfillWalk;
 
+extern void dbops_backfill_walk_table(BackfillRun *run, BackfillLeaf *leaf);
+extern void dbops_backfill_walk_begin(BackfillWalk *walk, BackfillRun *run, BackfillLeaf *leaf);
+extern void dbops_backfill_walk_range(BackfillWalk *walk, BlockNumber from, BlockNumber to);
+extern void dbops_backfill_walk_locked(BackfillWalk *walk);
+extern void dbops_backfill_walk_wait(BackfillWalk *walk);
+extern void dbops_backfill_walk_end(BackfillWalk *walk);
+
+/* backfill_verify.c */
+extern void dbops_backfill_verify(BackfillRun *run);
+
+/* backfill_progress.c */
 extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);
 extern void dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool verifying);
+extern void dbops_backfill_progress_range(BackfillProgress *progress, const BackfillLeaf *leaf,
+										  BlockNumber from, BlockNumber to);
 extern void dbops_backfill_progress_report(BackfillProgress *progress);
 extern char *dbops_backfill_progress_pace(const BackfillProgress *progress);
 extern char *dbops_backfill_rows(uint64 number);

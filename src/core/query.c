@@ -194,7 +194,10 @@ dbops_statement_run(DbopsStatement *statement, const Datum *values)
 	return SPI_processed;
 }
 
-/* Run a statement that returns a row, read-only; false if there is none. */
+/*
+ * Run a statement that returns a row, read-only and under the active
+ * snapshot; false if there is none.
+ */
 bool
 dbops_statement_row(DbopsStatement *statement, const Datum *values,
 					DbopsRowCallback each, void *arg)
@@ -202,12 +205,10 @@ dbops_statement_row(DbopsStatement *statement, const Datum *values,
 	MemoryContext caller = CurrentMemoryContext;
 	bool		found;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
 	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
 								  NULL, true, 0), "statement");
 	found = (SPI_processed > 0);
 	each_row(each, arg, caller);
-	PopActiveSnapshot();
 	return found;
 }
 
