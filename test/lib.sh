@@ -275,6 +275,16 @@ own_directory() {
 		die "$1 exists and is not a directory of $(server_user)"
 }
 
+# Hold a directory until this command ends. Whoever starts a server must close
+# descriptor 9 for it.
+lock() {
+	exec 9<"$1"
+	flock -n 9 || {
+		echo "waiting for another run in $1"
+		flock 9
+	}
+}
+
 # A working directory for a command, the same one in each run for this tree and
 # this server.
 work_directory() {
@@ -366,7 +376,7 @@ start_new_server() {
 start_server() {
 	local dir=$1
 
-	as_server_user "$bindir/pg_ctl" -D "$dir/data" -l "$dir/server.log" -s -w -t 60 start </dev/null >/dev/null 2>&1 || {
+	as_server_user "$bindir/pg_ctl" -D "$dir/data" -l "$dir/server.log" -s -w -t 60 start </dev/null >/dev/null 2>&1 9<&- || {
 		tail -n 20 "$dir/server.log" >&2
 		die "the server in $dir does not start"
 	}
