@@ -185,8 +185,7 @@ run_range(Range *range)
 	ResourceOwner owner = CurrentResourceOwner;
 
 	dbops_backfill_begin_transaction();
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	BeginInternalSubTransaction(NULL);	/* and work in its memory */
 
 	PG_TRY();
 	{

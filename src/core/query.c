@@ -23,9 +23,11 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+/* Lives as long as its procedure, and is freed with it also after an error. */
 struct DbopsStatement
 {
 	SPIPlanPtr	plan;			/* saved: survives the end of a transaction */
+	MemoryContextCallback forget;
 };
 
 typedef struct ValueResult
@@ -35,6 +37,10 @@ typedef struct ValueResult
 	bool		found;			/* a row came and its value was not null */
 } ValueResult;
 
+/* Memory of the procedure that is running, across its transactions. */
+static MemoryContext procedure_context = NULL;
+
+static void forget_plan(void *arg);
 static void take_value(HeapTuple row, TupleDesc desc, void *arg);
 static void each_row(DbopsRowCallback each, void *arg, MemoryContext caller);
 static void check_result(int result, const char *what);
@@ -143,6 +149,7 @@ dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name)
 				 errhint("CALL it as a statement of its own, with autocommit on.")));
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	procedure_context = CurrentMemoryContext;
 }
 
 /* Commit what the procedure has done so far and begin a new transaction. */
@@ -160,19 +167,34 @@ dbops_procedure_end(void)
 
 /*
  * Prepare a statement that is planned once, for any parameter values, and
- * outlives the transaction. Needs an open procedure.
+ * lasts until it is freed or the procedure ends. Needs an open procedure.
  */
 DbopsStatement *
 dbops_statement_prepare(const char *sql, int nparams, const Oid *types)
 {
-	DbopsStatement *statement = palloc(sizeof(DbopsStatement));
+	DbopsStatement *statement = MemoryContextAllocZero(procedure_context,
+													   sizeof(DbopsStatement));
+	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types),
+										  CURSOR_OPT_GENERIC_PLAN);
 
-	statement->plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types),
-										 CURSOR_OPT_GENERIC_PLAN);
-	if (statement->plan == NULL)
+	if (plan == NULL)
 		check_result(SPI_result, sql);
-	SPI_keepplan(statement->plan);
+	statement->forget.func = forget_plan;
+	statement->forget.arg = statement;
+	MemoryContextRegisterResetCallback(procedure_context, &statement->forget);
+	SPI_keepplan(plan);
+	statement->plan = plan;
 	return statement;
+}
+
+static void
+forget_plan(void *arg)
+{
+	DbopsStatement *statement = arg;
+
+	if (statement->plan != NULL)
+		SPI_freeplan(statement->plan);
+	statement->plan = NULL;
 }
 
 /* Plan the statement if that has not been done, and show its plan. */
@@ -212,11 +234,11 @@ dbops_statement_row(DbopsStatement *statement, const Datum *values,
 	return found;
 }
 
+/* Free the statement's plan; the rest goes with the procedure. */
 void
 dbops_statement_free(DbopsStatement *statement)
 {
-	SPI_freeplan(statement->plan);
-	pfree(statement);
+	forget_plan(statement);
 }
 
 /* Call back for each row of the last result and release it. */
