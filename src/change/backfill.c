@@ -154,7 +154,11 @@ make_durable(void)
 	if (synchronous_commit <= SYNCHRONOUS_COMMIT_OFF || XLogRecPtrIsInvalid(XactLastCommitEnd))
 		return;
 	XLogFlush(XactLastCommitEnd);
+
+	/* As at a commit, the wait for standbys handles interrupts itself. */
+	HOLD_INTERRUPTS();
 	SyncRepWaitForLSN(XactLastCommitEnd, true);
+	RESUME_INTERRUPTS();
 }
 
 /* Say what was done. */

@@ -1,12 +1,17 @@
 \echo '== Health'
-\echo '   How is the server? One call, for people, for programs and for monitoring.'
-\echo '   The first keys are what applications read; then what is behind them, and'
-\echo '   each check that is not ok, with its remedy.'
 \echo
-SELECT jsonb_pretty(dbops.system_health_check());
+\echo '   How is the server? One call answers, and an application reads from it what it'
+\echo '   decides by:'
+\echo
+SELECT * FROM jsonb_to_record(dbops.system_health_check())
+           AS (status text, database_size_mb numeric, active_connections int, slow_queries int, cache_hit_ratio numeric);
 
-\echo '   An application decides with it as with any other value:'
+\echo '   What is not ok, and what to do about it:'
 \echo
-SELECT health ->> 'status' AS status,
-       (health ->> 'active_connections')::int > 50 AS crowded
-  FROM dbops.system_health_check() AS health;
+SELECT check_name, severity, message, remedy FROM dbops.health_checks() WHERE severity <> 'ok' \gx
+
+\echo '   The whole answer, for people and for monitoring:'
+\echo
+\pset format unaligned
+\pset tuples_only on
+SELECT jsonb_pretty(dbops.system_health_check());
