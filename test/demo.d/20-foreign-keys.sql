@@ -12,11 +12,13 @@ BEGIN;
 EXPLAIN (ANALYZE, COSTS OFF) DELETE FROM venues WHERE id = 8001;
 ROLLBACK;
 
+\echo
 \echo '   Which foreign keys are looked up without an index that serves them?'
 \echo
 SELECT table_name, columns, severity, reason FROM dbops.find_unindexed_fkeys();
 
-\echo '   Each comes with the statements that help. They do not block the application:'
+\echo '   Each comes with the statements that help. They do not block the application, and'
+\echo '   run as they are, here by \\gexec of psql:'
 \echo
 SELECT create_index FROM dbops.find_unindexed_fkeys() WHERE table_name = 'reviews'::regclass \gexec
 

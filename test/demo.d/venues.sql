@@ -118,7 +118,7 @@ SELECT 1 + floor(random() * 60000), 'Venue ' || venue,
        CASE WHEN random() < 0.05 THEN now() - random() * interval '90 days' END
   FROM generate_series(1, 8000) AS venue JOIN prose ON prose.n = venue % 2000;
 
--- The last one has opened yesterday: nobody has been there.
+-- One more, which opened yesterday: nobody has been there.
 INSERT INTO venues (owner_id, name, latitude, longitude, opening_hours, created_at)
 VALUES (1, 'Venue 8001', 52.5, 13.4, '{"sat": "09:00-17:00"}', now() - interval '1 day');
 
