@@ -1,6 +1,7 @@
 -- Which changes may meet a row twice. Each refusal names its reason; each
 -- change that is accepted is checked for having been applied once.
 \set VERBOSITY default
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE TABLE backfill_accounts (
     id      integer,
@@ -60,17 +61,37 @@ INSERT INTO backfill_bytes SELECT i, 1.0, '{}', 0 FROM generate_series(1, 100) i
 CALL dbops.batched_backfill('backfill_bytes', 'num = 1.00, doc = ''{ }'', flt = ''-0''');
 SELECT DISTINCT num::text, doc::text, flt::text FROM backfill_bytes;
 
--- a trigger that changes rows could make a second visit harmful
+-- a trigger may change rows on the way; that is refused where it would have
+-- a row changed twice, and only there
 CREATE FUNCTION backfill_touch() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN NEW.note := 'touched ' || NEW.id; RETURN NEW; END $$;
+    $$ BEGIN NEW.note := 'touched ' || NEW.id || coalesce(OLD.note, ''); RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE UPDATE ON backfill_accounts FOR EACH ROW EXECUTE FUNCTION backfill_touch();
-UPDATE backfill_accounts SET active = true;
-CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active');
+UPDATE backfill_accounts SET active = true, balance = 1, note = 'x';
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active', batch_size => 100);
+SELECT DISTINCT balance FROM backfill_accounts;
+CALL dbops.batched_backfill('backfill_accounts', 'status = right(id::text, 3)');
 CALL dbops.batched_backfill('backfill_accounts', 'status = left(note, 3)');
-CALL dbops.batched_backfill('backfill_accounts', 'status = left(note, 3), active = false', 'active');
-SELECT DISTINCT status FROM backfill_accounts;
--- and one that undoes the assignment ends too, and says so
-CALL dbops.batched_backfill('backfill_accounts', 'note = ''x''');
+-- what it reads
+CALL dbops.batched_backfill('backfill_accounts', 'status = length(note)');
+-- what ends the condition
+CREATE OR REPLACE FUNCTION backfill_touch() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.active := true; RETURN NEW; END $$;
+UPDATE backfill_accounts SET note = 'y';
+CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active');
+-- with an expression that reads nothing the same value is assigned again, and the trigger wins
+\set VERBOSITY sqlstate
+CALL dbops.batched_backfill('backfill_accounts', 'active = false', 'active');
+\set VERBOSITY default
+SELECT DISTINCT balance, active FROM backfill_accounts;
+-- a partition may have a trigger of its own
+CREATE TABLE backfill_parts (id integer, balance integer, done boolean NOT NULL DEFAULT false) PARTITION BY LIST (id);
+CREATE TABLE backfill_parts_1 PARTITION OF backfill_parts FOR VALUES IN (1);
+CREATE FUNCTION backfill_undo() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN NEW.done := false; RETURN NEW; END $$;
+CREATE TRIGGER undo BEFORE UPDATE ON backfill_parts_1 FOR EACH ROW EXECUTE FUNCTION backfill_undo();
+INSERT INTO backfill_parts VALUES (1, 100);
+CALL dbops.batched_backfill('backfill_parts', 'balance = balance + 1, done = true', 'NOT done');
+SELECT balance FROM backfill_parts;
 
-DROP TABLE backfill_accounts, backfill_bytes CASCADE;
-DROP FUNCTION backfill_touch();
+DROP TABLE backfill_accounts, backfill_bytes, backfill_parts CASCADE;
+DROP FUNCTION backfill_touch(), backfill_undo();

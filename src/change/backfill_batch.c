@@ -77,6 +77,7 @@ static bool scans_ranges_only(DbopsStatement *statement, Oid relid);
 static void look_at_plan(PlannedStmt *plan, void *arg);
 static bool scans_otherwise(Plan *plan);
 static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
+static void refuse_met_again(HeapTuple row, TupleDesc desc, void *arg);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
 static bool gave_way(int sqlerrcode);
 
@@ -118,15 +119,21 @@ BackfillBatcher *
 dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 {
 	BackfillBatcher *batcher = palloc0(sizeof(BackfillBatcher));
+	char	   *returning = "";
+
+	/* A trigger may undo what makes a second visit harmless: see. */
+	if (leaf->has_before_trigger && !change->harmless_again)
+		returning = psprintf(" RETURNING (%s) AND (%s)", change->matches, change->pending);
 
 	batcher->leaf = leaf;
 	batcher->update_sql =
 		psprintf("UPDATE ONLY %s AS %s SET %s"
 				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
 				 " AND %s.ctid OPERATOR(pg_catalog.<) $2"
-				 " AND (%s) AND (%s)",
+				 " AND (%s) AND (%s)%s",
 				 leaf->name, change->alias, change->set_list,
-				 change->alias, change->alias, change->matches, change->pending);
+				 change->alias, change->alias, change->matches, change->pending,
+				 returning);
 	batcher->count_sql =
 		psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*)"
 				 " FROM ONLY %s AS %s"
@@ -297,7 +304,8 @@ update_range(Range *range)
 	plan_as_range_scan(&range->batcher->update, range->batcher->update_sql,
 					   range->batcher->leaf);
 	range_bounds(range, bounds, values);
-	range->rows = dbops_statement_run(range->batcher->update, values);
+	range->rows = dbops_statement_run(range->batcher->update, values, false,
+									  refuse_met_again, range);
 }
 
 static void
@@ -309,7 +317,7 @@ count_range(Range *range)
 	plan_as_range_scan(&range->batcher->count, range->batcher->count_sql,
 					   range->batcher->leaf);
 	range_bounds(range, bounds, values);
-	dbops_statement_row(range->batcher->count, values, take_counts, &range->counts);
+	dbops_statement_run(range->batcher->count, values, true, take_counts, &range->counts);
 }
 
 static DbopsStatement *
@@ -401,6 +409,23 @@ range_bounds(const Range *range, ItemPointerData *bounds, Datum *values)
 	ItemPointerSet(&bounds[1], range->to, 0);
 	values[0] = PointerGetDatum(&bounds[0]);
 	values[1] = PointerGetDatum(&bounds[1]);
+}
+
+/* The row says whether, as it is now, it would be changed again. */
+static void
+refuse_met_again(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Range	   *range = arg;
+	bool		isnull;
+	Datum		again = heap_getattr(row, 1, desc, &isnull);
+
+	if (!isnull && DatumGetBool(again))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this backfill could change a row twice"),
+				 errdetail("A BEFORE UPDATE trigger of table %s changes what is assigned, what an expression reads or what where_clause asks for, so that a row would be changed again when it is met again.",
+						   range->batcher->leaf->name),
+				 errhint("Disable the trigger for the time of the backfill, or add to where_clause a condition that the assignment ends and the trigger leaves alone.")));
 }
 
 static void

@@ -15,7 +15,9 @@
  *     something assigned to the column, or a condition that the server's own
  *     theorem prover refutes from what is assigned.
  *
- * Anything else (balance = balance * 1.1) is refused.
+ * Anything else (balance = balance * 1.1) is refused. A BEFORE UPDATE trigger
+ * can break either rule, by changing what an expression reads or by making the
+ * row match again; where that would do harm, the batch looks at its own rows.
  */
 #include "change/change.h"
 
@@ -23,7 +25,6 @@
 #include "access/table.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/partition.h"
-#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -70,10 +71,8 @@ static bool assignment_ends_condition(const Judgement *judgement);
 static bool refutes(const TargetEntry *target, const Judgement *judgement, Node *condition);
 static Node *assigned_value_clause(const TargetEntry *target, Relation rel);
 static Node *equality_clause(Var *column, Expr *value);
-static void refuse_undone_by_trigger(const Judgement *judgement);
-static void refuse_fed_by_trigger(const Judgement *judgement);
 static bool reads_assigned(const Judgement *judgement, Node *node, Bitmapset *harmless);
-static bool assignments_volatile(const Judgement *judgement);
+static bool reads_row(const Judgement *judgement, Node *node);
 static bool read_walker(Node *node, ReadWalk *walk);
 static void note_tables(Query *query, ReadWalk *walk);
 static void note_view(Oid relid, ReadWalk *walk);
@@ -93,6 +92,7 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 							bool *compare_image, int *null_resno)
 {
 	Judgement	judgement = {.query = query, .rel = rel};
+	Node	   *assignments = (Node *) query->targetList;
 	int			null_column;
 
 	judgement.conditions = find_conditions(query);
@@ -104,23 +104,22 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 	refuse_common(&judgement);
 
 	null_column = find_null_column(&judgement);
-	change->ends_match = (null_column > 0 || assignment_ends_condition(&judgement));
-	if (change->ends_match)
+	if (null_column > 0 || assignment_ends_condition(&judgement))
 	{
 		TargetEntry *target = get_tle_by_resno(query->targetList, null_column);
 
-		refuse_undone_by_trigger(&judgement);
 		if (target != NULL && !contain_volatile_functions((Node *) target->expr))
 			*null_resno = null_column;
+		change->harmless_again = !reads_assigned(&judgement, assignments, judgement.pinned);
 		return;
 	}
 
-	if (assignments_volatile(&judgement))
+	if (contain_volatile_functions(assignments))
 		refuse("An expression is volatile: it would yield another value when the row is met again.");
-	if (reads_assigned(&judgement, (Node *) query->targetList, NULL))
+	if (reads_assigned(&judgement, assignments, NULL))
 		refuse("An expression reads a column that is assigned: it would be applied twice when the row is met again.");
-	refuse_fed_by_trigger(&judgement);
 	*compare_image = true;
+	change->harmless_again = !reads_row(&judgement, assignments);
 }
 
 /* Split the predicate as the planner would. */
@@ -338,39 +337,6 @@ equality_clause(Var *column, Expr *value)
 								  InvalidOid, column->varcollid);
 }
 
-/*
- * A trigger may put back what ends the match. That is harmless while the
- * same values would be assigned again, and not otherwise.
- */
-static void
-refuse_undone_by_trigger(const Judgement *judgement)
-{
-	TriggerDesc *triggers = judgement->rel->trigdesc;
-
-	if (triggers == NULL || !triggers->trig_update_before_row)
-		return;
-	if (reads_assigned(judgement, (Node *) judgement->query->targetList,
-					   judgement->pinned))
-		refuse("An expression reads a column that is assigned, and a BEFORE UPDATE trigger of the table could make the row match again.");
-}
-
-/*
- * A trigger may change what an expression reads (updated_at, say), which
- * would then yield another value when the row is met again.
- */
-static void
-refuse_fed_by_trigger(const Judgement *judgement)
-{
-	TriggerDesc *triggers = judgement->rel->trigdesc;
-	ReadWalk	walk = {.judgement = judgement};
-
-	if (triggers == NULL || !triggers->trig_update_before_row)
-		return;
-	read_walker((Node *) judgement->query->targetList, &walk);
-	if (walk.row)
-		refuse("An expression reads a column, and a BEFORE UPDATE trigger of the table could change that column.");
-}
-
 /* Does the expression read an assigned column, other than the harmless ones? */
 static bool
 reads_assigned(const Judgement *judgement, Node *node, Bitmapset *harmless)
@@ -382,9 +348,12 @@ reads_assigned(const Judgement *judgement, Node *node, Bitmapset *harmless)
 }
 
 static bool
-assignments_volatile(const Judgement *judgement)
+reads_row(const Judgement *judgement, Node *node)
 {
-	return contain_volatile_functions((Node *) judgement->query->targetList);
+	ReadWalk	walk = {.judgement = judgement};
+
+	read_walker(node, &walk);
+	return walk.row;
 }
 
 /* Note which columns of the table's row an expression reads. */

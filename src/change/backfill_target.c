@@ -184,6 +184,8 @@ describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf)
 	leaf->blocks = RelationGetNumberOfBlocks(rel);
 	leaf->batch_blocks = blocks_for_rows(rel, leaf->blocks, batch_size);
 	leaf->filenode = rel->rd_rel->relfilenode;
+	leaf->has_before_trigger = (rel->trigdesc != NULL &&
+								rel->trigdesc->trig_update_before_row);
 }
 
 /*

@@ -33,7 +33,7 @@ typedef struct BackfillChange
 	char	   *set_list;
 	char	   *matches;		/* the caller's predicate */
 	char	   *pending;		/* of the rows that match, those to be changed */
-	bool		ends_match;		/* a row that has been changed no longer matches */
+	bool		harmless_again; /* a row that is met again gets the same values */
 	char	   *null_column;	/* column that a NULL would leave matching, or NULL */
 } BackfillChange;
 
@@ -46,6 +46,7 @@ typedef struct BackfillLeaf
 	BlockNumber blocks;			/* size when the backfill looked at it */
 	BlockNumber batch_blocks;	/* blocks that hold a batch of rows */
 	Oid			filenode;		/* the storage that block numbers refer to */
+	bool		has_before_trigger; /* that may change rows on the way */
 } BackfillLeaf;
 
 /* How far a backfill is, and where it is at work. */

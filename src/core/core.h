@@ -68,9 +68,8 @@ extern DbopsStatement *dbops_statement_prepare(const char *sql, int nparams,
 extern void dbops_statement_inspect(DbopsStatement *statement,
 									DbopsPlanCallback look, void *arg);
 extern uint64 dbops_statement_run(DbopsStatement *statement,
-								  const Datum *values);
-extern bool dbops_statement_row(DbopsStatement *statement, const Datum *values,
-								DbopsRowCallback each, void *arg);
+								  const Datum *values, bool read_only,
+								  DbopsRowCallback each, void *arg);
 extern void dbops_statement_free(DbopsStatement *statement);
 
 /* ---- access.c: who may do it, and as whom it is done ---- */

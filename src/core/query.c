@@ -207,31 +207,23 @@ dbops_statement_inspect(DbopsStatement *statement, DbopsPlanCallback look, void 
 	ReleaseCachedPlan(cached, CurrentResourceOwner);
 }
 
-/* Run a statement that changes data; returns the number of rows. */
-uint64
-dbops_statement_run(DbopsStatement *statement, const Datum *values)
-{
-	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
-								  NULL, false, 0), "statement");
-	return SPI_processed;
-}
-
 /*
- * Run a statement that returns a row, read-only and under the active
- * snapshot; false if there is none.
+ * Run a statement and call back for each row that it returns. One that only
+ * reads runs under the active snapshot. Returns the number of rows that were
+ * changed, or read.
  */
-bool
-dbops_statement_row(DbopsStatement *statement, const Datum *values,
+uint64
+dbops_statement_run(DbopsStatement *statement, const Datum *values, bool read_only,
 					DbopsRowCallback each, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	bool		found;
+	uint64		rows;
 
 	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
-								  NULL, true, 0), "statement");
-	found = (SPI_processed > 0);
+								  NULL, read_only, 0), "statement");
+	rows = SPI_processed;
 	each_row(each, arg, caller);
-	return found;
+	return rows;
 }
 
 /* Free the statement's plan; the rest goes with the procedure. */
