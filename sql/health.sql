@@ -50,7 +50,7 @@ CREATE FUNCTION pg_temp.hit_ratio() RETURNS numeric LANGUAGE sql AS
     'SELECT round(100.0 * blks_hit / nullif(blks_hit + blks_read, 0), 2) FROM pg_stat_database WHERE datname = current_database()';
 BEGIN;
 SET LOCAL stats_fetch_consistency = snapshot;
-SET LOCAL dbops.size_max_age = 0;
+SET LOCAL dbops.health_max_age = 0;
 SELECT (h->>'database_size_mb')::numeric = round(pg_database_size(current_database()) / 1024.0 / 1024.0, 2) AS database_size_mb,
        (h->>'active_connections')::int = (SELECT count(*) FROM pg_stat_activity
                                            WHERE state = 'active' AND backend_type = 'client backend') AS active_connections,
@@ -87,7 +87,7 @@ CREATE TABLE health_toasted (id int PRIMARY KEY, body text);
 ALTER TABLE health_toasted ALTER body SET STORAGE EXTERNAL;
 INSERT INTO health_toasted SELECT g, repeat('y', 4000) FROM generate_series(1, 300) g;
 CHECKPOINT;
-SET dbops.size_max_age = 0;
+SET dbops.health_max_age = 0;
 SELECT t->>'name' AS name, (t->>'bytes')::bigint = pg_total_relation_size((t->>'name')::regclass) AS bytes_are_right
   FROM jsonb_array_elements(dbops.system_health_check()->'storage'->'largest_tables') t
  WHERE t->>'name' LIKE '%Health%' OR t->>'name' LIKE '%health%';
@@ -98,7 +98,7 @@ SELECT (SELECT max((t->>'bytes')::bigint) FROM jsonb_array_elements(h->'storage'
 
 -- a size is kept for as long as the setting says, and its age is told
 SET dbops.test_now = 1800000000;
-SET dbops.size_max_age = '1min';
+SET dbops.health_max_age = '1min';
 SELECT dbops.system_health_check()->>'database_size_mb' AS before \gset
 DROP TABLE "Health ""Schema"."Big Table";
 SELECT h->>'database_size_mb' = :'before' AS kept, h->'freshness'->'size_age_s' AS age,
@@ -109,7 +109,7 @@ SET dbops.test_now = 1800003600;
 SELECT (h->>'database_size_mb')::numeric < :before AS measured_again, h->'freshness'->'size_age_s' AS age
   FROM dbops.system_health_check() h;
 RESET dbops.test_now;
-RESET dbops.size_max_age;
+RESET dbops.health_max_age;
 DROP SCHEMA "Health ""Schema";
 DROP TABLE health_toasted;
 
@@ -130,11 +130,13 @@ SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = '
 RESET pg_stat_statements.track;
 
 -- a version whose SQL lacks what is asked for
+SET dbops.health_max_age = 0;
 DROP EXTENSION pg_stat_statements;
 CREATE EXTENSION pg_stat_statements SCHEMA "Mixed ""Case" VERSION '1.4';
 SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'statements.slow';
 DROP EXTENSION pg_stat_statements;
 DROP SCHEMA "Mixed ""Case";
+RESET dbops.health_max_age;
 
 CREATE EXTENSION pgstattuple;
 SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'extension.pgstattuple';

@@ -22,7 +22,7 @@ REVOKE USAGE ON SCHEMA dbops FROM regress_nobody;
 -- a member of pg_monitor, and a role that has only been granted dbops, see what
 -- a superuser sees
 SELECT dbops.grant_access('regress_granted', 'monitor');
-SET dbops.size_max_age = 0;
+SET dbops.health_max_age = 0;
 CREATE FUNCTION pg_temp.shape(h jsonb) RETURNS text LANGUAGE sql AS $$
     SELECT md5(string_agg(key || jsonb_typeof(value), ',' ORDER BY key)) ||
            md5(h->>'database_size_mb' || (h->>'active_connections') || (h->>'slow_queries') || (h->'connections'->>'total') ||
@@ -100,7 +100,7 @@ CREATE TEMP TABLE answer_without AS SELECT dbops.system_health_check() AS h;
 RESET search_path;
 SELECT h->'slow_queries' AS slow_queries FROM answer_without;
 
-RESET dbops.size_max_age;
+RESET dbops.health_max_age;
 SELECT dbops.revoke_access('regress_granted');
 DROP OWNED BY regress_hostile;
 DROP ROLE regress_nobody, regress_monitor, regress_granted, regress_hostile;

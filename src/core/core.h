@@ -22,8 +22,8 @@
 /* ---- settings.c: every setting of the extension ---- */
 
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
+extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
-extern int	dbops_size_max_age; /* s after which sizes are measured again */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
 extern void dbops_settings_init(void);

@@ -12,8 +12,8 @@
 #include "utils/guc.h"
 
 int			dbops_backfill_lock_timeout = 200;
+int			dbops_health_max_age = 60;
 int			dbops_progress_interval = 1000;
-int			dbops_size_max_age = 60;
 double		dbops_test_now = 0;
 
 static void set(const char *name, const char *value, GucAction action);
@@ -35,6 +35,19 @@ dbops_settings_init(void)
 							NULL,
 							NULL);
 
+	DefineCustomIntVariable("dbops.health_max_age",
+							"Sets how old those figures of health may become that are costly to get: sizes and statements.",
+							"They are got sooner where that is cheap, and sizes a little at a time where it is not. 0 gets them with each call.",
+							&dbops_health_max_age,
+							60,
+							0,
+							86400,
+							PGC_USERSET,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomIntVariable("dbops.progress_interval",
 							"Sets how often long work reports its progress as a notice.",
 							"0 means never.",
@@ -44,19 +57,6 @@ dbops_settings_init(void)
 							INT_MAX,
 							PGC_USERSET,
 							GUC_UNIT_MS,
-							NULL,
-							NULL,
-							NULL);
-
-	DefineCustomIntVariable("dbops.size_max_age",
-							"Sets the age at which the sizes of the database and of its tables are measured again.",
-							"They are measured sooner where that is cheap, and a little at a time where it is not. 0 measures them whenever they are asked for.",
-							&dbops_size_max_age,
-							60,
-							0,
-							86400,
-							PGC_USERSET,
-							GUC_UNIT_S,
 							NULL,
 							NULL,
 							NULL);

@@ -12,8 +12,14 @@
 
 #include "core/core.h"
 
+#include <dirent.h>
+#include <math.h>
+
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
+#include "portability/instr_time.h"
+#include "storage/block.h"
+#include "utils/hsearch.h"
 
 /* ---- sessions.c ---- */
 
@@ -77,7 +83,9 @@ typedef enum StatementsState
 
 typedef struct Statements
 {
-	StatementsState state;		/* figures are there when READ or OFF */
+	StatementsState state;		/* the rest is there when READ */
+	TimestampTz read_at;
+	double		took;			/* ms that reading took */
 	int64		slow;			/* with a mean time over SLOW_STATEMENT */
 	int64		calls;
 	double		total_time;		/* ms, of all calls */
@@ -85,6 +93,7 @@ typedef struct Statements
 
 #define SLOW_STATEMENT	1000.0	/* ms */
 
+extern void dbops_statements_init(void);
 extern void dbops_statements_read(Statements *statements);
 
 /* ---- counters.c: this database's counters, the ids in use ---- */
@@ -191,16 +200,60 @@ typedef struct Sizes
 
 extern void dbops_sizes_init(void);
 extern void dbops_sizes_read(Sizes *sizes);
-extern double dbops_sizes_age(const Sizes *sizes);
 
-/* ---- measure.c: the measuring itself ---- */
+/* ---- measure.c: the measuring itself, of files ---- */
 
-typedef struct Measurement Measurement;
+#define N_MEASURED	256			/* relations whose tables are ranked */
+
+/* Which relation's files: numbers are unique in a tablespace only. */
+typedef struct FileKey
+{
+	Oid			tablespace;
+	Oid			number;
+} FileKey;
+
+typedef struct FileTotal
+{
+	FileKey		key;
+	int64		bytes;			/* of all segments and forks */
+} FileTotal;
+
+typedef struct Measurement
+{
+	MemoryContext context;
+	double		took;			/* ms, in all slices */
+
+	List	   *tablespaces;	/* oids, the directories yet to be read */
+	Oid			tablespace;		/* whose directory is open */
+	DIR		   *directory;
+	char		path[MAXPGPATH];
+	int64		bytes;
+	HTAB	   *files;			/* of FileTotal, the empty ones left out */
+
+	int64		least;			/* bytes of the last candidate; -1: files first */
+	BlockNumber next_block;		/* of pg_class */
+	List	   *candidates;		/* oids of tables */
+	int64		index_fetched;
+	int64		index_hit;
+} Measurement;
+
+typedef struct MeasureDeadline
+{
+	instr_time	start;
+	double		budget;			/* ms */
+} MeasureDeadline;
 
 extern Measurement *dbops_measure_begin(void);
 extern bool dbops_measure_continue(Measurement *measurement, double budget,
 								   Sizes *sizes);
 extern void dbops_measure_abandon(Measurement *measurement);
+extern double dbops_measure_elapsed(const MeasureDeadline *deadline);
+
+/* ---- measure_tables.c: of tables ---- */
+
+extern bool dbops_measure_relations(Measurement *measurement,
+									const MeasureDeadline *deadline);
+extern void dbops_measure_rank(Measurement *measurement, Sizes *sizes);
 
 /* ---- health.c: all of it ---- */
 
@@ -233,11 +286,60 @@ typedef struct Health
 } Health;
 
 extern const void *dbops_health_look(void);
+extern bool dbops_health_stands(const Health *health, HealthPart part);
+extern bool dbops_health_has_statements(const Health *health);
+extern double dbops_health_age(TimestampTz at);
+extern bool dbops_health_is_fresh(TimestampTz at, double took);
 extern double dbops_percent(double part, double whole);
 extern double dbops_hit_ratio(const Counters *counters);
 
-/* ---- health_checks.c ---- */
+/* ---- health_document.c ---- */
+
+extern Jsonb *dbops_health_document(const Health *health, const char *status,
+									const List *findings, bool verbose);
+
+/* ---- health_checks.c: the checks, and what they share ---- */
+
+#define NO_THRESHOLD	INFINITY
+#define MINUTE			60.0	/* s */
+#define HOUR			(60 * MINUTE)
+#define DAY				(24 * HOUR)
 
 extern const DbopsCheckSet dbops_health_checks_set;
+
+extern const Health *dbops_health_require(const void *facts, HealthPart part);
+extern void dbops_health_report_above(DbopsCheckRun *run, double value, double warning,
+									  double critical, DbopsFinding finding);
+extern void dbops_health_report_unknown(DbopsCheckRun *run, const char *object,
+										const char *message, const char *remedy);
+extern Jsonb *dbops_health_figures(double value, double warning, double critical);
+extern const char *dbops_health_duration(double seconds);
+extern const char *dbops_health_bytes(double bytes);
+
+/* ---- judge_sessions.c ---- */
+
+extern void dbops_judge_active(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_connections(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_prepared(const void *facts, DbopsCheckRun *run);
+
+/* ---- judge_database.c ---- */
+
+extern void dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_xid_age(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_size(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run);
+
+/* ---- judge_server.c ---- */
+
+extern void dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_slots(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_archiver(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_disks(const void *facts, DbopsCheckRun *run);
 
 #endif							/* DBOPS_OBSERVE_H */

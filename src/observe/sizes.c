@@ -3,9 +3,8 @@
  *		The size of the database and of its largest tables, from a cache.
  *
  * To measure takes a look at every file of the database, so a measurement is
- * kept: for dbops.size_max_age, or for a thousand times as long as it took if
- * that is less. Preloaded, dbops keeps one for each database in shared memory;
- * otherwise each session keeps its own.
+ * kept while it is fresh. Preloaded, dbops keeps one for each database in
+ * shared memory; otherwise each session keeps its own.
  *
  * One session measures at a time, a slice with each call, while it and the
  * others are given the last measurement, whose age is always told. Only when
@@ -22,8 +21,7 @@
 #include "storage/lwlock.h"
 
 #define N_ENTRIES		64		/* databases */
-#define REUSE_FACTOR	1000.0	/* a measurement serves this times its cost */
-#define VERY_OLD_FACTOR	10		/* this times dbops.size_max_age is too old */
+#define VERY_OLD_FACTOR	10		/* this times dbops.health_max_age is too old */
 #define CLAIM_LAPSE		10.0	/* s without a slice */
 #define SLICE			20.0	/* ms */
 #define FIRST_SLICE		2000.0	/* ms, when there is nothing worth showing */
@@ -43,7 +41,6 @@ static Entry own_entry;			/* when there are none */
 static Measurement *measurement = NULL; /* this session's, unfinished */
 static TimestampTz measurement_began;
 
-static bool is_fresh(const Sizes *sizes);
 static bool is_very_old(const Sizes *sizes);
 static double seconds_since(TimestampTz time);
 static void measure(Sizes *sizes);
@@ -74,24 +71,8 @@ dbops_sizes_read(Sizes *sizes)
 	if (entry != NULL)
 		*sizes = entry->sizes;
 	unlock_entry();
-	if (!is_fresh(sizes))
+	if (!dbops_health_is_fresh(sizes->measured_at, sizes->took))
 		measure(sizes);
-}
-
-/* How old a measurement is, in seconds; NaN if there is none. */
-double
-dbops_sizes_age(const Sizes *sizes)
-{
-	return (sizes->measured_at == 0) ? NAN : Max(0, seconds_since(sizes->measured_at));
-}
-
-static bool
-is_fresh(const Sizes *sizes)
-{
-	double		age = seconds_since(sizes->measured_at);
-
-	return sizes->measured_at != 0 && age >= 0 &&
-		age < Min(dbops_size_max_age, sizes->took * REUSE_FACTOR / 1000);
 }
 
 /* A clock that was set back makes a measurement worthless too. */
@@ -101,7 +82,7 @@ is_very_old(const Sizes *sizes)
 	double		age = seconds_since(sizes->measured_at);
 
 	return sizes->measured_at == 0 || age < 0 ||
-		age >= (double) dbops_size_max_age * VERY_OLD_FACTOR;
+		age >= (double) dbops_health_max_age * VERY_OLD_FACTOR;
 }
 
 static double
@@ -114,7 +95,7 @@ seconds_since(TimestampTz time)
 static void
 measure(Sizes *sizes)
 {
-	bool		at_once = (dbops_size_max_age == 0);
+	bool		at_once = (dbops_health_max_age == 0);
 	double		budget = at_once ? INFINITY :
 		is_very_old(sizes) ? FIRST_SLICE : SLICE;
 
@@ -144,7 +125,7 @@ measure_slice(double budget, Sizes *sizes)
 	double		age = seconds_since(measurement_began);
 
 	/* What was seen long ago does not belong with what is seen now. */
-	if (age < 0 || age >= (double) dbops_size_max_age * VERY_OLD_FACTOR)
+	if (age < 0 || age >= (double) dbops_health_max_age * VERY_OLD_FACTOR)
 		end_measurement();
 	if (measurement == NULL)
 		begin_measurement();
@@ -183,7 +164,7 @@ claim(Sizes *sizes)
 
 	*sizes = entry->sizes;
 	mine = (entry->measured_by == 0 || entry->measured_by == MyProcPid ||
-			idle < 0 || idle >= CLAIM_LAPSE) && !is_fresh(sizes);
+			idle < 0 || idle >= CLAIM_LAPSE) && !dbops_health_is_fresh(sizes->measured_at, sizes->took);
 	if (mine)
 	{
 		entry->measured_by = MyProcPid;

@@ -5,6 +5,11 @@
  * Its function is called directly, without texts and without SPI: what is
  * found in the extension is what is called, whatever the search_path. That it
  * is missing, not preloaded or out of date is an answer, not an error.
+ *
+ * With thousands of statements a call takes milliseconds, so its figures are
+ * kept while they are fresh: they are the whole cluster's and the same for
+ * everybody who may call it. What is kept is in shared memory when dbops is
+ * preloaded; the lock is held for copying only.
  */
 #include "observe/observe.h"
 
@@ -12,6 +17,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/tuplestore.h"
@@ -30,6 +36,13 @@ typedef struct Call
 	Statements *statements;
 } Call;
 
+static Statements *shared_figures = NULL;	/* or NULL */
+static LWLock *shared_figures_lock = NULL;
+static Statements own_figures;	/* when there are none */
+
+static bool recall(Statements *statements);
+static void keep(const Statements *statements);
+static void read_statements(Oid function, Statements *statements);
 static void call_function(void *arg);
 static bool find_columns(TupleDesc desc, Columns *columns);
 static AttrNumber find_column(TupleDesc desc, const char *name, Oid type);
@@ -37,33 +50,91 @@ static void add_row(Statements *statements, TupleTableSlot *slot,
 					const Columns *columns);
 static bool tracks_nothing(void);
 
+/* Ask for the shared memory. */
+void
+dbops_statements_init(void)
+{
+	dbops_shared_request("dbops statements", sizeof(Statements), NULL,
+						 (void **) &shared_figures, &shared_figures_lock);
+}
+
 /* Sum up the statements of the cluster, as far as they are recorded. */
 void
 dbops_statements_read(Statements *statements)
 {
 	Extension	extension = dbops_extension_find("pg_stat_statements");
-	Call		call = {.statements = statements};
-	ErrorData  *error;
+	Oid			function;
 
 	if (!OidIsValid(extension.oid))
 	{
 		statements->state = STATEMENTS_MISSING;
 		return;
 	}
-	call.function = dbops_extension_function(extension.oid, "pg_stat_statements", 1);
-	if (!OidIsValid(call.function))
+	function = dbops_extension_function(extension.oid, "pg_stat_statements", 1);
+	if (!OidIsValid(function))
 		statements->state = STATEMENTS_TOO_OLD;
-	else if (object_aclcheck(ProcedureRelationId, call.function,
+	else if (object_aclcheck(ProcedureRelationId, function,
 							 GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		statements->state = STATEMENTS_DENIED;
-	else if (!dbops_attempt(call_function, &call, &error))
+	else if (tracks_nothing())
+		statements->state = STATEMENTS_OFF;
+	else if (!recall(statements))
+		read_statements(function, statements);
+}
+
+/* Give what was read before, if it is fresh. */
+static bool
+recall(Statements *statements)
+{
+	if (shared_figures == NULL)
+		*statements = own_figures;
+	else
+	{
+		LWLockAcquire(shared_figures_lock, LW_SHARED);
+		*statements = *shared_figures;
+		LWLockRelease(shared_figures_lock);
+	}
+	return dbops_health_is_fresh(statements->read_at, statements->took);
+}
+
+static void
+keep(const Statements *statements)
+{
+	if (shared_figures == NULL)
+		own_figures = *statements;
+	else
+	{
+		LWLockAcquire(shared_figures_lock, LW_EXCLUSIVE);
+		*shared_figures = *statements;
+		LWLockRelease(shared_figures_lock);
+	}
+}
+
+/* Read them now; that the library is not loaded is an answer. */
+static void
+read_statements(Oid function, Statements *statements)
+{
+	Call		call = {.function = function, .statements = statements};
+	instr_time	start;
+	instr_time	end;
+	ErrorData  *error;
+
+	memset(statements, 0, sizeof(Statements));
+	INSTR_TIME_SET_CURRENT(start);
+	if (!dbops_attempt(call_function, &call, &error))
 	{
 		if (error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
 			ReThrowError(error);
 		statements->state = STATEMENTS_NOT_LOADED;
 	}
-	else if (statements->state == STATEMENTS_READ && tracks_nothing())
-		statements->state = STATEMENTS_OFF;
+	if (statements->state != STATEMENTS_READ)
+		return;
+
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	statements->took = INSTR_TIME_GET_MILLISEC(end);
+	statements->read_at = dbops_clock_now();
+	keep(statements);
 }
 
 /* Call pg_stat_statements(showtext => false) and go through its rows. */

@@ -34,7 +34,7 @@ sub health
 		'postgres', qq{
 		SET statement_timeout = '20s';
 		SET lock_timeout = '5s';
-		SET dbops.size_max_age = 0;
+		SET dbops.health_max_age = 0;
 		SELECT set_config('dbops.test_now', (extract(epoch FROM clock_timestamp()) + $later)::text, false) IS NULL \\g /dev/null
 		SELECT $figure FROM dbops.system_health_check(true) h});
 }

@@ -48,7 +48,7 @@ is( $node->safe_psql('postgres', q{
 $node->safe_psql('postgres', q{
 	DO $$ BEGIN FOR i IN 1 .. 3000 LOOP EXECUTE format('CREATE TABLE many_%s (i int)', i); END LOOP; END $$});
 my ($code, $out, $err) = $node->psql('postgres', q{
-	SET dbops.size_max_age = 0;
+	SET dbops.health_max_age = 0;
 	SET statement_timeout = '1ms';
 	SELECT count(dbops.system_health_check()) FROM generate_series(1, 100)});
 isnt($code, 0, 'a cancelled query fails');
@@ -64,7 +64,7 @@ my $before = $node->safe_psql('postgres', qq{$clock; SELECT dbops.system_health_
 $node->safe_psql('postgres', 'DROP TABLE t');
 is( $node->safe_psql('postgres', qq{$clock; SELECT dbops.system_health_check()->>'database_size_mb'}),
 	$before, 'a session is given what another has measured');
-is( $node->safe_psql('postgres', q{SET dbops.size_max_age = 0; SELECT dbops.system_health_check()->>'database_size_mb' < $$} . $before . q{$$}),
+is( $node->safe_psql('postgres', q{SET dbops.health_max_age = 0; SELECT dbops.system_health_check()->>'database_size_mb' < $$} . $before . q{$$}),
 	't', 'unless it asks for a new measurement');
 
 # a database that takes the place of another

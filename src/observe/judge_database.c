@@ -1,0 +1,154 @@
+/*
+ * judge_database.c
+ *		Checks of the database: its statements, counters, ids and size.
+ *
+ * A figure since the last reset never is more than a warning: it cannot tell
+ * what goes on now.
+ */
+#include "observe/observe.h"
+
+#include <math.h>
+
+#include "commands/dbcommands.h"
+#include "utils/builtins.h"
+
+/* The rule of the old function: more than 10. */
+void
+dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
+{
+	const Statements *statements = &dbops_health_require(facts, PART_STATEMENTS)->statements;
+
+	switch (statements->state)
+	{
+		case STATEMENTS_READ:
+			dbops_health_report_above(run, statements->slow, 10, NO_THRESHOLD, (DbopsFinding)
+									  {
+										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than 1 s on average",
+																	   INT64_FORMAT " statements take more than 1 s on average",
+																	   statements->slow), statements->slow),
+										  .remedy = "SELECT * FROM pg_stat_statements WHERE mean_exec_time > 1000 ORDER BY total_exec_time DESC;"
+									  });
+			break;
+		case STATEMENTS_MISSING:
+			dbops_health_report_unknown(run, NULL, "pg_stat_statements is not installed in this database",
+										"Add pg_stat_statements to shared_preload_libraries, restart, then CREATE EXTENSION pg_stat_statements;");
+			break;
+		case STATEMENTS_NOT_LOADED:
+			dbops_health_report_unknown(run, NULL, "pg_stat_statements is installed but not preloaded",
+										"Add pg_stat_statements to shared_preload_libraries and restart.");
+			break;
+		case STATEMENTS_TOO_OLD:
+			dbops_health_report_unknown(run, NULL, "the installed version of pg_stat_statements is too old",
+										"ALTER EXTENSION pg_stat_statements UPDATE;");
+			break;
+		case STATEMENTS_DENIED:
+			dbops_health_report_unknown(run, NULL, "permission denied for the function of pg_stat_statements",
+										"GRANT EXECUTE ON FUNCTION pg_stat_statements(boolean) to this role.");
+			break;
+		case STATEMENTS_OFF:
+			dbops_health_report_unknown(run, NULL, "pg_stat_statements is told to track nothing",
+										"Set pg_stat_statements.track to top and compute_query_id to auto.");
+			break;
+	}
+}
+
+/* The rule of the old function: below 95 percent. */
+void
+dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run)
+{
+	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
+	double		ratio = dbops_hit_ratio(counters);
+	bool		low = ratio < 95;
+
+	if (isnan(ratio))
+	{
+		dbops_health_report_unknown(run, NULL, "no block has been read since the statistics' reset", NULL);
+		return;
+	}
+	dbops_check_report(run, (DbopsFinding)
+					   {
+						   .severity = low ? DBOPS_WARNING : DBOPS_OK,
+						   .message = psprintf("%.2f percent of the blocks read were in shared buffers, since the statistics' reset", ratio),
+						   .remedy = low ? "Raise shared_buffers, or find the statements that read the most in pg_stat_statements (shared_blks_read)." : NULL,
+						   .data = dbops_health_figures(ratio, 95, NO_THRESHOLD)
+					   });
+}
+
+/* A count since the reset cannot say that anything is wrong now. */
+void
+dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run)
+{
+	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
+
+	dbops_check_report(run, (DbopsFinding)
+					   {
+						   .severity = counters->deadlocks > 0 ? DBOPS_INFO : DBOPS_OK,
+						   .message = psprintf(ngettext(INT64_FORMAT " deadlock since the statistics' reset",
+														INT64_FORMAT " deadlocks since the statistics' reset",
+														counters->deadlocks), counters->deadlocks),
+						   .remedy = counters->deadlocks > 0 ? "The server's log names the statements of each." : NULL,
+						   .data = dbops_health_figures(counters->deadlocks, NO_THRESHOLD, NO_THRESHOLD)
+					   });
+}
+
+/* Vacuum is forced at the freeze age and has a tenth more to get it done. */
+void
+dbops_judge_xid_age(const void *facts, DbopsCheckRun *run)
+{
+	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
+	const char *database = get_database_name(ages->xid_database);
+
+	dbops_health_report_above(run, ages->xid_age, ages->xid_freeze_age * 1.1, ages->xid_warn_age, (DbopsFinding)
+							  {
+								  .message = psprintf("the oldest transaction id, in database %s, is " INT64_FORMAT " ids old; vacuum is forced at "
+													  INT64_FORMAT ", the server stops at " INT64_FORMAT,
+													  database == NULL ? "?" : quote_identifier(database),
+													  ages->xid_age, ages->xid_freeze_age, ages->xid_stop_age),
+								  .remedy = "End old and prepared transactions, drop unused replication slots, then VACUUM the tables with the oldest relfrozenxid in that database."
+							  });
+}
+
+/* As for transaction ids; the space of their members can run out first. */
+void
+dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run)
+{
+	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
+	double		warning = ages->multixact_members_low ? 0 : ages->multixact_freeze_age * 1.1;
+
+	dbops_health_report_above(run, ages->multixact_age, warning, ages->multixact_warn_age, (DbopsFinding)
+							  {
+								  .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT
+													  ", the server stops at " INT64_FORMAT "%s",
+													  ages->multixact_age, ages->multixact_freeze_age, ages->multixact_stop_age,
+													  ages->multixact_members_low ? "; the space of their members is more than half used" : ""),
+								  .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
+							  });
+}
+
+/* No size is good or bad as such, but a missing one must be seen. */
+void
+dbops_judge_size(const void *facts, DbopsCheckRun *run)
+{
+	const Sizes *sizes = &dbops_health_require(facts, PART_SIZES)->sizes;
+
+	if (sizes->measured_at == 0)
+		dbops_health_report_unknown(run, NULL, "the database is still being measured",
+									"Call again, or SET dbops.health_max_age = 0 once, which waits for the measurement.");
+	else
+		dbops_check_report(run, (DbopsFinding)
+						   {
+							   .message = psprintf("the database holds %s", dbops_health_bytes(sizes->database)),
+							   .data = dbops_health_figures(sizes->database, NO_THRESHOLD, NO_THRESHOLD)
+						   });
+}
+
+/* Exact figures of bloat need it; without it none are made up. */
+void
+dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run)
+{
+	if (OidIsValid(dbops_extension_find("pgstattuple").oid))
+		dbops_check_report(run, (DbopsFinding) {.message = "pgstattuple is installed"});
+	else
+		dbops_health_report_unknown(run, NULL, "pgstattuple is not installed, so that bloat cannot be measured exactly",
+									"CREATE EXTENSION pgstattuple;");
+}

@@ -1,0 +1,109 @@
+/*
+ * judge_sessions.c
+ *		Checks of sessions, of what they wait for and of what they hold.
+ *
+ * An open transaction counts when it holds something; a wait counts when it
+ * has lasted.
+ */
+#include "observe/observe.h"
+
+#include "utils/builtins.h"
+
+/* The rule of the old function: more than 50. */
+void
+dbops_judge_active(const void *facts, DbopsCheckRun *run)
+{
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+
+	if (sessions->untracked > 0 && sessions->active <= 50)
+		dbops_health_report_unknown(run, NULL,
+									psprintf(ngettext("%d session hides whether it is active",
+														   "%d sessions hide whether they are active",
+														   sessions->untracked), sessions->untracked),
+									"ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();");
+	else
+		dbops_health_report_above(run, sessions->active, 50, NO_THRESHOLD, (DbopsFinding)
+								  {
+									  .message = psprintf(ngettext("%d session is active", "%d sessions are active",
+															   sessions->active), sessions->active),
+									  .remedy = "See in pg_stat_activity what they run; a connection pool keeps their number down."
+								  });
+}
+
+/* 80 and 95 percent: postgres_exporter's rules, check_postgres. */
+void
+dbops_judge_connections(const void *facts, DbopsCheckRun *run)
+{
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+
+	dbops_health_report_above(run, dbops_percent(sessions->clients, sessions->usable), 80, 95, (DbopsFinding)
+							  {
+								  .message = psprintf("%d of %d connections are in use",
+													  sessions->clients, sessions->usable),
+								  .remedy = "Use a connection pool, or raise max_connections and restart."
+							  });
+}
+
+/* 300 s: pgmonitor, the RDS advisor's 1800 s. */
+void
+dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run)
+{
+	const Transaction *oldest = &dbops_health_require(facts, PART_SESSIONS)->sessions.oldest_idle;
+
+	dbops_health_report_above(run, oldest->age, 5 * MINUTE, 30 * MINUTE, (DbopsFinding)
+							  {
+								  .message = oldest->pid == 0 ? "no session idles in a transaction that holds anything" :
+									  psprintf("process %d has idled for %s in a transaction that holds locks or a snapshot",
+											   oldest->pid, dbops_health_duration(oldest->age)),
+								  .remedy = psprintf("SELECT pg_terminate_backend(%d);", oldest->pid)
+							  });
+}
+
+/* One for a minute, five for a minute: check_postgres, pganalyze. */
+void
+dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run)
+{
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+
+	dbops_health_report_above(run, sessions->long_lock_waits, 0, 4, (DbopsFinding)
+							  {
+								  .message = sessions->lock_waits == 0 ? "no process waits for a lock" :
+									  psprintf("of %d that wait for a lock, %d have for more than %d s, the longest for %s",
+											   sessions->lock_waits, sessions->long_lock_waits,
+											   LONG_LOCK_WAIT, dbops_health_duration(sessions->longest_lock_wait)),
+								  .remedy = "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
+							  });
+}
+
+/* An hour and a day: pganalyze's xmin horizon. */
+void
+dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run)
+{
+	const Transaction *oldest = &dbops_health_require(facts, PART_SESSIONS)->sessions.oldest_horizon;
+
+	dbops_health_report_above(run, oldest->age, HOUR, DAY, (DbopsFinding)
+							  {
+								  .message = oldest->pid == 0 ? "no transaction keeps vacuum from removing rows" :
+									  psprintf("the transaction of process %d has kept vacuum from removing rows for %s",
+											   oldest->pid, dbops_health_duration(oldest->age)),
+								  .remedy = psprintf("SELECT pg_cancel_backend(%d);", oldest->pid)
+							  });
+}
+
+/* Five minutes: check_pgactivity. */
+void
+dbops_judge_prepared(const void *facts, DbopsCheckRun *run)
+{
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+
+	dbops_health_report_above(run, sessions->oldest_prepared, 5 * MINUTE, HOUR, (DbopsFinding)
+							  {
+								  .message = sessions->prepared == 0 ? "no transaction is prepared" :
+									  psprintf("of %d prepared, the oldest transaction, %s, has been for %s",
+											   sessions->prepared, sessions->oldest_prepared_gid,
+											   dbops_health_duration(sessions->oldest_prepared)),
+								  .remedy = sessions->prepared == 0 ? NULL :
+									  psprintf("COMMIT PREPARED %s; or ROLLBACK PREPARED, in its database",
+											   quote_literal_cstr(sessions->oldest_prepared_gid))
+							  });
+}
