@@ -80,6 +80,8 @@ BEGIN
     END LOOP;
 END
 $$;
+CREATE FUNCTION hostile.pg_stat_statements(showtext boolean) RETURNS TABLE (calls bigint, total_exec_time float8, mean_exec_time float8)
+    LANGUAGE sql AS 'SELECT 1::bigint, 1e6::float8, 1e6::float8 WHERE hostile.caught()';
 CREATE VIEW hostile.pg_stat_statements AS SELECT 1::bigint AS calls, 1e6::float8 AS mean_exec_time WHERE hostile.caught();
 CREATE VIEW hostile.pg_stat_activity AS SELECT 'active'::text AS state FROM generate_series(1, 99) WHERE hostile.caught();
 CREATE VIEW hostile.pg_extension AS SELECT 'pg_stat_statements'::name AS extname WHERE hostile.caught();
