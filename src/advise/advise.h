@@ -22,6 +22,7 @@ typedef struct DbopsIndex
 	int			nkeys;
 	AttrNumber	columns[INDEX_MAX_KEYS];	/* 0 is the next expression */
 	Oid			opfamilies[INDEX_MAX_KEYS]; /* of the keys */
+	Oid			types[INDEX_MAX_KEYS];	/* that the keys' operator classes take */
 	Oid			collations[INDEX_MAX_KEYS]; /* of the keys */
 	List	   *expressions;
 	List	   *predicate;		/* as a list of conjuncts */
@@ -30,12 +31,17 @@ typedef struct DbopsIndex
 	bool		exclusion;
 } DbopsIndex;
 
-extern List *dbops_index_load(Oid table);
+/* Reads the indexes of many tables in one pass over the catalog. */
+typedef struct DbopsIndexReader DbopsIndexReader;
+
+extern DbopsIndexReader *dbops_index_reader_begin(void);
+extern List *dbops_index_read(DbopsIndexReader *reader, Oid table);
+extern void dbops_index_reader_end(DbopsIndexReader *reader);
 extern Node *dbops_index_expression(const DbopsIndex *index, int key);
 extern bool dbops_index_equal(const DbopsIndex *a, const DbopsIndex *b);
 extern bool dbops_index_in_progress(Oid index);
 
-/* ---- fkey_lookup.c: what a referential-integrity trigger looks for ---- */
+/* ---- fkey_catalog.c: the foreign keys that users declared ---- */
 
 typedef struct DbopsFkeyPair
 {
@@ -43,6 +49,13 @@ typedef struct DbopsFkeyPair
 	AttrNumber	referenced;		/* of the referenced table */
 	Oid			equality;		/* referenced value = referencing column */
 } DbopsFkeyPair;
+
+typedef enum DbopsFkeyFiring
+{
+	DBOPS_FIRES_NEVER,
+	DBOPS_FIRES_IN_REPLICATION,
+	DBOPS_FIRES
+} DbopsFkeyFiring;
 
 typedef struct DbopsFkey
 {
@@ -52,10 +65,15 @@ typedef struct DbopsFkey
 	NameData	name;
 	char		on_delete;		/* FKCONSTR_ACTION_* */
 	char		on_update;
-	bool		partitioned;	/* the referencing table */
+	bool		partitioned;	/* the referencing table has partitions */
+	DbopsFkeyFiring firing;		/* when the server runs the lookup */
 	int			npairs;
 	DbopsFkeyPair pairs[FLEXIBLE_ARRAY_MEMBER];
 } DbopsFkey;
+
+extern List *dbops_fkey_collect(void);
+
+/* ---- fkey_lookup.c: what a referential-integrity trigger looks for ---- */
 
 typedef struct DbopsFkeyColumn
 {
@@ -74,15 +92,7 @@ typedef struct DbopsFkeyLookup
 	List	   *clauses;		/* the WHERE of the lookup, over relation 1 */
 } DbopsFkeyLookup;
 
-typedef enum DbopsFkeyFiring
-{
-	DBOPS_FIRES_NEVER,
-	DBOPS_FIRES_IN_REPLICATION,
-	DBOPS_FIRES
-} DbopsFkeyFiring;
-
 extern DbopsFkeyLookup *dbops_fkey_lookup(const DbopsFkey *fkey, Oid table);
-extern DbopsFkeyFiring dbops_fkey_firing(Oid constraint);
 
 /* ---- fkey_coverage.c: whether an index serves that lookup ---- */
 
@@ -119,6 +129,7 @@ typedef struct DbopsVerdict
 	DbopsIndex *repairable;		/* would cover once rebuilt; or NULL */
 } DbopsVerdict;
 
+extern bool dbops_fkey_plainly_covered(const DbopsFkey *fkey, List *indexes);
 extern DbopsVerdict dbops_fkey_judge(const DbopsFkeyLookup *lookup, List *indexes);
 extern const DbopsIndex *dbops_fkey_served_by_advice(const DbopsFkeyLookup *lookup,
 													 List *indexes);

@@ -2,10 +2,8 @@
  * find_unindexed_fkeys.c
  *		Foreign keys whose lookup no index serves, and the DDL that helps.
  *
- * One row for each constraint. A partitioned table is judged by its leaves,
- * where the rows are; the constraints that the server keeps for the single
- * partitions of either side belong to the one that the user declared. Tables
- * of extensions and other sessions' temporary tables are left out.
+ * One row for each constraint that a user declared. A partitioned table is
+ * judged by its leaves, where the rows are. Tables of extensions and other sessions' temporary tables are left out.
  *
  * Only catalogs are read, as of now, and files are looked at for their size:
  * no table is opened or locked, so an ALTER TABLE elsewhere neither delays the
@@ -24,7 +22,8 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
@@ -62,6 +61,8 @@ typedef struct Report
 	MemoryContext context;		/* lives as long as the report */
 	MemoryContext per_table;
 	MemoryContext per_fkey;
+	DbopsIndexReader *reader;
+	List	   *extension_tables;	/* and other relations of extensions */
 	HTAB	   *names;			/* of advised indexes */
 	HTAB	   *advice;			/* LeafAdvice */
 	List	   *rows;
@@ -81,22 +82,19 @@ typedef struct Outcome
 	List	   *leaves;			/* not covered: DbopsTableNode */
 	int			nleaves;
 	int64		bytes;			/* of the leaves that are not covered */
-	DbopsFkeyFiring firing;
 	bool		vanished;
 } Outcome;
 
 PG_FUNCTION_INFO_V1(dbops_find_unindexed_fkeys);
 
-static List *collect_fkeys(void);
-static DbopsFkey *read_fkey(HeapTuple tuple);
-static bool is_users_table(Oid table, bool *partitioned);
-static int	compare_fkeys(const ListCell *a, const ListCell *b);
 static void begin_report(Report *report, TupleDesc desc);
+static List *extension_relations(void);
 static void judge_table(Report *report, List *fkeys, int from, int to);
 static DbopsTableNode *load_tree(Report *report, Oid table, bool partitioned);
 static void recall_advice(Report *report, DbopsTableNode *leaf);
 static void remember_advice(Report *report, const Outcome *outcome);
 static void judge_fkey(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree);
+static bool is_reported(const Report *report, const DbopsFkey *fkey);
 static void judge_node(const DbopsFkey *fkey, DbopsTableNode *node, Outcome *outcome);
 static bool name_nodes(DbopsTableNode *node);
 static void add_row(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree,
@@ -125,7 +123,7 @@ dbops_find_unindexed_fkeys(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	begin_report(&report, rsinfo->setDesc);
-	fkeys = collect_fkeys();
+	fkeys = dbops_fkey_collect();
 
 	for (int first = 0; first < list_length(fkeys); first = next)
 	{
@@ -138,6 +136,7 @@ dbops_find_unindexed_fkeys(PG_FUNCTION_ARGS)
 		judge_table(&report, fkeys, first, next);
 	}
 
+	dbops_index_reader_end(report.reader);
 	list_sort(report.rows, compare_rows);
 	foreach(cell, report.rows)
 		tuplestore_puttuple(rsinfo->setResult, ((Row *) lfirst(cell))->tuple);
@@ -160,113 +159,36 @@ begin_report(Report *report, TupleDesc desc)
 											  ALLOCSET_DEFAULT_SIZES);
 	report->per_fkey = AllocSetContextCreate(CurrentMemoryContext, "dbops foreign key",
 											 ALLOCSET_DEFAULT_SIZES);
+	report->reader = dbops_index_reader_begin();
+	report->extension_tables = extension_relations();
 	report->names = dbops_names_create();
 	report->advice = hash_create("advice for partitions", 64, &control,
 								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/*
- * Collect the foreign keys that users declared, in the order in which they are
- * judged: partitioned tables first, whose advice reaches tables that come
- * later, then by table; the widest first, whose index may serve narrower ones.
- */
+/* List the relations that belong to extensions. */
 static List *
-collect_fkeys(void)
+extension_relations(void)
 {
-	List	   *fkeys = NIL;
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData keys[2];
+	List	   *relations = NIL;
+	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	ScanKeyInit(&keys[0], Anum_pg_constraint_contype, BTEqualStrategyNumber, F_CHAREQ,
-				CharGetDatum(CONSTRAINT_FOREIGN));
-	ScanKeyInit(&keys[1], Anum_pg_constraint_conparentid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(InvalidOid));
-	scan = systable_beginscan(catalog, InvalidOid, false, NULL, 2, keys);
+	ScanKeyInit(&key, Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ExtensionRelationId));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		bool		partitioned;
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
 
-		CHECK_FOR_INTERRUPTS();
-		if (is_users_table(((Form_pg_constraint) GETSTRUCT(tuple))->conrelid, &partitioned))
-		{
-			DbopsFkey  *fkey = read_fkey(tuple);
-
-			fkey->partitioned = partitioned;
-			fkeys = lappend(fkeys, fkey);
-		}
+		if (form->classid == RelationRelationId && form->deptype == DEPENDENCY_EXTENSION)
+			relations = lappend_oid(relations, form->objid);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
-
-	list_sort(fkeys, compare_fkeys);
-	return fkeys;
-}
-
-static DbopsFkey *
-read_fkey(HeapTuple tuple)
-{
-	Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
-	int			npairs;
-	AttrNumber	columns[INDEX_MAX_KEYS];
-	AttrNumber	referenced[INDEX_MAX_KEYS];
-	Oid			equalities[INDEX_MAX_KEYS];
-	DbopsFkey  *fkey;
-
-	DeconstructFkConstraintRow(tuple, &npairs, columns, referenced, equalities,
-							   NULL, NULL, NULL, NULL);
-	fkey = palloc0(offsetof(DbopsFkey, pairs) + sizeof(DbopsFkeyPair) * npairs);
-	fkey->oid = form->oid;
-	fkey->table = form->conrelid;
-	fkey->referenced = form->confrelid;
-	fkey->name = form->conname;
-	fkey->on_delete = form->confdeltype;
-	fkey->on_update = form->confupdtype;
-	fkey->npairs = npairs;
-	for (int i = 0; i < npairs; i++)
-	{
-		fkey->pairs[i].column = columns[i];
-		fkey->pairs[i].referenced = referenced[i];
-		fkey->pairs[i].equality = equalities[i];
-	}
-	return fkey;
-}
-
-/* Say whether the table exists, is not the server's and can be read by us. */
-static bool
-is_users_table(Oid table, bool *partitioned)
-{
-	HeapTuple	tuple;
-	Form_pg_class form;
-	bool		judged;
-
-	if (table < FirstNormalObjectId)
-		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	form = (Form_pg_class) GETSTRUCT(tuple);
-	*partitioned = (form->relkind == RELKIND_PARTITIONED_TABLE);
-	judged = form->relpersistence != RELPERSISTENCE_TEMP ||
-		!isOtherTempNamespace(form->relnamespace);
-	ReleaseSysCache(tuple);
-	return judged;
-}
-
-static int
-compare_fkeys(const ListCell *a, const ListCell *b)
-{
-	const DbopsFkey *x = lfirst(a);
-	const DbopsFkey *y = lfirst(b);
-
-	if (x->partitioned != y->partitioned)
-		return x->partitioned ? -1 : 1;
-	if (x->table != y->table)
-		return x->table < y->table ? -1 : 1;
-	if (x->npairs != y->npairs)
-		return x->npairs > y->npairs ? -1 : 1;
-	return (x->oid > y->oid) - (x->oid < y->oid);
+	return relations;
 }
 
 /* Judge the foreign keys of one table, which are those from .. to - 1. */
@@ -298,7 +220,7 @@ load_tree(Report *report, Oid table, bool partitioned)
 	check_stack_depth();
 	node->oid = table;
 	node->partitioned = partitioned;
-	node->indexes = dbops_index_load(table);
+	node->indexes = dbops_index_read(report->reader, table);
 	if (!partitioned)
 	{
 		recall_advice(report, node);
@@ -378,15 +300,37 @@ judge_fkey(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree)
 {
 	Outcome		outcome = {.worst = {.coverage = DBOPS_COVERED}};
 
+	if (fkey->firing == DBOPS_FIRES_NEVER ||
+		(!tree->partitioned && dbops_fkey_plainly_covered(fkey, tree->indexes)))
+		return;
 	judge_node(fkey, tree, &outcome);
-	if (outcome.worst.coverage == DBOPS_COVERED || outcome.vanished)
-		return;
-	outcome.firing = dbops_fkey_firing(fkey->oid);
-	if (outcome.firing == DBOPS_FIRES_NEVER ||
-		OidIsValid(getExtensionOfObject(RelationRelationId, fkey->table)) ||
-		!name_nodes(tree))
-		return;
-	add_row(report, fkey, tree, &outcome);
+	if (outcome.worst.coverage != DBOPS_COVERED && !outcome.vanished &&
+		is_reported(report, fkey) && name_nodes(tree))
+		add_row(report, fkey, tree, &outcome);
+}
+
+/*
+ * Say whether the table is one to report on: it exists, is the users' and not
+ * an extension's, is not another session's, and has rows of its own or in
+ * partitions.
+ */
+static bool
+is_reported(const Report *report, const DbopsFkey *fkey)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(fkey->table));
+	Form_pg_class form;
+	bool		reported;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	reported = fkey->table >= FirstNormalObjectId &&
+		fkey->partitioned == (form->relkind == RELKIND_PARTITIONED_TABLE) &&
+		(form->relpersistence != RELPERSISTENCE_TEMP ||
+		 !isOtherTempNamespace(form->relnamespace)) &&
+		!list_member_oid(report->extension_tables, fkey->table);
+	ReleaseSysCache(tuple);
+	return reported;
 }
 
 /* Judge the leaves from this node on; the worst one decides. */
@@ -548,11 +492,11 @@ grade(const DbopsFkey *fkey, const Outcome *outcome, StringInfo reason)
 {
 	int64		deleted;
 
-	if (outcome->firing == DBOPS_FIRES_IN_REPLICATION)
+	if (fkey->firing == DBOPS_FIRES_IN_REPLICATION)
 		appendStringInfoString(reason, "; its triggers fire only where replicated changes are applied");
 	if (outcome->worst.coverage == DBOPS_COVERAGE_UNKNOWN)
 		return DBOPS_UNKNOWN;
-	if (outcome->bytes < small_bytes || outcome->firing != DBOPS_FIRES)
+	if (outcome->bytes < small_bytes || fkey->firing != DBOPS_FIRES)
 		return DBOPS_INFO;
 	if (outcome->bytes < warning_bytes)
 	{
@@ -569,8 +513,8 @@ grade(const DbopsFkey *fkey, const Outcome *outcome, StringInfo reason)
 	deleted = deleted_rows(fkey->referenced);
 	if (deleted == 0)
 		return DBOPS_WARNING;
-	appendStringInfo(reason, "; " INT64_FORMAT " rows of %s have been deleted since its statistics began",
-					 deleted, dbops_quote_name(get_rel_name(fkey->referenced)));
+	appendStringInfo(reason, "; deletes seen in the referenced table: " INT64_FORMAT,
+					 deleted);
 	return DBOPS_CRITICAL;
 }
 

@@ -39,6 +39,7 @@ typedef enum Strictness
 	SAME_COLLATION				/* that is: everything */
 } Strictness;
 
+static bool is_plain_key(const DbopsIndex *index, int nkeys, const DbopsFkeyPair *pair);
 static DbopsVerdict judge_index(const DbopsFkeyLookup *lookup, DbopsIndex *index);
 static DbopsCoverage coverage_by_keys(const DbopsFkeyLookup *lookup,
 									  const DbopsIndex *index, Strictness strictness);
@@ -49,6 +50,54 @@ static DbopsObstacle why_keys_differ(const DbopsFkeyLookup *lookup, const DbopsI
 static bool has_column(const DbopsFkeyLookup *lookup, const DbopsIndex *index,
 					   int from, int to, bool cast);
 static bool is_better(const DbopsVerdict *a, const DbopsVerdict *b);
+
+/*
+ * Say whether an index covers so plainly that the columns need not be looked
+ * at: a btree or hash whose first keys are the foreign key's columns, without
+ * predicate and collation, for the very type that the operators take. Such a
+ * column needs no cast but a relabeling. A false answer says nothing.
+ */
+bool
+dbops_fkey_plainly_covered(const DbopsFkey *fkey, List *indexes)
+{
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		const DbopsIndex *index = lfirst(cell);
+		int			matched = 0;
+
+		if (!OidIsValid(index->oid) || !index->valid || index->predicate != NIL ||
+			(index->method != BTREE_AM_OID && index->method != HASH_AM_OID) ||
+			index->nkeys < fkey->npairs)
+			continue;
+		for (int i = 0; i < fkey->npairs; i++)
+			matched += is_plain_key(index, fkey->npairs, &fkey->pairs[i]);
+		if (matched == fkey->npairs)
+			return true;
+	}
+	return false;
+}
+
+/* Look for a pair's column among the first keys of an index. */
+static bool
+is_plain_key(const DbopsIndex *index, int nkeys, const DbopsFkeyPair *pair)
+{
+	Oid			left_type;
+	Oid			right_type;
+
+	for (int key = 0; key < nkeys; key++)
+	{
+		if (index->columns[key] != pair->column)
+			continue;
+		op_input_types(pair->equality, &left_type, &right_type);
+		return index->types[key] == right_type &&
+			!OidIsValid(index->collations[key]) &&
+			dbops_fkey_operator_fits(get_commutator(pair->equality), index->method,
+									 index->opfamilies[key]);
+	}
+	return false;
+}
 
 /* Judge by the best of a table's indexes. */
 DbopsVerdict

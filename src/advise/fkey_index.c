@@ -23,6 +23,7 @@
 #include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 static bool design_for(Oid method, const DbopsFkeyLookup *lookup,
 					   DbopsIndex *design, StringInfo keys);
@@ -31,7 +32,9 @@ static void append_key_name(StringInfo keys, const DbopsFkeyColumn *column);
 static void append_collation(StringInfo keys, Oid collation);
 static void append_opclass(StringInfo keys, Oid opclass);
 static bool is_designed(const DbopsIndex *design, const DbopsFkeyColumn *column);
-static Oid	choose_opclass(Oid method, Oid type, Oid index_operator);
+static bool choose_opclass(Oid method, Oid type, Oid index_operator,
+						   Oid *opfamily, Oid *opclass);
+static Oid	default_opfamily(Oid method, Oid type);
 static bool opclass_serves(Form_pg_opclass opclass, Oid type, Oid index_operator);
 
 /*
@@ -73,11 +76,12 @@ add_key(DbopsIndex *design, const DbopsFkeyColumn *column, StringInfo keys)
 {
 	int			key = design->nkeys;
 	Oid			type = column->operand == NULL ? InvalidOid : exprType(column->operand);
-	Oid			default_opclass = OidIsValid(type) ? GetDefaultOpClass(type, design->method) : InvalidOid;
-	Oid			opclass = choose_opclass(design->method, type, column->index_operator);
 	Oid			collation = OidIsValid(type) ? exprCollation(column->operand) : InvalidOid;
+	Oid			opfamily;
+	Oid			opclass;
 
-	if (!OidIsValid(opclass) || contain_mutable_functions(column->operand) ||
+	if (!choose_opclass(design->method, type, column->index_operator, &opfamily, &opclass) ||
+		contain_mutable_functions(column->operand) ||
 		(OidIsValid(collation) && !OidIsValid(column->lookup_collation)))
 		return false;
 
@@ -89,14 +93,14 @@ add_key(DbopsIndex *design, const DbopsFkeyColumn *column, StringInfo keys)
 		collation = column->lookup_collation;
 		append_collation(keys, collation);
 	}
-	if (opclass != default_opclass)
+	if (OidIsValid(opclass))
 		append_opclass(keys, opclass);
 
 	if (IsA(column->operand, Var))
 		design->columns[key] = column->attnum;
 	else
 		design->expressions = lappend(design->expressions, column->operand);
-	design->opfamilies[key] = get_opclass_family(opclass);
+	design->opfamilies[key] = opfamily;
 	design->collations[key] = collation;
 	design->nkeys++;
 	design->ncolumns++;
@@ -159,38 +163,52 @@ is_designed(const DbopsIndex *design, const DbopsFkeyColumn *column)
 
 /*
  * Choose an operator class that accepts the type and whose family has the
- * operator: the type's default one if it does.
+ * operator. No class is named where the type's default one is right.
  */
-static Oid
-choose_opclass(Oid method, Oid type, Oid index_operator)
+static bool
+choose_opclass(Oid method, Oid type, Oid index_operator, Oid *opfamily, Oid *opclass)
 {
-	Oid			chosen;
 	CatCList   *list;
 
-	if (!OidIsValid(type))
-		return InvalidOid;
-	chosen = GetDefaultOpClass(type, method);
-	if (OidIsValid(chosen) &&
-		dbops_fkey_operator_fits(index_operator, method, get_opclass_family(chosen)))
-		return chosen;
+	*opclass = InvalidOid;
+	*opfamily = default_opfamily(method, type);
+	if (OidIsValid(*opfamily) &&
+		dbops_fkey_operator_fits(index_operator, method, *opfamily))
+		return true;
 
-	chosen = InvalidOid;
 	list = SearchSysCacheList1(CLAAMNAMENSP, ObjectIdGetDatum(method));
 	for (int i = 0; i < list->n_members; i++)
 	{
-		Form_pg_opclass opclass = (Form_pg_opclass) GETSTRUCT(&list->members[i]->tuple);
+		Form_pg_opclass form = (Form_pg_opclass) GETSTRUCT(&list->members[i]->tuple);
 
-		if (opclass_serves(opclass, type, index_operator) &&
-			(!OidIsValid(chosen) || opclass->opcdefault))
-			chosen = opclass->oid;
+		if (opclass_serves(form, type, index_operator) &&
+			(!OidIsValid(*opclass) || form->opcdefault))
+		{
+			*opclass = form->oid;
+			*opfamily = form->opcfamily;
+		}
 	}
 	ReleaseSysCacheList(list);
-	return chosen;
+	return OidIsValid(*opclass);
+}
+
+/* Find the family of a type's default operator class; btree's is cached. */
+static Oid
+default_opfamily(Oid method, Oid type)
+{
+	Oid			opclass;
+
+	if (!OidIsValid(type))
+		return InvalidOid;
+	if (method == BTREE_AM_OID)
+		return lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	opclass = GetDefaultOpClass(type, method);
+	return OidIsValid(opclass) ? get_opclass_family(opclass) : InvalidOid;
 }
 
 static bool
 opclass_serves(Form_pg_opclass opclass, Oid type, Oid index_operator)
 {
-	return IsBinaryCoercible(type, opclass->opcintype) &&
+	return OidIsValid(type) && IsBinaryCoercible(type, opclass->opcintype) &&
 		dbops_fkey_operator_fits(index_operator, opclass->opcmethod, opclass->opcfamily);
 }

@@ -12,27 +12,16 @@
  * the value on the left with the referenced column's type, casts wherever a
  * type is not the operator's, and the collation that the parser derives. What
  * an index must offer follows from them and from nothing else.
- *
- * The triggers are what makes the server look at all: a foreign key that is
- * not enforced has none, and disabled ones do not fire.
  */
 #include "advise/advise.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/pg_constraint.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "parser/parse_collate.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/syscache.h"
 
 typedef struct ColumnType
@@ -50,8 +39,6 @@ static bool read_column(Oid table, AttrNumber attnum, ColumnType *column);
 static Expr *build_clause(const DbopsFkeyPair *pair, int param, AttrNumber attnum,
 						  const ColumnType *referencing, const ColumnType *referenced);
 static void take_clause(DbopsFkeyColumn *column, Expr *clause);
-static DbopsFkeyFiring own_triggers_fire(Oid constraint);
-static DbopsFkeyFiring trigger_fires(Form_pg_trigger trigger);
 
 /*
  * Build the lookup on one table, which is the referencing table or one of its
@@ -188,64 +175,4 @@ take_clause(DbopsFkeyColumn *column, Expr *clause)
 		column->operand = (Node *) ((RelabelType *) column->operand)->arg;
 	column->index_operator = get_commutator(equality->opno);
 	column->lookup_collation = equality->inputcollid;
-}
-
-/*
- * Say when the server runs the lookup of a foreign key, considering also the
- * triggers on partitions of the referenced table.
- */
-DbopsFkeyFiring
-dbops_fkey_firing(Oid constraint)
-{
-	DbopsFkeyFiring firing = own_triggers_fire(constraint);
-	Relation	catalog = table_open(ConstraintRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	check_stack_depth();
-	ScanKeyInit(&key, Anum_pg_constraint_conparentid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(constraint));
-	scan = systable_beginscan(catalog, ConstraintParentIndexId, true, NULL, 1, &key);
-	while (firing != DBOPS_FIRES && HeapTupleIsValid(tuple = systable_getnext(scan)))
-		firing = Max(firing, dbops_fkey_firing(((Form_pg_constraint) GETSTRUCT(tuple))->oid));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return firing;
-}
-
-/* Consider the triggers on the referenced table: those of this constraint. */
-static DbopsFkeyFiring
-own_triggers_fire(Oid constraint)
-{
-	DbopsFkeyFiring firing = DBOPS_FIRES_NEVER;
-	Relation	catalog = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_trigger_tgconstraint, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(constraint));
-	scan = systable_beginscan(catalog, TriggerConstraintIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		firing = Max(firing, trigger_fires((Form_pg_trigger) GETSTRUCT(tuple)));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return firing;
-}
-
-static DbopsFkeyFiring
-trigger_fires(Form_pg_trigger trigger)
-{
-	if (RI_FKey_trigger_type(trigger->tgfoid) != RI_TRIGGER_PK)
-		return DBOPS_FIRES_NEVER;
-	switch (trigger->tgenabled)
-	{
-		case TRIGGER_DISABLED:
-			return DBOPS_FIRES_NEVER;
-		case TRIGGER_FIRES_ON_REPLICA:
-			return DBOPS_FIRES_IN_REPLICATION;
-		default:
-			return DBOPS_FIRES;
-	}
 }

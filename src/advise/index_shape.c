@@ -27,92 +27,170 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-static DbopsIndex *read_index(HeapTuple tuple, TupleDesc desc);
-static void read_keys(DbopsIndex *index, HeapTuple tuple, TupleDesc desc);
-static Node *read_nodes(HeapTuple tuple, TupleDesc desc, AttrNumber attnum);
+/* How many indexes of other tables are passed over before a new search. */
+#define READ_ON 16
 
-/* List the table's indexes, except those that are being dropped. */
+struct DbopsIndexReader
+{
+	MemoryContext context;		/* of the scan */
+	Relation	catalog;
+	Relation	order;			/* its index by table */
+	SysScanDesc scan;			/* or NULL */
+	HeapTuple	current;		/* or NULL behind the last one */
+	Oid			reached;		/* the table that was asked for last */
+};
+
+static void move_to(DbopsIndexReader *reader, Oid table);
+static void advance(DbopsIndexReader *reader);
+static Oid	current_table(DbopsIndexReader *reader);
+static DbopsIndex *read_index(HeapTuple tuple, TupleDesc desc);
+static void read_keys(DbopsIndex *index, const oidvector *opclasses,
+					  const oidvector *collations);
+static Node *planner_form(Datum stored);
+
+/* Begin to read; tables are cheapest to ask for in the order of their OIDs. */
+DbopsIndexReader *
+dbops_index_reader_begin(void)
+{
+	DbopsIndexReader *reader = palloc0(sizeof(DbopsIndexReader));
+
+	reader->context = CurrentMemoryContext;
+	reader->catalog = table_open(IndexRelationId, AccessShareLock);
+	reader->order = index_open(IndexIndrelidIndexId, AccessShareLock);
+	return reader;
+}
+
+/* List a table's indexes, except those that are being dropped. */
 List *
-dbops_index_load(Oid table)
+dbops_index_read(DbopsIndexReader *reader, Oid table)
 {
 	List	   *indexes = NIL;
-	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
-	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(table));
-	scan = systable_beginscan(catalog, IndexIndrelidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		if (((Form_pg_index) GETSTRUCT(tuple))->indislive)
-			indexes = lappend(indexes, read_index(tuple, RelationGetDescr(catalog)));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	move_to(reader, table);
+	for (; current_table(reader) == table; advance(reader))
+		if (((Form_pg_index) GETSTRUCT(reader->current))->indislive)
+			indexes = lappend(indexes, read_index(reader->current,
+												  RelationGetDescr(reader->catalog)));
 	return indexes;
+}
+
+void
+dbops_index_reader_end(DbopsIndexReader *reader)
+{
+	if (reader->scan != NULL)
+		systable_endscan_ordered(reader->scan);
+	index_close(reader->order, AccessShareLock);
+	table_close(reader->catalog, AccessShareLock);
+	pfree(reader);
+}
+
+/*
+ * Go to a table's first index, or to what follows where that would be: by
+ * reading on if it is near, by a new search if it is not.
+ */
+static void
+move_to(DbopsIndexReader *reader, Oid table)
+{
+	ScanKeyData key;
+	MemoryContext caller;
+
+	if (reader->scan != NULL && reader->reached <= table)
+	{
+		for (int i = 0; i < READ_ON && current_table(reader) < table; i++)
+			advance(reader);
+		if (current_table(reader) >= table)
+		{
+			reader->reached = table;
+			return;
+		}
+	}
+
+	caller = MemoryContextSwitchTo(reader->context);
+	if (reader->scan != NULL)
+		systable_endscan_ordered(reader->scan);
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTGreaterEqualStrategyNumber, F_OIDGE,
+				ObjectIdGetDatum(table));
+	reader->scan = systable_beginscan_ordered(reader->catalog, reader->order, NULL, 1, &key);
+	reader->reached = table;
+	MemoryContextSwitchTo(caller);
+	advance(reader);
+}
+
+/* Read the next row; the scan keeps what it allocates from call to call. */
+static void
+advance(DbopsIndexReader *reader)
+{
+	MemoryContext caller = MemoryContextSwitchTo(reader->context);
+
+	reader->current = systable_getnext_ordered(reader->scan, ForwardScanDirection);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Name the table of the current index; behind the last one, the last OID. */
+static Oid
+current_table(DbopsIndexReader *reader)
+{
+	return HeapTupleIsValid(reader->current) ?
+		((Form_pg_index) GETSTRUCT(reader->current))->indrelid : OID_MAX;
 }
 
 static DbopsIndex *
 read_index(HeapTuple tuple, TupleDesc desc)
 {
 	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-	DbopsIndex *index = palloc0(sizeof(DbopsIndex));
+	DbopsIndex *index = palloc(sizeof(DbopsIndex));
+	Datum		values[Natts_pg_index];
+	bool		nulls[Natts_pg_index];
 
+	heap_deform_tuple(tuple, desc, values, nulls);
 	index->oid = form->indexrelid;
+	index->advised_for = NULL;
+	index->method = InvalidOid;
 	index->ncolumns = form->indnatts;
 	index->nkeys = form->indnkeyatts;
 	index->valid = form->indisvalid;
 	index->unique = form->indisunique;
 	index->exclusion = form->indisexclusion;
-	read_keys(index, tuple, desc);
-	index->expressions = (List *) read_nodes(tuple, desc, Anum_pg_index_indexprs);
-	index->predicate = make_ands_implicit((Expr *)
-										  canonicalize_qual((Expr *) read_nodes(tuple, desc, Anum_pg_index_indpred),
-															false));
-	fix_opfuncids((Node *) index->predicate);
+	memcpy(index->columns, form->indkey.values, sizeof(AttrNumber) * index->ncolumns);
+	read_keys(index,
+			  (oidvector *) DatumGetPointer(values[Anum_pg_index_indclass - 1]),
+			  (oidvector *) DatumGetPointer(values[Anum_pg_index_indcollation - 1]));
+	index->expressions = nulls[Anum_pg_index_indexprs - 1] ? NIL :
+		(List *) planner_form(values[Anum_pg_index_indexprs - 1]);
+	index->predicate = nulls[Anum_pg_index_indpred - 1] ? NIL :
+		make_ands_implicit(canonicalize_qual((Expr *) planner_form(values[Anum_pg_index_indpred - 1]),
+											 false));
 	return index;
 }
 
-/* Fill in the columns and, by way of the operator classes, the method. */
+/* Fill in what stands for each key and, by way of their classes, the method. */
 static void
-read_keys(DbopsIndex *index, HeapTuple tuple, TupleDesc desc)
+read_keys(DbopsIndex *index, const oidvector *opclasses, const oidvector *collations)
 {
-	bool		isnull;
-	int2vector *columns = &((Form_pg_index) GETSTRUCT(tuple))->indkey;
-	oidvector  *collations = (oidvector *)
-		DatumGetPointer(heap_getattr(tuple, Anum_pg_index_indcollation, desc, &isnull));
-	oidvector  *opclasses = (oidvector *)
-		DatumGetPointer(heap_getattr(tuple, Anum_pg_index_indclass, desc, &isnull));
-
-	for (int i = 0; i < index->ncolumns; i++)
-		index->columns[i] = columns->values[i];
-
 	for (int i = 0; i < index->nkeys; i++)
 	{
-		HeapTuple	opclass = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclasses->values[i]));
+		HeapTuple	tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclasses->values[i]));
+		Form_pg_opclass opclass;
 
 		index->collations[i] = collations->values[i];
-		if (!HeapTupleIsValid(opclass))
+		index->opfamilies[i] = InvalidOid;
+		index->types[i] = InvalidOid;
+		if (!HeapTupleIsValid(tuple))
 			continue;			/* dropped meanwhile; no operator is in family 0 */
-		index->method = ((Form_pg_opclass) GETSTRUCT(opclass))->opcmethod;
-		index->opfamilies[i] = ((Form_pg_opclass) GETSTRUCT(opclass))->opcfamily;
-		ReleaseSysCache(opclass);
+		opclass = (Form_pg_opclass) GETSTRUCT(tuple);
+		index->method = opclass->opcmethod;
+		index->opfamilies[i] = opclass->opcfamily;
+		index->types[i] = opclass->opcintype;
+		ReleaseSysCache(tuple);
 	}
 }
 
-/* Read a stored expression or list of them, as the planner would see it. */
+/* Read a stored expression, or a list of them, as the planner would see it. */
 static Node *
-read_nodes(HeapTuple tuple, TupleDesc desc, AttrNumber attnum)
+planner_form(Datum stored)
 {
-	bool		isnull;
-	Datum		stored = heap_getattr(tuple, attnum, desc, &isnull);
-	Node	   *node;
+	Node	   *node = eval_const_expressions(NULL, stringToNode(TextDatumGetCString(stored)));
 
-	if (isnull)
-		return NULL;
-	node = eval_const_expressions(NULL, stringToNode(TextDatumGetCString(stored)));
 	fix_opfuncids(node);
 	return node;
 }
