@@ -16,9 +16,9 @@ DATA_built  = $(SCRIPT)
 EXTRA_CLEAN = dbops--*.sql
 
 REGRESS        = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
-REGRESS_OPTS   = --load-extension=dbops --temp-instance=tmp_check/regress --temp-config=test/dbops.conf
+REGRESS_OPTS   = --load-extension=dbops --temp-instance=tmp_check --temp-config=test/dbops.conf
 ISOLATION      = $(patsubst test/specs/%.spec,%,$(sort $(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --load-extension=dbops --temp-instance=tmp_check/isolation --temp-config=test/dbops.conf
+ISOLATION_OPTS = --inputdir=test --load-extension=dbops --temp-instance=tmp_check_iso --temp-config=test/dbops.conf
 TAP_TESTS      = 1
 PROVE_TESTS    = $(sort $(wildcard test/t/*.pl))
 
