@@ -19,17 +19,12 @@
  */
 #include "advise/advise.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "catalog/partition.h"
-#include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 
 typedef struct TakenName
 {
@@ -60,7 +55,6 @@ static void write_repair(Script *script, const DbopsTableNode *node,
 static char *choose_name(HTAB *names, const DbopsTableNode *node);
 static char *join_columns(const DbopsFkeyLookup *lookup);
 static bool take_name(HTAB *names, Oid schema, const char *name);
-static bool relation_exists(Oid schema, const char *name);
 
 /* Begin a report's set of names. */
 HTAB *
@@ -281,34 +275,11 @@ take_name(HTAB *names, Oid schema, const char *name)
 	TakenName	key;
 	bool		found;
 
-	if (relation_exists(schema, name))
+	if (OidIsValid(get_relname_relid(name, schema)))
 		return false;
 	memset(&key, 0, sizeof(key));
 	key.schema = schema;
 	strlcpy(NameStr(key.name), name, NAMEDATALEN);
 	hash_search(names, &key, HASH_ENTER, &found);
 	return !found;
-}
-
-/*
- * Say whether the schema has a relation of that name. Names of which most do
- * not exist are not looked up in the session's cache, which would keep them.
- */
-static bool
-relation_exists(Oid schema, const char *name)
-{
-	Relation	catalog = table_open(RelationRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	bool		exists;
-
-	ScanKeyInit(&keys[0], Anum_pg_class_relname, BTEqualStrategyNumber, F_NAMEEQ,
-				CStringGetDatum(name));
-	ScanKeyInit(&keys[1], Anum_pg_class_relnamespace, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(schema));
-	scan = systable_beginscan(catalog, ClassNameNspIndexId, true, NULL, 2, keys);
-	exists = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return exists;
 }

@@ -46,7 +46,7 @@ static Oid	current_table(DbopsIndexReader *reader);
 static DbopsIndex *read_index(HeapTuple tuple, TupleDesc desc);
 static void read_keys(DbopsIndex *index, const oidvector *opclasses,
 					  const oidvector *collations);
-static Node *planner_form(Datum stored);
+static Node *planner_form(HeapTuple tuple, TupleDesc desc, AttrNumber attnum);
 
 /* Begin to read; tables are cheapest to ask for in the order of their OIDs. */
 DbopsIndexReader *
@@ -139,10 +139,9 @@ read_index(HeapTuple tuple, TupleDesc desc)
 {
 	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
 	DbopsIndex *index = palloc(sizeof(DbopsIndex));
-	Datum		values[Natts_pg_index];
-	bool		nulls[Natts_pg_index];
+	Expr	   *predicate;
+	bool		isnull;
 
-	heap_deform_tuple(tuple, desc, values, nulls);
 	index->oid = form->indexrelid;
 	index->advised_for = NULL;
 	index->method = InvalidOid;
@@ -153,13 +152,11 @@ read_index(HeapTuple tuple, TupleDesc desc)
 	index->exclusion = form->indisexclusion;
 	memcpy(index->columns, form->indkey.values, sizeof(AttrNumber) * index->ncolumns);
 	read_keys(index,
-			  (oidvector *) DatumGetPointer(values[Anum_pg_index_indclass - 1]),
-			  (oidvector *) DatumGetPointer(values[Anum_pg_index_indcollation - 1]));
-	index->expressions = nulls[Anum_pg_index_indexprs - 1] ? NIL :
-		(List *) planner_form(values[Anum_pg_index_indexprs - 1]);
-	index->predicate = nulls[Anum_pg_index_indpred - 1] ? NIL :
-		make_ands_implicit(canonicalize_qual((Expr *) planner_form(values[Anum_pg_index_indpred - 1]),
-											 false));
+			  (oidvector *) DatumGetPointer(heap_getattr(tuple, Anum_pg_index_indclass, desc, &isnull)),
+			  (oidvector *) DatumGetPointer(heap_getattr(tuple, Anum_pg_index_indcollation, desc, &isnull)));
+	index->expressions = (List *) planner_form(tuple, desc, Anum_pg_index_indexprs);
+	predicate = (Expr *) planner_form(tuple, desc, Anum_pg_index_indpred);
+	index->predicate = make_ands_implicit(canonicalize_qual(predicate, false));
 	return index;
 }
 
@@ -187,10 +184,16 @@ read_keys(DbopsIndex *index, const oidvector *opclasses, const oidvector *collat
 
 /* Read a stored expression, or a list of them, as the planner would see it. */
 static Node *
-planner_form(Datum stored)
+planner_form(HeapTuple tuple, TupleDesc desc, AttrNumber attnum)
 {
-	Node	   *node = eval_const_expressions(NULL, stringToNode(TextDatumGetCString(stored)));
+	bool		isnull;
+	Datum		stored;
+	Node	   *node;
 
+	if (heap_attisnull(tuple, attnum, NULL))
+		return NULL;
+	stored = heap_getattr(tuple, attnum, desc, &isnull);
+	node = eval_const_expressions(NULL, stringToNode(TextDatumGetCString(stored)));
 	fix_opfuncids(node);
 	return node;
 }
