@@ -96,4 +96,14 @@ SELECT i.indrelid::regclass, i.indexrelid::regclass, inhparent::regclass
   FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid LEFT JOIN pg_inherits ON inhrelid = i.indexrelid
  WHERE c.relnamespace = 'fkp'::regnamespace AND c.relname !~ 'key' ORDER BY i.indexrelid::regclass::text COLLATE "C";
 
+-- A partition whose own foreign key is the next one to be judged.
+DROP SCHEMA fkp CASCADE;
+CREATE SCHEMA fkp;
+CREATE TABLE p (k int PRIMARY KEY);
+CREATE TABLE t (id int NOT NULL, a int REFERENCES p) PARTITION BY RANGE (id);
+CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (10);
+ALTER TABLE t_1 ADD FOREIGN KEY (a) REFERENCES p ON DELETE CASCADE;
+CREATE INDEX ON t_1 (a);
+SELECT count(*) FROM dbops.find_unindexed_fkeys();
+
 DROP SCHEMA fkp CASCADE;

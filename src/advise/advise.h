@@ -160,4 +160,20 @@ extern HTAB *dbops_names_create(void);
 extern char *dbops_fkey_index_ddl(const DbopsFkey *fkey, DbopsTableNode *root,
 								  HTAB *names);
 
+/* ---- fkey_row.c: what the report says about one foreign key ---- */
+
+/* A foreign key's verdict over all leaves of its table. */
+typedef struct DbopsFkeyOutcome
+{
+	DbopsVerdict worst;
+	List	   *leaves;			/* not covered: DbopsTableNode */
+	int			nleaves;
+	int64		bytes;			/* of the leaves that are not covered */
+	bool		vanished;		/* something was dropped meanwhile */
+} DbopsFkeyOutcome;
+
+extern HeapTuple dbops_fkey_row(const DbopsFkey *fkey, DbopsTableNode *tree,
+								const DbopsFkeyOutcome *outcome, HTAB *names,
+								TupleDesc desc, DbopsSeverity *severity);
+
 #endif							/* DBOPS_ADVISE_H */

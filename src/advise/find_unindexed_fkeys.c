@@ -3,7 +3,8 @@
  *		Foreign keys whose lookup no index serves, and the DDL that helps.
  *
  * One row for each constraint that a user declared. A partitioned table is
- * judged by its leaves, where the rows are. Tables of extensions and other sessions' temporary tables are left out.
+ * judged by its leaves, where the rows are. Tables of extensions and other
+ * sessions' temporary tables are left out.
  *
  * Only catalogs are read, as of now, and files are looked at for their size:
  * no table is opened or locked, so an ALTER TABLE elsewhere neither delays the
@@ -25,27 +26,12 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "pgstat.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-/*
- * What a lookup without an index costs is the reading of the whole table. Below
- * small_bytes the planner would read it anyway. Up to info_bytes it takes
- * milliseconds; from critical_bytes on, seconds for each referenced row.
- */
-static const int64 small_bytes = 64 * BLCKSZ;
-static const int64 warning_bytes = INT64CONST(10) * 1024 * 1024;
-static const int64 critical_bytes = INT64CONST(1024) * 1024 * 1024;
 
 typedef struct Row
 {
@@ -75,16 +61,6 @@ typedef struct LeafAdvice
 	List	   *indexes;		/* DbopsIndex */
 } LeafAdvice;
 
-/* A foreign key's verdict over all leaves of its table. */
-typedef struct Outcome
-{
-	DbopsVerdict worst;
-	List	   *leaves;			/* not covered: DbopsTableNode */
-	int			nleaves;
-	int64		bytes;			/* of the leaves that are not covered */
-	bool		vanished;
-} Outcome;
-
 PG_FUNCTION_INFO_V1(dbops_find_unindexed_fkeys);
 
 static void begin_report(Report *report, TupleDesc desc);
@@ -92,23 +68,13 @@ static List *extension_relations(void);
 static void judge_table(Report *report, List *fkeys, int from, int to);
 static DbopsTableNode *load_tree(Report *report, Oid table, bool partitioned);
 static void recall_advice(Report *report, DbopsTableNode *leaf);
-static void remember_advice(Report *report, const Outcome *outcome);
+static void remember_advice(Report *report, const DbopsFkeyOutcome *outcome);
 static void judge_fkey(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree);
 static bool is_reported(const Report *report, const DbopsFkey *fkey);
-static void judge_node(const DbopsFkey *fkey, DbopsTableNode *node, Outcome *outcome);
+static void judge_node(const DbopsFkey *fkey, DbopsTableNode *node, DbopsFkeyOutcome *outcome);
 static bool name_nodes(DbopsTableNode *node);
 static void add_row(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree,
-					Outcome *outcome);
-static char *advise(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree,
-					const Outcome *outcome, StringInfo reason);
-static const char *served_by_advice(const Outcome *outcome);
-static bool is_in_progress(const Outcome *outcome);
-static DbopsSeverity grade(const DbopsFkey *fkey, const Outcome *outcome, StringInfo reason);
-static bool action_writes(char action);
-static int64 deleted_rows(Oid table);
-static char *list_columns(const DbopsFkeyLookup *lookup);
-static Datum partition_array(const Outcome *outcome);
-static const char *coverage_name(DbopsCoverage coverage);
+					DbopsFkeyOutcome *outcome);
 static int	compare_rows(const ListCell *a, const ListCell *b);
 
 /* find_unindexed_fkeys() → setof record */
@@ -255,7 +221,10 @@ recall_advice(Report *report, DbopsTableNode *leaf)
 		ListCell   *other;
 
 		if (!OidIsValid(advised->oid))
+		{
 			leaf->indexes = lappend(leaf->indexes, advised);
+			continue;
+		}
 		foreach(other, leaf->indexes)
 			if (((DbopsIndex *) lfirst(other))->oid == advised->oid)
 				((DbopsIndex *) lfirst(other))->advised_for = advised->advised_for;
@@ -264,7 +233,7 @@ recall_advice(Report *report, DbopsTableNode *leaf)
 
 /* Keep what is advised for partitions, which may have foreign keys of their own. */
 static void
-remember_advice(Report *report, const Outcome *outcome)
+remember_advice(Report *report, const DbopsFkeyOutcome *outcome)
 {
 	MemoryContext caller = MemoryContextSwitchTo(report->context);
 	ListCell   *cell;
@@ -298,7 +267,7 @@ remember_advice(Report *report, const Outcome *outcome)
 static void
 judge_fkey(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree)
 {
-	Outcome		outcome = {.worst = {.coverage = DBOPS_COVERED}};
+	DbopsFkeyOutcome		outcome = {.worst = {.coverage = DBOPS_COVERED}};
 
 	if (fkey->firing == DBOPS_FIRES_NEVER ||
 		(!tree->partitioned && dbops_fkey_plainly_covered(fkey, tree->indexes)))
@@ -335,7 +304,7 @@ is_reported(const Report *report, const DbopsFkey *fkey)
 
 /* Judge the leaves from this node on; the worst one decides. */
 static void
-judge_node(const DbopsFkey *fkey, DbopsTableNode *node, Outcome *outcome)
+judge_node(const DbopsFkey *fkey, DbopsTableNode *node, DbopsFkeyOutcome *outcome)
 {
 	ListCell   *cell;
 
@@ -380,211 +349,23 @@ name_nodes(DbopsTableNode *node)
 
 /* Build the row of a foreign key and keep it for the result. */
 static void
-add_row(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree, Outcome *outcome)
+add_row(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree, DbopsFkeyOutcome *outcome)
 {
-	Datum		values[10];
-	bool		nulls[10] = {0};
-	StringInfoData reason;
-	char	   *ddl;
-	Row		   *row;
 	DbopsSeverity severity;
+	HeapTuple	tuple = dbops_fkey_row(fkey, tree, outcome, report->names, report->desc, &severity);
+	Row		   *row;
 
-	initStringInfo(&reason);
 	if (tree->partitioned)
-		appendStringInfo(&reason, "%d of %d partitions: ",
-						 list_length(outcome->leaves), outcome->nleaves);
-	appendStringInfoString(&reason, dbops_fkey_obstacle(&outcome->worst));
-	ddl = advise(report, fkey, tree, outcome, &reason);
-	severity = grade(fkey, outcome, &reason);
-
-	values[0] = ObjectIdGetDatum(fkey->table);
-	values[1] = CStringGetTextDatum(list_columns(tree->lookup));
-	nulls[2] = (ddl == NULL);
-	values[2] = (ddl == NULL) ? (Datum) 0 : CStringGetTextDatum(ddl);
-	values[3] = NameGetDatum(&fkey->name);
-	values[4] = ObjectIdGetDatum(fkey->referenced);
-	values[5] = CStringGetTextDatum(coverage_name(outcome->worst.coverage));
-	values[6] = CStringGetTextDatum(dbops_severity_name(severity));
-	values[7] = Int64GetDatum(outcome->bytes);
-	values[8] = CStringGetTextDatum(reason.data);
-	nulls[9] = !tree->partitioned;
-	values[9] = tree->partitioned ? partition_array(outcome) : (Datum) 0;
+		remember_advice(report, outcome);
 
 	MemoryContextSwitchTo(report->context);
 	row = palloc(sizeof(Row));
 	row->severity = severity;
 	row->bytes = outcome->bytes;
 	row->name = psprintf("%s.%s %s", tree->schema_name, tree->name, NameStr(fkey->name));
-	row->tuple = heap_form_tuple(report->desc, values, nulls);
+	row->tuple = heap_copytuple(tuple);
 	report->rows = lappend(report->rows, row);
 	MemoryContextSwitchTo(report->per_fkey);
-}
-
-/*
- * Give the statements that help, once for all foreign keys that they help.
- * Where there are none, NULL, and the reason says why.
- */
-static char *
-advise(Report *report, const DbopsFkey *fkey, DbopsTableNode *tree,
-	   const Outcome *outcome, StringInfo reason)
-{
-	const char *other = served_by_advice(outcome);
-	char	   *ddl;
-
-	if (other != NULL)
-	{
-		appendStringInfo(reason, "; the index advised for constraint %s serves this one too",
-						 dbops_quote_name(other));
-		return NULL;
-	}
-	if (is_in_progress(outcome))
-		return NULL;
-	ddl = dbops_fkey_index_ddl(fkey, tree, report->names);
-	if (ddl == NULL)
-		appendStringInfoString(reason, "; no index can serve it: give the column the referenced column's type");
-	else if (tree->partitioned)
-		remember_advice(report, outcome);
-	return ddl;
-}
-
-/* Name the constraint whose advice serves all that is not covered here. */
-static const char *
-served_by_advice(const Outcome *outcome)
-{
-	const char *constraint = NULL;
-	ListCell   *cell;
-
-	foreach(cell, outcome->leaves)
-	{
-		DbopsTableNode *leaf = lfirst(cell);
-		const DbopsIndex *index = dbops_fkey_served_by_advice(leaf->lookup, leaf->indexes);
-
-		if (index == NULL)
-			return NULL;
-		constraint = index->advised_for;
-	}
-	return constraint;
-}
-
-/* Say whether somebody is building an index that would serve. */
-static bool
-is_in_progress(const Outcome *outcome)
-{
-	ListCell   *cell;
-
-	foreach(cell, outcome->leaves)
-	{
-		const DbopsIndex *index = ((DbopsTableNode *) lfirst(cell))->verdict.repairable;
-
-		if (index != NULL && dbops_index_in_progress(index->oid))
-			return true;
-	}
-	return false;
-}
-
-/*
- * Grade a finding by the bytes that each lookup reads. Deletes that have been
- * seen in the referenced table make a warning critical; an action that writes
- * to the table makes information a warning, but nothing critical on its own.
- */
-static DbopsSeverity
-grade(const DbopsFkey *fkey, const Outcome *outcome, StringInfo reason)
-{
-	int64		deleted;
-
-	if (fkey->firing == DBOPS_FIRES_IN_REPLICATION)
-		appendStringInfoString(reason, "; its triggers fire only where replicated changes are applied");
-	if (outcome->worst.coverage == DBOPS_COVERAGE_UNKNOWN)
-		return DBOPS_UNKNOWN;
-	if (outcome->bytes < small_bytes || fkey->firing != DBOPS_FIRES)
-		return DBOPS_INFO;
-	if (outcome->bytes < warning_bytes)
-	{
-		if (!action_writes(fkey->on_delete) && !action_writes(fkey->on_update))
-			return DBOPS_INFO;
-		appendStringInfoString(reason, "; its action writes to the rows it finds");
-		return DBOPS_WARNING;
-	}
-	if (outcome->worst.coverage == DBOPS_PARTIAL)
-		return DBOPS_WARNING;
-	if (outcome->bytes >= critical_bytes)
-		return DBOPS_CRITICAL;
-
-	deleted = deleted_rows(fkey->referenced);
-	if (deleted == 0)
-		return DBOPS_WARNING;
-	appendStringInfo(reason, "; deletes seen in the referenced table: " INT64_FORMAT,
-					 deleted);
-	return DBOPS_CRITICAL;
-}
-
-static bool
-action_writes(char action)
-{
-	return action == FKCONSTR_ACTION_CASCADE ||
-		action == FKCONSTR_ACTION_SETNULL ||
-		action == FKCONSTR_ACTION_SETDEFAULT;
-}
-
-/* Count the deletes that the statistics of a table and its partitions know. */
-static int64
-deleted_rows(Oid table)
-{
-	int64		deleted = 0;
-	ListCell   *cell;
-
-	foreach(cell, find_all_inheritors(table, NoLock, NULL))
-	{
-		PgStat_StatTabEntry *statistics = pgstat_fetch_stat_tabentry(lfirst_oid(cell));
-
-		if (statistics != NULL)
-			deleted += statistics->tuples_deleted;
-	}
-	return deleted;
-}
-
-static char *
-list_columns(const DbopsFkeyLookup *lookup)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < lookup->ncolumns; i++)
-		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "",
-						 dbops_quote_name(lookup->columns[i].name));
-	return list.data;
-}
-
-/* Name the leaves that are not covered. */
-static Datum
-partition_array(const Outcome *outcome)
-{
-	Datum	   *oids = palloc(sizeof(Datum) * list_length(outcome->leaves));
-	ListCell   *cell;
-
-	foreach(cell, outcome->leaves)
-		oids[foreach_current_index(cell)] =
-			ObjectIdGetDatum(((DbopsTableNode *) lfirst(cell))->oid);
-	return PointerGetDatum(construct_array(oids, list_length(outcome->leaves), REGCLASSOID,
-										   sizeof(Oid), true, TYPALIGN_INT));
-}
-
-static const char *
-coverage_name(DbopsCoverage coverage)
-{
-	switch (coverage)
-	{
-		case DBOPS_UNCOVERED:
-			return "uncovered";
-		case DBOPS_PARTIAL:
-			return "partial";
-		case DBOPS_COVERAGE_UNKNOWN:
-			return "unknown";
-		case DBOPS_COVERED:
-			break;
-	}
-	elog(ERROR, "unexpected coverage %d", (int) coverage);
-	return NULL;				/* keep the compiler quiet */
 }
 
 /* Sort rows by severity, then by size, then by name. */
