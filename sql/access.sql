@@ -40,6 +40,8 @@ SELECT dbops.grant_access('regress_access_operator', 'monitor');
 SELECT * FROM dbops.access_list();
 SELECT dbops.grant_access('regress_access_operator', 'operator');
 SELECT * FROM dbops.access_list();
+SELECT dbops.grant_access('regress_access_operator', 'monitor');
+SELECT * FROM dbops.access_list();
 SELECT dbops.revoke_access('regress_access_operator');
 SELECT * FROM dbops.access_list();
 SELECT has_schema_privilege('regress_access_operator', 'dbops', 'USAGE');

@@ -2,6 +2,7 @@
 -- functions must not be taken for ours, and a superuser who backfills its
 -- table must not run its code with a superuser's rights.
 \set VERBOSITY terse
+SET statement_timeout = '60s';
 CREATE ROLE regress_backfill_mallory;
 CREATE ROLE regress_backfill_victim;
 GRANT ALL ON SCHEMA public TO regress_backfill_mallory;
@@ -20,6 +21,13 @@ CREATE OPERATOR public.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = publ
 CREATE OPERATOR public.<> (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = public.mallory_text);
 CREATE FUNCTION public.record_image_ne(record, record) RETURNS boolean LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO public.mallory_gains VALUES (current_user || ' image'); RETURN false; END $$;
+CREATE FUNCTION public.lower(text) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO public.mallory_gains VALUES (current_user || ' lower'); RETURN 'hijacked'; END $$;
+CREATE FUNCTION public.lower(varchar) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO public.mallory_gains VALUES (current_user || ' lower'); RETURN 'hijacked'; END $$;
+CREATE FUNCTION public.mallory_domain(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO public.mallory_gains VALUES (current_user || ' domain'); RETURN true; END $$;
+CREATE DOMAIN public.text AS pg_catalog.text CHECK (public.mallory_domain(VALUE));
 CREATE FUNCTION public.count() RETURNS bigint LANGUAGE plpgsql AS
     $$ BEGIN INSERT INTO public.mallory_gains VALUES (current_user || ' count'); RETURN 0; END $$;
 RESET ROLE;
@@ -29,6 +37,7 @@ CREATE TABLE public.victim_table (id integer, place varchar(20));
 INSERT INTO public.victim_table SELECT i, 'old' FROM generate_series(1, 1000) i;
 CALL dbops.batched_backfill('victim_table', 'place = ''new''');
 CALL dbops.batched_backfill('victim_table', 'place = ''newer'' || id', 'id > 500');
+CALL dbops.batched_backfill('victim_table', 'place = pg_catalog.lower(''OLDER'')', 'id = 1');
 SELECT left(place, 5) AS place, pg_catalog.count(*) FROM public.victim_table GROUP BY 1 ORDER BY 1;
 SELECT * FROM public.mallory_gains;
 
@@ -84,6 +93,18 @@ CREATE TRIGGER t AFTER UPDATE ON public.mallory_table FOR EACH ROW EXECUTE FUNCT
 RESET ROLE;
 CALL dbops.batched_backfill('public.mallory_table', 'place = ''d''');
 
+
+-- nor leave a type where the caller's next statements would take it for the server's
+SET ROLE regress_backfill_mallory;
+CREATE OR REPLACE FUNCTION public.mallory_trigger() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN EXECUTE 'CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (public.mallory_domain(VALUE))'; RETURN NULL; END $$;
+RESET ROLE;
+\set VERBOSITY sqlstate
+CALL dbops.batched_backfill('public.mallory_table', 'place = ''e''');
+\set VERBOSITY terse
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_type WHERE typname = 'text' AND typnamespace = pg_catalog.pg_my_temp_schema();
+
+RESET statement_timeout;
 RESET search_path;
 DROP OWNED BY regress_backfill_mallory CASCADE;
 DROP TABLE public.victim_table;

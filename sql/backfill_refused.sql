@@ -38,6 +38,7 @@ CALL dbops.batched_backfill('backfill_input', 'place = (DELETE FROM backfill_inp
 CALL dbops.batched_backfill('backfill_input', 'place = 1', 'EXISTS (WITH d AS (DELETE FROM backfill_input RETURNING 1) SELECT FROM d)');
 CALL dbops.batched_backfill('backfill_input', 'place = count(*)');
 CALL dbops.batched_backfill('backfill_input', 'place = generate_series(1, 2)');
+CALL dbops.batched_backfill('backfill_input', 'place = 1, place = 2');
 CALL dbops.batched_backfill('backfill_input', 'ctid = ''(0,1)''');
 
 -- arguments

@@ -32,6 +32,22 @@ CALL dbops.batched_backfill('backfill_accounts', 'balance = balance + 1, status 
 CALL dbops.batched_backfill('backfill_accounts', 'balance = balance + 1, note = NULL', 'note IS NULL OR active');
 CALL dbops.batched_backfill('backfill_accounts', 'uuid = gen_random_uuid(), balance = balance + 1', 'uuid IS NULL');
 SELECT DISTINCT balance FROM backfill_accounts;
+-- refused: a later batch would see what an earlier one has changed, in other rows
+CALL dbops.batched_backfill('backfill_accounts', 'active = false', 'active AND id > (SELECT avg(b.id) FROM backfill_accounts b WHERE b.active)');
+CALL dbops.batched_backfill('backfill_accounts', 'active = false', 'EXISTS (SELECT FROM backfill_accounts b WHERE b.balance = backfill_accounts.balance AND NOT b.active)');
+CALL dbops.batched_backfill('backfill_accounts', 'note = (SELECT max(b.note) FROM backfill_accounts b)', 'note IS NULL');
+CREATE TABLE backfill_heir () INHERITS (backfill_accounts);
+CALL dbops.batched_backfill('backfill_heir', 'balance = (SELECT max(b.balance) + 1 FROM backfill_accounts b)');
+CALL dbops.batched_backfill('backfill_heir', 'note = ''x''', 'note IS NULL AND EXISTS (SELECT FROM backfill_accounts b WHERE b.note IS NULL)');
+DROP TABLE backfill_heir;
+-- a subselect that reads other columns of the same table is no harm
+CALL dbops.batched_backfill('backfill_accounts', 'status = (SELECT count(*) FROM backfill_accounts b WHERE b.balance > 0)', 'id < 10');
+UPDATE backfill_accounts SET status = 'new';
+-- refused: other rows each time, hidden in a view or a sample; and locks
+CREATE VIEW backfill_dice AS SELECT id, random() AS r FROM backfill_accounts;
+CALL dbops.batched_backfill('backfill_accounts', 'note = (SELECT d.r FROM backfill_dice d WHERE d.id = backfill_accounts.id)');
+CALL dbops.batched_backfill('backfill_accounts', 'note = (SELECT count(*) FROM pg_class TABLESAMPLE BERNOULLI (50))');
+CALL dbops.batched_backfill('backfill_accounts', 'note = (SELECT c.relname FROM pg_class c LIMIT 1 FOR UPDATE)');
 
 -- accepted: whatever is assigned ends IS NULL
 CALL dbops.batched_backfill('backfill_accounts', 'uuid = gen_random_uuid()', 'uuid IS NULL');

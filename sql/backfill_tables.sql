@@ -18,6 +18,18 @@ CALL dbops.batched_backfill('"Visits ""2"" a"', 'place = ''leaf''');
 SELECT tableoid::regclass, count(*) FROM backfill_visits WHERE place = 'leaf' GROUP BY 1;
 CALL dbops.batched_backfill('backfill_visits', 'day = 0');
 CALL dbops.batched_backfill('backfill_visits', 'note = place, place = tableoid::regclass::text', 'place LIKE ''note%''');
+CALL dbops.batched_backfill('backfill_visits_2', 'id = 0');
+CALL dbops.batched_backfill('backfill_visits', 'id = 0');
+CALL dbops.batched_backfill('"Visits ""2"" a"', 'id = 0');
+CALL dbops.batched_backfill('"Visits ""2"" a"', 'day = 150');
+-- what stands at the partitioned table and not at its partitions
+CREATE FUNCTION backfill_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER once AFTER UPDATE ON backfill_visits FOR EACH STATEMENT EXECUTE FUNCTION backfill_once();
+CALL dbops.batched_backfill('backfill_visits', 'place = ''x''');
+DROP TRIGGER once ON backfill_visits;
+DROP FUNCTION backfill_once();
+CREATE RULE nothing AS ON UPDATE TO backfill_visits DO INSTEAD NOTHING;
+CALL dbops.batched_backfill('backfill_visits', 'place = ''x''');
 DROP TABLE backfill_visits;
 
 -- inheritance

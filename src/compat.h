@@ -129,6 +129,12 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #endif
 }
 
+/* 17 brought a limit on the time of a transaction. */
+#if PG_VERSION_NUM < 170000
+#define TransactionTimeout 0
+#define TRANSACTION_TIMEOUT STATEMENT_TIMEOUT
+#endif
+
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */
 #if PG_VERSION_NUM < 180000
 #define update_has_returning(update) ((update)->returningList != NIL)

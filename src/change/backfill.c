@@ -34,6 +34,7 @@ static void plan(BackfillRun *run);
 static void walk(BackfillRun *run);
 static void make_durable(void);
 static void report(const BackfillRun *run);
+static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 
 /*
@@ -139,7 +140,7 @@ walk(BackfillRun *run)
 {
 	ListCell   *cell;
 
-	dbops_backfill_progress_pass(&run->progress, run->leaves, false);
+	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
 	foreach(cell, run->leaves)
 		dbops_backfill_walk_table(run, lfirst(cell));
 }
@@ -167,12 +168,25 @@ report(const BackfillRun *run)
 {
 	if (run->pending > 0 || run->unfilled > 0)
 		report_left(run);
+	else if (run->rows_locked && !run->request.verify)
+		report_locked(run);
 	else
 		ereport(NOTICE,
 				(errmsg("backfill of %s: %s changed, %s",
 						run->progress.table, dbops_backfill_rows(run->progress.rows),
 						run->request.verify ? "none left" : "not verified"),
 				 errdetail_internal("%s", dbops_backfill_progress_pace(&run->progress))));
+}
+
+/* Say that rows were left out, where it was not asked for their number. */
+static void
+report_locked(const BackfillRun *run)
+{
+	ereport(WARNING,
+			(errmsg("backfill of %s: %s changed, rows that other transactions lock left out",
+					run->progress.table, dbops_backfill_rows(run->progress.rows)),
+			 errdetail("The last attempt said: %s.", run->obstacle),
+			 errhint("CALL again with the same arguments when those have ended.")));
 }
 
 /* Say how many rows are left and why. */
@@ -190,7 +204,8 @@ report_left(const BackfillRun *run)
 	}
 	else if (run->rows_locked)
 	{
-		reason = "They are locked by other transactions.";
+		reason = psprintf("They are locked by other transactions. The last attempt said: %s.",
+						  run->obstacle);
 		hint = "CALL again with the same arguments when those have ended.";
 	}
 	else

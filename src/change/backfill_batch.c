@@ -23,6 +23,7 @@
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 #include "optimizer/plancat.h"
+#include "parser/parsetree.h"
 #include "storage/itemptr.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -31,16 +32,24 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-#include "utils/timeout.h"
 
 /* The planner thinks of a target as at least this large, in blocks. */
 #define LARGE_TABLE 1000
+
+/*
+ * The planner takes a range of unknown bounds for this share of the table
+ * (DEFAULT_RANGE_INEQ_SEL), so a table of a batch's rows divided by it makes it
+ * plan for a batch.
+ */
+#define RANGE_SHARE 0.005
 
 struct BackfillBatcher
 {
 	const BackfillLeaf *leaf;
 	char	   *update_sql;
 	char	   *count_sql;
+	char	   *path;			/* search_path of the statements */
+	char		obstacle[256];	/* what the last attempt that gave way said */
 	DbopsStatement *update;		/* prepared when first needed */
 	DbopsStatement *count;
 };
@@ -58,10 +67,17 @@ typedef struct Range
 	BackfillCounts counts;
 } Range;
 
+/* What a look at a plan is for, and what it found. */
+typedef struct PlanLook
+{
+	const BackfillLeaf *leaf;
+	bool		ranges_only;
+} PlanLook;
+
 static get_relation_info_hook_type previous_relation_info_hook = NULL;
 
-/* The target of the statement that is being planned right now, or invalid. */
-static Oid	planned_target = InvalidOid;
+/* The target of the statement that is being planned right now, or NULL. */
+static const BackfillLeaf *planned_target = NULL;
 
 static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
@@ -69,11 +85,12 @@ static BackfillOutcome run_range(Range *range);
 static void bound_lock_waits(void);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
+static void refuse_renamed(const BackfillLeaf *leaf);
 static void update_range(Range *range);
 static void count_range(Range *range);
 static DbopsStatement *prepare(const char *sql);
 static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
-static bool scans_ranges_only(DbopsStatement *statement, Oid relid);
+static bool scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf);
 static void look_at_plan(PlannedStmt *plan, void *arg);
 static bool scans_otherwise(Plan *plan);
 static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
@@ -90,8 +107,9 @@ dbops_backfill_init(void)
 }
 
 /*
- * Hide the indexes of the target, and its being small where it is, for which
- * the planner would read all of it and keep doing so when it has grown.
+ * Hide the indexes of the target, its being small, for which the planner would
+ * read all of it and keep doing so when it has grown, and its being large, for
+ * which it would read all of other tables to join a batch with them.
  */
 static void
 hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
@@ -103,6 +121,7 @@ hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 	{
 		rel->indexlist = NIL;
 		rel->pages = Max(rel->pages, LARGE_TABLE);
+		rel->tuples = Min(rel->tuples, planned_target->batch_rows / RANGE_SHARE);
 	}
 }
 
@@ -110,7 +129,7 @@ hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 static bool
 is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel)
 {
-	return OidIsValid(planned_target) && relid == planned_target &&
+	return planned_target != NULL && relid == planned_target->relid &&
 		root->query_level == 1 && rel->relid == 1;
 }
 
@@ -126,6 +145,7 @@ dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 		returning = psprintf(" RETURNING (%s) AND (%s)", change->matches, change->pending);
 
 	batcher->leaf = leaf;
+	batcher->path = change->path;
 	batcher->update_sql =
 		psprintf("UPDATE ONLY %s AS %s SET %s"
 				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
@@ -206,7 +226,7 @@ run_range(Range *range)
 	{
 		ErrorData  *error;
 
-		planned_target = InvalidOid;
+		planned_target = NULL;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -216,6 +236,7 @@ run_range(Range *range)
 
 		if (!gave_way(error->sqlerrcode))
 			ReThrowError(error);
+		strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
 		FreeErrorData(error);
 		range->rows = 0;
 		range->outcome = range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
@@ -237,20 +258,23 @@ dbops_backfill_begin_transaction(void)
 {
 	XactIsoLevel = XACT_READ_COMMITTED;
 	dbops_set_local("synchronous_commit", "off");
-	if (StatementTimeout > 0)
-		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+	dbops_clock_restart_timeouts();
 }
 
-/* Wait briefly for locks and be the first to notice a deadlock. */
+/*
+ * Wait briefly for locks and be the first to notice a deadlock: give up before
+ * a session that began to wait later looks for one (deadlock_timeout), and
+ * look at once in case the other session has been waiting already.
+ */
 static void
 bound_lock_waits(void)
 {
-	int			wait = dbops_backfill_lock_timeout;
+	int			wait = Min(dbops_backfill_lock_timeout, Max(DeadlockTimeout * 4 / 5, 1));
 
 	if (LockTimeout > 0)
 		wait = Min(wait, LockTimeout);
 	dbops_set_nested("lock_timeout", psprintf("%d", wait));
-	dbops_set_nested("deadlock_timeout", psprintf("%d", Max(Min(DeadlockTimeout, wait / 4), 1)));
+	dbops_set_nested("deadlock_timeout", psprintf("%d", Max(wait / 20, 1)));
 }
 
 /* Lock the table, see that it is still the same, and do the range. */
@@ -261,6 +285,8 @@ run_as_owner(void *arg)
 	const BackfillLeaf *leaf = range->batcher->leaf;
 
 	bound_lock_waits();
+	dbops_set_nested("search_path", range->batcher->path);
+	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	LockRelationOid(leaf->relid, range->update ? RowExclusiveLock : AccessShareLock);
 	range->table_lock_taken = true;
 
@@ -271,6 +297,16 @@ run_as_owner(void *arg)
 		update_range(range);
 	else
 		count_range(range);
+}
+
+/* The error of a table that is not found under its name any more. */
+static void
+refuse_renamed(const BackfillLeaf *leaf)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table %s has been renamed during the backfill", leaf->name),
+			 errhint("CALL again with its new name to go on: rows that no longer match, or have their value, are left alone.")));
 }
 
 /* Are the block numbers of the walk still those of the table? */
@@ -286,11 +322,16 @@ look_at_storage(const BackfillLeaf *leaf)
 	class = (Form_pg_class) GETSTRUCT(tuple);
 	outcome = (class->relfilenode == leaf->filenode) ? BATCH_DONE : BATCH_REWRITTEN;
 
+	if (strcmp(NameStr(class->relname), leaf->relname) != 0 ||
+		class->relnamespace != leaf->schema)
+		refuse_renamed(leaf);
+
 	/* Rights were judged for the owner that the table had. */
 	if (class->relowner != leaf->owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the owner of table %s has been changed during the backfill", leaf->name)));
+				 errmsg("the owner of table %s has been changed during the backfill", leaf->name),
+				 errhint("CALL again with the same arguments to go on.")));
 	ReleaseSysCache(tuple);
 	return outcome;
 }
@@ -313,6 +354,7 @@ count_range(Range *range)
 {
 	ItemPointerData bounds[2];
 	Datum		values[2];
+
 
 	plan_as_range_scan(&range->batcher->count, range->batcher->count_sql,
 					   range->batcher->leaf);
@@ -338,13 +380,13 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 {
 	if (*statement == NULL)
 		*statement = prepare(sql);
-	if (scans_ranges_only(*statement, leaf->relid))
+	if (scans_ranges_only(*statement, leaf))
 		return;
 
 	dbops_statement_free(*statement);
 	*statement = NULL;
 	*statement = prepare(sql);
-	if (!scans_ranges_only(*statement, leaf->relid))
+	if (!scans_ranges_only(*statement, leaf))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the planner does not read table %s by ranges of blocks", leaf->name),
@@ -353,26 +395,29 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 }
 
 static bool
-scans_ranges_only(DbopsStatement *statement, Oid relid)
+scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf)
 {
-	bool		ranges_only = true;
+	PlanLook	look = {.leaf = leaf};
 
 	dbops_set_nested("enable_tidscan", "on");
-	planned_target = relid;
+	planned_target = leaf;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	dbops_statement_inspect(statement, look_at_plan, &ranges_only);
+	dbops_statement_inspect(statement, look_at_plan, &look);
 	PopActiveSnapshot();
-	planned_target = InvalidOid;
+	planned_target = NULL;
 
-	return ranges_only;
+	return look.ranges_only;
 }
 
 static void
 look_at_plan(PlannedStmt *plan, void *arg)
 {
-	bool	   *ranges_only = arg;
+	PlanLook   *look = arg;
 
-	*ranges_only = !scans_otherwise(plan->planTree);
+	/* The text names the table; the walk means one that had the name. */
+	if (rt_fetch(1, plan->rtable)->relid != look->leaf->relid)
+		refuse_renamed(look->leaf);
+	look->ranges_only = !scans_otherwise(plan->planTree);
 }
 
 /* Does the plan read the target, its first table, by another scan? */
@@ -443,6 +488,12 @@ static bool
 gave_way(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+}
+
+/* What the last attempt that gave way said. */
+const char *
+dbops_backfill_obstacle(const BackfillBatcher *batcher)
+{
+	return batcher->obstacle;
 }

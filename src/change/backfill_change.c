@@ -3,10 +3,11 @@
  *		Understand what a backfill is to assign, and to which rows.
  *
  * The caller's set list and predicate are analyzed by the server, once, with
- * the caller's search_path, and kept as SQL text that means the same under
- * any search_path. As in one UPDATE statement, what is the same for every row
- * and depends on the moment (now(), CURRENT_USER, a setting) is evaluated
- * once, before the first batch.
+ * the caller's search_path, and kept as SQL text: written out for a path on
+ * which the server's own objects come first, with every cast that the analysis
+ * has found, so that nothing in it can come to mean another thing. As in one
+ * UPDATE statement, what is the same for every row and depends on the moment
+ * (now(), CURRENT_USER, a setting) is evaluated once, before the first batch.
  */
 #include "change/change.h"
 
@@ -14,12 +15,16 @@
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "nodes/pathnodes.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -31,6 +36,7 @@ typedef struct Understanding
 {
 	const BackfillRequest *request;
 	BackfillChange *change;
+	char	   *path;			/* the caller's search_path, as names */
 } Understanding;
 
 static void understand(void *arg);
@@ -38,12 +44,17 @@ static Query *analyze(const BackfillRequest *request, Relation rel);
 static void check_targets(Query *query, Relation rel);
 static void check_target(const TargetEntry *target, Relation rel);
 static void fill_in_default(TargetEntry *target, Relation rel);
-static Node *fix_moment(Node *node, void *context);
-static bool is_fixable(Node *node);
-static bool has_constant_arguments(Node *node);
-static bool is_not_constant(Node *node, void *context);
+static void check_assigned_once(Query *query, Relation rel);
+static void check_partition_key(const TargetEntry *target, Relation rel);
+static bool is_partition_key(Oid relid, const char *column);
+static Node *fix_moment(Node *node, void *lazy);
+static bool is_fixable(Node *node, bool lazy);
+static bool is_not_fixable(Node *node, void *context);
+static bool is_moment(Node *node);
+static Node *evaluate(Node *node);
 static void deparse(Query *query, Relation rel, bool compare_image,
 					int null_resno, BackfillChange *change);
+static Node *strip_assignment_cast(Node *node);
 static char *deparse_set_list(Query *query, Relation rel, List *names);
 static char *deparse_image_comparison(Query *query, Relation rel, List *names,
 									  const char *alias);
@@ -58,7 +69,8 @@ dbops_backfill_understand(const BackfillRequest *request)
 {
 	Understanding understanding = {
 		.request = request,
-		.change = palloc0(sizeof(BackfillChange))
+		.change = palloc0(sizeof(BackfillChange)),
+		.path = dbops_query_submission_path()
 	};
 	Relation	rel = table_open(request->relid, RowExclusiveLock);
 	Oid			owner = rel->rd_rel->relowner;
@@ -80,15 +92,18 @@ understand(void *arg)
 {
 	Understanding *understanding = arg;
 	Relation	rel = table_open(understanding->request->relid, NoLock);
-	Query	   *query = analyze(understanding->request, rel);
+	Query	   *query;
 	bool		compare_image;
 	int			null_resno;
 
+	dbops_set_nested("search_path", understanding->path);
+	query = analyze(understanding->request, rel);
 	check_targets(query, rel);
 	query = (Query *) fix_moment((Node *) query, NULL);
 	dbops_backfill_judge_repeat(query, rel, understanding->change,
 								&compare_image, &null_resno);
 
+	understanding->change->path = dbops_query_safe_path(understanding->path);
 	deparse(query, rel, compare_image, null_resno, understanding->change);
 	table_close(rel, NoLock);
 }
@@ -127,13 +142,33 @@ check_targets(Query *query, Relation rel)
 		check_target(target, rel);
 		fill_in_default(target, rel);
 	}
+	check_assigned_once(query, rel);
+}
+
+/* The server would find this only when a statement is first run. */
+static void
+check_assigned_once(Query *query, Relation rel)
+{
+	Bitmapset  *assigned = NULL;
+	ListCell   *cell;
+
+	foreach(cell, query->targetList)
+	{
+		int			resno = lfirst_node(TargetEntry, cell)->resno;
+
+		if (bms_is_member(resno, assigned))
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("set_clause assigns column \"%s\" more than once",
+							get_attname(RelationGetRelid(rel), resno, false))));
+		assigned = bms_add_member(assigned, resno);
+	}
 }
 
 static void
 check_target(const TargetEntry *target, Relation rel)
 {
 	Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), target->resno - 1);
-	Bitmapset  *member = bms_make_singleton(target->resno - FirstLowInvalidHeapAttributeNumber);
 
 	if (column->attgenerated != '\0' || column->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
 		ereport(ERROR,
@@ -145,12 +180,42 @@ check_target(const TargetEntry *target, Relation rel)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("set_clause assigns a part of column \"%s\"", NameStr(column->attname)),
 				 errhint("Assign the whole column.")));
-	if (has_partition_attrs(rel, member, NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("column \"%s\" cannot be backfilled because it is part of the partition key",
-						NameStr(column->attname)),
-				 errdetail("Its rows would move to other partitions.")));
+	check_partition_key(target, rel);
+}
+
+/* Refuse a column of the partition key of any table above or below. */
+static void
+check_partition_key(const TargetEntry *target, Relation rel)
+{
+	char	   *column = get_attname(RelationGetRelid(rel), target->resno, false);
+	List	   *tables = find_all_inheritors(RelationGetRelid(rel), NoLock, NULL);
+	ListCell   *cell;
+
+	if (rel->rd_rel->relispartition)
+		tables = list_concat(tables, get_partition_ancestors(RelationGetRelid(rel)));
+	foreach(cell, tables)
+		if (is_partition_key(lfirst_oid(cell), column))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("column \"%s\" cannot be backfilled because it is part of the partition key of table \"%s\"",
+							column, get_rel_name(lfirst_oid(cell))),
+					 errdetail("Its rows would move to other partitions.")));
+}
+
+static bool
+is_partition_key(Oid relid, const char *column)
+{
+	Relation	rel;
+	bool		found;
+
+	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
+		return false;
+	rel = table_open(relid, AccessShareLock);
+	found = has_partition_attrs(rel, bms_make_singleton(get_attnum(relid, column) -
+														FirstLowInvalidHeapAttributeNumber),
+								NULL);
+	table_close(rel, NoLock);
+	return found;
 }
 
 /* Put the column's default in the place of the word DEFAULT. */
@@ -168,59 +233,103 @@ fill_in_default(TargetEntry *target, Relation rel)
 }
 
 /*
- * Evaluate what is the same for every row and depends on the moment: calls
- * of stable functions without any input from the row.
+ * Evaluate what is the same for every row and depends on the moment: the
+ * largest parts that read nothing of a row and are stable. Behind CASE and
+ * COALESCE, which may never come to be evaluated, only the time itself is.
  */
 static Node *
-fix_moment(Node *node, void *context)
+fix_moment(Node *node, void *lazy)
 {
 	if (node == NULL)
 		return NULL;
 	if (IsA(node, Query))
-		return (Node *) query_tree_mutator((Query *) node, fix_moment, context, 0);
+		return (Node *) query_tree_mutator((Query *) node, fix_moment, lazy,
+										   QTW_IGNORE_RANGE_TABLE);
+	if (is_fixable(node, lazy != NULL))
+		return evaluate(node);
 
-	node = expression_tree_mutator(node, fix_moment, context);
-	if (!is_fixable(node) || !has_constant_arguments(node))
-		return node;
-	return (Node *) evaluate_expr((Expr *) node, exprType(node),
-								  exprTypmod(node), exprCollation(node));
+	if (IsA(node, CaseExpr) || IsA(node, CoalesceExpr))
+		lazy = node;
+	return expression_tree_mutator(node, fix_moment, lazy);
 }
 
-/* Calls that the server takes for stable; folding immutable ones is its own job. */
+/* Is the whole expression stable, no constant, and free of rows? */
 static bool
-is_fixable(Node *node)
+is_fixable(Node *node, bool lazy)
 {
 	switch (nodeTag(node))
 	{
 		case T_FuncExpr:
-			return !((FuncExpr *) node)->funcretset &&
-				func_volatile(((FuncExpr *) node)->funcid) != PROVOLATILE_VOLATILE;
 		case T_OpExpr:
 		case T_ScalarArrayOpExpr:
 		case T_CoerceViaIO:
 		case T_SQLValueFunction:
-		case T_RelabelType:
-			return !contain_volatile_functions(node);
+		case T_CaseExpr:
+		case T_CoalesceExpr:
+			if (lazy && !is_moment(node))
+				return false;
+			return contain_mutable_functions(node) &&
+				!contain_volatile_functions(node) &&
+				!is_not_fixable(node, NULL);
 		default:
 			return false;
 	}
 }
 
+/* Look for what an expression cannot be evaluated with outside of its query. */
 static bool
-has_constant_arguments(Node *node)
+is_not_fixable(Node *node, void *context)
 {
-	return !expression_tree_walker(node, is_not_constant, NULL);
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Param:
+		case T_SubLink:
+		case T_Aggref:
+		case T_GroupingFunc:
+		case T_WindowFunc:
+		case T_SetToDefault:
+		case T_CaseTestExpr:
+		case T_CoerceToDomain:
+		case T_CoerceToDomainValue:
+		case T_CurrentOfExpr:
+			return !IsA(node, CaseTestExpr);
+		case T_FuncExpr:
+			if (((FuncExpr *) node)->funcretset)
+				return true;
+			break;
+		default:
+			break;
+	}
+	return expression_tree_walker(node, is_not_fixable, context);
 }
 
+/* The time, and who asks: cannot fail. */
 static bool
-is_not_constant(Node *node, void *context)
+is_moment(Node *node)
 {
-	if (IsA(node, List))
-		return expression_tree_walker(node, is_not_constant, context);
-	return !IsA(node, Const);
+	return IsA(node, SQLValueFunction) ||
+		(IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_NOW);
 }
 
-/* Write the change as text that means the same under any search_path. */
+/* Have the planner evaluate it as it estimates; keep it if that gives no plain value. */
+static Node *
+evaluate(Node *node)
+{
+	PlannerInfo *root = makeNode(PlannerInfo);
+	Node	   *value;
+
+	root->glob = makeNode(PlannerGlobal);
+	value = estimate_expression_value(root, copyObject(node));
+	if (!IsA(value, Const) || type_is_rowtype(exprType(value)) ||
+		get_typtype(exprType(value)) == TYPTYPE_PSEUDO)
+		return node;
+	return value;
+}
+
+/* Write the change as text for the path that its statements will run with. */
 static void
 deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 		BackfillChange *change)
@@ -230,7 +339,7 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 	List	   *names = deparse_context_for(alias, RelationGetRelid(rel));
 	Node	   *where = query->jointree->quals;
 
-	dbops_set_nested("search_path", "pg_catalog");
+	dbops_set_nested("search_path", change->path);
 	dbops_set_nested("DateStyle", "ISO");
 	dbops_set_nested("IntervalStyle", "postgres");
 	dbops_set_nested("extra_float_digits", "3");
@@ -239,7 +348,7 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 	change->alias = pstrdup(quote_identifier(alias));
 	change->set_list = deparse_set_list(query, rel, names);
 	change->matches = (where == NULL) ? pstrdup("true") :
-		deparse_expression(where, names, true, false);
+		deparse_expression(where, names, true, true);
 
 	if (compare_image)
 		change->pending = deparse_image_comparison(query, rel, names, change->alias);
@@ -248,13 +357,42 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 		TargetEntry *target = get_tle_by_resno(query->targetList, null_resno);
 
 		change->pending = psprintf("(%s) IS NOT NULL",
-								   deparse_expression((Node *) target->expr, names, true, false));
+								   deparse_expression((Node *) target->expr, names, true, true));
 		change->null_column = pstrdup(get_attname(RelationGetRelid(rel), null_resno, false));
 	}
 	else
 		change->pending = pstrdup("true");
 
 	AtEOXact_GUC(false, nest_level);
+}
+
+/*
+ * Leave out the casts that the assignment itself has added: it will add them
+ * again, and as casts that were asked for they would truncate in silence.
+ */
+static Node *
+strip_assignment_cast(Node *node)
+{
+	for (;;)
+	{
+		if (IsA(node, FuncExpr) &&
+			((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST)
+			node = linitial(((FuncExpr *) node)->args);
+		else if (IsA(node, RelabelType) &&
+				 ((RelabelType *) node)->relabelformat == COERCE_IMPLICIT_CAST)
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, CoerceViaIO) &&
+				 ((CoerceViaIO *) node)->coerceformat == COERCE_IMPLICIT_CAST)
+			node = (Node *) ((CoerceViaIO *) node)->arg;
+		else if (IsA(node, ArrayCoerceExpr) &&
+				 ((ArrayCoerceExpr *) node)->coerceformat == COERCE_IMPLICIT_CAST)
+			node = (Node *) ((ArrayCoerceExpr *) node)->arg;
+		else if (IsA(node, CoerceToDomain) &&
+				 ((CoerceToDomain *) node)->coercionformat == COERCE_IMPLICIT_CAST)
+			node = (Node *) ((CoerceToDomain *) node)->arg;
+		else
+			return node;
+	}
 }
 
 static char *
@@ -270,7 +408,8 @@ deparse_set_list(Query *query, Relation rel, List *names)
 
 		appendStringInfo(&list, "%s%s = %s", list.len > 0 ? ", " : "",
 						 column_name(target, rel),
-						 deparse_expression((Node *) target->expr, names, true, false));
+						 deparse_expression(strip_assignment_cast((Node *) target->expr),
+											names, true, true));
 	}
 	return list.data;
 }
@@ -297,7 +436,7 @@ deparse_image_comparison(Query *query, Relation rel, List *names, const char *al
 
 		appendStringInfo(&columns, "%s%s.%s", separator, alias, column_name(target, rel));
 		appendStringInfo(&values, "%sCAST(%s AS %s)", separator,
-						 deparse_expression((Node *) target->expr, names, true, false),
+						 deparse_expression((Node *) target->expr, names, true, true),
 						 format_type_with_typemod(column->atttypid, column->atttypmod));
 	}
 	return psprintf("pg_catalog.record_image_ne(ROW(%s), ROW(%s))",

@@ -16,18 +16,25 @@ dbops_backfill_progress_begin(BackfillProgress *progress, const char *table)
 	progress->reported = progress->begin;
 }
 
-/* Begin to walk the tables, to change rows or to verify that none is left. */
+/* Begin a pass over so many blocks, to change rows or to verify that none is left. */
 void
-dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool verifying)
+dbops_backfill_progress_pass(BackfillProgress *progress, uint64 blocks, bool verifying)
 {
-	ListCell   *cell;
-
 	progress->verifying = verifying;
 	progress->blocks_done = 0;
-	progress->blocks = 0;
-	foreach(cell, leaves)
-		progress->blocks += ((BackfillLeaf *) lfirst(cell))->blocks;
+	progress->blocks = blocks;
 	INSTR_TIME_SET_CURRENT(progress->pass_begin);
+}
+
+uint64
+dbops_backfill_blocks(List *leaves)
+{
+	uint64		blocks = 0;
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+		blocks += ((BackfillLeaf *) lfirst(cell))->blocks;
+	return blocks;
 }
 
 /* Note what is worked on, for the messages of errors. */
@@ -91,7 +98,7 @@ dbops_backfill_progress_context(void *arg)
 	{
 		errdetail("%s in %s committed before, which stay changed.",
 				  dbops_backfill_rows(progress->rows), batches(progress->batches));
-		errhint("CALL again with the same arguments to go on: rows that have been changed are left alone.");
+		errhint("CALL again with the same arguments to go on: rows that no longer match, or have their value, are left alone.");
 	}
 }
 

@@ -58,7 +58,13 @@ typedef struct ReadWalk
 	bool		row;			/* reads anything of the row */
 	bool		system;			/* reads where or when the row was stored */
 	bool		assigned;		/* reads what is assigned */
+	bool		elsewhere;		/* of other rows as well, in a subselect */
+	bool		volatile_view;	/* a view or a sample has other rows each time */
+	bool		locking;		/* locks rows */
 } ReadWalk;
+
+static const char *const ends_match_hint =
+"Add to where_clause a condition that the assignment ends, such as \"column IS NULL\" of a column that is assigned a value.";
 
 static List *find_conditions(Query *query);
 static Bitmapset *find_assigned(Query *query, Relation rel);
@@ -78,7 +84,8 @@ static void note_tables(Query *query, ReadWalk *walk);
 static void note_view(Oid relid, ReadWalk *walk);
 static void note_columns(Bitmapset *columns, ReadWalk *walk);
 static void note_column(AttrNumber attnum, ReadWalk *walk);
-static void refuse(const char *detail);
+static void add_ancestor(HeapTuple row, TupleDesc desc, void *arg);
+static void refuse(const char *detail, const char *hint);
 
 /*
  * Judge a change; error if a second visit could do harm.
@@ -115,9 +122,13 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 	}
 
 	if (contain_volatile_functions(assignments))
-		refuse("An expression is volatile: it would yield another value when the row is met again.");
+		refuse("An expression is volatile: it would yield another value when the row is met again.",
+			   reads_assigned(&judgement, assignments, judgement.pinned) ?
+			   "Assign what is volatile in a backfill of its own, and the rest in another." :
+			   ends_match_hint);
 	if (reads_assigned(&judgement, assignments, NULL))
-		refuse("An expression reads a column that is assigned: it would be applied twice when the row is met again.");
+		refuse("An expression reads a column that is assigned: it would be applied twice when the row is met again.",
+			   ends_match_hint);
 	*compare_image = true;
 	change->harmless_again = !reads_row(&judgement, assignments);
 }
@@ -199,10 +210,25 @@ static List *
 find_family(Oid relid)
 {
 	List	   *family = find_all_inheritors(relid, NoLock, NULL);
+	DbopsParam	self = {.type = OIDOID, .value = ObjectIdGetDatum(relid)};
 
-	if (get_rel_relispartition(relid))
-		family = list_concat(family, get_partition_ancestors(relid));
+	dbops_query_each("WITH RECURSIVE above AS ("
+					 "  SELECT inhparent FROM pg_inherits WHERE inhrelid = $1"
+					 "  UNION SELECT i.inhparent FROM pg_inherits i JOIN above a ON i.inhrelid = a.inhparent)"
+					 " SELECT inhparent FROM above",
+					 1, &self, add_ancestor, &family);
 	return family;
+}
+
+/* An ancestor's other children are read with it. */
+static void
+add_ancestor(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **family = arg;
+	bool		isnull;
+	Oid			ancestor = DatumGetObjectId(heap_getattr(row, 1, desc, &isnull));
+
+	*family = list_concat_unique_oid(*family, find_all_inheritors(ancestor, NoLock, NULL));
 }
 
 /* Refuse what no rule allows. */
@@ -211,12 +237,23 @@ refuse_common(const Judgement *judgement)
 {
 	ReadWalk	walk = {.judgement = judgement};
 
-	if (contain_volatile_functions(judgement->query->jointree->quals))
-		refuse("where_clause is volatile: it would match other rows each time.");
 	read_walker((Node *) judgement->query->targetList, &walk);
 	read_walker(judgement->query->jointree->quals, &walk);
+
+	if (contain_volatile_functions(judgement->query->jointree->quals))
+		refuse("where_clause is volatile: it would match other rows each time.",
+			   "Remove from where_clause what changes from one moment to the next.");
 	if (walk.system)
-		refuse("A system column is read: its value changes whenever the row is changed.");
+		refuse("A system column is read: its value changes whenever the row is changed.",
+			   "Read a column of the table instead.");
+	if (walk.elsewhere)
+		refuse("A subselect reads what is assigned: each batch would see what the batches before it have changed.",
+			   "Keep the result of the subselect in a table first, and read it from there.");
+	if (walk.volatile_view)
+		refuse("A subselect yields other rows each time it is run.",
+			   "Keep the result of the subselect in a table first, and read it from there.");
+	if (walk.locking)
+		refuse("A subselect locks rows.", "Remove FOR UPDATE or its like from the subselect.");
 }
 
 /*
@@ -388,16 +425,20 @@ note_tables(Query *query, ReadWalk *walk)
 {
 	ListCell   *cell;
 
+	if (query->rowMarks != NIL)
+		walk->locking = true;
 	foreach(cell, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
 
 		if (rte->rtekind != RTE_RELATION)
 			continue;
+		if (rte->tablesample != NULL)
+			walk->volatile_view = true;
 		if (rte->relid == RelationGetRelid(walk->judgement->rel))
 			note_columns(rte_selected_columns(query, rte), walk);
 		else if (list_member_oid(walk->judgement->family, rte->relid))
-			walk->assigned = true;
+			walk->assigned = walk->elsewhere = true;
 		else if (rte->relkind == RELKIND_VIEW && rte->inFromCl)
 			note_view(rte->relid, walk);
 	}
@@ -407,8 +448,11 @@ static void
 note_view(Oid relid, ReadWalk *walk)
 {
 	Relation	view = table_open(relid, AccessShareLock);
+	Node	   *query = (Node *) get_view_query(view);
 
-	(void) read_walker((Node *) get_view_query(view), walk);
+	if (contain_volatile_functions(query))
+		walk->volatile_view = true;
+	(void) read_walker(query, walk);
 	table_close(view, NoLock);
 }
 
@@ -423,7 +467,7 @@ note_columns(Bitmapset *columns, ReadWalk *walk)
 		AttrNumber	attnum = member + FirstLowInvalidHeapAttributeNumber;
 
 		if (attnum == InvalidAttrNumber || bms_is_member(attnum, walk->judgement->assigned))
-			walk->assigned = true;
+			walk->assigned = walk->elsewhere = true;
 	}
 }
 
@@ -443,11 +487,11 @@ note_column(AttrNumber attnum, ReadWalk *walk)
 }
 
 static void
-refuse(const char *detail)
+refuse(const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("this backfill could change a row twice"),
 			 errdetail("%s", detail),
-			 errhint("Add to where_clause a condition that the assignment ends, such as a column that is assigned IS NULL.")));
+			 errhint("%s", hint)));
 }

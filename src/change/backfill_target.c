@@ -26,7 +26,9 @@
 #include "utils/rls.h"
 
 static void check_kind(Relation rel);
+static void check_root(Relation rel);
 static void check_leaf(Relation rel);
+static void check_rules(Relation rel);
 static void check_row_security(Relation rel);
 static void check_deferred_triggers(Relation rel);
 static void describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf);
@@ -43,10 +45,20 @@ dbops_backfill_leaves(const BackfillRequest *request)
 	List	   *leaves = NIL;
 	ListCell   *cell;
 
+	/* Who has no right to the table shall not wait for it, nor hold others up. */
+	if (get_rel_relkind(request->relid) != '\0')
+		dbops_require_table_owner(request->relid);
 	dbops_set_local("lock_timeout", psprintf("%ld", BACKFILL_TABLE_PATIENCE));
-	root = relation_open(request->relid, RowExclusiveLock);
+	root = try_relation_open(request->relid, RowExclusiveLock);
+	if (root == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", request->relid),
+				 errhint("It may have been dropped just now.")));
 	check_kind(root);
 	dbops_require_table_owner(request->relid);
+	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		check_root(root);
 	relation_close(root, NoLock);
 
 	foreach(cell, find_all_inheritors(request->relid, RowExclusiveLock, NULL))
@@ -104,6 +116,24 @@ check_kind(Relation rel)
 						RelationGetRelationName(rel))));
 }
 
+/* Refuse a partitioned table at which something stands that its partitions do not have. */
+static void
+check_root(Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+
+	check_rules(rel);
+	check_row_security(rel);
+	if (triggers != NULL &&
+		(triggers->trig_update_before_statement || triggers->trig_update_after_statement))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot backfill partitioned table \"%s\" because it has a trigger that fires once a statement",
+						RelationGetRelationName(rel)),
+				 errdetail("Rows are changed in the partitions, where that trigger does not fire."),
+				 errhint("Disable the trigger for the time of the backfill, or backfill the partitions one by one.")));
+}
+
 /* Refuse a table whose rows cannot be changed block by block. */
 static void
 check_leaf(Relation rel)
@@ -122,14 +152,21 @@ check_leaf(Relation rel)
 				 errmsg("cannot backfill table \"%s\" block by block",
 						RelationGetRelationName(rel)),
 				 errdetail("Its table access method does not support scans of a range of blocks.")));
+	check_rules(rel);
+	check_row_security(rel);
+	check_deferred_triggers(rel);
+}
+
+/* Refuse a table for which UPDATE means something else. */
+static void
+check_rules(Relation rel)
+{
 	if (rel->rd_rules != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot backfill table \"%s\" because it has rules",
 						RelationGetRelationName(rel)),
 				 errhint("Drop or replace the rules of the table first.")));
-	check_row_security(rel);
-	check_deferred_triggers(rel);
 }
 
 /* Refuse a table whose policies would hide rows even from its owner. */
@@ -179,6 +216,9 @@ describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf)
 {
 	leaf->relid = RelationGetRelid(rel);
 	leaf->owner = rel->rd_rel->relowner;
+	leaf->schema = RelationGetNamespace(rel);
+	leaf->relname = pstrdup(RelationGetRelationName(rel));
+	leaf->batch_rows = batch_size;
 	leaf->name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 											RelationGetRelationName(rel));
 	leaf->blocks = RelationGetNumberOfBlocks(rel);
@@ -203,7 +243,7 @@ blocks_for_rows(Relation rel, BlockNumber blocks, int rows)
 	if (blocks == 0)
 		return 1;
 	table_relation_estimate_size(rel, NULL, &pages, &tuples, &all_visible);
-	if (tuples < 1)
-		return blocks;
+	if (tuples < pages)
+		return Min(blocks, (BlockNumber) rows);	/* less than a row a block: rather old statistics */
 	return (BlockNumber) Min(Max(rows * (pages / tuples), 1), blocks);
 }

@@ -7,12 +7,15 @@
  * changed are counted, and the blocks where some were found are walked again,
  * until a count finds none. One snapshot serves for the whole count: every row
  * stands in exactly one place of it, wherever it is moved meanwhile, so that
- * zero is a proof. Locks are given back after every range of blocks; a count
+ * zero is a proof. The tables and their sizes are looked up after the snapshot
+ * is taken, so that nothing it sees is missed. Locks are given back after every range of blocks; a count
  * during which a table gets new storage is thrown away, because a rewrite may
  * hide rows from older snapshots.
  */
 #include "change/change.h"
 
+#include "access/xact.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /* Blocks that are counted at once, between two looks at progress (32 MB). */
@@ -31,6 +34,7 @@ typedef struct Found
 } Found;
 
 static List *count(BackfillRun *run);
+static List *look_up_tables(BackfillRun *run);
 static List *count_table(BackfillRun *run, BackfillLeaf *leaf);
 static BlockNumber count_range(BackfillWalk *walk, BlockNumber from, List **found);
 static Found *make_found(BackfillLeaf *leaf, BlockNumber from, BlockNumber to);
@@ -85,22 +89,36 @@ count(BackfillRun *run)
 	List	   *found = NIL;
 	ListCell   *cell;
 
-	run->leaves = dbops_backfill_leaves(&run->request);
-	dbops_procedure_commit();
+	dbops_backfill_begin_transaction();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	run->leaves = look_up_tables(run);
 
 	run->pending = 0;
 	run->unfilled = 0;
-	run->rows_locked = false;
 	run->count_spoiled = false;
-	dbops_backfill_progress_pass(&run->progress, run->leaves, true);
-
-	dbops_backfill_begin_transaction();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), true);
 	foreach(cell, run->leaves)
 		found = list_concat(found, count_table(run, lfirst(cell)));
 	PopActiveSnapshot();
 	dbops_procedure_commit();
 	return found;
+}
+
+/* Look up the tables and give their locks back at once. */
+static List *
+look_up_tables(BackfillRun *run)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *leaves;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	leaves = dbops_backfill_leaves(&run->request);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return leaves;
 }
 
 static List *
@@ -174,7 +192,13 @@ static void
 sweep(BackfillRun *run, List *found)
 {
 	BackfillWalk walk = {0};
+	uint64		blocks = 0;
 	ListCell   *cell;
+
+	foreach(cell, found)
+		blocks += ((Found *) lfirst(cell))->to - ((Found *) lfirst(cell))->from;
+	dbops_backfill_progress_pass(&run->progress, blocks, false);
+	run->rows_locked = false;
 
 	foreach(cell, found)
 	{

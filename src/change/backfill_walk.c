@@ -6,6 +6,8 @@
  * suggests and shrinks when a batch turns out to change more rows than asked
  * for. A batch that meets rows locked by others is split until only the
  * locked rows' blocks are left out; the walk comes back to those at its end.
+ * Where block after block is locked, more and more of them are left out at
+ * once, so that the waiting does not grow with their number.
  * A lock on the table itself is waited for without standing in its queue, so
  * that nobody queues behind the backfill.
  */
@@ -14,6 +16,9 @@
 /* A walk begins with batches of this many blocks and doubles them. */
 #define FIRST_BLOCKS 64
 
+/* Where no rows match, batches grow no larger: what comes next is not known. */
+#define EMPTY_BLOCKS 512
+
 /* How often, and how long at first, rows locked by others are waited for. */
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
@@ -21,6 +26,14 @@
 /* How long to wait between two tries for the table's lock. */
 #define TABLE_WAIT 100L			/* ms */
 
+/* Blocks that were left out together. */
+typedef struct LockedRange
+{
+	BlockNumber from;
+	BlockNumber to;
+} LockedRange;
+
+static void leave_out(BackfillWalk *walk, BlockNumber from, BlockNumber to);
 static BlockNumber take_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to);
 static BackfillOutcome update_batch(BackfillWalk *walk, BlockNumber from,
 									BlockNumber to, uint64 *rows);
@@ -34,6 +47,7 @@ dbops_backfill_walk_begin(BackfillWalk *walk, BackfillRun *run, BackfillLeaf *le
 	walk->leaf = leaf;
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
 	walk->size = Min(FIRST_BLOCKS, leaf->batch_blocks);
+	walk->skip = 1;
 }
 
 void
@@ -48,11 +62,13 @@ void
 dbops_backfill_walk_table(BackfillRun *run, BackfillLeaf *leaf)
 {
 	BackfillWalk walk;
+	uint64		blocks_done = run->progress.blocks_done;
 
 	dbops_backfill_walk_begin(&walk, run, leaf);
 	do
 	{
 		walk.restart = false;
+		run->progress.blocks_done = blocks_done;
 		dbops_backfill_walk_range(&walk, 0, leaf->blocks);
 		dbops_backfill_walk_locked(&walk);
 	} while (walk.restart);
@@ -86,17 +102,18 @@ take_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to)
 	{
 		case BATCH_DONE:
 			walk->waited = 0;
+			walk->skip = 1;
 			adapt_size(walk, rows);
 			if (rows > 0)
-				dbops_clock_wait(walk->run->request.pause);
+				dbops_clock_pause(walk->run->request.pause);
 			return to;
 
 		case BATCH_ROWS_LOCKED:
 			/* Split, so that only the rows that are locked have to wait. */
-			walk->size = Max((to - from) / 2, 1);
-			if (to - from > 1)
+			walk->size = Max((to - from) / 2, walk->skip);
+			if (to - from > walk->skip)
 				return from;
-			walk->locked = lappend_oid(walk->locked, from);
+			leave_out(walk, from, to);
 			return to;
 
 		case BATCH_TABLE_LOCKED:
@@ -146,29 +163,57 @@ adapt_size(BackfillWalk *walk, uint64 rows)
 	if (rows > walk->run->request.batch_size)
 		walk->leaf->batch_blocks = limit =
 			Max((double) walk->size * walk->run->request.batch_size / rows, 1);
+	else if (rows == 0)
+		limit = Min(limit, EMPTY_BLOCKS);
 	walk->size = (walk->size > limit / 2) ? limit : walk->size * 2;
+}
+
+/* Leave out blocks whose rows others lock, for later; the next time twice as many. */
+static void
+leave_out(BackfillWalk *walk, BlockNumber from, BlockNumber to)
+{
+	LockedRange *range = palloc(sizeof(LockedRange));
+
+	if (walk->locked == NIL && !walk->returning)
+		ereport(NOTICE,
+				(errmsg("leaving out rows of table %s that other sessions have locked, to come back to them later",
+						walk->leaf->name)));
+	range->from = from;
+	range->to = to;
+	walk->locked = lappend(walk->locked, range);
+	walk->skip = Min(walk->skip * 2, Max(walk->leaf->batch_blocks, 1));
+	strlcpy(walk->run->obstacle, dbops_backfill_obstacle(walk->batcher),
+			sizeof(walk->run->obstacle));
 }
 
 /* Come back to the blocks whose rows others had locked, a few times. */
 void
 dbops_backfill_walk_locked(BackfillWalk *walk)
 {
+	uint64		blocks_done = walk->run->progress.blocks_done;
+
+	walk->returning = true;
 	for (int round = 0; round < LOCKED_ROUNDS && walk->locked != NIL && !walk->restart; round++)
 	{
-		List	   *blocks = walk->locked;
+		List	   *ranges = walk->locked;
 		ListCell   *cell;
 
-		dbops_clock_wait(LOCKED_WAIT << round);
+		dbops_clock_pause(LOCKED_WAIT << round);
 		walk->locked = NIL;
-		foreach(cell, blocks)
+		walk->skip = 1;
+		foreach(cell, ranges)
 		{
-			walk->size = 1;
-			dbops_backfill_walk_range(walk, lfirst_oid(cell), lfirst_oid(cell) + 1);
+			LockedRange *range = lfirst(cell);
+
+			walk->size = range->to - range->from;
+			dbops_backfill_walk_range(walk, range->from, range->to);
 		}
-		list_free(blocks);
+		list_free_deep(ranges);
+		walk->run->progress.blocks_done = blocks_done;
 	}
+	walk->returning = false;
 	walk->run->rows_locked |= (walk->locked != NIL);
-	list_free(walk->locked);
+	list_free_deep(walk->locked);
 	walk->locked = NIL;
 }
 
@@ -181,11 +226,11 @@ dbops_backfill_walk_wait(BackfillWalk *walk)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table %s has been locked by other sessions for %ld s",
 						walk->leaf->name, walk->waited / 1000),
-				 errhint("Look for them in pg_locks, and CALL again with the same arguments to go on: rows that have been changed are left alone.")));
+				 errhint("Look for them in pg_locks, and CALL again with the same arguments to go on: rows that no longer match, or have their value, are left alone.")));
 	if (walk->waited == 0)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds",
 						walk->leaf->name)));
-	dbops_clock_wait(TABLE_WAIT);
+	dbops_clock_pause(TABLE_WAIT);
 	walk->waited += TABLE_WAIT + dbops_backfill_lock_timeout;
 }

@@ -24,11 +24,12 @@ typedef struct BackfillRequest
 } BackfillRequest;
 
 /*
- * The change as dbops understood it: SQL that means the same whatever the
- * search_path, with the name of the table that the caller gave as its alias.
+ * The change as dbops understood it: SQL for a search_path of its own, with the
+ * name of the table that the caller gave as its alias.
  */
 typedef struct BackfillChange
 {
+	char	   *path;			/* search_path that the texts are written for */
 	char	   *alias;			/* quoted */
 	char	   *set_list;
 	char	   *matches;		/* the caller's predicate */
@@ -42,9 +43,12 @@ typedef struct BackfillLeaf
 {
 	Oid			relid;
 	Oid			owner;			/* its rows are changed with this role's rights */
+	Oid			schema;
+	char	   *relname;
 	char	   *name;			/* qualified and quoted */
 	BlockNumber blocks;			/* size when the backfill looked at it */
 	BlockNumber batch_blocks;	/* blocks that hold a batch of rows */
+	int			batch_rows;
 	Oid			filenode;		/* the storage that block numbers refer to */
 	bool		has_before_trigger; /* that may change rows on the way */
 } BackfillLeaf;
@@ -76,6 +80,7 @@ typedef struct BackfillRun
 	uint64		pending;		/* rows that the last count found to be changed */
 	uint64		unfilled;		/* rows that still match because they got NULL */
 	bool		rows_locked;	/* some were left because others lock them */
+	char		obstacle[256];	/* what the last attempt at those said */
 	bool		count_spoiled;	/* a table was rewritten during the count */
 } BackfillRun;
 
@@ -122,6 +127,7 @@ extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
+extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 
 /* backfill_walk.c */
@@ -131,8 +137,10 @@ typedef struct BackfillWalk
 	BackfillLeaf *leaf;
 	BackfillBatcher *batcher;
 	BlockNumber size;			/* blocks of the next batch */
-	List	   *locked;			/* block numbers, as oids, left out because others lock their rows */
+	BlockNumber skip;			/* blocks that are left out as one if their rows are locked */
+	List	   *locked;			/* LockedRange: left out because others lock their rows */
 	long		waited;			/* ms waited for the table's lock since the last batch */
+	bool		returning;		/* to what was left out */
 	bool		restart;		/* the table was rewritten: begin again */
 } BackfillWalk;
 
@@ -148,7 +156,8 @@ extern void dbops_backfill_verify(BackfillRun *run);
 
 /* backfill_progress.c */
 extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);
-extern void dbops_backfill_progress_pass(BackfillProgress *progress, List *leaves, bool verifying);
+extern void dbops_backfill_progress_pass(BackfillProgress *progress, uint64 blocks, bool verifying);
+extern uint64 dbops_backfill_blocks(List *leaves);
 extern void dbops_backfill_progress_range(BackfillProgress *progress, const BackfillLeaf *leaf,
 										  BlockNumber from, BlockNumber to);
 extern void dbops_backfill_progress_report(BackfillProgress *progress);

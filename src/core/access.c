@@ -9,11 +9,15 @@
 #include "core/core.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+
+static bool is_temp_schema_clean(Oid role);
 
 /* Refuse unless the current user is the relation's owner or a member of it. */
 void
@@ -30,8 +34,9 @@ dbops_require_table_owner(Oid relid)
  *
  * The role cannot be left from inside (SET ROLE is refused), nothing can be
  * queued to run after the callback (deferred triggers and holdable cursors
- * are refused), and settings changed inside end with it. As oneself nothing
- * is restricted. An error leaves all of this to the end of the surrounding
+ * are refused), settings changed inside end with it, and it may leave nothing
+ * in the session's temporary schema, where the caller would find it before
+ * what is meant. As oneself nothing is restricted. An error leaves all of this to the end of the surrounding
  * (sub)transaction, which restores the role and the settings.
  */
 void
@@ -50,4 +55,31 @@ dbops_run_as(Oid role, DbopsCallback callback, void *arg)
 
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, context);
+	if (role != user && !is_temp_schema_clean(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("code of role \"%s\" has left objects in the temporary schema of this session",
+						GetUserNameFromId(role, false)),
+				 errhint("SET ROLE to that role in a session of its own and CALL again.")));
+}
+
+/* Does the role own nothing in the temporary schema of this session? */
+static bool
+is_temp_schema_clean(Oid role)
+{
+	DbopsParam	params[2] = {{.type = OIDOID}, {.type = OIDOID, .value = ObjectIdGetDatum(role)}};
+	Oid			schema;
+	Oid			toast;
+	Datum		found;
+
+	GetTempNamespaceState(&schema, &toast);
+	if (!OidIsValid(schema))
+		return true;
+	params[0].value = ObjectIdGetDatum(schema);
+	return !dbops_query_value("SELECT true FROM pg_type WHERE typnamespace = $1 AND typowner = $2"
+							  " UNION ALL SELECT true FROM pg_class WHERE relnamespace = $1 AND relowner = $2"
+							  " UNION ALL SELECT true FROM pg_proc WHERE pronamespace = $1 AND proowner = $2"
+							  " UNION ALL SELECT true FROM pg_operator WHERE oprnamespace = $1 AND oprowner = $2"
+							  " LIMIT 1",
+							  2, params, BOOLOID, &found);
 }

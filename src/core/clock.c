@@ -12,6 +12,8 @@
 #include "pgstat.h"
 #include "portability/instr_time.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/timeout.h"
 
 /* Say what time it is. */
 TimestampTz
@@ -20,6 +22,33 @@ dbops_clock_now(void)
 	if (dbops_test_now > 0)
 		return time_t_to_timestamptz((pg_time_t) dbops_test_now);
 	return GetCurrentTimestamp();
+}
+
+/*
+ * Let the timeouts of statement and transaction begin anew: a procedure that
+ * commits means each of its steps, not the sum of them.
+ */
+void
+dbops_clock_restart_timeouts(void)
+{
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
+	if (TransactionTimeout > 0)
+		enable_timeout_after(TRANSACTION_TIMEOUT, TransactionTimeout);
+}
+
+/* Wait between two steps, which the timeouts are not about. */
+void
+dbops_clock_pause(long ms)
+{
+	if (ms <= 0)
+		return;
+	if (StatementTimeout > 0)
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	if (TransactionTimeout > 0)
+		disable_timeout(TRANSACTION_TIMEOUT, false);
+	dbops_clock_wait(ms);
+	dbops_clock_restart_timeouts();
 }
 
 /* Wait for so many milliseconds; a cancel or the end of the server ends it. */

@@ -34,6 +34,8 @@ extern void dbops_set_nested(const char *name, const char *value);
 
 extern TimestampTz dbops_clock_now(void);
 extern void dbops_clock_wait(long ms);
+extern void dbops_clock_pause(long ms);
+extern void dbops_clock_restart_timeouts(void);
 
 /* ---- query.c: the only user of SPI ---- */
 
@@ -58,6 +60,9 @@ extern void dbops_query_command(const char *sql);
 extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
+
+extern char *dbops_query_submission_path(void);
+extern char *dbops_query_safe_path(const char *submission_path);
 
 extern void dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name);
 extern void dbops_procedure_commit(void);

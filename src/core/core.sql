@@ -32,7 +32,7 @@ CREATE FUNCTION dbops.grant_access(role_name regrole, level text) RETURNS void
     AS 'MODULE_PATHNAME', 'dbops_grant_access';
 COMMENT ON FUNCTION dbops.grant_access(regrole, text) IS
     'Lets a role use dbops. level: monitor (all reports), operator (also actions, on tables that the role owns or whose owner it is a member of), '
-    'admin (also settings of checks, backups, fleet, others'' jobs). A level includes those before it. Only the owner of dbops may grant.';
+    'admin (also settings of checks, backups, fleet, others'' jobs). A level includes those before it, and the last call counts. Only the owner of dbops may grant.';
 REVOKE ALL ON FUNCTION dbops.grant_access(regrole, text) FROM PUBLIC;
 
 CREATE FUNCTION dbops.revoke_access(role_name regrole) RETURNS void

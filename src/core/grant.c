@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(dbops_revoke_access);
 
 static void require_extension_owner(void);
 static int	level_rank(const char *level);
-static void grant_function(HeapTuple row, TupleDesc desc, void *arg);
+static void set_function(HeapTuple row, TupleDesc desc, void *arg);
 
 /* grant_access(role_name regrole, level text) → void */
 Datum
@@ -37,12 +37,12 @@ dbops_grant_access(PG_FUNCTION_ARGS)
 								 quote_identifier(role)));
 	dbops_query_command(psprintf("GRANT SELECT ON dbops.function_access TO %s",
 								 quote_identifier(role)));
-	dbops_query_each("SELECT p.oid::regprocedure::text"
+	dbops_query_each("SELECT p.oid::regprocedure::text,"
+					 "       array_position(ARRAY['monitor', 'operator', 'admin'], a.level) <= $1"
 					 "  FROM dbops.function_access a"
 					 "  JOIN pg_proc p ON p.proname = a.function_name"
-					 " WHERE p.pronamespace = 'dbops'::regnamespace"
-					 "   AND array_position(ARRAY['monitor', 'operator', 'admin'], a.level) <= $1",
-					 1, &granted, grant_function, role);
+					 " WHERE p.pronamespace = 'dbops'::regnamespace",
+					 1, &granted, set_function, role);
 	PG_RETURN_VOID();
 }
 
@@ -86,14 +86,19 @@ level_rank(const char *level)
 	return 0;					/* keep the compiler quiet */
 }
 
-/* Grant one function to the role whose name is the argument. */
+/*
+ * Grant one function to the role whose name is the argument, or take it away:
+ * a level that is lower than the one before takes back the difference.
+ */
 static void
-grant_function(HeapTuple row, TupleDesc desc, void *arg)
+set_function(HeapTuple row, TupleDesc desc, void *arg)
 {
 	bool		isnull;
 	Datum		signature = heap_getattr(row, 1, desc, &isnull);
+	bool		belongs = DatumGetBool(heap_getattr(row, 2, desc, &isnull));
 
-	dbops_query_command(psprintf("GRANT EXECUTE ON ROUTINE %s TO %s",
+	dbops_query_command(psprintf(belongs ? "GRANT EXECUTE ON ROUTINE %s TO %s" :
+								 "REVOKE EXECUTE ON ROUTINE %s FROM %s",
 								 TextDatumGetCString(signature),
 								 quote_identifier(arg)));
 }

@@ -14,11 +14,14 @@
  */
 #include "core/core.h"
 
+#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "utils/datum.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -79,6 +82,35 @@ dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 	AtEOXact_GUC(false, nest_level);
 
 	return rows;
+}
+
+/*
+ * Write the search_path of whoever submits a statement as names: what it means
+ * now, for the current user, and will mean when another role runs it.
+ */
+char *
+dbops_query_submission_path(void)
+{
+	StringInfoData path;
+	ListCell   *cell;
+
+	initStringInfo(&path);
+	foreach(cell, fetch_search_path(false))
+		appendStringInfo(&path, "%s%s", path.len > 0 ? ", " : "",
+						 quote_identifier(get_namespace_name(lfirst_oid(cell))));
+	return path.data;
+}
+
+/*
+ * The same for statements that dbops has written out of it: the server's own
+ * objects come first and temporary ones last, so that nothing which the text
+ * leaves unqualified can be taken for another thing.
+ */
+char *
+dbops_query_safe_path(const char *submission_path)
+{
+	return psprintf("pg_catalog%s%s, pg_temp",
+					submission_path[0] != '\0' ? ", " : "", submission_path);
 }
 
 /* Run a command of ours, one that changes something and returns no rows. */
