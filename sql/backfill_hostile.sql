@@ -97,7 +97,12 @@ CALL dbops.batched_backfill('public.mallory_table', 'place = ''d''');
 -- nor leave a type where the caller's next statements would take it for the server's
 SET ROLE regress_backfill_mallory;
 CREATE OR REPLACE FUNCTION public.mallory_trigger() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN EXECUTE 'CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (public.mallory_domain(VALUE))'; RETURN NULL; END $$;
+    $$ BEGIN
+        EXECUTE 'CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (public.mallory_domain(VALUE))';
+        RETURN NULL;
+    EXCEPTION WHEN duplicate_object THEN
+        RETURN NULL;
+    END $$;
 RESET ROLE;
 \set VERBOSITY sqlstate
 CALL dbops.batched_backfill('public.mallory_table', 'place = ''e''');
