@@ -86,6 +86,21 @@ ALTER TABLE backfill_users ADD CONSTRAINT small CHECK (country <> 'id 15000');
 CALL dbops.batched_backfill('backfill_users', 'country = ''id '' || id', batch_size => 4000);
 SELECT count(*) BETWEEN 4000 AND 19999 AS some_committed FROM backfill_users WHERE country LIKE 'id %';
 
+-- transactions are of the size asked for, whatever old statistics say; only the
+-- first one after a stretch without rows may be larger
+CREATE TABLE backfill_dense (id integer, wide text, place integer);
+ALTER TABLE backfill_dense ALTER wide SET STORAGE PLAIN;
+INSERT INTO backfill_dense SELECT i, repeat('x', 7000) FROM generate_series(1, 300) i;
+VACUUM ANALYZE backfill_dense;
+DELETE FROM backfill_dense;
+VACUUM (TRUNCATE off) backfill_dense;
+UPDATE pg_class SET reltuples = 300 WHERE oid = 'backfill_dense'::regclass;
+INSERT INTO backfill_dense SELECT i FROM generate_series(1, 40000) i;
+CALL dbops.batched_backfill('backfill_dense', 'place = id', 'id > 20000', batch_size => 1000);
+SELECT max(rows) <= 4000 AS bounded, count(*) FILTER (WHERE rows > 1100) <= 1 AS once, count(*) < 40 AS not_too_small
+  FROM (SELECT count(*) AS rows FROM backfill_dense WHERE place IS NOT NULL GROUP BY xmin::text) x;
+DROP TABLE backfill_dense;
+
 -- an empty table, and one that is all holes
 TRUNCATE backfill_users;
 CALL dbops.batched_backfill('backfill_users', 'country = ''IT''');

@@ -2,9 +2,9 @@
  * backfill_walk.c
  *		Walk the blocks of a table, a batch and a commit at a time.
  *
- * The size of a batch grows from a few blocks to what the table's density
- * suggests and shrinks when a batch turns out to change more rows than asked
- * for. A batch that meets rows locked by others is split until only the
+ * The size of a batch grows from what is certain to hold no more rows than
+ * asked for to what the table's density suggests, and follows the rows that
+ * batches turn out to change, since statistics may be old. A batch that meets rows locked by others is split until only the
  * locked rows' blocks are left out; the walk comes back to those at its end.
  * Where block after block is locked, more and more of them are left out at
  * once, so that the waiting does not grow with their number.
@@ -13,11 +13,13 @@
  */
 #include "change/change.h"
 
-/* A walk begins with batches of this many blocks and doubles them. */
-#define FIRST_BLOCKS 64
+#include "access/htup_details.h"
 
-/* Where no rows match, batches grow no larger: what comes next is not known. */
-#define EMPTY_BLOCKS 512
+/*
+ * Where no rows match, a batch grows to this many times the size that it began
+ * with: what comes next is not known.
+ */
+#define EMPTY_GROWTH 4
 
 /* How often, and how long at first, rows locked by others are waited for. */
 #define LOCKED_ROUNDS 6
@@ -37,6 +39,7 @@ static void leave_out(BackfillWalk *walk, BlockNumber from, BlockNumber to);
 static BlockNumber take_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to);
 static BackfillOutcome update_batch(BackfillWalk *walk, BlockNumber from,
 									BlockNumber to, uint64 *rows);
+static BlockNumber first_size(const BackfillLeaf *leaf);
 static void adapt_size(BackfillWalk *walk, uint64 rows);
 
 void
@@ -46,7 +49,7 @@ dbops_backfill_walk_begin(BackfillWalk *walk, BackfillRun *run, BackfillLeaf *le
 	walk->run = run;
 	walk->leaf = leaf;
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
-	walk->size = Min(FIRST_BLOCKS, leaf->batch_blocks);
+	walk->size = first_size(leaf);
 	walk->skip = 1;
 }
 
@@ -154,17 +157,23 @@ update_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to, uint64 *rows)
 	return outcome;
 }
 
-/* Grow towards the size that the table's density suggests, or correct it. */
+/* Blocks that hold no more than a batch of rows, however densely they are filled. */
+static BlockNumber
+first_size(const BackfillLeaf *leaf)
+{
+	return Min(leaf->batch_rows / MaxHeapTuplesPerPage + 1, leaf->batch_blocks);
+}
+
+/* Grow towards the size that the table's density suggests, as far as rows allow. */
 static void
 adapt_size(BackfillWalk *walk, uint64 rows)
 {
 	BlockNumber limit = walk->leaf->batch_blocks;
 
-	if (rows > walk->run->request.batch_size)
-		walk->leaf->batch_blocks = limit =
-			Max((double) walk->size * walk->run->request.batch_size / rows, 1);
-	else if (rows == 0)
-		limit = Min(limit, EMPTY_BLOCKS);
+	if (rows == 0)
+		limit = Min(limit, EMPTY_GROWTH * first_size(walk->leaf));
+	else
+		limit = Min(limit, Max((double) walk->size * walk->leaf->batch_rows / rows, 1));
 	walk->size = (walk->size > limit / 2) ? limit : walk->size * 2;
 }
 
