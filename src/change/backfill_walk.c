@@ -19,7 +19,7 @@
  * Where no rows match, a batch grows to this many times the size that it began
  * with: what comes next is not known.
  */
-#define EMPTY_GROWTH 4
+#define EMPTY_GROWTH 2
 
 /* How often, and how long at first, rows locked by others are waited for. */
 #define LOCKED_ROUNDS 6
