@@ -8,9 +8,9 @@
  * until a count finds none. One snapshot serves for the whole count: every row
  * stands in exactly one place of it, wherever it is moved meanwhile, so that
  * zero is a proof. The tables and their sizes are looked up after the snapshot
- * is taken, so that nothing it sees is missed. Locks are given back after every range of blocks; a count
- * during which a table gets new storage is thrown away, because a rewrite may
- * hide rows from older snapshots.
+ * is taken, so that nothing it sees is missed. Locks are given back after every
+ * range of blocks; a count during which a table comes or gets new storage is
+ * thrown away, because a rewrite may hide rows from older snapshots.
  */
 #include "change/change.h"
 
@@ -34,6 +34,7 @@ typedef struct Found
 } Found;
 
 static List *count(BackfillRun *run);
+static bool have_same_storage(List *before, List *after);
 static List *look_up_tables(BackfillRun *run);
 static List *count_table(BackfillRun *run, BackfillLeaf *leaf);
 static BlockNumber count_range(BackfillWalk *walk, BlockNumber from, List **found);
@@ -87,21 +88,43 @@ static List *
 count(BackfillRun *run)
 {
 	List	   *found = NIL;
+	List	   *before;
 	ListCell   *cell;
 
 	dbops_backfill_begin_transaction();
+	before = look_up_tables(run);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	run->leaves = look_up_tables(run);
 
 	run->pending = 0;
 	run->unfilled = 0;
-	run->count_spoiled = false;
+	run->count_spoiled = !have_same_storage(before, run->leaves);
 	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), true);
 	foreach(cell, run->leaves)
 		found = list_concat(found, count_table(run, lfirst(cell)));
 	PopActiveSnapshot();
 	dbops_procedure_commit();
 	return found;
+}
+
+/* Is each table, and its storage, among those of before? */
+static bool
+have_same_storage(List *before, List *after)
+{
+	ListCell   *old;
+	ListCell   *new;
+
+	if (list_length(before) != list_length(after))
+		return false;
+	forboth(old, before, new, after)
+	{
+		BackfillLeaf *was = lfirst(old);
+		BackfillLeaf *is = lfirst(new);
+
+		if (was->relid != is->relid || was->filenode != is->filenode)
+			return false;
+	}
+	return true;
 }
 
 /* Look up the tables and give their locks back at once. */
