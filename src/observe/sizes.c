@@ -8,10 +8,12 @@
  *
  * One session measures at a time, a slice with each call, while it and the
  * others are given the last measurement, whose age is always told. Only when
- * there is none yet, or a very old one, does a call take longer.
+ * there is none yet, or an old one, does a call take longer: twice as long as
+ * the one before, so that sessions that make a single call finish one day.
  *
  * The lock protects every entry; it is held for copying one and never while
- * measuring. A session that dies while it measures leaves a claim that lapses.
+ * measuring. A session that ends or idles while it measures leaves a claim that
+ * lapses, and what it had measured is lost.
  */
 #include "observe/observe.h"
 
@@ -19,9 +21,11 @@
 
 #include "miscadmin.h"
 #include "storage/lwlock.h"
+#include "storage/procarray.h"
 
 #define N_ENTRIES		64		/* databases */
-#define VERY_OLD_FACTOR	10		/* this times dbops.health_max_age is too old */
+#define OVERDUE_FACTOR	2		/* this times dbops.health_max_age is too old */
+#define VERY_OLD_FACTOR	10		/* and this is as good as none */
 #define CLAIM_LAPSE		10.0	/* s without a slice */
 #define SLICE			20.0	/* ms */
 #define FIRST_SLICE		2000.0	/* ms, when there is nothing worth showing */
@@ -32,6 +36,8 @@ typedef struct Entry
 	Sizes		sizes;
 	int			measured_by;	/* pid; 0: nobody measures */
 	TimestampTz claimed_at;		/* when that session last went on */
+	double		slice;			/* ms that it was given */
+	double		overdue_slice;	/* the longest while the figure was overdue */
 } Entry;
 
 static Entry *entries = NULL;	/* N_ENTRIES in shared memory; or NULL */
@@ -41,13 +47,16 @@ static Entry own_entry;			/* when there are none */
 static Measurement *measurement = NULL; /* this session's, unfinished */
 static TimestampTz measurement_began;
 
-static bool is_very_old(const Sizes *sizes);
+static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
 static void measure(Sizes *sizes);
+static void measure_and_publish(double budget, Sizes *sizes);
 static bool measure_slice(double budget, Sizes *sizes);
 static void begin_measurement(void);
 static void end_measurement(void);
-static bool claim(Sizes *sizes);
+static bool claim(Sizes *sizes, double *budget);
+static bool may_claim(const Entry *entry);
+static double next_slice(Entry *entry);
 static void publish(const Sizes *sizes);
 static void give_up_claim(void);
 static Entry *lock_entry(LWLockMode mode);
@@ -75,14 +84,17 @@ dbops_sizes_read(Sizes *sizes)
 		measure(sizes);
 }
 
-/* A clock that was set back makes a measurement worthless too. */
+/*
+ * Whether a measurement is older than it may be, so many times over. A clock
+ * that was set back makes it worthless too.
+ */
 static bool
-is_very_old(const Sizes *sizes)
+is_older(const Sizes *sizes, int factor)
 {
 	double		age = seconds_since(sizes->measured_at);
 
 	return sizes->measured_at == 0 || age < 0 ||
-		age >= (double) dbops_health_max_age * VERY_OLD_FACTOR;
+		age >= (double) dbops_health_max_age * factor;
 }
 
 static double
@@ -95,15 +107,19 @@ seconds_since(TimestampTz time)
 static void
 measure(Sizes *sizes)
 {
-	bool		at_once = (dbops_health_max_age == 0);
-	double		budget = at_once ? INFINITY :
-		is_very_old(sizes) ? FIRST_SLICE : SLICE;
+	double		budget = INFINITY;
 
-	if (at_once)
+	if (dbops_health_max_age == 0)
 		end_measurement();
-	else if (!claim(sizes))
+	else if (!claim(sizes, &budget))
 		return;
+	measure_and_publish(budget, sizes);
+}
 
+/* Measure for a while; what fails leaves no claim. */
+static void
+measure_and_publish(double budget, Sizes *sizes)
+{
 	PG_TRY();
 	{
 		if (measure_slice(budget, sizes))
@@ -152,26 +168,51 @@ end_measurement(void)
 }
 
 /*
- * Become the session that measures this database; false if another is. By
- * then it may have finished: that is the newer measurement.
+ * Become the session that measures this database, and learn for how long;
+ * false if another is. By then it may have finished: that is the newer
+ * measurement.
  */
 static bool
-claim(Sizes *sizes)
+claim(Sizes *sizes, double *budget)
 {
 	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
-	double		idle = seconds_since(entry->claimed_at);
-	bool		mine;
+	bool		mine = may_claim(entry) &&
+		!dbops_health_is_fresh(entry->sizes.measured_at, entry->sizes.took);
 
 	*sizes = entry->sizes;
-	mine = (entry->measured_by == 0 || entry->measured_by == MyProcPid ||
-			idle < 0 || idle >= CLAIM_LAPSE) && !dbops_health_is_fresh(sizes->measured_at, sizes->took);
 	if (mine)
 	{
 		entry->measured_by = MyProcPid;
 		entry->claimed_at = dbops_clock_now();
+		entry->slice = *budget = next_slice(entry);
 	}
 	unlock_entry();
 	return mine;
+}
+
+/* Whether nobody else measures: who claimed it has ended, or does not go on. */
+static bool
+may_claim(const Entry *entry)
+{
+	double		idle = seconds_since(entry->claimed_at);
+
+	return entry->measured_by == 0 || entry->measured_by == MyProcPid ||
+		idle < 0 || idle >= CLAIM_LAPSE + entry->slice / 1000 ||
+		BackendPidGetProc(entry->measured_by) == NULL;
+}
+
+/* While the figure is overdue, each slice is twice as long as the last. */
+static double
+next_slice(Entry *entry)
+{
+	double		slice = is_older(&entry->sizes, VERY_OLD_FACTOR) ? FIRST_SLICE : SLICE;
+
+	if (is_older(&entry->sizes, OVERDUE_FACTOR))
+	{
+		slice = Max(slice, entry->overdue_slice * 2);
+		entry->overdue_slice = slice;
+	}
+	return slice;
 }
 
 static void
@@ -181,6 +222,7 @@ publish(const Sizes *sizes)
 
 	entry->sizes = *sizes;
 	entry->measured_by = 0;
+	entry->overdue_slice = 0;
 	unlock_entry();
 }
 
