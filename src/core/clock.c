@@ -8,6 +8,8 @@
  */
 #include "core/core.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -20,7 +22,7 @@ TimestampTz
 dbops_clock_now(void)
 {
 	if (dbops_test_now > 0)
-		return time_t_to_timestamptz((pg_time_t) dbops_test_now);
+		return time_t_to_timestamptz(0) + llround(dbops_test_now * USECS_PER_SEC);
 	return GetCurrentTimestamp();
 }
 

@@ -42,6 +42,7 @@ void
 dbops_observe_init(void)
 {
 	dbops_check_register(&dbops_health_checks_set);
+	dbops_replication_init();
 	dbops_sizes_init();
 	dbops_statements_init();
 }

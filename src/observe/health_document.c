@@ -16,15 +16,18 @@
 #include "utils/lsyscache.h"
 
 static void put_flat(DbopsJson *json, const Health *health, const char *status);
+static void put_count(DbopsJson *json, const char *key, bool known, int64 count);
 static void put_connections(DbopsJson *json, const Health *health);
 static void put_performance(DbopsJson *json, const Health *health);
+static bool has_index_figures(const Health *health);
 static void put_health(DbopsJson *json, const Health *health);
-static void put_replication(DbopsJson *json, const Replication *replication);
-static void put_transaction(DbopsJson *json, const Transaction *oldest);
-static void put_age(DbopsJson *json, const char *key, int64 age, int64 freeze_age,
-					int64 warn_age, int64 stop_age);
+static void put_replication(DbopsJson *json, bool known, const Replication *replication);
+static void put_oldest_transaction(DbopsJson *json, const Health *health);
+static void put_age(DbopsJson *json, const char *key, bool known, int64 age,
+					int64 freeze_age, int64 warn_age, int64 stop_age);
 static void put_storage(DbopsJson *json, const Health *health);
 static void put_largest_tables(DbopsJson *json, const Sizes *sizes);
+static void put_disks(DbopsJson *json, const Disks *disks);
 static void put_disk(DbopsJson *json, const char *key, const Disk *disk);
 static void put_server(DbopsJson *json);
 static void put_extension(DbopsJson *json, const char *name);
@@ -64,22 +67,27 @@ put_flat(DbopsJson *json, const Health *health, const char *status)
 	dbops_json_text(json, "status", status);
 	dbops_json_decimal(json, "database_size_mb", !measured ? NAN :
 					   megabytes_hundredths(health->sizes.database) / 100.0);
-	if (dbops_health_stands(health, PART_SESSIONS))
-		dbops_json_integer(json, "active_connections", health->sessions.active);
-	else
-		dbops_json_null(json, "active_connections");
-	if (dbops_health_has_statements(health))
-		dbops_json_integer(json, "slow_queries", health->statements.slow);
-	else
-		dbops_json_null(json, "slow_queries");
+	put_count(json, "active_connections", dbops_health_stands(health, PART_SESSIONS) &&
+			  !dbops_sessions_hide(&health->sessions), health->sessions.active);
+	put_count(json, "slow_queries", dbops_health_has_statements(health), health->statements.slow);
 	dbops_json_decimal(json, "cache_hit_ratio",
 					   dbops_health_stands(health, PART_COUNTERS) ? dbops_hit_ratio(&health->counters) : NAN);
+}
+
+static void
+put_count(DbopsJson *json, const char *key, bool known, int64 count)
+{
+	if (known)
+		dbops_json_integer(json, key, count);
+	else
+		dbops_json_null(json, key);
 }
 
 static void
 put_connections(DbopsJson *json, const Health *health)
 {
 	const Sessions *sessions = &health->sessions;
+	bool		known = !dbops_sessions_hide(sessions);
 
 	if (!dbops_health_stands(health, PART_SESSIONS))
 	{
@@ -88,9 +96,9 @@ put_connections(DbopsJson *json, const Health *health)
 	}
 	dbops_json_object(json, "connections");
 	dbops_json_integer(json, "total", sessions->clients);
-	dbops_json_integer(json, "active", sessions->active);
-	dbops_json_integer(json, "idle", sessions->idle);
-	dbops_json_integer(json, "idle_in_transaction", sessions->idle_in_transaction);
+	put_count(json, "active", known, sessions->active);
+	put_count(json, "idle", known, sessions->idle);
+	put_count(json, "idle_in_transaction", known, sessions->idle_in_transaction);
 	dbops_json_integer(json, "waiting", sessions->waiting);
 	dbops_json_integer(json, "max", MaxConnections);
 	dbops_json_decimal(json, "pool_utilization",
@@ -111,67 +119,81 @@ put_performance(DbopsJson *json, const Health *health)
 	dbops_json_decimal(json, "cache_hit_ratio",
 					   dbops_health_stands(health, PART_COUNTERS) ? dbops_hit_ratio(&health->counters) : NAN);
 	dbops_json_decimal(json, "index_hit_ratio",
-					   dbops_health_stands(health, PART_SIZES) ?
+					   has_index_figures(health) ?
 					   dbops_percent(sizes->index_hit, sizes->index_fetched) : NAN);
 	dbops_json_time(json, "since",
 					dbops_health_stands(health, PART_COUNTERS) ? health->counters.since : 0);
 	dbops_json_object_end(json);
 }
 
+/* What was measured before the statistics' reset is not of today's statistics. */
+static bool
+has_index_figures(const Health *health)
+{
+	return dbops_health_stands(health, PART_SIZES) && health->sizes.measured_at != 0 &&
+		dbops_health_stands(health, PART_COUNTERS) &&
+		health->sizes.measured_at >= health->counters.since;
+}
+
 static void
 put_health(DbopsJson *json, const Health *health)
 {
 	const Ages *ages = &health->ages;
+	bool		stands = dbops_health_stands(health, PART_AGES);
 
 	dbops_json_object(json, "health");
-	if (dbops_health_stands(health, PART_REPLICATION))
-		put_replication(json, &health->replication);
-	if (dbops_health_stands(health, PART_COUNTERS))
-		dbops_json_integer(json, "deadlocks", health->counters.deadlocks);
-	if (dbops_health_stands(health, PART_SESSIONS))
-	{
-		dbops_json_integer(json, "lock_waits", health->sessions.lock_waits);
-		put_transaction(json, &health->sessions.oldest);
-	}
-	if (dbops_health_stands(health, PART_AGES))
-	{
-		put_age(json, "xid", ages->xid_age, ages->xid_freeze_age,
-				ages->xid_warn_age, ages->xid_stop_age);
-		put_age(json, "multixact", ages->multixact_age, ages->multixact_freeze_age,
-				ages->multixact_warn_age, ages->multixact_stop_age);
-	}
+	put_replication(json, dbops_health_stands(health, PART_REPLICATION), &health->replication);
+	put_count(json, "deadlocks", dbops_health_stands(health, PART_COUNTERS),
+			  health->counters.deadlocks);
+	put_count(json, "lock_waits", dbops_health_stands(health, PART_SESSIONS),
+			  health->sessions.lock_waits);
+	put_oldest_transaction(json, health);
+	put_age(json, "xid", stands, ages->xid_age, ages->xid_freeze_age,
+			ages->xid_warn_age, ages->xid_stop_age);
+	put_age(json, "multixact", stands, ages->multixact_age, ages->multixact_freeze_age,
+			ages->multixact_warn_age, ages->multixact_stop_age);
 	dbops_json_object_end(json);
 }
 
 static void
-put_replication(DbopsJson *json, const Replication *replication)
+put_replication(DbopsJson *json, bool known, const Replication *replication)
 {
-	dbops_json_decimal(json, "replication_lag_s", replication->lag);
-	if (replication->lag_bytes >= 0)
-		dbops_json_integer(json, "replication_lag_bytes", replication->lag_bytes);
-	else
-		dbops_json_null(json, "replication_lag_bytes");
-	dbops_json_integer(json, "standbys", replication->standbys);
+	dbops_json_decimal(json, "replication_lag_s", known ? replication->lag : NAN);
+	put_count(json, "replication_lag_bytes", known && replication->lag_bytes >= 0,
+			  replication->lag_bytes);
+	put_count(json, "standbys", known, replication->standbys);
 }
 
+/* A session's, or one that is prepared and so has no process. */
 static void
-put_transaction(DbopsJson *json, const Transaction *oldest)
+put_oldest_transaction(DbopsJson *json, const Health *health)
 {
-	if (oldest->pid == 0)
+	const Sessions *sessions = &health->sessions;
+	bool		prepared = sessions->prepared > 0 &&
+		(sessions->oldest.pid == 0 || sessions->oldest_prepared > sessions->oldest.age);
+
+	if (!dbops_health_stands(health, PART_SESSIONS) ||
+		(sessions->oldest.pid == 0 && !prepared))
 	{
 		dbops_json_null(json, "oldest_transaction");
 		return;
 	}
 	dbops_json_object(json, "oldest_transaction");
-	dbops_json_decimal(json, "age_s", oldest->age);
-	dbops_json_integer(json, "pid", oldest->pid);
+	dbops_json_decimal(json, "age_s", prepared ? sessions->oldest_prepared : sessions->oldest.age);
+	put_count(json, "pid", !prepared, sessions->oldest.pid);
+	dbops_json_text(json, "gid", prepared ? sessions->oldest_prepared_gid : NULL);
 	dbops_json_object_end(json);
 }
 
 static void
-put_age(DbopsJson *json, const char *key, int64 age, int64 freeze_age,
+put_age(DbopsJson *json, const char *key, bool known, int64 age, int64 freeze_age,
 		int64 warn_age, int64 stop_age)
 {
+	if (!known)
+	{
+		dbops_json_null(json, key);
+		return;
+	}
 	dbops_json_object(json, key);
 	dbops_json_integer(json, "age", age);
 	dbops_json_integer(json, "freeze_max_age", freeze_age);
@@ -185,7 +207,6 @@ static void
 put_storage(DbopsJson *json, const Health *health)
 {
 	const Sizes *sizes = &health->sizes;
-	const Disk *wal;
 
 	dbops_json_object(json, "storage");
 	if (dbops_health_stands(health, PART_SIZES) && sizes->measured_at != 0)
@@ -198,16 +219,25 @@ put_storage(DbopsJson *json, const Health *health)
 		dbops_json_null(json, "database_size");
 		dbops_json_null(json, "largest_tables");
 	}
-	if (dbops_health_stands(health, PART_DISKS))
-	{
-		wal = linitial(health->disks.list);
-		put_disk(json, "wal", wal);
-		dbops_json_array(json, "tablespaces");
-		for (int i = 1; i < list_length(health->disks.list); i++)
-			put_disk(json, NULL, list_nth(health->disks.list, i));
-		dbops_json_array_end(json);
-	}
+	put_disks(json, dbops_health_stands(health, PART_DISKS) ? &health->disks : NULL);
 	dbops_json_object_end(json);
+}
+
+/* WAL's comes first. */
+static void
+put_disks(DbopsJson *json, const Disks *disks)
+{
+	if (disks == NULL)
+	{
+		dbops_json_null(json, "wal");
+		dbops_json_null(json, "tablespaces");
+		return;
+	}
+	put_disk(json, "wal", linitial(disks->list));
+	dbops_json_array(json, "tablespaces");
+	for (int i = 1; i < list_length(disks->list); i++)
+		put_disk(json, NULL, list_nth(disks->list, i));
+	dbops_json_array_end(json);
 }
 
 /* Names are those of now; a table that was dropped since is left out. */
@@ -286,6 +316,7 @@ put_freshness(DbopsJson *json, const Health *health)
 					   dbops_health_age(health->statements.read_at) : NAN);
 	dbops_json_decimal(json, "size_age_s", age);
 	dbops_json_decimal(json, "largest_tables_age_s", age);
+	dbops_json_decimal(json, "index_hit_ratio_age_s", has_index_figures(health) ? age : NAN);
 	dbops_json_object_end(json);
 }
 

@@ -14,6 +14,8 @@
 #define MB			(1024.0 * 1024)
 #define GB			(1024 * MB)
 
+#define LEAST_SEGMENTS	2		/* that a slot may always retain */
+
 static void judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run);
 static void judge_disk(const Disk *disk, DbopsCheckRun *run);
 
@@ -39,7 +41,8 @@ dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run)
 	else if (bytes < 0)
 		dbops_check_report(run, (DbopsFinding) {.message = "nothing replicates from this server"});
 	else if (isnan(lag) && bytes >= 16 * MB && bytes < GB)
-		dbops_health_report_unknown(run, NULL, psprintf("%s of WAL is yet to be replayed, since when is not known", dbops_health_bytes(bytes)), NULL);
+		dbops_health_report_unknown(run, NULL, psprintf("%s of WAL is yet to be replayed, since when is not known", dbops_health_bytes(bytes)),
+									"Look again: since when is known from when it was last seen with nothing to replay.");
 	else
 		dbops_health_report_above(run, (bytes >= GB && lag >= 300) ? 2 : (bytes >= GB || (bytes >= 16 * MB && lag >= 30)),
 								  0, 1, (DbopsFinding)
@@ -57,18 +60,21 @@ void
 dbops_judge_slots(const void *facts, DbopsCheckRun *run)
 {
 	const Health *health = dbops_health_require(facts, PART_REPLICATION);
-	const Disk *wal = linitial(dbops_health_require(facts, PART_DISKS)->disks.list);
+	int64		wal_free = 0;	/* not known */
 	ListCell   *cell;
 
+	if (dbops_health_stands(health, PART_DISKS))
+		wal_free = ((const Disk *) linitial(health->disks.list))->free;
 	if (health->replication.slots == NIL)
 		dbops_check_report(run, (DbopsFinding) {.message = "there are no replication slots"});
 	foreach(cell, health->replication.slots)
-		judge_slot(lfirst(cell), wal->free, run);
+		judge_slot(lfirst(cell), wal_free, run);
 }
 
 /*
  * Half and four fifths of max_slot_wal_keep_size; without one, a fifth and a
- * half of what is free: check_pgactivity, pgmonitor.
+ * half of what is free: check_pgactivity, pgmonitor. A few segments are kept
+ * for any slot that is in use.
  */
 static void
 judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run)
@@ -76,7 +82,9 @@ judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run)
 	const char *name = quote_identifier(pstrdup(NameStr(slot->name)));
 	const char *remedy = psprintf("Bring its consumer back, or SELECT pg_drop_replication_slot(%s);",
 								  quote_literal_cstr(NameStr(slot->name)));
-	double		limit = max_slot_wal_keep_size_mb * MB;
+	bool		limited = (max_slot_wal_keep_size_mb >= 0);
+	double		limit = Max(max_slot_wal_keep_size_mb * MB,
+							(double) LEAST_SEGMENTS * wal_segment_size);
 
 	if (slot->lost)
 		dbops_check_report(run, (DbopsFinding)
@@ -87,13 +95,14 @@ judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run)
 							   .remedy = psprintf("Rebuild its consumer, and SELECT pg_drop_replication_slot(%s);",
 												  quote_literal_cstr(NameStr(slot->name)))
 						   });
-	else if (limit < 0 && wal_free == 0)
+	else if (!limited && wal_free == 0)
 		dbops_health_report_unknown(run, name, psprintf("the slot retains %s; how much WAL may grow is not known",
-									dbops_health_bytes(slot->retained)), NULL);
+									dbops_health_bytes(slot->retained)),
+									"Set max_slot_wal_keep_size.");
 	else
 		dbops_health_report_above(run, slot->retained,
-								  limit >= 0 ? limit * 0.5 : wal_free * 0.2,
-								  limit >= 0 ? limit * 0.8 : wal_free * 0.5, (DbopsFinding)
+								  limited ? limit * 0.5 : wal_free * 0.2,
+								  limited ? limit * 0.8 : wal_free * 0.5, (DbopsFinding)
 								  {
 									  .object = name,
 									  .message = psprintf("the slot retains %s of WAL%s", dbops_health_bytes(slot->retained),
@@ -108,7 +117,8 @@ dbops_judge_archiver(const void *facts, DbopsCheckRun *run)
 {
 	const Archiver *archiver = &dbops_health_require(facts, PART_ARCHIVER)->archiver;
 	bool		failing = archiver->last_failure > archiver->last_success;
-	TimestampTz worked = archiver->last_success != 0 ? archiver->last_success : archiver->since;
+	TimestampTz worked = archiver->last_success != 0 ? archiver->last_success :
+		Max(archiver->since, PgStartTime);
 	double		since = (dbops_clock_now() - worked) / (double) USECS_PER_SEC;
 
 	if (!archiver->on)
@@ -126,6 +136,9 @@ dbops_judge_archiver(const void *facts, DbopsCheckRun *run)
 									  .message = psprintf("the last attempt to archive WAL failed; nothing was archived for %s", dbops_health_duration(since)),
 									  .remedy = "See the server's log for what archive_command or archive_library says."
 								  });
+	else if (archiver->last_success == 0 && archiver->waiting)
+		dbops_health_report_unknown(run, NULL, "WAL waits to be archived, and of no attempt is known how it ended",
+									"Look again in a minute; see the server's log for what archive_command or archive_library says.");
 	else
 		dbops_check_report(run, (DbopsFinding) {.message = "the last attempt to archive WAL succeeded, or none was made"});
 }

@@ -7,7 +7,11 @@
  */
 #include "observe/observe.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
+
+static void report_hidden(const Sessions *sessions, DbopsCheckRun *run);
+static const char *end_transaction(const Transaction *transaction);
 
 /* The rule of the old function: more than 50. */
 void
@@ -15,12 +19,8 @@ dbops_judge_active(const void *facts, DbopsCheckRun *run)
 {
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 
-	if (sessions->untracked > 0 && sessions->active <= 50)
-		dbops_health_report_unknown(run, NULL,
-									psprintf(ngettext("%d session hides whether it is active",
-														   "%d sessions hide whether they are active",
-														   sessions->untracked), sessions->untracked),
-									"ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();");
+	if (dbops_sessions_hide(sessions) && sessions->active <= 50)
+		report_hidden(sessions, run);
 	else
 		dbops_health_report_above(run, sessions->active, 50, NO_THRESHOLD, (DbopsFinding)
 								  {
@@ -48,14 +48,18 @@ dbops_judge_connections(const void *facts, DbopsCheckRun *run)
 void
 dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run)
 {
-	const Transaction *oldest = &dbops_health_require(facts, PART_SESSIONS)->sessions.oldest_idle;
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+	const Transaction *oldest = &sessions->oldest_idle;
 
-	dbops_health_report_above(run, oldest->age, 5 * MINUTE, 30 * MINUTE, (DbopsFinding)
+	if (dbops_sessions_hide(sessions) && oldest->age <= 5 * MINUTE)
+		report_hidden(sessions, run);
+	else
+		dbops_health_report_above(run, oldest->age, 5 * MINUTE, 30 * MINUTE, (DbopsFinding)
 							  {
 								  .message = oldest->pid == 0 ? "no session idles in a transaction that holds anything" :
 									  psprintf("process %d has idled for %s in a transaction that holds locks or a snapshot",
 											   oldest->pid, dbops_health_duration(oldest->age)),
-								  .remedy = psprintf("SELECT pg_terminate_backend(%d);", oldest->pid)
+								  .remedy = end_transaction(oldest)
 							  });
 }
 
@@ -79,14 +83,18 @@ dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run)
 void
 dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run)
 {
-	const Transaction *oldest = &dbops_health_require(facts, PART_SESSIONS)->sessions.oldest_horizon;
+	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
+	const Transaction *oldest = &sessions->oldest_horizon;
 
-	dbops_health_report_above(run, oldest->age, HOUR, DAY, (DbopsFinding)
+	if (dbops_sessions_hide(sessions) && oldest->age <= HOUR)
+		report_hidden(sessions, run);
+	else
+		dbops_health_report_above(run, oldest->age, HOUR, DAY, (DbopsFinding)
 							  {
 								  .message = oldest->pid == 0 ? "no transaction keeps vacuum from removing rows" :
 									  psprintf("the transaction of process %d has kept vacuum from removing rows for %s",
 											   oldest->pid, dbops_health_duration(oldest->age)),
-								  .remedy = psprintf("SELECT pg_cancel_backend(%d);", oldest->pid)
+								  .remedy = end_transaction(oldest)
 							  });
 }
 
@@ -103,7 +111,28 @@ dbops_judge_prepared(const void *facts, DbopsCheckRun *run)
 											   sessions->prepared, sessions->oldest_prepared_gid,
 											   dbops_health_duration(sessions->oldest_prepared)),
 								  .remedy = sessions->prepared == 0 ? NULL :
-									  psprintf("COMMIT PREPARED %s; or ROLLBACK PREPARED, in its database",
-											   quote_literal_cstr(sessions->oldest_prepared_gid))
+									  psprintf("ROLLBACK PREPARED %s;", quote_literal_cstr(sessions->oldest_prepared_gid))
 							  });
+}
+
+/* Say that sessions which are not tracked could be what is looked for. */
+static void
+report_hidden(const Sessions *sessions, DbopsCheckRun *run)
+{
+	dbops_health_report_unknown(run, NULL,
+								psprintf(ngettext("%d session hides what it does",
+												  "%d sessions hide what they do",
+												  sessions->untracked), sessions->untracked),
+								"Set track_activities to on, and SELECT pg_reload_conf();");
+}
+
+/* A session that waits for its client cannot be cancelled, only ended. */
+static const char *
+end_transaction(const Transaction *transaction)
+{
+	if (transaction->pid == MyProcPid)
+		return "End the transaction in which this was asked.";
+	return psprintf("SELECT %s(%d);",
+					transaction->idle ? "pg_terminate_backend" : "pg_cancel_backend",
+					transaction->pid);
 }

@@ -27,6 +27,7 @@ typedef struct Transaction
 {
 	int			pid;			/* 0: there is none */
 	double		age;			/* s since it began, or since it went idle */
+	bool		idle;			/* its session waits for its client */
 } Transaction;
 
 typedef struct Sessions
@@ -56,6 +57,7 @@ typedef struct Sessions
 #define LONG_LOCK_WAIT	60		/* s */
 
 extern void dbops_sessions_read(Sessions *sessions);
+extern bool dbops_sessions_hide(const Sessions *sessions);
 
 /* ---- extensions.c: extensions that are looked into ---- */
 
@@ -150,11 +152,13 @@ typedef struct Archiver
 	bool		on;
 	bool		configured;
 	int64		failures;
+	bool		waiting;		/* WAL does, for its first attempt that is known */
 	TimestampTz last_success;	/* 0: never */
 	TimestampTz last_failure;
 	TimestampTz since;			/* when the statistics began */
 } Archiver;
 
+extern void dbops_replication_init(void);
 extern void dbops_replication_read(Replication *replication);
 extern void dbops_archiver_read(Archiver *archiver);
 

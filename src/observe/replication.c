@@ -5,27 +5,51 @@
  * An idle server must not look as if it lagged: who has replayed all that was
  * sent is 0 s behind, however long ago the last commit was. But neither is a
  * standby up to date merely because nothing has reached it.
+ *
+ * The last commit that a standby replayed may be hours old because its primary
+ * was idle. So it is remembered when the standby was last seen with nothing to
+ * replay: in shared memory, under a lock held for a moment, or by each session
+ * when dbops is not preloaded.
  */
 #include "observe/observe.h"
 
 #include <math.h>
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
+#include "common/string.h"
 #include "pgstat.h"
 #include "replication/slot.h"
 #include "replication/walreceiver.h"
 #include "replication/walsender.h"
 #include "replication/walsender_private.h"
+#include "storage/fd.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
+static TimestampTz *shared_caught_up = NULL;	/* 0: never; or NULL */
+static LWLock *shared_caught_up_lock = NULL;
+static TimestampTz own_caught_up;	/* when there is none */
+
 static void read_own_lag(Replication *replication);
+static double replay_delay(TimestampTz caught_up);
+static void remember_caught_up(void);
+static TimestampTz recall_caught_up(void);
 static void read_standbys(Replication *replication, XLogRecPtr written);
 static bool read_sender(WalSnd *sender, XLogRecPtr written, double *lag,
 						int64 *lag_bytes);
 static void read_slots(Replication *replication, XLogRecPtr written);
+static bool wal_waits_to_be_archived(void);
 static Slot *describe_slot(ReplicationSlot *slot, XLogRecPtr written);
+
+/* Ask for the shared memory. */
+void
+dbops_replication_init(void)
+{
+	dbops_shared_request("dbops replication", sizeof(TimestampTz), NULL,
+						 (void **) &shared_caught_up, &shared_caught_up_lock);
+}
 
 /* Look at replication to and from this server. */
 void
@@ -50,8 +74,6 @@ read_own_lag(Replication *replication)
 {
 	XLogRecPtr	received = GetWalRcvFlushRecPtr(NULL, NULL);
 	XLogRecPtr	replayed = GetXLogReplayRecPtr(NULL);
-	TimestampTz last_commit = GetLatestXTime();
-	double		delay = recovery_min_apply_delay / 1000.0;
 
 	replication->receiving = WalRcvStreaming();
 	replication->should_receive = (PrimaryConnInfo != NULL && *PrimaryConnInfo != '\0');
@@ -61,11 +83,54 @@ read_own_lag(Replication *replication)
 		return;
 
 	replication->lag_bytes = (received > replayed) ? received - replayed : 0;
-	if (replication->lag_bytes == 0)
+	if (replication->lag_bytes > 0)
+		replication->lag = replay_delay(recall_caught_up());
+	else
+	{
 		replication->lag = 0;
-	else if (last_commit != 0)
-		replication->lag = Max(0, (dbops_clock_now() - last_commit) /
-							   (double) USECS_PER_SEC - delay);
+		remember_caught_up();
+	}
+}
+
+/*
+ * For how long there has been something to replay, in seconds: at most since
+ * the last commit that was, and since there was nothing. NaN if that was never
+ * seen, or by a clock that has been set back.
+ */
+static double
+replay_delay(TimestampTz caught_up)
+{
+	TimestampTz now = dbops_clock_now();
+	TimestampTz since = Max(caught_up, GetLatestXTime());
+	double		wanted = recovery_min_apply_delay / 1000.0;
+
+	if (caught_up == 0 || caught_up > now)
+		return NAN;
+	return Max(0, (now - since) / (double) USECS_PER_SEC - wanted);
+}
+
+static void
+remember_caught_up(void)
+{
+	own_caught_up = dbops_clock_now();
+	if (shared_caught_up == NULL)
+		return;
+	LWLockAcquire(shared_caught_up_lock, LW_EXCLUSIVE);
+	*shared_caught_up = own_caught_up;
+	LWLockRelease(shared_caught_up_lock);
+}
+
+static TimestampTz
+recall_caught_up(void)
+{
+	TimestampTz caught_up;
+
+	if (shared_caught_up == NULL)
+		return own_caught_up;
+	LWLockAcquire(shared_caught_up_lock, LW_SHARED);
+	caught_up = *shared_caught_up;
+	LWLockRelease(shared_caught_up_lock);
+	return caught_up;
 }
 
 /* The lag of a primary is that of the standby that is furthest behind. */
@@ -159,4 +224,21 @@ dbops_archiver_read(Archiver *archiver)
 	archiver->last_success = stats->last_archived_timestamp;
 	archiver->last_failure = stats->last_failed_timestamp;
 	archiver->since = stats->stat_reset_timestamp;
+	archiver->waiting = archiver->on && stats->last_archived_timestamp == 0 &&
+		stats->last_failed_timestamp == 0 && wal_waits_to_be_archived();
+}
+
+/* The archiver is told by files whose names say so. */
+static bool
+wal_waits_to_be_archived(void)
+{
+	static const char path[] = XLOGDIR "/archive_status";
+	DIR		   *directory = AllocateDir(path);
+	struct dirent *entry;
+	bool		found = false;
+
+	while (!found && (entry = ReadDir(directory, path)) != NULL)
+		found = pg_str_endswith(entry->d_name, ".ready");
+	FreeDir(directory);
+	return found;
 }

@@ -30,6 +30,7 @@ typedef struct Process
 
 static Process *read_processes(Sessions *sessions, int *n);
 static Process describe_process(PGPROC *proc);
+static bool holds_horizon(PGPROC *proc);
 static int	by_pid(const void *a, const void *b);
 static void count_lock_wait(Sessions *sessions, const Process *process);
 static void count_client(Sessions *sessions, const PgBackendStatus *status,
@@ -37,7 +38,8 @@ static void count_client(Sessions *sessions, const PgBackendStatus *status,
 static void count_transaction(Sessions *sessions, const PgBackendStatus *status,
 							  const Process *process);
 static bool is_idle_in_transaction(const PgBackendStatus *status);
-static void keep_older(Transaction *oldest, int pid, TimestampTz since);
+static void keep_older(Transaction *oldest, const PgBackendStatus *status,
+					   TimestampTz since);
 static double seconds_since(TimestampTz time);
 static bool may_have_prepared(void);
 static void read_prepared(Sessions *sessions);
@@ -69,6 +71,16 @@ dbops_sessions_read(Sessions *sessions)
 		read_prepared(sessions);
 }
 
+/*
+ * Whether too little is known of the sessions to say that few are active or
+ * that none holds a transaction open.
+ */
+bool
+dbops_sessions_hide(const Sessions *sessions)
+{
+	return sessions->untracked > 0;
+}
+
 /* Copy what matters of every process's slot, ordered by pid. */
 static Process *
 read_processes(Sessions *sessions, int *n)
@@ -98,10 +110,18 @@ describe_process(PGPROC *proc)
 		.pid = proc->pid,
 		.waits = (proc->waitStatus == PROC_WAIT_STATUS_WAITING),
 		.waits_since = pg_atomic_read_u64(&proc->waitStart),
-		.holds_horizon = (TransactionIdIsValid(proc->xid) ||
-						  TransactionIdIsValid(proc->xmin)),
+		.holds_horizon = holds_horizon(proc),
 		.holds_locks = proc_holds_locks(proc)
 	};
+}
+
+/* Whether vacuum keeps rows for it; as ComputeXidHorizons() has it, not for a
+ * VACUUM, whatever snapshot that uses. */
+static bool
+holds_horizon(PGPROC *proc)
+{
+	return (proc->statusFlags & (PROC_IN_VACUUM | PROC_IN_LOGICAL_DECODING)) == 0 &&
+		(TransactionIdIsValid(proc->xid) || TransactionIdIsValid(proc->xmin));
 }
 
 static int
@@ -151,18 +171,16 @@ count_client(Sessions *sessions, const PgBackendStatus *status, const Process *p
 static void
 count_transaction(Sessions *sessions, const PgBackendStatus *status, const Process *process)
 {
-	int			pid = status->st_procpid;
-
 	if (status->st_xact_start_timestamp == 0)
 		return;
-	keep_older(&sessions->oldest, pid, status->st_xact_start_timestamp);
+	keep_older(&sessions->oldest, status, status->st_xact_start_timestamp);
 	if (process == NULL)
 		return;
 	if (process->holds_horizon)
-		keep_older(&sessions->oldest_horizon, pid, status->st_xact_start_timestamp);
+		keep_older(&sessions->oldest_horizon, status, status->st_xact_start_timestamp);
 	if (is_idle_in_transaction(status) &&
 		(process->holds_horizon || process->holds_locks))
-		keep_older(&sessions->oldest_idle, pid, status->st_state_start_timestamp);
+		keep_older(&sessions->oldest_idle, status, status->st_state_start_timestamp);
 }
 
 static bool
@@ -173,14 +191,15 @@ is_idle_in_transaction(const PgBackendStatus *status)
 }
 
 static void
-keep_older(Transaction *oldest, int pid, TimestampTz since)
+keep_older(Transaction *oldest, const PgBackendStatus *status, TimestampTz since)
 {
 	double		age = seconds_since(since);
 
 	if (oldest->pid != 0 && oldest->age >= age)
 		return;
-	oldest->pid = pid;
+	oldest->pid = status->st_procpid;
 	oldest->age = age;
+	oldest->idle = is_idle_in_transaction(status);
 }
 
 static double

@@ -79,8 +79,8 @@ for my $node ($primary, $standby)
 is(health($primary, q{h->'health'->>'standbys'}), '1', 'the standby is counted');
 is(health($primary, q{h->>'active_connections'}), '1', 'its sender is no active session');
 
-# a standby that receives and does not replay; how long is known from the last
-# commit that it has replayed
+# a standby that receives and does not replay; for how long is known from when
+# it was last seen with nothing to replay
 my $pause_and_write = sub {
 	my ($table) = @_;
 
@@ -99,16 +99,36 @@ my $resume = sub {
 	return;
 };
 
+# Look until the standby has nothing to replay.
+my $see_it_caught_up = sub {
+	my ($later) = @_;
+
+	for my $try (1 .. 100)
+	{
+		last if health($standby, q{h->'health'->>'replication_lag_bytes'}, $later) eq '0';
+		usleep(100_000);
+	}
+	return;
+};
+my $lag_of_standby = sub { return health($standby, q{h->'health'->'replication_lag_s'}, @_) };
+
+$standby->restart;
 my $written = $pause_and_write->('first_wide');
 is(severity($standby, 'replication.lag', 60), 'unknown', 'a lag of unknown time is not ok');
+is($lag_of_standby->(60), 'null', 'and no seconds are made up');
 $resume->($written);
+$see_it_caught_up->(0);
 $written = $pause_and_write->('wide');
 is(severity($standby, 'replication.lag', 60), 'warning', 'a standby that does not replay lags');
 cmp_ok(health($standby, q{h->'health'->>'replication_lag_bytes'}), '>', 16 * 1024 * 1024, 'by that many bytes');
-cmp_ok(health($standby, q{h->'health'->>'replication_lag_s'}, 65), '>=', 60, 'and seconds');
+cmp_ok($lag_of_standby->(7200), '>', 3600, 'and seconds');
 cmp_ok(health($primary, q{h->'health'->>'replication_lag_bytes'}), '>', 16 * 1024 * 1024, 'its primary knows the bytes');
 $resume->($written);
 is(severity($standby, 'replication.lag', 60), 'ok', 'when it has replayed, it does not lag');
+$see_it_caught_up->(7200);
+$written = $pause_and_write->('after_a_pause');
+cmp_ok($lag_of_standby->(7200), '<', 3600, 'the hours in which its primary idled are no lag');
+$resume->($written);
 
 # a slot that nobody reads
 is(severity($primary, 'replication.slots'), 'ok', 'no slots are ok');
