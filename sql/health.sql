@@ -24,6 +24,16 @@ SELECT c->>'check_name' AS check_name, c->>'severity' AS severity, c->>'message'
 -- every check
 SELECT check_name, count(*) > 1 AS several FROM dbops.health_checks() GROUP BY 1 ORDER BY 1;
 
+-- the thresholds of those that compare
+SELECT DISTINCT check_name, data->'warning' AS warning, data->'critical' AS critical
+  FROM dbops.health_checks()
+ WHERE data ? 'warning' AND check_name NOT LIKE 'wraparound.%' AND check_name NOT LIKE 'replication.%' ORDER BY 1;
+SELECT check_name,
+       (data->>'warning')::numeric = 1.1 * current_setting(CASE check_name WHEN 'wraparound.xid' THEN 'autovacuum_freeze_max_age'
+                                                                          ELSE 'autovacuum_multixact_freeze_max_age' END)::numeric AS warning,
+       data->>'critical' = dbops.system_health_check()->'health'->split_part(check_name, '.', 2)->>'warn_age' AS critical
+  FROM dbops.health_checks() WHERE check_name LIKE 'wraparound.%' ORDER BY 1;
+
 -- the gravest first, then by name
 SELECT array_agg(key) = array_agg(key ORDER BY array_position(ARRAY['critical', 'warning', 'info', 'unknown', 'ok'], severity),
                                                key COLLATE "C") AS in_order
@@ -91,6 +101,14 @@ SET dbops.health_max_age = 0;
 SELECT t->>'name' AS name, (t->>'bytes')::bigint = pg_total_relation_size((t->>'name')::regclass) AS bytes_are_right
   FROM jsonb_array_elements(dbops.system_health_check()->'storage'->'largest_tables') t
  WHERE t->>'name' LIKE '%Health%' OR t->>'name' LIKE '%health%';
+SELECT lo_from_bytea(0, (SELECT string_agg(sha256(g::text::bytea), '') FROM generate_series(1, 200000) g)) AS large_object \gset
+CHECKPOINT;
+SELECT bool_and((t->>'bytes')::bigint = pg_total_relation_size((t->>'name')::regclass)) AS all_are_right,
+       bool_or(t->>'name' = 'pg_catalog.pg_largeobject') AS lists_large_objects,
+       bool_or(t->>'name' = 'pg_catalog.pg_proc') AS lists_catalogs
+  FROM jsonb_array_elements(dbops.system_health_check()->'storage'->'largest_tables') t;
+SELECT lo_unlink(:large_object);
+VACUUM pg_largeobject;
 SELECT (SELECT max((t->>'bytes')::bigint) FROM jsonb_array_elements(h->'storage'->'largest_tables') t) =
        (h->'storage'->'largest_tables'->0->>'bytes')::bigint AS largest_first,
        jsonb_array_length(h->'storage'->'largest_tables') <= 10 AS at_most_ten
@@ -123,14 +141,20 @@ SELECT h->'slow_queries' AS slow_queries, (h->'performance'->>'avg_query_time_ms
   FROM dbops.system_health_check() h;
 SELECT severity, message, data FROM dbops.health_checks() WHERE check_name = 'statements.slow';
 
--- that tracks nothing: its figures are no figures
+-- what a session is told to track says nothing of the others
 SET pg_stat_statements.track = 'none';
-SELECT dbops.system_health_check()->'slow_queries' AS slow_queries;
-SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'statements.slow';
+SELECT jsonb_typeof(dbops.system_health_check()->'slow_queries') AS slow_queries;
 RESET pg_stat_statements.track;
 
--- a version whose SQL lacks what is asked for
+-- a statement that is not slow
+SELECT pg_sleep(0.3), 'short';
 SET dbops.health_max_age = 0;
+SELECT h->'slow_queries' AS slow_queries FROM dbops.system_health_check() h;
+SELECT (h->'performance'->>'avg_query_time_ms')::numeric =
+       (SELECT round((sum(total_exec_time) / sum(calls))::numeric, 2) FROM "Mixed ""Case".pg_stat_statements) AS avg_query_time
+  FROM dbops.system_health_check() h;
+
+-- a version whose SQL lacks what is asked for
 DROP EXTENSION pg_stat_statements;
 CREATE EXTENSION pg_stat_statements SCHEMA "Mixed ""Case" VERSION '1.4';
 SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'statements.slow';
@@ -150,14 +174,42 @@ SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'transact
 SELECT set_config('dbops.test_now', (extract(epoch FROM now()) + 610)::text, false) IS NOT NULL AS ten_minutes_later;
 SELECT severity, message, remedy, data->'warning' AS warning
   FROM dbops.health_checks() WHERE check_name = 'transactions.prepared';
+SELECT o->'pid' AS pid, o->'gid' AS gid, (o->>'age_s')::numeric >= 600 AS ten_minutes
+  FROM dbops.system_health_check() h, LATERAL (SELECT h->'health'->'oldest_transaction' AS o) o;
 SELECT set_config('dbops.test_now', (extract(epoch FROM now()) + 7800)::text, false) IS NOT NULL AS hours_later;
 SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'transactions.prepared';
 SELECT h->'status' AS status, h->'checks'->0->>'severity' AS first_severity FROM dbops.system_health_check() h;
 ROLLBACK PREPARED 'regress''s own';
 RESET dbops.test_now;
 
+-- each of these needs two lockers of one row
+CREATE TABLE health_locked (id int PRIMARY KEY, n int);
+INSERT INTO health_locked SELECT g, 0 FROM generate_series(1, 20) g;
+DO $$
+DECLARE row record;
+BEGIN
+    FOR row IN SELECT id FROM health_locked LOOP
+        PERFORM FROM health_locked WHERE id = row.id FOR KEY SHARE;
+        BEGIN
+            UPDATE health_locked SET n = 1 WHERE id = row.id;
+        EXCEPTION WHEN division_by_zero THEN NULL;
+        END;
+    END LOOP;
+END $$;
+DROP TABLE health_locked;
+SELECT max(mxid_age(datminmxid)) >= 20 AS multixacts FROM pg_database;
+
+-- figures of indexes from before the statistics' reset are not shown
+SET dbops.test_now = 1000000000;
+SET dbops.health_max_age = 0;
+SELECT h->'performance'->'index_hit_ratio' AS index_hit_ratio, h->'freshness'->'index_hit_ratio_age_s' AS age
+  FROM dbops.system_health_check() h;
+RESET dbops.test_now;
+RESET dbops.health_max_age;
+
 -- the ids' limits are the server's
 SELECT (h->'health'->'xid'->>'freeze_max_age')::int = current_setting('autovacuum_freeze_max_age')::int AS freeze,
        (h->'health'->'xid'->>'age')::bigint = (SELECT max(age(datfrozenxid)) FROM pg_database) AS age,
+       (h->'health'->'multixact'->>'age')::bigint = (SELECT max(mxid_age(datminmxid)) FROM pg_database) AS multixact_age,
        (h->'health'->'xid'->>'stop_age')::bigint BETWEEN 2144000000 AND 2147483647 AS stop
   FROM dbops.system_health_check() h;

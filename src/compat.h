@@ -19,6 +19,7 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
+#include "utils/guc_tables.h"
 #include "utils/lsyscache.h"
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -67,6 +68,22 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #define ReservedConnections 0
 #endif
 
+/* 16 lets others look up a setting; before, all of them are listed. */
+static inline struct config_generic *
+find_setting(const char *name)
+{
+#if PG_VERSION_NUM < 160000
+	struct config_generic **settings = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i];
+	return NULL;
+#else
+	return find_option(name, false, true, DEBUG5);
+#endif
+}
+
 /* 16 took the prefix off a database's counters. */
 #if PG_VERSION_NUM < 160000
 #define stat_database_counter(entry, name) ((entry)->n_##name)
@@ -79,6 +96,11 @@ object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 #include "postmaster/pgarch.h"
 #else
 #include "archive/archive_module.h"
+#endif
+
+/* 16 numbers files by a type of their own. */
+#if PG_VERSION_NUM < 160000
+#define RelationMapOidToFilenumber(oid, shared) RelationMapOidToFilenode(oid, shared)
 #endif
 
 /* 16 gave the invalidation of a slot a cause. */

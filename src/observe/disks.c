@@ -74,6 +74,8 @@ add_disk(Disks *disks, const char *tablespace, const char *path)
 		disk->device = (uint64) status.st_dev;
 		disk->same_as = find_device(disks, disk->device);
 	}
+	else
+		disk->missing = (errno == ENOENT);
 	disks->list = lappend(disks->list, disk);
 }
 

@@ -5,6 +5,9 @@
  * A name proves nothing: anybody can create a function or a view called
  * pg_stat_statements. Only membership of the extension, as pg_depend records
  * it, leads to the function that is called.
+ *
+ * The catalogs are read only if nobody has locked them, as LOCK and REINDEX do:
+ * health waits for nobody.
  */
 #include "observe/observe.h"
 
@@ -16,12 +19,15 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+static bool lock_at_once(Oid catalog, Oid index);
+static void unlock_catalog(Oid catalog, Oid index);
 static bool is_c_function(Oid function, const char *name, int nargs);
 
 /* Find an extension by name; its oid is invalid if there is none. */
@@ -29,11 +35,14 @@ Extension
 dbops_extension_find(const char *name)
 {
 	Extension	found = {.oid = InvalidOid};
-	Relation	catalog = table_open(ExtensionRelationId, AccessShareLock);
+	Relation	catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	row;
 
+	if (!lock_at_once(ExtensionRelationId, ExtensionNameIndexId))
+		return (Extension) {.hidden = true};
+	catalog = table_open(ExtensionRelationId, NoLock);
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				DirectFunctionCall1(namein, CStringGetDatum(name)));
 	scan = systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
@@ -50,8 +59,37 @@ dbops_extension_find(const char *name)
 		found.schema = get_namespace_name(form->extnamespace);
 	}
 	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	table_close(catalog, NoLock);
+	unlock_catalog(ExtensionRelationId, ExtensionNameIndexId);
 	return found;
+}
+
+/* Name an object of an extension as SQL would; unqualified if that is not known. */
+const char *
+dbops_extension_object(const char *extension, const char *name)
+{
+	const char *schema = dbops_extension_find(extension).schema;
+
+	return quote_qualified_identifier(schema, name);
+}
+
+/* Lock a catalog and the index used on it, unless that means to wait. */
+static bool
+lock_at_once(Oid catalog, Oid index)
+{
+	if (!ConditionalLockRelationOid(catalog, AccessShareLock))
+		return false;
+	if (ConditionalLockRelationOid(index, AccessShareLock))
+		return true;
+	UnlockRelationOid(catalog, AccessShareLock);
+	return false;
+}
+
+static void
+unlock_catalog(Oid catalog, Oid index)
+{
+	UnlockRelationOid(index, AccessShareLock);
+	UnlockRelationOid(catalog, AccessShareLock);
 }
 
 /* Find a C function of an extension by name; InvalidOid if it has none such. */
@@ -59,11 +97,17 @@ Oid
 dbops_extension_function(Oid extension, const char *name, int nargs)
 {
 	Oid			found = InvalidOid;
-	Relation	catalog = table_open(DependRelationId, AccessShareLock);
+	Relation	catalog;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple	row;
 
+	if (!lock_at_once(DependRelationId, DependReferenceIndexId))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("pg_depend is locked"),
+				 errhint("Look again later.")));
+	catalog = table_open(DependRelationId, NoLock);
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
@@ -79,7 +123,8 @@ dbops_extension_function(Oid extension, const char *name, int nargs)
 			found = form->objid;
 	}
 	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
+	table_close(catalog, NoLock);
+	unlock_catalog(DependRelationId, DependReferenceIndexId);
 	return found;
 }
 

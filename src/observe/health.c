@@ -192,9 +192,9 @@ judge_status(const Health *health, const List *findings)
 	if (findings != NIL &&
 		((const DbopsFinding *) linitial(findings))->severity == DBOPS_CRITICAL)
 		return "critical";
-	if ((dbops_health_stands(health, PART_SESSIONS) && health->sessions.active > 50) ||
-		(dbops_health_has_statements(health) && health->statements.slow > 10) ||
-		(dbops_health_stands(health, PART_COUNTERS) && dbops_hit_ratio(&health->counters) < 95))
+	if ((dbops_health_stands(health, PART_SESSIONS) && health->sessions.active > MANY_ACTIVE) ||
+		(dbops_health_has_statements(health) && health->statements.slow > MANY_SLOW) ||
+		(dbops_health_stands(health, PART_COUNTERS) && dbops_hit_ratio(&health->counters) < LOW_HIT_RATIO))
 		return "warning";
 	return "healthy";
 }

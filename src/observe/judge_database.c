@@ -10,9 +10,10 @@
 #include <math.h>
 
 #include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* The rule of the old function: more than 10. */
+/* The rule of the old function. */
 void
 dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 {
@@ -21,12 +22,13 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 	switch (statements->state)
 	{
 		case STATEMENTS_READ:
-			dbops_health_report_above(run, statements->slow, 10, NO_THRESHOLD, (DbopsFinding)
+			dbops_health_report_above(run, statements->slow, MANY_SLOW, NO_THRESHOLD, (DbopsFinding)
 									  {
 										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than 1 s on average",
 																	   INT64_FORMAT " statements take more than 1 s on average",
 																	   statements->slow), statements->slow),
-										  .remedy = "SELECT * FROM pg_stat_statements WHERE mean_exec_time > 1000 ORDER BY total_exec_time DESC;"
+										  .remedy = psprintf("SELECT * FROM %s WHERE mean_exec_time > 1000 ORDER BY total_exec_time DESC;",
+															 dbops_extension_object("pg_stat_statements", "pg_stat_statements"))
 									  });
 			break;
 		case STATEMENTS_MISSING:
@@ -43,26 +45,33 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 			break;
 		case STATEMENTS_DENIED:
 			dbops_health_report_unknown(run, NULL, "permission denied for the function of pg_stat_statements",
-										"GRANT EXECUTE ON FUNCTION pg_stat_statements(boolean) to this role.");
+										psprintf("GRANT EXECUTE ON FUNCTION %s(boolean) TO %s;",
+												 dbops_extension_object("pg_stat_statements", "pg_stat_statements"),
+												 quote_identifier(GetUserNameFromId(GetUserId(), false))));
 			break;
 		case STATEMENTS_OFF:
 			dbops_health_report_unknown(run, NULL, "pg_stat_statements is told to track nothing",
 										"Set pg_stat_statements.track to top and compute_query_id to auto.");
 			break;
+		case STATEMENTS_NONE:
+			dbops_health_report_unknown(run, NULL, "pg_stat_statements has recorded nothing; a setting of this role, database or connection hides what it is told to track",
+										"See in postgresql.conf whether pg_stat_statements.track is none or compute_query_id is off.");
+			break;
 	}
 }
 
-/* The rule of the old function: below 95 percent. */
+/* The rule of the old function. */
 void
 dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 {
 	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
 	double		ratio = dbops_hit_ratio(counters);
-	bool		low = ratio < 95;
+	bool		low = ratio < LOW_HIT_RATIO;
 
 	if (isnan(ratio))
 	{
-		dbops_health_report_unknown(run, NULL, "no block has been read since the statistics' reset", NULL);
+		dbops_health_report_unknown(run, NULL, "no block has been read since the statistics' reset",
+									"Look again when the database has been used.");
 		return;
 	}
 	dbops_check_report(run, (DbopsFinding)
@@ -70,7 +79,7 @@ dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 						   .severity = low ? DBOPS_WARNING : DBOPS_OK,
 						   .message = psprintf("%.2f percent of the blocks read were in shared buffers, since the statistics' reset", ratio),
 						   .remedy = low ? "Raise shared_buffers, or find the statements that read the most in pg_stat_statements (shared_blks_read)." : NULL,
-						   .data = dbops_health_figures(ratio, 95, NO_THRESHOLD)
+						   .data = dbops_health_figures(ratio, LOW_HIT_RATIO, NO_THRESHOLD)
 					   });
 }
 
@@ -146,7 +155,11 @@ dbops_judge_size(const void *facts, DbopsCheckRun *run)
 void
 dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run)
 {
-	if (OidIsValid(dbops_extension_find("pgstattuple").oid))
+	Extension	extension = dbops_extension_find("pgstattuple");
+
+	if (extension.hidden)
+		dbops_health_report_unknown(run, NULL, "pg_extension is locked", "Look again later.");
+	else if (OidIsValid(extension.oid))
 		dbops_check_report(run, (DbopsFinding) {.message = "pgstattuple is installed"});
 	else
 		dbops_health_report_unknown(run, NULL, "pgstattuple is not installed, so that bloat cannot be measured exactly",

@@ -14,6 +14,10 @@
 #define MB			(1024.0 * 1024)
 #define GB			(1024 * MB)
 
+#define LITTLE_FREE	15.0	/* percent: a warning */
+#define LEAST_FREE	5.0		/* percent: critical */
+#define PLENTY_FREE	(50 * GB)
+
 #define LEAST_SEGMENTS	2		/* that a slot may always retain */
 
 static void judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run);
@@ -153,17 +157,26 @@ dbops_judge_disks(const void *facts, DbopsCheckRun *run)
 		judge_disk(lfirst(cell), run);
 }
 
-/* 15 and 5 percent, unless 50 GB are free: pganalyze, check_postgres. */
+/* A share, unless that is plenty: pganalyze, check_postgres. */
 static void
 judge_disk(const Disk *disk, DbopsCheckRun *run)
 {
 	double		percent = dbops_disk_free_percent(disk);
-	bool		plenty = (disk->free >= 50 * GB);
-	DbopsSeverity severity = (percent < 5 && !plenty) ? DBOPS_CRITICAL :
-		(percent < 15 && !plenty) ? DBOPS_WARNING : DBOPS_OK;
+	bool		plenty = (disk->free >= PLENTY_FREE);
+	DbopsSeverity severity = (percent < LEAST_FREE && !plenty) ? DBOPS_CRITICAL :
+		(percent < LITTLE_FREE && !plenty) ? DBOPS_WARNING : DBOPS_OK;
 
-	if (isnan(percent))
-		dbops_health_report_unknown(run, disk->name, "its file system does not tell how much is free", NULL);
+	if (disk->missing)
+		dbops_check_report(run, (DbopsFinding)
+						   {
+							   .severity = DBOPS_WARNING,
+							   .object = disk->name,
+							   .message = "its directory is missing",
+							   .remedy = "Mount its file system again, or drop the tablespace."
+						   });
+	else if (isnan(percent))
+		dbops_health_report_unknown(run, disk->name, "its file system does not tell how much is free",
+									"See with df, on the server, how much is free.");
 	else
 		dbops_check_report(run, (DbopsFinding)
 						   {
@@ -172,6 +185,6 @@ judge_disk(const Disk *disk, DbopsCheckRun *run)
 							   .message = psprintf("%s free, %.2f percent%s", dbops_health_bytes(disk->free), percent,
 												   disk->same_as == NULL ? "" : psprintf(", on the same device as %s", disk->same_as)),
 							   .remedy = severity == DBOPS_OK ? NULL : "Make room before it is full: a server without room for WAL stops.",
-							   .data = dbops_health_figures(percent, 15, 5)
+							   .data = dbops_health_figures(percent, LITTLE_FREE, LEAST_FREE)
 						   });
 }

@@ -13,16 +13,16 @@
 static void report_hidden(const Sessions *sessions, DbopsCheckRun *run);
 static const char *end_transaction(const Transaction *transaction);
 
-/* The rule of the old function: more than 50. */
+/* The rule of the old function. */
 void
 dbops_judge_active(const void *facts, DbopsCheckRun *run)
 {
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 
-	if (dbops_sessions_hide(sessions) && sessions->active <= 50)
+	if (dbops_sessions_hide(sessions) && sessions->active <= MANY_ACTIVE)
 		report_hidden(sessions, run);
 	else
-		dbops_health_report_above(run, sessions->active, 50, NO_THRESHOLD, (DbopsFinding)
+		dbops_health_report_above(run, sessions->active, MANY_ACTIVE, NO_THRESHOLD, (DbopsFinding)
 								  {
 									  .message = psprintf(ngettext("%d session is active", "%d sessions are active",
 															   sessions->active), sessions->active),

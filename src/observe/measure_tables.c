@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/pgstat_internal.h"
 #include "utils/rel.h"
+#include "utils/relmapper.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -82,7 +83,7 @@ scan_blocks(Measurement *measurement, Relation catalog, Snapshot snapshot,
 	measurement->next_block += n;
 }
 
-/* Users' relations: count what indexes read, keep tables with large files. */
+/* Count what users' indexes read, keep tables with large files. */
 static void
 take_relation(Measurement *measurement, Form_pg_class form)
 {
@@ -90,9 +91,10 @@ take_relation(Measurement *measurement, Form_pg_class form)
 	int64		bytes;
 	Oid			table;
 
-	if (form->oid < FirstNormalObjectId || form->relpersistence == RELPERSISTENCE_TEMP)
+	if (form->relpersistence == RELPERSISTENCE_TEMP || form->relisshared)
 		return;
-	if (form->relkind == RELKIND_INDEX && !IsToastNamespace(form->relnamespace))
+	if (form->oid >= FirstNormalObjectId && form->relkind == RELKIND_INDEX &&
+		!IsToastNamespace(form->relnamespace))
 		add_index_blocks(measurement, form->oid);
 
 	bytes = file_bytes(measurement, form);
@@ -255,7 +257,8 @@ file_bytes(Measurement *measurement, Form_pg_class form)
 {
 	FileKey		key = {
 		.tablespace = OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace,
-		.number = form->relfilenode
+		.number = OidIsValid(form->relfilenode) ? form->relfilenode :
+		RelationMapOidToFilenumber(form->oid, form->relisshared)
 	};
 	FileTotal   *file = hash_search(measurement->files, &key, HASH_FIND, NULL);
 

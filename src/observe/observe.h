@@ -64,12 +64,14 @@ extern bool dbops_sessions_hide(const Sessions *sessions);
 typedef struct Extension
 {
 	Oid			oid;			/* InvalidOid: not installed in this database */
+	bool		hidden;			/* somebody has locked the catalog: not known */
 	const char *version;
 	const char *schema;
 } Extension;
 
 extern Extension dbops_extension_find(const char *name);
 extern Oid	dbops_extension_function(Oid extension, const char *name, int nargs);
+extern const char *dbops_extension_object(const char *extension, const char *name);
 
 /* ---- statements.c: pg_stat_statements ---- */
 
@@ -80,7 +82,8 @@ typedef enum StatementsState
 	STATEMENTS_NOT_LOADED,		/* its library is not preloaded */
 	STATEMENTS_TOO_OLD,			/* its SQL side lacks what is needed */
 	STATEMENTS_DENIED,			/* the caller may not call it */
-	STATEMENTS_OFF				/* it is told to track nothing */
+	STATEMENTS_OFF,				/* the server tells it to track nothing */
+	STATEMENTS_NONE				/* it has none, perhaps for that reason */
 } StatementsState;
 
 typedef struct Statements
@@ -169,6 +172,7 @@ typedef struct Disk
 	const char *name;			/* "tablespace NAME" or "WAL" */
 	const char *tablespace;		/* NULL: of WAL */
 	const char *same_as;		/* an earlier one on the same device; or NULL */
+	bool		missing;		/* its directory is */
 	int64		total;			/* bytes; 0: the file system does not tell */
 	int64		used;
 	int64		free;			/* to the server, the reserve of root apart */
@@ -303,6 +307,11 @@ extern Jsonb *dbops_health_document(const Health *health, const char *status,
 									const List *findings, bool verbose);
 
 /* ---- health_checks.c: the checks, and what they share ---- */
+
+/* The rules of the function that applications had before. */
+#define MANY_ACTIVE		50
+#define MANY_SLOW		10
+#define LOW_HIT_RATIO	95		/* percent */
 
 #define NO_THRESHOLD	INFINITY
 #define MINUTE			60.0	/* s */

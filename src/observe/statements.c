@@ -19,7 +19,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/tuplestore.h"
 
 /* Where the result of pg_stat_statements() has what is needed. */
@@ -36,10 +36,19 @@ typedef struct Call
 	Statements *statements;
 } Call;
 
+/* Whether the server is told to record statements; the worse come later. */
+typedef enum Tracking
+{
+	TRACKING_ON,
+	TRACKING_HIDDEN,			/* this session was given a value of its own */
+	TRACKING_OFF
+} Tracking;
+
 static Statements *shared_figures = NULL;	/* or NULL */
 static LWLock *shared_figures_lock = NULL;
 static Statements own_figures;	/* when there are none */
 
+static void read_tracked(Oid function, Statements *statements);
 static bool recall(Statements *statements);
 static void keep(const Statements *statements);
 static void read_statements(Oid function, Statements *statements);
@@ -48,7 +57,8 @@ static bool find_columns(TupleDesc desc, Columns *columns);
 static AttrNumber find_column(TupleDesc desc, const char *name, Oid type);
 static void add_row(Statements *statements, TupleTableSlot *slot,
 					const Columns *columns);
-static bool tracks_nothing(void);
+static Tracking find_tracking(void);
+static Tracking find_setting_unlike(const char *name, const char *off);
 
 /* Ask for the shared memory. */
 void
@@ -65,6 +75,11 @@ dbops_statements_read(Statements *statements)
 	Extension	extension = dbops_extension_find("pg_stat_statements");
 	Oid			function;
 
+	if (extension.hidden)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("pg_extension is locked"),
+				 errhint("Look again later.")));
 	if (!OidIsValid(extension.oid))
 	{
 		statements->state = STATEMENTS_MISSING;
@@ -76,10 +91,29 @@ dbops_statements_read(Statements *statements)
 	else if (object_aclcheck(ProcedureRelationId, function,
 							 GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		statements->state = STATEMENTS_DENIED;
-	else if (tracks_nothing())
+	else
+		read_tracked(function, statements);
+}
+
+/*
+ * Read what is there, unless the server tracks nothing. Where what it is told
+ * is hidden, only that there is something proves that it does.
+ */
+static void
+read_tracked(Oid function, Statements *statements)
+{
+	Tracking	tracking = find_tracking();
+
+	if (tracking == TRACKING_OFF)
+	{
 		statements->state = STATEMENTS_OFF;
-	else if (!recall(statements))
+		return;
+	}
+	if (!recall(statements))
 		read_statements(function, statements);
+	if (tracking == TRACKING_HIDDEN && statements->state == STATEMENTS_READ &&
+		statements->calls == 0)
+		statements->state = STATEMENTS_NONE;
 }
 
 /* Give what was read before, if it is fresh. */
@@ -219,13 +253,31 @@ add_row(Statements *statements, TupleTableSlot *slot, const Columns *columns)
 		statements->slow++;
 }
 
-/* Statements are recorded only if they are tracked and have an identity. */
-static bool
-tracks_nothing(void)
+/*
+ * Statements are recorded only if they are tracked and have an identity. What
+ * counts is what the server tells most sessions, not what this one's role or
+ * user has set.
+ */
+static Tracking
+find_tracking(void)
 {
-	const char *track = GetConfigOption("pg_stat_statements.track", true, false);
-	const char *query_id = GetConfigOption("compute_query_id", true, false);
+	Tracking	track = find_setting_unlike("pg_stat_statements.track", "none");
+	Tracking	query_id = find_setting_unlike("compute_query_id", "off");
 
-	return (track != NULL && strcmp(track, "none") == 0) ||
-		(query_id != NULL && strcmp(query_id, "off") == 0);
+	return Max(track, query_id);
+}
+
+/* Whether the server's value of an enum is another than the given one. */
+static Tracking
+find_setting_unlike(const char *name, const char *off)
+{
+	struct config_generic *setting = find_setting(name);
+	struct config_enum *choice = (struct config_enum *) setting;
+
+	if (setting == NULL || setting->vartype != PGC_ENUM)
+		return TRACKING_ON;
+	if (setting->reset_source > PGC_S_ARGV)
+		return TRACKING_HIDDEN;
+	return strcmp(config_enum_lookup_by_value(choice, choice->reset_val), off) == 0 ?
+		TRACKING_OFF : TRACKING_ON;
 }

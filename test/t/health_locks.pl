@@ -10,7 +10,7 @@ use Test::More;
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', <<~'CONF');
-    shared_preload_libraries = 'dbops'
+    shared_preload_libraries = 'pg_stat_statements, dbops'
     fsync = off
     autovacuum = off
     max_connections = 100
@@ -19,6 +19,7 @@ $node->start;
 $node->safe_psql(
 	'postgres', q{
 	CREATE EXTENSION dbops;
+	CREATE EXTENSION pg_stat_statements;
 	CREATE TABLE locked AS SELECT i FROM generate_series(1, 100000) i;
 	CREATE INDEX ON locked (i);
 	CHECKPOINT});
@@ -111,7 +112,34 @@ is(severity('transactions.oldest', 4000), 'warning', 'after an hour it is a warn
 is(severity('transactions.oldest', 90000), 'critical', 'after a day it is critical');
 is(health(q{h->'health'->'oldest_transaction'->>'pid'}, 4000), $idle_pid, 'the oldest transaction is named');
 $idle->query_safe('COMMIT');
-$idle->quit;
+
+# one that idles in its transaction cannot be cancelled, only ended
+my $remedy = q{jsonb_path_query_first(h, '$.checks[*] ? (@.check_name == "transactions.oldest")')->>'remedy'};
+$idle->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+$idle->query_safe('SELECT 1');
+is(health($remedy, 4000), "SELECT pg_terminate_backend($idle_pid);", 'the remedy ends a session that idles');
+$idle->query_safe('COMMIT');
+is(health($remedy, 4000), 'End the transaction in which this was asked.', 'and never the own one');
+
+# VACUUM does not keep VACUUM from removing rows
+$node->safe_psql('postgres', 'ALTER SYSTEM SET vacuum_cost_limit = 1; ALTER SYSTEM SET vacuum_cost_delay = 100; SELECT pg_reload_conf()');
+$idle->query_safe('SELECT 1');
+$idle->query_until(qr/go/, "\\echo go\nVACUUM (FREEZE) locked;\n");
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum}) or die 'nothing is vacuumed';
+is(health($remedy, 4000), 'End the transaction in which this was asked.', 'a VACUUM is not called the oldest transaction');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($idle_pid)");
+eval { $idle->quit };
+
+# somebody has locked the catalogs of extensions
+for my $catalog ('pg_extension', 'pg_depend')
+{
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe('BEGIN');
+	$holder->query_safe("LOCK TABLE $catalog IN ACCESS EXCLUSIVE MODE");
+	is(severity('statements.slow'), 'unknown', "a lock on $catalog is not waited for");
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+}
 
 # many active sessions, by the rule that applications know
 is(severity('connections.active'), 'ok', 'a few active sessions are ok');
@@ -137,6 +165,8 @@ $node->safe_psql('postgres', q{ALTER SYSTEM SET track_activities = off});
 $node->reload;
 $node->poll_query_until('postgres', q{SHOW track_activities}, 'off');
 is(severity('connections.active'), 'unknown', 'sessions that are not tracked are no proof that few are active');
+is(severity('transactions.oldest', 20), 'unknown', 'nor that no transaction is old');
+is(health(q{h->'active_connections'}), 'null', 'nor are they none');
 
 $node->stop;
 done_testing();

@@ -130,6 +130,18 @@ $written = $pause_and_write->('after_a_pause');
 cmp_ok($lag_of_standby->(7200), '<', 3600, 'the hours in which its primary idled are no lag');
 $resume->($written);
 
+# the least that a slot may retain is not nothing
+my $of_slot = q{jsonb_path_query_first(h, '$.checks[*] ? (@.check_name == "replication.slots").data.critical')};
+$primary->safe_psql('postgres', q{
+	SELECT pg_create_physical_replication_slot('short', true);
+	ALTER SYSTEM SET max_slot_wal_keep_size = 0; SELECT pg_reload_conf()});
+$primary->poll_query_until('postgres', 'SHOW max_slot_wal_keep_size', '0') or die 'the setting stays';
+is(severity($primary, 'replication.slots'), 'ok', 'a slot that retains little is ok where nothing is kept for it');
+cmp_ok(health($primary, $of_slot), '>', 16 * 1024 * 1024, 'it may always retain a segment');
+$primary->safe_psql('postgres', q{
+	SELECT pg_drop_replication_slot('short');
+	ALTER SYSTEM RESET max_slot_wal_keep_size; SELECT pg_reload_conf()});
+
 # a slot that nobody reads
 is(severity($primary, 'replication.slots'), 'ok', 'no slots are ok');
 $primary->safe_psql('postgres', q{CHECKPOINT; SELECT pg_create_physical_replication_slot('unused', true)});
@@ -164,6 +176,14 @@ $primary->safe_psql('postgres', 'CREATE TABLE more (i int); SELECT pg_switch_wal
 $primary->poll_query_until('postgres', q{SELECT failed_count > 0 FROM pg_stat_archiver}) or die 'the archiver does not fail';
 is(severity($primary, 'archiver.failing'), 'warning', 'an archiver that fails is a warning');
 is(severity($primary, 'archiver.failing', 4000), 'critical', 'after an hour it is critical');
+
+# the third failure is followed by a minute without an attempt
+$primary->poll_query_until('postgres', q{SELECT failed_count >= 3 FROM pg_stat_archiver}) or die 'the archiver does not go on';
+$primary->safe_psql('postgres', q{SELECT pg_stat_reset_shared('archiver')});
+is(severity($primary, 'archiver.failing'), 'unknown', 'when its failures are forgotten, what waits says that success is not known');
+$primary->restart;
+$primary->poll_query_until('postgres', q{SELECT failed_count > 0 FROM pg_stat_archiver}) or die 'the archiver does not fail again';
+is(severity($primary, 'archiver.failing', 1800), 'warning', 'it has failed for no longer than the server runs');
 $primary->safe_psql('postgres', q{ALTER SYSTEM SET archive_command = 'true'});
 $primary->reload;
 $primary->poll_query_until('postgres', q{SELECT last_archived_time > last_failed_time FROM pg_stat_archiver}) or die 'the archiver still fails';

@@ -1,0 +1,143 @@
+# The figures of health, held against those of the server and of df: free room,
+# deadlocks, hit ratios, slow statements, and whether those are recorded at all.
+# TAP, because it takes sessions in parallel, a restart and the machine's df.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'pg_stat_statements, dbops'
+    fsync = off
+    autovacuum = off
+    shared_buffers = 1MB
+    deadlock_timeout = 10ms
+    dbops.health_max_age = 0
+    CONF
+$node->start;
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION dbops;
+	CREATE EXTENSION pg_stat_statements;
+	CREATE TABLE t AS SELECT i, repeat('x', 500) AS filler FROM generate_series(1, 20000) i;
+	CREATE INDEX ON t (i)});
+
+sub health
+{
+	my ($figure, @options) = @_;
+
+	return $node->safe_psql('postgres', qq{SELECT $figure FROM dbops.system_health_check(true) h}, @options);
+}
+
+sub severity
+{
+	my ($check) = @_;
+
+	return health(qq{jsonb_path_query_first(h, '\$.checks[*] ? (\@.check_name == "$check")')->>'severity'});
+}
+
+# room, as df tells it; others may write meanwhile
+sub df
+{
+	my ($column) = @_;
+	my ($out) = run_command([ 'df', '-B1', "--output=$column", $node->data_dir . '/pg_wal' ]);
+
+	return (split /\s+/, $out)[-1];
+}
+
+for my $pair ([ 'used', 'used_bytes' ], [ 'avail', 'free_bytes' ])
+{
+	my ($column, $key) = @$pair;
+	my $tolerance = 32 * 1024 * 1024;
+	my ($before, $bytes, $after) = (df($column), health(qq{h->'storage'->'wal'->>'$key'}), df($column));
+
+	cmp_ok($bytes, '>=', ($before < $after ? $before : $after) - $tolerance, "WAL's $key are not less than df tells");
+	cmp_ok($bytes, '<=', ($before > $after ? $before : $after) + $tolerance, "WAL's $key are not more than df tells");
+}
+is( health(q{(h->'storage'->'wal'->>'free_percent')::numeric =
+		round(100 * (h->'storage'->'wal'->>'free_bytes')::numeric /
+			((h->'storage'->'wal'->>'free_bytes')::numeric + (h->'storage'->'wal'->>'used_bytes')::numeric), 2)}),
+	't', 'percent are of what is used or free');
+
+# a deadlock
+is(health(q{h->'health'->>'deadlocks'}), '0', 'no deadlock is none');
+is(severity('database.deadlocks'), 'ok', 'which is ok');
+my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 2;
+$_->query_safe('BEGIN') for @sessions;
+$sessions[$_]->query_safe("SELECT pg_advisory_xact_lock($_)") for 0 .. 1;
+$sessions[0]->query_until(qr/go/, "\\echo go\nSELECT pg_advisory_xact_lock(1);\n");
+$sessions[1]->query_until(qr/go/, "\\echo go\nSELECT pg_advisory_xact_lock(0);\nCOMMIT;\n");
+$sessions[0]->query('COMMIT');
+eval { $_->quit } for @sessions;
+$node->poll_query_until('postgres', q{SELECT deadlocks = 1 FROM pg_stat_database WHERE datname = 'postgres'}) or die 'there was no deadlock';
+is(health(q{h->'health'->>'deadlocks'}), '1', 'a deadlock is counted');
+is(severity('database.deadlocks'), 'info', 'and told');
+
+# statements: some that are slow, and one more than may be
+sub run_slow
+{
+	my (@columns) = @_;
+	my @running = map {
+		my ($out, $err) = ('', '');
+		my $list = join ', ', 'pg_sleep(1.01)', (1) x $_;
+		IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT $list" ], '>' => \$out, '2>' => \$err);
+	} @columns;
+
+	$_->finish for @running;
+	return;
+}
+
+$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
+$node->safe_psql('postgres', q{SELECT pg_sleep(0.3), 'short'});
+run_slow(1 .. 10);
+is(health(q{h->>'slow_queries'}), '10', 'slow statements are counted, others not');
+is(severity('statements.slow'), 'ok', 'ten are not too many');
+run_slow(11);
+is(health(q{h->>'slow_queries'}), '11', 'one more is counted');
+is(severity('statements.slow'), 'warning', 'and is too many');
+is( health(q{CASE WHEN h->'summary'->>'critical' = '0' THEN h->>'status' ELSE 'warning' END}),
+	'warning', 'and the status says so');
+is( health(q{(h->'performance'->>'avg_query_time_ms')::numeric =
+		(SELECT round((sum(total_exec_time) / sum(calls))::numeric, 2) FROM pg_stat_statements)}),
+	't', 'the average is over all calls');
+
+# whether they are recorded is what the server is told, not this role
+$node->safe_psql(
+	'postgres', q{
+	CREATE ROLE monitor LOGIN;
+	SELECT dbops.grant_access('monitor', 'monitor');
+	ALTER ROLE monitor SET pg_stat_statements.track = 'none'});
+my @as_monitor = (extra_params => [ '-U', 'monitor' ]);
+is(health(q{h->>'slow_queries'}, @as_monitor), '11', 'a role that is left out of the statistics still sees them');
+$node->safe_psql(
+	'postgres', q{
+	ALTER ROLE monitor SET pg_stat_statements.track = 'top';
+	ALTER SYSTEM SET pg_stat_statements.track = 'none'});
+$node->restart;
+is(severity('statements.slow'), 'unknown', 'a server that is told to track nothing proves nothing');
+is(health(q{h->'slow_queries'}), 'null', 'and no figure is made up');
+$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
+is(health(q{h->'slow_queries'}, @as_monitor), 'null', 'nor for a role that is left in');
+
+# hit ratios: a restart leaves nothing in memory that is larger than that
+$node->safe_psql('postgres', 'SELECT pg_stat_reset()');
+$node->safe_psql('postgres', 'SELECT count(*), count(filler) FROM t') for 1 .. 30;
+$node->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(i) FROM t WHERE i < 5000');
+my $hit_ratio = q{SELECT blks_hit < 0.9 * (blks_hit + blks_read) FROM pg_stat_database WHERE datname = 'postgres'};
+is($node->safe_psql('postgres', $hit_ratio), 't', 'most blocks had to be read');
+is(severity('cache.hit_ratio'), 'warning', 'a low hit ratio is a warning');
+is( health(q{CASE WHEN h->'summary'->>'critical' = '0' THEN h->>'status' ELSE 'warning' END}),
+	'warning', 'and the status says so');
+is( $node->safe_psql(
+		'postgres', q{
+		SELECT (h->'performance'->>'index_hit_ratio')::numeric = round(100.0 * sum(idx_blks_hit) / sum(idx_blks_hit + idx_blks_read), 2)
+		       AND (h->'performance'->>'index_hit_ratio')::numeric BETWEEN 0.01 AND 99.99
+		  FROM dbops.system_health_check() h, pg_statio_user_indexes GROUP BY h}),
+	't', 'the hit ratio of indexes is that of the statistics');
+
+$node->stop;
+done_testing();
