@@ -68,6 +68,7 @@ CREATE TABLE p_text (k text PRIMARY KEY);
 CREATE TABLE p_char (k char(8) PRIMARY KEY);
 CREATE TABLE p_name (k name PRIMARY KEY);
 CREATE TABLE p_c (k text COLLATE "C" PRIMARY KEY);
+CREATE TABLE p_citext (k citext PRIMARY KEY);
 INSERT INTO p_int SELECT g, g * 10 FROM generate_series(1, 1000) g;
 INSERT INTO p_big SELECT g FROM generate_series(1, 1000) g;
 INSERT INTO p_num SELECT g FROM generate_series(1, 1000) g;
@@ -75,6 +76,7 @@ INSERT INTO p_text SELECT g FROM generate_series(1, 1000) g;
 INSERT INTO p_char SELECT g FROM generate_series(1, 1000) g;
 INSERT INTO p_name SELECT g FROM generate_series(1, 1000) g;
 INSERT INTO p_c SELECT g FROM generate_series(1, 1000) g;
+INSERT INTO p_citext SELECT g FROM generate_series(1, 1000) g;
 
 -- A referencing table with 5000 rows, an index or several, and a foreign key.
 CREATE FUNCTION make(name text, column_type text, referenced text, VARIADIC indexes text[]) RETURNS void
@@ -114,6 +116,7 @@ SELECT make('c01_exact', 'int', 'p_int', '(a)'),
        make('c14_duplicate_column', 'int', 'p_int', '(a, a)'),
        make('c15_referenced_c', 'text', 'p_c', '(a)'),
        make('c16_spgist', 'text', 'p_text', 'USING spgist (a)'),
+       make('c17_citext_not_null', 'citext', 'p_citext', '(a) WHERE a IS NOT NULL'),
        make('u01_none', 'int', 'p_int', '(x)'),
        make('u02_not_leading', 'int', 'p_int', '(x, a)'),
        make('u03_include', 'int', 'p_int', '(x) INCLUDE (a)'),

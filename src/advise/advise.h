@@ -41,6 +41,10 @@ extern Node *dbops_index_expression(const DbopsIndex *index, int key);
 extern bool dbops_index_equal(const DbopsIndex *a, const DbopsIndex *b);
 extern bool dbops_index_in_progress(Oid index);
 
+/* ---- expression.c: simplifying what users wrote without running it ---- */
+
+extern Node *dbops_expression_simplify(Node *expression);
+
 /* ---- fkey_catalog.c: the foreign keys that users declared ---- */
 
 typedef struct DbopsFkeyPair

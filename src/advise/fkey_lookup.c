@@ -39,6 +39,7 @@ static bool read_column(Oid table, AttrNumber attnum, ColumnType *column);
 static Expr *build_clause(const DbopsFkeyPair *pair, int param, AttrNumber attnum,
 						  const ColumnType *referencing, const ColumnType *referenced);
 static void take_clause(DbopsFkeyColumn *column, Expr *clause);
+static Node *bare_operand(Node *operand);
 
 /*
  * Build the lookup on one table, which is the referencing table or one of its
@@ -156,7 +157,7 @@ build_clause(const DbopsFkeyPair *pair, int param, AttrNumber attnum,
 	clause = make_opclause(pair->equality, BOOLOID, false,
 						   (Expr *) left, (Expr *) right, InvalidOid, InvalidOid);
 	assign_expr_collations(NULL, (Node *) clause);
-	return (Expr *) eval_const_expressions(NULL, (Node *) clause);
+	return (Expr *) dbops_expression_simplify((Node *) clause);
 }
 
 /*
@@ -170,9 +171,22 @@ take_clause(DbopsFkeyColumn *column, Expr *clause)
 
 	if (!IsA(clause, OpExpr) || list_length(equality->args) != 2)
 		return;
-	column->operand = lsecond(equality->args);
-	while (IsA(column->operand, RelabelType))
-		column->operand = (Node *) ((RelabelType *) column->operand)->arg;
+	column->operand = bare_operand(lsecond(equality->args));
 	column->index_operator = get_commutator(equality->opno);
 	column->lookup_collation = equality->inputcollid;
+}
+
+/* Strip what changes an operand's type or collation, but not its value. */
+static Node *
+bare_operand(Node *operand)
+{
+	for (;;)
+	{
+		if (IsA(operand, RelabelType))
+			operand = (Node *) ((RelabelType *) operand)->arg;
+		else if (IsA(operand, CollateExpr))
+			operand = (Node *) ((CollateExpr *) operand)->arg;
+		else
+			return operand;
+	}
 }

@@ -5,8 +5,7 @@
  * Indexes are read from pg_index and pg_opclass and never opened: opening one
  * locks it and its table, and leaves an entry in the session's relation cache
  * for each of perhaps a hundred thousand. Expressions and predicates are
- * simplified as the server does before it plans with them, so that they
- * compare equal to what the planner would see.
+ * simplified like the lookup's clauses, so that they compare equal to these.
  */
 #include "advise/advise.h"
 
@@ -19,7 +18,6 @@
 #include "commands/progress.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "pgstat.h"
 #include "utils/builtins.h"
@@ -199,14 +197,11 @@ planner_form(HeapTuple tuple, TupleDesc desc, AttrNumber attnum)
 {
 	bool		isnull;
 	Datum		stored;
-	Node	   *node;
 
 	if (heap_attisnull(tuple, attnum, NULL))
 		return NULL;
 	stored = heap_getattr(tuple, attnum, desc, &isnull);
-	node = eval_const_expressions(NULL, stringToNode(TextDatumGetCString(stored)));
-	fix_opfuncids(node);
-	return node;
+	return dbops_expression_simplify(stringToNode(TextDatumGetCString(stored)));
 }
 
 /* Give the expression of a key that is not a column. */
