@@ -106,4 +106,33 @@ ALTER TABLE t_1 ADD FOREIGN KEY (a) REFERENCES p ON DELETE CASCADE;
 CREATE INDEX ON t_1 (a);
 SELECT count(*) FROM dbops.find_unindexed_fkeys();
 
+-- Foreign keys on two levels of one tree, the inner table being the older: one
+-- script, the root's, serves both.
+DROP SCHEMA fkp CASCADE;
+CREATE SCHEMA fkp;
+CREATE TABLE p (k int PRIMARY KEY);
+CREATE TABLE mid (id int NOT NULL, a int) PARTITION BY RANGE (id);
+CREATE TABLE mid_1 PARTITION OF mid FOR VALUES FROM (0) TO (10);
+CREATE TABLE mid_2 PARTITION OF mid FOR VALUES FROM (10) TO (20);
+CREATE TABLE root (id int NOT NULL, a int CONSTRAINT root_own REFERENCES p) PARTITION BY RANGE (id);
+CREATE TABLE root_1 PARTITION OF root FOR VALUES FROM (100) TO (200);
+ALTER TABLE mid ADD CONSTRAINT mid_own FOREIGN KEY (a) REFERENCES p ON DELETE CASCADE;
+ALTER TABLE root ATTACH PARTITION mid FOR VALUES FROM (0) TO (100);
+SELECT table_name, constraint_name, reason, create_index FROM dbops.find_unindexed_fkeys();
+
+-- Of two invalid indexes, the reason names the one that is repaired.
+CREATE TABLE invalid (a int REFERENCES p);
+CREATE UNIQUE INDEX invalid_1_unique ON invalid (a);
+CREATE INDEX invalid_2 ON invalid (a);
+CREATE UNIQUE INDEX invalid_3_unique ON invalid (a);
+UPDATE pg_index SET indisvalid = false WHERE indrelid = 'invalid'::regclass;
+SELECT reason, create_index FROM dbops.find_unindexed_fkeys() WHERE table_name = 'invalid'::regclass;
+-- a unique one may be invalid because of what is in the table
+DROP INDEX invalid_2;
+SELECT create_index FROM dbops.find_unindexed_fkeys() WHERE table_name = 'invalid'::regclass;
+-- nor is an index repaired that is being dropped
+CREATE INDEX invalid_2 ON invalid (a);
+UPDATE pg_index SET indisvalid = false, indisready = false, indislive = false WHERE indexrelid = 'invalid_2'::regclass;
+SELECT create_index FROM dbops.find_unindexed_fkeys() WHERE table_name = 'invalid'::regclass;
+
 DROP SCHEMA fkp CASCADE;

@@ -70,6 +70,7 @@ typedef struct DbopsFkey
 	char		on_delete;		/* FKCONSTR_ACTION_* */
 	char		on_update;
 	bool		partitioned;	/* the referencing table has partitions */
+	int			depth;			/* of a partitioned one, below the root */
 	DbopsFkeyFiring firing;		/* when the server runs the lookup */
 	int			npairs;
 	DbopsFkeyPair pairs[FLEXIBLE_ARRAY_MEMBER];

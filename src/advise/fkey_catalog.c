@@ -16,11 +16,13 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 typedef struct Member
@@ -34,6 +36,7 @@ typedef struct Member
 static void read_constraints(HTAB *members, List **fkeys);
 static DbopsFkey *read_fkey(HeapTuple tuple);
 static void note_partitions(HTAB *members);
+static void note_depths(List *fkeys);
 static void read_triggers(HTAB *members);
 static Member *declared(HTAB *members, Oid constraint);
 static DbopsFkeyFiring trigger_fires(Form_pg_trigger trigger);
@@ -41,8 +44,9 @@ static int	compare_fkeys(const ListCell *a, const ListCell *b);
 
 /*
  * Collect the foreign keys in the order in which they are judged: partitioned
- * tables first, whose advice reaches tables that come later, then by table;
- * the widest first, whose index may serve narrower ones.
+ * tables first, roots before what is below them, because their advice reaches
+ * tables that come later; then by table; the widest first, whose index may
+ * serve narrower ones.
  */
 List *
 dbops_fkey_collect(void)
@@ -58,6 +62,7 @@ dbops_fkey_collect(void)
 
 	read_constraints(members, &fkeys);
 	note_partitions(members);
+	note_depths(fkeys);
 	read_triggers(members);
 	hash_destroy(members);
 
@@ -142,6 +147,22 @@ note_partitions(HTAB *members)
 	}
 }
 
+/* Note how deep partitioned tables are in their trees. */
+static void
+note_depths(List *fkeys)
+{
+	ListCell   *cell;
+
+	foreach(cell, fkeys)
+	{
+		DbopsFkey  *fkey = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (fkey->partitioned && get_rel_relispartition(fkey->table))
+			fkey->depth = list_length(get_partition_ancestors(fkey->table));
+	}
+}
+
 /* Note which foreign keys have triggers that fire, and when. */
 static void
 read_triggers(HTAB *members)
@@ -197,6 +218,8 @@ compare_fkeys(const ListCell *a, const ListCell *b)
 
 	if (x->partitioned != y->partitioned)
 		return x->partitioned ? -1 : 1;
+	if (x->depth != y->depth)
+		return x->depth - y->depth;
 	if (x->table != y->table)
 		return x->table < y->table ? -1 : 1;
 	if (x->npairs != y->npairs)

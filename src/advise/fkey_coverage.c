@@ -310,12 +310,15 @@ has_column(const DbopsFkeyLookup *lookup, const DbopsIndex *index, int from, int
 	return false;
 }
 
+/* Compare two verdicts; of invalid indexes, speak of one that can be repaired. */
 static bool
 is_better(const DbopsVerdict *a, const DbopsVerdict *b)
 {
 	if (a->coverage != b->coverage)
 		return a->coverage < b->coverage;
-	return a->obstacle > b->obstacle;
+	if (a->obstacle != b->obstacle)
+		return a->obstacle > b->obstacle;
+	return a->repairable != NULL && b->repairable != b->index;
 }
 
 /* Word the reason of a verdict that is not "covered". */
