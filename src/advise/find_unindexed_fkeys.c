@@ -168,6 +168,7 @@ judge_table(Report *report, List *fkeys, int from, int to)
 	tree = load_tree(report, first->table, first->partitioned);
 	for (int i = from; i < to; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(report->per_fkey);
 		judge_fkey(report, list_nth(fkeys, i), tree);
 		MemoryContextReset(report->per_fkey);

@@ -26,16 +26,23 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-typedef struct TakenName
+typedef struct NameKey
 {
 	Oid			schema;
 	NameData	name;
-} TakenName;
+} NameKey;
+
+typedef struct AdvisedName
+{
+	NameKey		key;
+	bool		taken;
+	int			next;			/* number to try where this is the first choice */
+} AdvisedName;
 
 typedef struct Script
 {
 	StringInfoData text;
-	HTAB	   *names;			/* TakenName */
+	HTAB	   *names;			/* AdvisedName */
 	const char *constraint;
 } Script;
 
@@ -55,14 +62,15 @@ static void write_repair(Script *script, const DbopsTableNode *node,
 static char *choose_name(HTAB *names, const DbopsTableNode *node);
 static char *join_columns(const DbopsFkeyLookup *lookup);
 static bool take_name(HTAB *names, Oid schema, const char *name);
+static AdvisedName *find_name(HTAB *names, Oid schema, const char *name);
 
 /* Begin a report's set of names. */
 HTAB *
 dbops_names_create(void)
 {
 	HASHCTL		control = {
-		.keysize = sizeof(TakenName),
-		.entrysize = sizeof(TakenName),
+		.keysize = sizeof(NameKey),
+		.entrysize = sizeof(AdvisedName),
 		.hcxt = CurrentMemoryContext
 	};
 
@@ -132,6 +140,7 @@ write_partition(Script *script, DbopsTableNode *node,
 	bool		attach = (parent_index != NULL);
 
 	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	initStringInfo(&keys);
 	if (!dbops_fkey_index_design(node->lookup, &design, &keys))
 		return false;
@@ -240,17 +249,23 @@ write_repair(Script *script, const DbopsTableNode *node, DbopsIndex *index,
 	index->advised_for = script->constraint;
 }
 
-/* Choose a name for a new index that is free in the table's schema. */
+/*
+ * Choose a name for a new index that is free in the table's schema. Long names
+ * are cut, often to the same one; each goes on counting where the last ended.
+ */
 static char *
 choose_name(HTAB *names, const DbopsTableNode *node)
 {
 	char	   *columns = join_columns(node->lookup);
+	char	   *name = makeObjectName(node->name, columns, "idx");
+	int		   *next = &find_name(names, node->schema, name)->next;
 
-	for (int pass = 0;; pass++)
+	for (;;)
 	{
-		const char *label = (pass == 0) ? "idx" : psprintf("idx%d", pass);
-		char	   *name = makeObjectName(node->name, columns, label);
-
+		CHECK_FOR_INTERRUPTS();
+		if (*next > 0)
+			name = makeObjectName(node->name, columns, psprintf("idx%d", *next));
+		(*next)++;
 		if (take_name(names, node->schema, name))
 			return name;
 	}
@@ -272,14 +287,30 @@ join_columns(const DbopsFkeyLookup *lookup)
 static bool
 take_name(HTAB *names, Oid schema, const char *name)
 {
-	TakenName	key;
+	AdvisedName *advised = find_name(names, schema, name);
+
+	if (advised->taken || OidIsValid(get_relname_relid(name, schema)))
+		return false;
+	advised->taken = true;
+	return true;
+}
+
+/* Find what is noted about a name, or begin to note it. */
+static AdvisedName *
+find_name(HTAB *names, Oid schema, const char *name)
+{
+	NameKey		key;
+	AdvisedName *advised;
 	bool		found;
 
-	if (OidIsValid(get_relname_relid(name, schema)))
-		return false;
 	memset(&key, 0, sizeof(key));
 	key.schema = schema;
 	strlcpy(NameStr(key.name), name, NAMEDATALEN);
-	hash_search(names, &key, HASH_ENTER, &found);
-	return !found;
+	advised = hash_search(names, &key, HASH_ENTER, &found);
+	if (!found)
+	{
+		advised->taken = false;
+		advised->next = 0;
+	}
+	return advised;
 }

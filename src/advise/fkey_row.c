@@ -8,13 +8,16 @@
 #include "advise/advise.h"
 
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pgstat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /*
  * What a lookup without an index costs is the reading of the whole table. Below
@@ -108,8 +111,10 @@ served_by_advice(const DbopsFkeyOutcome *outcome)
 	foreach(cell, outcome->leaves)
 	{
 		DbopsTableNode *leaf = lfirst(cell);
-		const DbopsIndex *index = dbops_fkey_served_by_advice(leaf->lookup, leaf->indexes);
+		const DbopsIndex *index;
 
+		CHECK_FOR_INTERRUPTS();
+		index = dbops_fkey_served_by_advice(leaf->lookup, leaf->indexes);
 		if (index == NULL)
 			return NULL;
 		constraint = index->advised_for;
@@ -182,9 +187,11 @@ static int64
 deleted_rows(Oid table)
 {
 	int64		deleted = 0;
+	List	   *tables = get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE ?
+		find_all_inheritors(table, NoLock, NULL) : list_make1_oid(table);
 	ListCell   *cell;
 
-	foreach(cell, find_all_inheritors(table, NoLock, NULL))
+	foreach(cell, tables)
 	{
 		PgStat_StatTabEntry *statistics = pgstat_fetch_stat_tabentry(lfirst_oid(cell));
 
