@@ -142,10 +142,12 @@ is(severity('cache.hit_ratio'), 'warning', 'a low hit ratio is a warning');
 status_is('warning', 'and the status says so');
 is( $node->safe_psql(
 		'postgres', q{
-		SELECT (h->'performance'->>'index_hit_ratio')::numeric = round(100.0 * sum(idx_blks_hit) / sum(idx_blks_hit + idx_blks_read), 2)
-		       AND (h->'performance'->>'index_hit_ratio')::numeric BETWEEN 0.01 AND 99.99
-		  FROM dbops.system_health_check() h, pg_statio_user_indexes GROUP BY h}),
-	't', 'the hit ratio of indexes is that of the statistics');
+		SET dbops.health_max_age = 0;
+		SELECT h->'performance'->>'index_hit_ratio',
+		       round(100.0 * sum(idx_blks_hit) / sum(idx_blks_hit + idx_blks_read), 2),
+		       sum(idx_blks_hit) > 0
+		  FROM dbops.system_health_check() h, pg_statio_user_indexes GROUP BY h}) =~ s/^([\d.]+)\|\1\|t$/same/r,
+	'same', 'the hit ratio of indexes is that of the statistics');
 
 $node->stop;
 done_testing();
