@@ -60,6 +60,13 @@ CALL dbops.batched_backfill('backfill_accounts',
     'note = NULLIF(id, 1)::text, balance = balance + 1', 'note IS NULL', batch_size => 100);
 SELECT balance, count(*), count(note) FROM backfill_accounts GROUP BY balance ORDER BY balance;
 
+-- a row that gets no value in that column gets those in the others
+CREATE TABLE backfill_pair (id integer, a text, b integer);
+INSERT INTO backfill_pair SELECT i FROM generate_series(1, 100) i;
+CALL dbops.batched_backfill('backfill_pair', 'a = NULLIF(id % 2, 0)::text, b = id', 'a IS NULL', batch_size => 10);
+SELECT count(a), count(b) FROM backfill_pair;
+DROP TABLE backfill_pair;
+
 -- accepted: proved by the server's theorem prover
 CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = false', 'active', batch_size => 100);
 CALL dbops.batched_backfill('backfill_accounts', 'balance = balance * 2, active = true', 'NOT active', batch_size => 100);

@@ -358,10 +358,12 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 
 		change->pending = psprintf("(%s) IS NOT NULL",
 								   deparse_expression((Node *) target->expr, names, true, true));
-		change->null_column = pstrdup(get_attname(RelationGetRelid(rel), null_resno, false));
 	}
 	else
 		change->pending = pstrdup("true");
+
+	if (null_resno > 0)
+		change->null_column = pstrdup(get_attname(RelationGetRelid(rel), null_resno, false));
 
 	AtEOXact_GUC(false, nest_level);
 }

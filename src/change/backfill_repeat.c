@@ -91,8 +91,8 @@ static void refuse(const char *detail, const char *hint);
  * Judge a change; error if a second visit could do harm.
  *
  * compare_image: rows that hold the assigned values already must be left
- * alone. null_resno: rows for which this column's expression yields NULL must
- * be left alone, or 0.
+ * alone. null_resno: rows for which this column's expression yields NULL still
+ * match, and must be left alone unless images are compared; or 0.
  */
 void
 dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
@@ -118,6 +118,11 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 		if (target != NULL && !contain_volatile_functions((Node *) target->expr))
 			*null_resno = null_column;
 		change->harmless_again = !reads_assigned(&judgement, assignments, judgement.pinned);
+
+		/* A row that gets no value in that column still gets the others. */
+		*compare_image = *null_resno > 0 && change->harmless_again &&
+			list_length(query->targetList) > 1 &&
+			!contain_volatile_functions(assignments);
 		return;
 	}
 
