@@ -11,11 +11,18 @@
 #include "catalog/pg_class.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+/* A function that only admins may execute. */
+#define ADMIN_FUNCTION "dbops.grant_access(pg_catalog.regrole,pg_catalog.text)"
 
 static bool is_temp_schema_clean(Oid role);
 
@@ -61,6 +68,56 @@ dbops_run_as(Oid role, DbopsCallback callback, void *arg)
 				 errmsg("code of role \"%s\" has left objects in the temporary schema of this session",
 						GetUserNameFromId(role, false)),
 				 errhint("SET ROLE to that role in a session of its own and CALL again.")));
+}
+
+/*
+ * Call back as the owner of the extension, for work on dbops' own tables. What
+ * is called must not reach any user's code.
+ */
+void
+dbops_run_as_extension(DbopsCallback callback, void *arg)
+{
+	Oid			user;
+	int			context;
+	int			nest_level = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(dbops_extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	callback(arg);
+	AtEOXact_GUC(false, nest_level);
+	SetUserIdAndSecContext(user, context);
+}
+
+/* Who owns dbops in this database. */
+Oid
+dbops_extension_owner(void)
+{
+	Oid			schema = get_namespace_oid("dbops", false);
+	HeapTuple	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Does the current user have the level admin? */
+bool
+dbops_is_admin(void)
+{
+	Oid			function = DatumGetObjectId(DirectFunctionCall1(to_regprocedure,
+																CStringGetTextDatum(ADMIN_FUNCTION)));
+
+	return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+}
+
+/* May the current user do something to what belongs to a role? */
+bool
+dbops_acts_for(Oid role)
+{
+	return has_privs_of_role(GetUserId(), role) || dbops_is_admin();
 }
 
 /* Does the role own nothing in the temporary schema of this session? */

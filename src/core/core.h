@@ -22,8 +22,14 @@
 /* ---- settings.c: every setting of the extension ---- */
 
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
+extern bool dbops_enabled;		/* background work is on */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
+extern int	dbops_job_history_age;	/* min that ended jobs are kept */
+extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
+extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
+extern int	dbops_max_workers;	/* runners at a time */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
+extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
 extern void dbops_settings_init(void);
@@ -61,10 +67,39 @@ extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
 
+/* The same on dbops' own tables, with the rights of the extension's owner. */
+extern uint64 dbops_store_each(const char *sql,
+							   int nparams, const DbopsParam *params,
+							   DbopsRowCallback each, void *arg);
+extern bool dbops_store_value(const char *sql,
+							  int nparams, const DbopsParam *params,
+							  Oid type, Datum *value);
+extern void dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
+							   int nparams, const DbopsParam *params);
+
+/* Values for parameters; a NULL pointer, or 0 for a time or an OID, is null. */
+extern DbopsParam dbops_param_text(const char *text);
+extern DbopsParam dbops_param_int4(int32 number);
+extern DbopsParam dbops_param_int8(int64 number);
+extern DbopsParam dbops_param_bool(bool boolean);
+extern DbopsParam dbops_param_oid(Oid oid);
+extern DbopsParam dbops_param_time(TimestampTz time);
+extern DbopsParam dbops_param_jsonb(const Jsonb *document);
+
+/* Columns of a row, from 1, in the current memory; null is NULL, 0 or false. */
+extern char *dbops_row_text(HeapTuple row, TupleDesc desc, int column);
+extern int64 dbops_row_int8(HeapTuple row, TupleDesc desc, int column);
+extern int32 dbops_row_int4(HeapTuple row, TupleDesc desc, int column);
+extern bool dbops_row_bool(HeapTuple row, TupleDesc desc, int column);
+extern Oid	dbops_row_oid(HeapTuple row, TupleDesc desc, int column);
+extern TimestampTz dbops_row_time(HeapTuple row, TupleDesc desc, int column);
+extern Jsonb *dbops_row_jsonb(HeapTuple row, TupleDesc desc, int column);
+
 extern char *dbops_query_submission_path(void);
 extern char *dbops_query_safe_path(const char *submission_path);
 
 extern void dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name);
+extern void dbops_procedure_begin_process(void);
 extern void dbops_procedure_commit(void);
 extern void dbops_procedure_end(void);
 
@@ -83,6 +118,14 @@ typedef void (*DbopsCallback) (void *arg);
 
 extern void dbops_require_table_owner(Oid relid);
 extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
+extern void dbops_run_as_extension(DbopsCallback callback, void *arg);
+extern Oid	dbops_extension_owner(void);
+extern bool dbops_is_admin(void);
+extern bool dbops_acts_for(Oid role);
+
+/* ---- at_commit.c: what is done when the transaction has committed ---- */
+
+extern void dbops_at_commit(DbopsCallback callback, void *arg);
 
 /* ---- attempt.c: to do something that may fail, and go on ---- */
 

@@ -64,3 +64,79 @@ INSERT INTO dbops.function_access VALUES
     ('grant_access', 'admin'),
     ('revoke_access', 'admin'),
     ('access_list', 'admin');
+
+-- Jobs. Whatever is read or written here goes through the functions of dbops,
+-- which check who asks; nobody else has rights on these tables.
+
+CREATE TABLE dbops.job (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind         text NOT NULL,
+    name         text,
+    schedule     text,
+    owner        regrole NOT NULL,
+    submitter    regrole NOT NULL,
+    command      text,
+    spec         jsonb,
+    path         text NOT NULL,
+    class        integer NOT NULL,
+    atomic       boolean NOT NULL,
+    idempotent   boolean NOT NULL,
+    priority     integer NOT NULL,
+    run_after    timestamptz NOT NULL,
+    time_window  text,
+    time_zone    text,
+    timeout      bigint NOT NULL,
+    lock_timeout bigint NOT NULL,
+    max_attempts integer NOT NULL,
+    backoff      bigint NOT NULL,
+    dedupe_key   text,
+    state        text NOT NULL DEFAULT 'queued'
+        CHECK (state IN ('queued', 'running', 'paused', 'blocked', 'succeeded', 'failed', 'cancelled')),
+    attempts     integer NOT NULL DEFAULT 0,
+    crashes      integer NOT NULL DEFAULT 0,
+    runner_pid   integer,
+    runner_start timestamptz,
+    submitted_at timestamptz NOT NULL,
+    started_at   timestamptz,
+    finished_at  timestamptz,
+    sqlstate     text,
+    message      text,
+    result       jsonb,
+    CHECK ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled')))
+) WITH (fillfactor = 70);
+COMMENT ON TABLE dbops.job IS
+    'Jobs, one row each, from submission until their history is pruned. timeout, lock_timeout and backoff in milliseconds, 0 for none; '
+    'runner_pid and runner_start name the process that works on a running job.';
+REVOKE ALL ON TABLE dbops.job FROM PUBLIC;
+
+-- No column that changes while a job lives is indexed, so that those updates are HOT.
+CREATE INDEX job_live ON dbops.job (id) WHERE finished_at IS NULL;
+CREATE UNIQUE INDEX job_dedupe ON dbops.job (owner, dedupe_key) WHERE finished_at IS NULL AND dedupe_key IS NOT NULL;
+
+CREATE TABLE dbops.job_cursor (
+    job_id     bigint PRIMARY KEY,
+    phase      integer NOT NULL,
+    position   jsonb,
+    done       bigint NOT NULL DEFAULT 0,
+    total      bigint NOT NULL DEFAULT 0,
+    row_count  bigint NOT NULL DEFAULT 0,
+    steps      bigint NOT NULL DEFAULT 0,
+    began_at   timestamptz NOT NULL,
+    began_done bigint NOT NULL DEFAULT 0,
+    moved_at   timestamptz NOT NULL
+) WITH (fillfactor = 20);
+COMMENT ON TABLE dbops.job_cursor IS
+    'Where a job of several steps goes on, written by its runner in the transaction of each step. done and total in the unit of its kind; '
+    'began_at and began_done: when the present process or phase began, and with what done.';
+REVOKE ALL ON TABLE dbops.job_cursor FROM PUBLIC;
+
+CREATE TABLE dbops.job_request (
+    job_id       bigint PRIMARY KEY,
+    cancel       boolean NOT NULL DEFAULT false,
+    pause        boolean NOT NULL DEFAULT false,
+    settings     jsonb,
+    requested_by regrole NOT NULL,
+    requested_at timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.job_request IS 'What is asked of a job; its runner reads it between steps without a lock and never writes it.';
+REVOKE ALL ON TABLE dbops.job_request FROM PUBLIC;

@@ -43,6 +43,21 @@ typedef struct ValueResult
 /* Memory of the procedure that is running, across its transactions. */
 static MemoryContext procedure_context = NULL;
 
+/* A query on dbops' own tables, on its way through dbops_store_each. */
+typedef struct StoreQuery
+{
+	const char *sql;
+	int			nparams;
+	const DbopsParam *params;
+	DbopsRowCallback each;
+	void	   *arg;
+	MemoryContext caller;
+	uint64		rows;
+} StoreQuery;
+
+static uint64 run(const StoreQuery *query, bool read_only);
+static void run_store_query(void *arg);
+static void put_row(HeapTuple row, TupleDesc desc, void *arg);
 static void forget_plan(void *arg);
 static void take_value(HeapTuple row, TupleDesc desc, void *arg);
 static void each_row(DbopsRowCallback each, void *arg, MemoryContext caller);
@@ -56,31 +71,96 @@ uint64
 dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 				 DbopsRowCallback each, void *arg)
 {
-	MemoryContext caller = CurrentMemoryContext;
+	StoreQuery	query = {
+		.sql = sql,.nparams = nparams,.params = params,
+		.each = each,.arg = arg,.caller = CurrentMemoryContext
+	};
 	int			nest_level = NewGUCNestLevel();
-	Oid		   *types = palloc(sizeof(Oid) * (nparams + 1));
-	Datum	   *values = palloc(sizeof(Datum) * (nparams + 1));
-	char	   *nulls = palloc(nparams + 1);
 	uint64		rows;
-
-	for (int i = 0; i < nparams; i++)
-	{
-		types[i] = params[i].type;
-		values[i] = params[i].value;
-		nulls[i] = params[i].isnull ? 'n' : ' ';
-	}
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	check_result(SPI_execute_with_args(sql, nparams, types, values, nulls,
-									   true, 0), sql);
-	rows = SPI_processed;
-	each_row(each, arg, caller);
-	SPI_finish();
+	rows = run(&query, true);
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest_level);
 
+	return rows;
+}
+
+/*
+ * Run a query on dbops' own tables, which only the extension's owner has
+ * rights on; nothing in it may call a user's code. It may change rows, and
+ * sees what the transaction has done so far. Returns the number of rows.
+ */
+uint64
+dbops_store_each(const char *sql, int nparams, const DbopsParam *params,
+				 DbopsRowCallback each, void *arg)
+{
+	StoreQuery	query = {
+		.sql = sql,.nparams = nparams,.params = params,
+		.each = each,.arg = arg,.caller = CurrentMemoryContext
+	};
+
+	dbops_run_as_extension(run_store_query, &query);
+	return query.rows;
+}
+
+/* Read one value from them, as dbops_query_value does. */
+bool
+dbops_store_value(const char *sql, int nparams, const DbopsParam *params,
+				  Oid type, Datum *value)
+{
+	ValueResult result = {.type = type,.value = value};
+
+	dbops_store_each(sql, nparams, params, take_value, &result);
+	return result.found;
+}
+
+/* Return the rows of such a query as the result of a set-returning function. */
+void
+dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
+				   int nparams, const DbopsParam *params)
+{
+	dbops_store_each(sql, nparams, params, put_row, rsinfo);
+}
+
+static void
+put_row(HeapTuple row, TupleDesc desc, void *arg)
+{
+	ReturnSetInfo *rsinfo = arg;
+
+	tuplestore_puttuple(rsinfo->setResult, row);
+}
+
+static void
+run_store_query(void *arg)
+{
+	StoreQuery *query = arg;
+
+	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	query->rows = run(query, false);
+}
+
+static uint64
+run(const StoreQuery *query, bool read_only)
+{
+	Oid		   *types = palloc(sizeof(Oid) * (query->nparams + 1));
+	Datum	   *values = palloc(sizeof(Datum) * (query->nparams + 1));
+	char	   *nulls = palloc(query->nparams + 1);
+	uint64		rows;
+
+	for (int i = 0; i < query->nparams; i++)
+	{
+		types[i] = query->params[i].type;
+		values[i] = query->params[i].value;
+		nulls[i] = query->params[i].isnull ? 'n' : ' ';
+	}
+	SPI_connect();
+	check_result(SPI_execute_with_args(query->sql, query->nparams, types, values, nulls,
+									   read_only, 0), query->sql);
+	rows = SPI_processed;
+	each_row(query->each, query->arg, query->caller);
+	SPI_finish();
 	return rows;
 }
 
@@ -180,6 +260,17 @@ dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name)
 				 errdetail("It commits its own transactions."),
 				 errhint("CALL it as a statement of its own, with autocommit on.")));
 
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	procedure_context = CurrentMemoryContext;
+}
+
+/*
+ * The same for a process of ours, which is in a transaction and has no caller.
+ * It sets PortalContext, where the connection's memory is, first.
+ */
+void
+dbops_procedure_begin_process(void)
+{
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	procedure_context = CurrentMemoryContext;
 }

@@ -12,8 +12,14 @@
 #include "utils/guc.h"
 
 int			dbops_backfill_lock_timeout = 200;
+bool		dbops_enabled = true;
 int			dbops_health_max_age = 60;
+int			dbops_job_history_age = 30 * 24 * 60;
+int			dbops_job_history_count = 1000;
+int			dbops_job_result_rows = 100;
+int			dbops_max_workers = 3;
 int			dbops_progress_interval = 1000;
+bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
 
 static void set(const char *name, const char *value, GucAction action);
@@ -35,6 +41,17 @@ dbops_settings_init(void)
 							NULL,
 							NULL);
 
+	DefineCustomBoolVariable("dbops.enabled",
+							 "Lets dbops work in the background.",
+							 "Off stops the work that is under way; it goes on where it was when this is on again. Can be set for a database too.",
+							 &dbops_enabled,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomIntVariable("dbops.health_max_age",
 							"Sets how old those figures of health may become that are costly to get: sizes and statements.",
 							"They are got sooner where that is cheap, and sizes a little at a time where it is not. 0 gets them with each call.",
@@ -44,6 +61,58 @@ dbops_settings_init(void)
 							86400,
 							PGC_USERSET,
 							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.job_history_age",
+							"Sets for how long jobs are kept when they have ended.",
+							NULL,
+							&dbops_job_history_age,
+							30 * 24 * 60,
+							0,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_MIN,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.job_history_count",
+							"Sets how many jobs of each kind are kept when they have ended.",
+							NULL,
+							&dbops_job_history_count,
+							1000,
+							0,
+							INT_MAX,
+							PGC_SUSET,
+							0,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.job_result_rows",
+							"Sets how many of the rows that a command returns are kept with its job.",
+							"Of these no more than fit into 64 kB are kept.",
+							&dbops_job_result_rows,
+							100,
+							0,
+							10000,
+							PGC_USERSET,
+							0,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.max_workers",
+							"Sets how many jobs run at the same time, in all databases together.",
+							"Each takes one of max_worker_processes.",
+							&dbops_max_workers,
+							3,
+							0,
+							48,
+							PGC_SIGHUP,
+							0,
 							NULL,
 							NULL,
 							NULL);
@@ -60,6 +129,17 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomBoolVariable("dbops.test_clock",
+							 "Lets background processes obey dbops.test_now, for tests.",
+							 NULL,
+							 &dbops_test_clock,
+							 false,
+							 PGC_POSTMASTER,
+							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	DefineCustomRealVariable("dbops.test_now",
 							 "Sets the time that dbops takes for now, in seconds since 1970, for tests.",

@@ -1,0 +1,145 @@
+/*
+ * job.h
+ *		Jobs, for the areas that have work done in the background.
+ *
+ * A job kind is a table: its phases, each a function that does one step. The
+ * engine begins a transaction, locks the job's cursor, calls the step, writes
+ * the cursor and commits; then it looks at requests and gates. So a step does
+ * one transaction's work and neither commits nor sleeps: it says how long to
+ * wait. What a step did and where to go on are committed together.
+ *
+ * The same steps serve a call in the foreground that has no job: the engine
+ * then keeps the cursor in memory.
+ */
+#ifndef DBOPS_JOB_H
+#define DBOPS_JOB_H
+
+#include "core/core.h"
+
+/* What a phase is like for others; see dbops_class_conflict. */
+typedef enum DbopsJobClass
+{
+	DBOPS_CLASS_PLAIN,			/* nobody has to wait for it */
+	DBOPS_CLASS_BATCHES,		/* changes many rows in short transactions */
+	DBOPS_CLASS_SNAPSHOT,		/* holds one snapshot for long */
+	DBOPS_CLASS_CONCURRENT_DDL	/* waits for every older snapshot of its database */
+} DbopsJobClass;
+
+/* A job as its steps see it. Lives as long as it is worked on. */
+typedef struct DbopsJob
+{
+	int64		id;				/* 0: a call in the foreground that has no job */
+	const char *kind;
+	const char *name;			/* what people call it, such as the table; or NULL */
+	Oid			owner;			/* the role that it runs as */
+	const char *path;			/* search_path of the submission */
+	Jsonb	   *spec;			/* what was asked for; the kind's own */
+	Jsonb	   *settings;		/* what tune_job has changed since; or NULL */
+	bool		foreground;		/* a session waits for it and sees notices */
+	int			phase;			/* index into the kind's phases */
+	Jsonb	   *position;		/* where the phase goes on; NULL: at its beginning */
+} DbopsJob;
+
+/* What a step has done. Zeroed before each; text and jsonb are copied at once. */
+typedef struct DbopsStep
+{
+	bool		finished;		/* the phase is done */
+	Jsonb	   *position;		/* where the next step goes on; NULL: as before */
+	int64		done;			/* of total, in the kind's unit; for progress */
+	int64		total;
+	int64		rows;			/* changed by the job so far */
+	long		pause;			/* ms to wait before the next step */
+	const char *waiting;		/* what for, if it is not just a pause; or NULL */
+	int			goto_phase;		/* phase to go on with when finished; 0: the next one */
+} DbopsStep;
+
+typedef struct DbopsPhase
+{
+	const char *name;			/* shown to users */
+	DbopsJobClass class;
+	bool		timed;			/* the job's timeout holds for each step */
+	void		(*step) (DbopsJob *job, void *state, DbopsStep *step);
+} DbopsPhase;
+
+typedef struct DbopsJobKind
+{
+	const char *name;
+	const char *unit;			/* of done and total, such as "blocks" */
+	const DbopsPhase *phases;
+	int			n_phases;
+
+	/*
+	 * Called once in each process that works on the job, in a transaction and
+	 * in memory that lasts until the work ends; what it returns is given to
+	 * the steps. It takes over from job->position.
+	 */
+	void	   *(*open) (DbopsJob *job);
+
+	/* Called when the last phase is done: the result that the job keeps, or NULL. */
+	Jsonb	   *(*result) (DbopsJob *job, void *state);
+
+	/* Called when a process leaves the job, done or not; or NULL. */
+	void		(*close) (DbopsJob *job, void *state);
+
+	/*
+	 * Check what tune_job is to change, raising an error; NULL: nothing of it
+	 * can be tuned.
+	 */
+	void		(*check_settings) (Jsonb *settings);
+} DbopsJobKind;
+
+extern void dbops_job_kind_register(const DbopsJobKind *kind);
+extern const DbopsJobKind *dbops_job_kind_find(const char *name);
+
+/* ---- job_work.c: do the steps of a job ---- */
+
+/* How the engine keeps a job that is stored; see job_work.c for the order. */
+typedef struct DbopsJobKeeper
+{
+	/* In the step's transaction, before the step: lock the cursor. */
+	void		(*begin) (DbopsJob *job, void *arg);
+
+	/* In the same transaction, after it: write the cursor. */
+	void		(*save) (DbopsJob *job, const DbopsStep *step, void *arg);
+
+	/* Between steps: wait as long as something asks for it; false: leave the job. */
+	bool		(*between) (DbopsJob *job, const DbopsStep *step, void *arg);
+	void	   *arg;
+} DbopsJobKeeper;
+
+extern bool dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
+						   const DbopsJobKeeper *keeper, Jsonb **result);
+
+/* ---- job_submit.c: put a job in the queue ---- */
+
+typedef struct DbopsJobRequest
+{
+	const char *kind;
+	const char *name;			/* or NULL */
+	Oid			owner;			/* the role that it runs as */
+	const char *path;			/* search_path to run with */
+	const char *command;		/* SQL, of kind command only; or NULL */
+	Jsonb	   *spec;			/* or NULL */
+	DbopsJobClass class;		/* of its first phase */
+	bool		atomic;			/* its work commits together with its success */
+	bool		idempotent;		/* doing it twice does no harm */
+	int			priority;		/* the highest goes first */
+	TimestampTz run_after;		/* 0: now */
+	long		timeout;		/* ms, of the command or of each step; 0: none */
+	long		lock_timeout;	/* ms; 0: none */
+	int			max_attempts;
+	long		backoff;		/* ms before the second attempt; doubles, up to 1 hour */
+	const char *dedupe_key;		/* while one with it is live, no second; or NULL */
+	const char *schedule;		/* that it comes from; or NULL */
+	const char *time_window;	/* when it may run; or NULL: at any time */
+	const char *time_zone;		/* that the window is in; or NULL */
+} DbopsJobRequest;
+
+/* Values that submissions begin with. */
+#define DBOPS_JOB_REQUEST \
+	.timeout = 3600 * 1000L, .lock_timeout = 0, .max_attempts = 3, .backoff = 30 * 1000L
+
+extern int64 dbops_job_submit(const DbopsJobRequest *request);
+extern void dbops_job_submitted_hook(DbopsCallback hook);
+
+#endif							/* DBOPS_JOB_H */

@@ -1,0 +1,68 @@
+/*
+ * job_submit.c
+ *		Put a job in the queue.
+ *
+ * A job is a row; whoever works on jobs is told at COMMIT that there is one.
+ */
+#include "core/job.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+
+static DbopsCallback submitted = NULL;
+
+/* Have a function called when a transaction that submitted jobs has committed. */
+void
+dbops_job_submitted_hook(DbopsCallback hook)
+{
+	submitted = hook;
+}
+
+/* Submit a job; returns its id, or that of the live job with the same dedupe key. */
+int64
+dbops_job_submit(const DbopsJobRequest *request)
+{
+	TimestampTz now = dbops_clock_now();
+	DbopsParam	params[] = {
+		dbops_param_text(request->kind),
+		dbops_param_text(request->name),
+		dbops_param_text(request->schedule),
+		dbops_param_oid(request->owner),
+		dbops_param_oid(GetUserId()),
+		dbops_param_text(request->command),
+		dbops_param_jsonb(request->spec),
+		dbops_param_text(request->path),
+		dbops_param_int4(request->class),
+		dbops_param_bool(request->atomic),
+		dbops_param_bool(request->idempotent),
+		dbops_param_int4(request->priority),
+		dbops_param_time(request->run_after != 0 ? request->run_after : now),
+		dbops_param_text(request->time_window),
+		dbops_param_text(request->time_zone),
+		dbops_param_int8(request->timeout),
+		dbops_param_int8(request->lock_timeout),
+		dbops_param_int4(request->max_attempts),
+		dbops_param_int8(request->backoff),
+		dbops_param_text(request->dedupe_key),
+		dbops_param_time(now)
+	};
+	Datum		id;
+
+	if (submitted != NULL)
+		dbops_at_commit(submitted, NULL);
+	while (!dbops_store_value("INSERT INTO dbops.job (kind, name, schedule, owner, submitter, command, spec, path, class, atomic,"
+							  " idempotent, priority, run_after, time_window, time_zone, timeout, lock_timeout, max_attempts,"
+							  " backoff, dedupe_key, submitted_at)"
+							  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
+							  " ON CONFLICT (owner, dedupe_key) WHERE finished_at IS NULL AND dedupe_key IS NOT NULL DO NOTHING"
+							  " RETURNING id",
+							  lengthof(params), params, INT8OID, &id))
+	{
+		/* Nobody may have ended it since. */
+		if (dbops_store_value("SELECT id FROM dbops.job WHERE owner = $1 AND dedupe_key = $2 AND finished_at IS NULL",
+							  2, (DbopsParam[]) {params[3], params[19]}, INT8OID, &id))
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	return DatumGetInt64(id);
+}

@@ -1,0 +1,87 @@
+/*
+ * job_work.c
+ *		Do the steps of a job, whoever keeps it.
+ *
+ * Each step is one transaction: lock the cursor, do the work, write the
+ * cursor, commit. A crash loses at most the step in flight. A step need not
+ * wait for the disk, since a lost one is done again together with its cursor;
+ * the commits that end a phase do wait.
+ */
+#include "core/job.h"
+
+#include "access/xact.h"
+
+static bool do_step(const DbopsJobKind *kind, DbopsJob *job,
+					const DbopsJobKeeper *keeper, void *state);
+static void begin_step(const DbopsPhase *phase, const DbopsJob *job);
+static void move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step);
+
+/*
+ * Work on a job until it is done or its keeper says to leave it; true when it
+ * is done. Needs an open procedure. Without a keeper the job is not stored.
+ * The result is set when the job is done and its kind has one.
+ */
+bool
+dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
+			   const DbopsJobKeeper *keeper, Jsonb **result)
+{
+	void	   *state = kind->open(job);
+	bool		stays = true;
+
+	while (stays && job->phase < kind->n_phases)
+		stays = do_step(kind, job, keeper, state);
+
+	if (stays && kind->result != NULL)
+		*result = kind->result(job, state);
+	if (kind->close != NULL)
+		kind->close(job, state);
+	return stays;
+}
+
+/* Do one step and what comes after it; false if the keeper leaves the job. */
+static bool
+do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, void *state)
+{
+	const DbopsPhase *phase = &kind->phases[job->phase];
+	DbopsStep	step = {0};
+
+	begin_step(phase, job);
+	if (keeper != NULL)
+		keeper->begin(job, keeper->arg);
+	phase->step(job, state, &step);
+	move_on(kind, job, &step);
+	if (keeper != NULL)
+		keeper->save(job, &step, keeper->arg);
+	if (step.finished)
+		dbops_set_local("synchronous_commit", "on");
+	dbops_procedure_commit();
+
+	if (keeper != NULL)
+		return keeper->between(job, &step, keeper->arg);
+	dbops_clock_pause(step.pause);
+	return true;
+}
+
+/* Set what holds for the transaction of a step. */
+static void
+begin_step(const DbopsPhase *phase, const DbopsJob *job)
+{
+	XactIsoLevel = XACT_READ_COMMITTED;
+	dbops_set_local("synchronous_commit", "off");
+	if (!phase->timed && !job->foreground)
+		dbops_set_local("statement_timeout", "0");
+	dbops_clock_restart_timeouts();
+}
+
+/* Move the job's cursor as the step says. */
+static void
+move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step)
+{
+	if (step->finished)
+	{
+		job->phase = (step->goto_phase > 0) ? step->goto_phase : job->phase + 1;
+		job->position = NULL;
+	}
+	if (step->position != NULL)
+		job->position = step->position;
+}

@@ -1,0 +1,132 @@
+/*
+ * row.c
+ *		Values on their way into a query and out of its rows.
+ */
+#include "core/core.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+static Datum column_value(HeapTuple row, TupleDesc desc, int column, Oid type, bool *isnull);
+
+DbopsParam
+dbops_param_text(const char *text)
+{
+	return (DbopsParam)
+	{
+		.type = TEXTOID, .isnull = (text == NULL),
+		.value = (text == NULL) ? (Datum) 0 : CStringGetTextDatum(text)
+	};
+}
+
+DbopsParam
+dbops_param_int4(int32 number)
+{
+	return (DbopsParam) {.type = INT4OID, .value = Int32GetDatum(number)};
+}
+
+DbopsParam
+dbops_param_int8(int64 number)
+{
+	return (DbopsParam) {.type = INT8OID, .value = Int64GetDatum(number)};
+}
+
+DbopsParam
+dbops_param_bool(bool boolean)
+{
+	return (DbopsParam) {.type = BOOLOID, .value = BoolGetDatum(boolean)};
+}
+
+DbopsParam
+dbops_param_oid(Oid oid)
+{
+	return (DbopsParam) {.type = OIDOID, .value = ObjectIdGetDatum(oid), .isnull = !OidIsValid(oid)};
+}
+
+DbopsParam
+dbops_param_time(TimestampTz time)
+{
+	return (DbopsParam) {.type = TIMESTAMPTZOID, .value = TimestampTzGetDatum(time), .isnull = (time == 0)};
+}
+
+DbopsParam
+dbops_param_jsonb(const Jsonb *document)
+{
+	return (DbopsParam) {.type = JSONBOID, .value = PointerGetDatum(document), .isnull = (document == NULL)};
+}
+
+char *
+dbops_row_text(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, TEXTOID, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+int64
+dbops_row_int8(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, INT8OID, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+int32
+dbops_row_int4(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, INT4OID, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
+}
+
+bool
+dbops_row_bool(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, BOOLOID, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
+
+Oid
+dbops_row_oid(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, OIDOID, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+TimestampTz
+dbops_row_time(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, TIMESTAMPTZOID, &isnull);
+
+	return isnull ? 0 : DatumGetTimestampTz(value);
+}
+
+Jsonb *
+dbops_row_jsonb(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, JSONBOID, &isnull);
+
+	return isnull ? NULL : DatumGetJsonbPCopy(value);
+}
+
+/* Take a column for what the caller says it is; an OID may be a role or a table. */
+static Datum
+column_value(HeapTuple row, TupleDesc desc, int column, Oid type, bool *isnull)
+{
+	Oid			actual = TupleDescAttr(desc, column - 1)->atttypid;
+
+	if (actual != type &&
+		!(type == OIDOID && (actual == REGROLEOID || actual == REGCLASSOID)))
+		elog(ERROR, "column %d has type %u where type %u is expected", column, actual, type);
+	return heap_getattr(row, column, desc, isnull);
+}

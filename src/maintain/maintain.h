@@ -1,0 +1,205 @@
+/*
+ * maintain.h
+ *		The area that works while nobody is connected: launcher, schedulers,
+ *		runners, and the jobs and schedules that they serve.
+ *
+ * What must survive stands in tables and changes by transactions. Shared
+ * memory holds only who is alive and who wants to be woken; when it is lost in
+ * a crash nothing is lost with it. One LWLock guards all of it, held for
+ * moments, never while anything is waited for.
+ */
+#ifndef DBOPS_MAINTAIN_H
+#define DBOPS_MAINTAIN_H
+
+#include "core/core.h"
+#include "core/job.h"
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+#include "storage/latch.h"
+#include "utils/timestamp.h"
+
+/* ---- engine.c: what the processes share ---- */
+
+#define ENGINE_DATABASES	4096	/* databases that are looked after */
+#define ENGINE_RUNNERS		64	/* the most that dbops.max_workers allows, and calls in the foreground */
+#define ENGINE_WAITING		256 /* bytes of the text that says what is waited for */
+
+typedef enum DatabaseState
+{
+	DATABASE_UNKNOWN,			/* nobody has looked for dbops there yet */
+	DATABASE_ABSENT,			/* it has no dbops */
+	DATABASE_ACTIVE				/* it has, and is looked after when due */
+} DatabaseState;
+
+typedef struct DatabaseEntry
+{
+	Oid			oid;			/* InvalidOid: the entry is free */
+	DatabaseState state;
+	TimestampTz next_due;		/* when a scheduler is wanted; DT_NOEND: not before a wake */
+	bool		wake;			/* wanted since the last scheduler looked */
+	int			holds;			/* commands under way that need dbops out of the database */
+	bool		scheduler_starting; /* registered, has not attached yet */
+	pid_t		scheduler_pid;	/* 0: none */
+	Latch	   *scheduler_latch;
+	int			failures;		/* schedulers in a row that ended before their end */
+} DatabaseEntry;
+
+typedef enum RunnerState
+{
+	RUNNER_FREE,
+	RUNNER_STARTING,			/* reserved by a scheduler; its process may not exist yet */
+	RUNNER_RUNNING,
+	RUNNER_DEAD					/* its process ended and left the job; the scheduler judges */
+} RunnerState;
+
+typedef struct RunnerSlot
+{
+	RunnerState state;
+	uint32		generation;		/* tells this use of the slot from others */
+	bool		foreground;		/* a session's CALL; not counted by dbops.max_workers */
+	Oid			database;
+	int64		job;
+	DbopsJobClass class;		/* of the phase that it is in */
+	pid_t		pid;			/* 0: not known yet */
+	bool		stop;			/* told to end; the job goes on later */
+	bool		cancel;			/* told to end; the job is cancelled */
+	bool		committed;		/* its command has committed something before it ended */
+	bool		quit;			/* ended because the server did, by no fault of its own */
+	TimestampTz since;			/* when it was reserved */
+	char		waiting[ENGINE_WAITING];	/* what for, with figures; empty: it works */
+} RunnerSlot;
+
+typedef struct Engine
+{
+	pid_t		launcher_pid;	/* 0: none */
+	Latch	   *launcher_latch;
+	bool		no_process_slot;	/* the last worker could not be registered */
+	TimestampTz paused_until;	/* the whole cluster; 0: not paused, DT_NOEND: until resumed */
+	char		paused_reason[ENGINE_WAITING];
+	DatabaseEntry databases[ENGINE_DATABASES];
+	RunnerSlot	runners[ENGINE_RUNNERS];
+} Engine;
+
+extern Engine *dbops_engine;	/* NULL: not preloaded */
+extern LWLock *dbops_engine_lock;
+
+extern void dbops_engine_init(void);
+extern DatabaseEntry *dbops_engine_database(Oid oid, bool create);	/* lock held */
+extern void dbops_engine_wake_database(Oid oid);
+extern void dbops_engine_wake_at_commit(void *unused);
+extern void dbops_engine_wake_launcher(void);	/* lock held */
+
+/* Runner slots; an index of -1 is none. */
+extern int	dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground);
+extern void dbops_runner_release(int index);
+extern int	dbops_runner_find(Oid database, int64 job); /* lock held */
+extern int64 dbops_runner_enter_class(int index, DbopsJobClass class);
+extern bool dbops_class_conflict(DbopsJobClass a, DbopsJobClass b);
+extern void dbops_runner_set_waiting(int index, const char *reason);
+extern void dbops_runner_cancel_at_commit(int64 job);
+
+/* Keep dbops out of a database until this transaction ends. */
+extern void dbops_engine_hold(Oid database);
+extern void dbops_engine_stop_runners(Oid database);
+
+/* ---- launcher.c, scheduler.c, runner.c ---- */
+
+extern void dbops_launcher_init(void);
+extern PGDLLEXPORT void dbops_launcher_main(Datum arg);
+extern PGDLLEXPORT void dbops_scheduler_main(Datum arg);
+extern PGDLLEXPORT void dbops_runner_main(Datum arg);
+
+/* ---- database_commands.c: DROP DATABASE and the like ---- */
+
+extern void dbops_database_commands_init(void);
+
+/* ---- identity.c: is this the database that the jobs are meant for? ---- */
+
+/* Why this database runs nothing, as a user reads it; NULL: it may run. Needs a transaction. */
+extern char *dbops_identity_refusal(void);
+
+/* ---- gate.c: conditions under which jobs wait ---- */
+
+/*
+ * Which gate is closed, with its figures, as a user reads it; NULL: none.
+ * heavy: also those that only matter to who leaves dead rows or waits for old
+ * snapshots.
+ */
+extern char *dbops_gate_closed(bool heavy);
+
+/* Whether this database or the cluster is paused, and why; NULL: it is not. */
+extern char *dbops_gate_paused(void);
+
+/* ---- cron.c: when something recurs ---- */
+
+typedef struct Cron Cron;
+
+extern Cron *dbops_cron_parse(const char *text);
+extern TimestampTz dbops_cron_next(const Cron *cron, TimestampTz after, struct pg_tz *zone);
+
+/* ---- window.c: when something may run ---- */
+
+typedef struct Window Window;
+
+extern Window *dbops_window_parse(const char *text);
+extern bool dbops_window_open(const Window *window, TimestampTz at, struct pg_tz *zone);
+extern TimestampTz dbops_window_next(const Window *window, TimestampTz after, struct pg_tz *zone);
+
+/* ---- schedule.c ---- */
+
+/* Submit what is due; returns the ids (of int64 *), and when the next is due. */
+extern List *dbops_schedule_submit_due(TimestampTz now, TimestampTz *next_due);
+
+/* ---- job_store.c: the transitions of a job's state ---- */
+
+typedef struct StoredJob
+{
+	DbopsJob	job;			/* what its steps see */
+	const char *state;
+	const char *command;
+	bool		atomic;
+	bool		idempotent;
+	DbopsJobClass class;
+	const char *time_window;	/* or NULL */
+	const char *time_zone;
+	int			attempts;
+	int			crashes;
+	int			max_attempts;
+	long		timeout;		/* ms; 0: none */
+	long		lock_timeout;	/* ms; 0: none */
+	long		backoff;		/* ms */
+	TimestampTz run_after;
+} StoredJob;
+
+typedef struct JobRequests
+{
+	bool		cancel;
+	bool		pause;
+	Jsonb	   *settings;		/* or NULL */
+} JobRequests;
+
+extern StoredJob *dbops_job_load(int64 id);
+extern bool dbops_job_claim(StoredJob *job);
+extern void dbops_job_succeed(StoredJob *job, Jsonb *result);
+extern void dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable);
+extern void dbops_job_end_unfinished(StoredJob *job, const char *state, const char *message);
+extern void dbops_job_requests(int64 id, JobRequests *requests);
+extern void dbops_job_reap(void);
+extern void dbops_job_prune(void);
+
+/* Why a queued job does not start now, with figures; NULL: it may start. */
+extern char *dbops_job_obstacle(const StoredJob *job, TimestampTz now);
+
+/* ---- command.c: a user's SQL ---- */
+
+typedef struct CommandText
+{
+	bool		atomic;			/* all of it is one transaction */
+	DbopsJobClass class;
+} CommandText;
+
+extern CommandText dbops_command_check(const char *sql);
+extern Jsonb *dbops_command_run(const char *sql, bool *committed);
+
+#endif							/* DBOPS_MAINTAIN_H */
