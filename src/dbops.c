@@ -12,6 +12,7 @@
 
 #include "change/change.h"
 #include "core/core.h"
+#include "maintain/maintain.h"
 #include "observe/observe.h"
 
 PG_MODULE_MAGIC;
@@ -23,5 +24,6 @@ _PG_init(void)
 {
 	dbops_settings_init();
 	dbops_backfill_init();
+	dbops_engine_init();
 	dbops_observe_init();
 }

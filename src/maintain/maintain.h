@@ -38,6 +38,7 @@ typedef struct DatabaseEntry
 	DatabaseState state;
 	TimestampTz next_due;		/* when a scheduler is wanted; DT_NOEND: not before a wake */
 	bool		wake;			/* wanted since the last scheduler looked */
+	bool		waits_for_worker;	/* a job there waits for a runner's slot */
 	int			holds;			/* commands under way that need dbops out of the database */
 	bool		scheduler_starting; /* registered, has not attached yet */
 	pid_t		scheduler_pid;	/* 0: none */
