@@ -164,6 +164,42 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define update_has_returning(update) ((update)->returningClause != NULL)
 #endif
 
+/* 17 moved the local transaction id; the process's own one tells transactions apart. */
+#if PG_VERSION_NUM < 170000
+#define proc_local_xid(proc) ((proc)->lxid)
+#else
+#define proc_local_xid(proc) ((proc)->vxid.lxid)
+#endif
+
+/* 17 lets a background process run as a role that cannot log in. */
+#if PG_VERSION_NUM < 170000
+#define NOLOGIN_ROLES_RUN false
+#define BGWORKER_BYPASS_ROLELOGINCHECK 0
+#else
+#define NOLOGIN_ROLES_RUN true
+#endif
+
+/* 16 made the writing of completion tags a function of its own. */
+#if PG_VERSION_NUM < 160000
+#define write_completion_tag(tag, completion) \
+	snprintf(tag, COMPLETION_TAG_BUFSIZE, \
+			 (completion)->commandTag == CMDTAG_INSERT ? "%s 0 " UINT64_FORMAT : \
+			 command_tag_display_rowcount((completion)->commandTag) ? "%s " UINT64_FORMAT : "%s", \
+			 GetCommandTagName((completion)->commandTag), (completion)->nprocessed)
+#else
+#define write_completion_tag(tag, completion) \
+	BuildQueryCompletionString(tag, completion, false)
+#endif
+
+/* 18 runs each portal once. */
+#if PG_VERSION_NUM < 180000
+#define run_portal(portal, at_top, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, at_top, true, receiver, receiver, completion)
+#else
+#define run_portal(portal, at_top, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, at_top, receiver, receiver, completion)
+#endif
+
 /*
  * Whether a process holds a lock on a relation, or waits for any; read without
  * a lock, so true of a moment ago. 16 changed the lists, 18 the fast path.

@@ -120,6 +120,7 @@ extern void dbops_require_table_owner(Oid relid);
 extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
 extern void dbops_run_as_extension(DbopsCallback callback, void *arg);
 extern Oid	dbops_extension_owner(void);
+extern bool dbops_role_can_login(Oid role);
 extern bool dbops_is_admin(void);
 extern bool dbops_acts_for(Oid role);
 

@@ -201,6 +201,7 @@ typedef struct CommandText
 } CommandText;
 
 extern CommandText dbops_command_check(const char *sql);
+extern void dbops_command_require_login(Oid role);
 extern Jsonb *dbops_command_run(const char *sql, bool *committed);
 
 #endif							/* DBOPS_MAINTAIN_H */
