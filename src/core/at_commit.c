@@ -26,12 +26,13 @@ typedef struct AtCommit
 static AtCommit *waiting = NULL;
 
 static void at_end(XactEvent event, void *arg);
+static AtCommit *reverse(AtCommit *list);
 static void at_subxact_end(SubXactEvent event, SubTransactionId mine,
 						   SubTransactionId parent, void *arg);
 
 /*
- * Call back when the current transaction has committed. The same callback with
- * the same argument is called once; arg must last as long as the transaction.
+ * Call back when the current transaction has committed, in the order of the
+ * calls. The same callback with the same argument is called once; arg must last as long as the transaction.
  */
 void
 dbops_at_commit(DbopsCallback callback, void *arg)
@@ -68,8 +69,25 @@ at_end(XactEvent event, void *arg)
 	waiting = NULL;
 	if (event == XACT_EVENT_ABORT)
 		return;
-	for (; entry != NULL; entry = entry->next)
+	for (entry = reverse(entry); entry != NULL; entry = entry->next)
 		entry->callback(entry->arg);
+}
+
+/* Put the earliest first. */
+static AtCommit *
+reverse(AtCommit *list)
+{
+	AtCommit   *reversed = NULL;
+
+	while (list != NULL)
+	{
+		AtCommit   *next = list->next;
+
+		list->next = reversed;
+		reversed = list;
+		list = next;
+	}
+	return reversed;
 }
 
 /* Forget what a rolled back subtransaction asked for; else it is its parent's. */

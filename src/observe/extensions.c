@@ -19,15 +19,12 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-static bool lock_at_once(Oid catalog, Oid index);
-static void unlock_catalog(Oid catalog, Oid index);
 static bool is_c_function(Oid function, const char *name, int nargs);
 
 /* Find an extension by name; its oid is invalid if there is none. */
@@ -40,7 +37,7 @@ dbops_extension_find(const char *name)
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	if (!lock_at_once(ExtensionRelationId, ExtensionNameIndexId))
+	if (!dbops_catalog_lock(ExtensionRelationId, ExtensionNameIndexId))
 		return (Extension) {.hidden = true};
 	catalog = table_open(ExtensionRelationId, NoLock);
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
@@ -60,7 +57,7 @@ dbops_extension_find(const char *name)
 	}
 	systable_endscan(scan);
 	table_close(catalog, NoLock);
-	unlock_catalog(ExtensionRelationId, ExtensionNameIndexId);
+	dbops_catalog_unlock(ExtensionRelationId, ExtensionNameIndexId);
 	return found;
 }
 
@@ -73,25 +70,6 @@ dbops_extension_object(const char *extension, const char *name)
 	return quote_qualified_identifier(schema, name);
 }
 
-/* Lock a catalog and the index used on it, unless that means to wait. */
-static bool
-lock_at_once(Oid catalog, Oid index)
-{
-	if (!ConditionalLockRelationOid(catalog, AccessShareLock))
-		return false;
-	if (ConditionalLockRelationOid(index, AccessShareLock))
-		return true;
-	UnlockRelationOid(catalog, AccessShareLock);
-	return false;
-}
-
-static void
-unlock_catalog(Oid catalog, Oid index)
-{
-	UnlockRelationOid(index, AccessShareLock);
-	UnlockRelationOid(catalog, AccessShareLock);
-}
-
 /* Find a C function of an extension by name; InvalidOid if it has none such. */
 Oid
 dbops_extension_function(Oid extension, const char *name, int nargs)
@@ -102,7 +80,7 @@ dbops_extension_function(Oid extension, const char *name, int nargs)
 	SysScanDesc scan;
 	HeapTuple	row;
 
-	if (!lock_at_once(DependRelationId, DependReferenceIndexId))
+	if (!dbops_catalog_lock(DependRelationId, DependReferenceIndexId))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("pg_depend is locked"),
@@ -124,7 +102,7 @@ dbops_extension_function(Oid extension, const char *name, int nargs)
 	}
 	systable_endscan(scan);
 	table_close(catalog, NoLock);
-	unlock_catalog(DependRelationId, DependReferenceIndexId);
+	dbops_catalog_unlock(DependRelationId, DependReferenceIndexId);
 	return found;
 }
 

@@ -166,18 +166,11 @@ dbops_health_age(TimestampTz at)
 	return (at == 0) ? NAN : (dbops_clock_now() - at) / (double) USECS_PER_SEC;
 }
 
-/* Part of a whole in percent; NaN if there is no whole. */
-double
-dbops_percent(double part, double whole)
-{
-	return whole > 0 ? 100.0 * part / whole : NAN;
-}
-
 /* How many of the blocks asked for were found, in percent to two decimals. */
 double
 dbops_hit_ratio(const Counters *counters)
 {
-	return round(dbops_percent(counters->blocks_hit, counters->blocks_fetched) * 100) / 100;
+	return round(dbops_figure_percent(counters->blocks_hit, counters->blocks_fetched) * 100) / 100;
 }
 
 /*

@@ -11,8 +11,6 @@
 
 #include <math.h>
 
-#include "utils/builtins.h"
-
 static const DbopsCheck checks[] = {
 	{"archiver.failing", dbops_judge_archiver},
 	{"cache.hit_ratio", dbops_judge_hit_ratio},
@@ -101,23 +99,4 @@ put_figure(DbopsJson *json, const char *key, double figure)
 		dbops_json_integer(json, key, (int64) figure);
 	else
 		dbops_json_decimal(json, key, figure);
-}
-
-const char *
-dbops_health_duration(double seconds)
-{
-	if (seconds < 2 * MINUTE)
-		return psprintf("%.0f s", seconds);
-	if (seconds < 2 * HOUR)
-		return psprintf("%.0f min", seconds / MINUTE);
-	if (seconds < 2 * DAY)
-		return psprintf("%.1f h", seconds / HOUR);
-	return psprintf("%.1f days", seconds / DAY);
-}
-
-const char *
-dbops_health_bytes(double bytes)
-{
-	return TextDatumGetCString(DirectFunctionCall1(pg_size_pretty,
-												   Int64GetDatum((int64) bytes)));
 }

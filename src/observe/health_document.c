@@ -102,7 +102,7 @@ put_connections(DbopsJson *json, const Health *health)
 	dbops_json_integer(json, "waiting", sessions->waiting);
 	dbops_json_integer(json, "max", MaxConnections);
 	dbops_json_decimal(json, "pool_utilization",
-					   dbops_percent(sessions->clients, sessions->usable));
+					   dbops_figure_percent(sessions->clients, sessions->usable));
 	dbops_json_object_end(json);
 }
 
@@ -120,7 +120,7 @@ put_performance(DbopsJson *json, const Health *health)
 					   dbops_health_stands(health, PART_COUNTERS) ? dbops_hit_ratio(&health->counters) : NAN);
 	dbops_json_decimal(json, "index_hit_ratio",
 					   has_index_figures(health) ?
-					   dbops_percent(sizes->index_hit, sizes->index_fetched) : NAN);
+					   dbops_figure_percent(sizes->index_hit, sizes->index_fetched) : NAN);
 	dbops_json_time(json, "since",
 					dbops_health_stands(health, PART_COUNTERS) ? health->counters.since : 0);
 	dbops_json_object_end(json);
@@ -199,7 +199,7 @@ put_age(DbopsJson *json, const char *key, bool known, int64 age, int64 freeze_ag
 	dbops_json_integer(json, "freeze_max_age", freeze_age);
 	dbops_json_integer(json, "warn_age", warn_age);
 	dbops_json_integer(json, "stop_age", stop_age);
-	dbops_json_decimal(json, "used_percent", dbops_percent(age, stop_age));
+	dbops_json_decimal(json, "used_percent", dbops_figure_percent(age, stop_age));
 	dbops_json_object_end(json);
 }
 

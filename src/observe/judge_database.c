@@ -146,7 +146,7 @@ dbops_judge_size(const void *facts, DbopsCheckRun *run)
 	else
 		dbops_check_report(run, (DbopsFinding)
 						   {
-							   .message = psprintf("the database holds %s", dbops_health_bytes(sizes->database)),
+							   .message = psprintf("the database holds %s", dbops_figure_bytes(sizes->database)),
 							   .data = dbops_health_figures(sizes->database, NO_THRESHOLD, NO_THRESHOLD)
 						   });
 }

@@ -11,12 +11,8 @@
 #include "access/xlog.h"
 #include "utils/builtins.h"
 
-#define MB			(1024.0 * 1024)
-#define GB			(1024 * MB)
-
 #define LITTLE_FREE	15.0	/* percent: a warning */
 #define LEAST_FREE	5.0		/* percent: critical */
-#define PLENTY_FREE	(50 * GB)
 
 #define LEAST_SEGMENTS	2		/* that a slot may always retain */
 
@@ -45,7 +41,7 @@ dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run)
 	else if (bytes < 0)
 		dbops_check_report(run, (DbopsFinding) {.message = "nothing replicates from this server"});
 	else if (isnan(lag) && bytes >= 16 * MB && bytes < GB)
-		dbops_health_report_unknown(run, NULL, psprintf("%s of WAL is yet to be replayed, since when is not known", dbops_health_bytes(bytes)),
+		dbops_health_report_unknown(run, NULL, psprintf("%s of WAL is yet to be replayed, since when is not known", dbops_figure_bytes(bytes)),
 									"Look again: since when is known from when it was last seen with nothing to replay.");
 	else
 		dbops_health_report_above(run, (bytes >= GB && lag >= 300) ? 2 : (bytes >= GB || (bytes >= 16 * MB && lag >= 30)),
@@ -53,7 +49,7 @@ dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run)
 								  {
 									  .message = psprintf("%s is %s behind%s",
 														  replication->standby ? "this standby" : "the last standby",
-														  dbops_health_bytes(bytes), isnan(lag) ? "" : psprintf(", %s", dbops_health_duration(lag))),
+														  dbops_figure_bytes(bytes), isnan(lag) ? "" : psprintf(", %s", dbops_figure_duration(lag))),
 									  .remedy = "See pg_stat_replication, and on the standby what replay waits for.",
 									  .data = dbops_health_figures(bytes, 16 * MB, GB)
 								  });
@@ -101,7 +97,7 @@ judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run)
 						   });
 	else if (!limited && wal_free == 0)
 		dbops_health_report_unknown(run, name, psprintf("the slot retains %s; how much WAL may grow is not known",
-									dbops_health_bytes(slot->retained)),
+									dbops_figure_bytes(slot->retained)),
 									"Set max_slot_wal_keep_size.");
 	else
 		dbops_health_report_above(run, slot->retained,
@@ -109,7 +105,7 @@ judge_slot(const Slot *slot, int64 wal_free, DbopsCheckRun *run)
 								  limited ? limit * 0.8 : wal_free * 0.5, (DbopsFinding)
 								  {
 									  .object = name,
-									  .message = psprintf("the slot retains %s of WAL%s", dbops_health_bytes(slot->retained),
+									  .message = psprintf("the slot retains %s of WAL%s", dbops_figure_bytes(slot->retained),
 														  slot->active ? "" : " and is not in use"),
 									  .remedy = remedy
 								  });
@@ -137,7 +133,7 @@ dbops_judge_archiver(const void *facts, DbopsCheckRun *run)
 	else if (failing)
 		dbops_health_report_above(run, since, 0, HOUR, (DbopsFinding)
 								  {
-									  .message = psprintf("the last attempt to archive WAL failed; nothing was archived for %s", dbops_health_duration(since)),
+									  .message = psprintf("the last attempt to archive WAL failed; nothing was archived for %s", dbops_figure_duration(since)),
 									  .remedy = "See the server's log for what archive_command or archive_library says."
 								  });
 	else if (archiver->last_success == 0 && archiver->waiting)
@@ -182,7 +178,7 @@ judge_disk(const Disk *disk, DbopsCheckRun *run)
 						   {
 							   .severity = severity,
 							   .object = disk->name,
-							   .message = psprintf("%s free, %.2f percent%s", dbops_health_bytes(disk->free), percent,
+							   .message = psprintf("%s free, %.2f percent%s", dbops_figure_bytes(disk->free), percent,
 												   disk->same_as == NULL ? "" : psprintf(", on the same device as %s", disk->same_as)),
 							   .remedy = severity == DBOPS_OK ? NULL : "Make room before it is full: a server without room for WAL stops.",
 							   .data = dbops_health_figures(percent, LITTLE_FREE, LEAST_FREE)

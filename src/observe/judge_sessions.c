@@ -36,7 +36,7 @@ dbops_judge_connections(const void *facts, DbopsCheckRun *run)
 {
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 
-	dbops_health_report_above(run, dbops_percent(sessions->clients, sessions->usable), 80, 95, (DbopsFinding)
+	dbops_health_report_above(run, dbops_figure_percent(sessions->clients, sessions->usable), 80, 95, (DbopsFinding)
 							  {
 								  .message = psprintf("%d of %d connections are in use",
 													  sessions->clients, sessions->usable),
@@ -58,7 +58,7 @@ dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run)
 							  {
 								  .message = oldest->pid == 0 ? "no session idles in a transaction that holds anything" :
 									  psprintf("process %d has idled for %s in a transaction that holds locks or a snapshot",
-											   oldest->pid, dbops_health_duration(oldest->age)),
+											   oldest->pid, dbops_figure_duration(oldest->age)),
 								  .remedy = end_transaction(oldest)
 							  });
 }
@@ -74,7 +74,7 @@ dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run)
 								  .message = sessions->lock_waits == 0 ? "no process waits for a lock" :
 									  psprintf("of %d that wait for a lock, %d have for more than %d s, the longest for %s",
 											   sessions->lock_waits, sessions->long_lock_waits,
-											   LONG_LOCK_WAIT, dbops_health_duration(sessions->longest_lock_wait)),
+											   LONG_LOCK_WAIT, dbops_figure_duration(sessions->longest_lock_wait)),
 								  .remedy = "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
 							  });
 }
@@ -93,7 +93,7 @@ dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run)
 							  {
 								  .message = oldest->pid == 0 ? "no transaction keeps vacuum from removing rows" :
 									  psprintf("the transaction of process %d has kept vacuum from removing rows for %s",
-											   oldest->pid, dbops_health_duration(oldest->age)),
+											   oldest->pid, dbops_figure_duration(oldest->age)),
 								  .remedy = end_transaction(oldest)
 							  });
 }
@@ -109,7 +109,7 @@ dbops_judge_prepared(const void *facts, DbopsCheckRun *run)
 								  .message = sessions->prepared == 0 ? "no transaction is prepared" :
 									  psprintf("of %d prepared, the oldest transaction, %s, has been for %s",
 											   sessions->prepared, sessions->oldest_prepared_gid,
-											   dbops_health_duration(sessions->oldest_prepared)),
+											   dbops_figure_duration(sessions->oldest_prepared)),
 								  .remedy = sessions->prepared == 0 ? NULL :
 									  psprintf("ROLLBACK PREPARED %s;", quote_literal_cstr(sessions->oldest_prepared_gid))
 							  });

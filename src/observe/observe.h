@@ -10,7 +10,7 @@
 #ifndef DBOPS_OBSERVE_H
 #define DBOPS_OBSERVE_H
 
-#include "core/core.h"
+#include "core/server.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -165,28 +165,6 @@ extern void dbops_replication_init(void);
 extern void dbops_replication_read(Replication *replication);
 extern void dbops_archiver_read(Archiver *archiver);
 
-/* ---- disks.c ---- */
-
-typedef struct Disk
-{
-	const char *name;			/* "tablespace NAME" or "WAL" */
-	const char *tablespace;		/* NULL: of WAL */
-	const char *same_as;		/* an earlier one on the same device; or NULL */
-	bool		missing;		/* its directory is */
-	int64		total;			/* bytes; 0: the file system does not tell */
-	int64		used;
-	int64		free;			/* to the server, the reserve of root apart */
-	uint64		device;
-} Disk;
-
-typedef struct Disks
-{
-	List	   *list;			/* of Disk *, WAL first */
-} Disks;
-
-extern double dbops_disk_free_percent(const Disk *disk);
-extern void dbops_disks_read(Disks *disks);
-
 /* ---- sizes.c: what the database holds, from a cache ---- */
 
 #define N_LARGEST	10
@@ -298,7 +276,6 @@ extern bool dbops_health_stands(const Health *health, HealthPart part);
 extern bool dbops_health_has_statements(const Health *health);
 extern double dbops_health_age(TimestampTz at);
 extern bool dbops_health_is_fresh(TimestampTz at, double took);
-extern double dbops_percent(double part, double whole);
 extern double dbops_hit_ratio(const Counters *counters);
 
 /* ---- health_document.c ---- */
@@ -314,9 +291,6 @@ extern Jsonb *dbops_health_document(const Health *health, const char *status,
 #define LOW_HIT_RATIO	95		/* percent */
 
 #define NO_THRESHOLD	INFINITY
-#define MINUTE			60.0	/* s */
-#define HOUR			(60 * MINUTE)
-#define DAY				(24 * HOUR)
 
 extern const DbopsCheckSet dbops_health_checks_set;
 
@@ -326,8 +300,6 @@ extern void dbops_health_report_above(DbopsCheckRun *run, double value, double w
 extern void dbops_health_report_unknown(DbopsCheckRun *run, const char *object,
 										const char *message, const char *remedy);
 extern Jsonb *dbops_health_figures(double value, double warning, double critical);
-extern const char *dbops_health_duration(double seconds);
-extern const char *dbops_health_bytes(double bytes);
 
 /* ---- judge_sessions.c ---- */
 

@@ -16,15 +16,10 @@
 #include <math.h>
 
 #include "access/xlog.h"
-#include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
-#include "common/string.h"
 #include "pgstat.h"
 #include "replication/slot.h"
 #include "replication/walreceiver.h"
-#include "replication/walsender.h"
-#include "replication/walsender_private.h"
-#include "storage/fd.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
@@ -37,10 +32,7 @@ static double replay_delay(TimestampTz caught_up);
 static void remember_caught_up(void);
 static TimestampTz recall_caught_up(void);
 static void read_standbys(Replication *replication, XLogRecPtr written);
-static bool read_sender(WalSnd *sender, XLogRecPtr written, double *lag,
-						int64 *lag_bytes);
 static void read_slots(Replication *replication, XLogRecPtr written);
-static bool wal_waits_to_be_archived(void);
 static Slot *describe_slot(ReplicationSlot *slot, XLogRecPtr written);
 
 /* Ask for the shared memory. */
@@ -55,13 +47,12 @@ dbops_replication_init(void)
 void
 dbops_replication_read(Replication *replication)
 {
-	XLogRecPtr	written;
+	XLogRecPtr	written = dbops_written();
 
 	replication->standby = RecoveryInProgress();
 	replication->lag = NAN;
 	replication->lag_bytes = -1;
 
-	written = replication->standby ? GetXLogReplayRecPtr(NULL) : GetFlushRecPtr(NULL);
 	read_standbys(replication, written);
 	if (replication->standby)
 		read_own_lag(replication);
@@ -137,45 +128,17 @@ recall_caught_up(void)
 static void
 read_standbys(Replication *replication, XLogRecPtr written)
 {
-	for (int i = 0; i < max_wal_senders; i++)
+	ListCell   *cell;
+
+	foreach(cell, dbops_standbys_read(written))
 	{
-		double		lag;
-		int64		lag_bytes;
+		const Standby *standby = lfirst(cell);
 
-		if (!read_sender(&WalSndCtl->walsnds[i], written, &lag, &lag_bytes))
-			continue;
 		replication->standbys++;
-		if (isnan(replication->lag) || lag > replication->lag)
-			replication->lag = lag;
-		replication->lag_bytes = Max(replication->lag_bytes, lag_bytes);
+		if (isnan(replication->lag) || standby->lag > replication->lag)
+			replication->lag = standby->lag;
+		replication->lag_bytes = Max(replication->lag_bytes, standby->lag_bytes);
 	}
-}
-
-/* Read the lag of one standby; false if the slot serves none. */
-static bool
-read_sender(WalSnd *sender, XLogRecPtr written, double *lag, int64 *lag_bytes)
-{
-	pid_t		pid;
-	WalSndState state;
-	XLogRecPtr	reached;
-	TimeOffset	measured;
-
-	SpinLockAcquire(&sender->mutex);
-	pid = sender->pid;
-	state = sender->state;
-	/* What only receives, as pg_receivewal does, never applies. */
-	reached = XLogRecPtrIsInvalid(sender->apply) ? sender->flush : sender->apply;
-	measured = sender->applyLag;
-	SpinLockRelease(&sender->mutex);
-
-	if (pid == 0 || state == WALSNDSTATE_BACKUP || XLogRecPtrIsInvalid(reached))
-		return false;
-	*lag_bytes = (written > reached) ? written - reached : 0;
-	if (*lag_bytes == 0)
-		*lag = 0;
-	else
-		*lag = (measured >= 0) ? measured / (double) USECS_PER_SEC : NAN;
-	return true;
 }
 
 static void
@@ -217,7 +180,7 @@ dbops_archiver_read(Archiver *archiver)
 {
 	PgStat_ArchiverStats *stats = pgstat_fetch_stat_archiver();
 
-	archiver->on = RecoveryInProgress() ? XLogArchivingAlways() : XLogArchivingActive();
+	archiver->on = dbops_archive_on();
 	archiver->configured = (XLogArchiveCommand != NULL && *XLogArchiveCommand != '\0') ||
 		(XLogArchiveLibrary != NULL && *XLogArchiveLibrary != '\0');
 	archiver->failures = stats->failed_count;
@@ -225,20 +188,5 @@ dbops_archiver_read(Archiver *archiver)
 	archiver->last_failure = stats->last_failed_timestamp;
 	archiver->since = stats->stat_reset_timestamp;
 	archiver->waiting = archiver->on && stats->last_archived_timestamp == 0 &&
-		stats->last_failed_timestamp == 0 && wal_waits_to_be_archived();
-}
-
-/* The archiver is told by files whose names say so. */
-static bool
-wal_waits_to_be_archived(void)
-{
-	static const char path[] = XLOGDIR "/archive_status";
-	DIR		   *directory = AllocateDir(path);
-	struct dirent *entry;
-	bool		found = false;
-
-	while (!found && (entry = ReadDir(directory, path)) != NULL)
-		found = pg_str_endswith(entry->d_name, ".ready");
-	FreeDir(directory);
-	return found;
+		stats->last_failed_timestamp == 0 && dbops_archive_waiting(1) > 0;
 }

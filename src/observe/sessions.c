@@ -3,35 +3,16 @@
  *		Who is connected, and what they wait for or hold.
  *
  * One pass over the processes' slots and one over the backends' status, both
- * in shared memory. The slots are read without a lock: each field is read
- * whole, and a process that comes or goes meanwhile is counted or not, as it
- * would be a moment later. Status is what the transaction first saw of it, as
- * in pg_stat_activity.
+ * in shared memory. Status is what the transaction first saw of it, as in
+ * pg_stat_activity.
  */
 #include "observe/observe.h"
 
-#include "access/twophase.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
-#include "storage/proc.h"
 #include "utils/backend_status.h"
-#include "utils/builtins.h"
 
-/* What a process's slot says beyond its status. */
-typedef struct Process
-{
-	int			pid;
-	bool		waits;			/* for a heavyweight lock */
-	TimestampTz waits_since;
-	bool		holds_horizon;	/* a transaction id or a snapshot */
-	bool		holds_locks;
-} Process;
-
-static Process *read_processes(Sessions *sessions, int *n);
-static Process describe_process(PGPROC *proc);
-static bool holds_horizon(PGPROC *proc);
-static int	by_pid(const void *a, const void *b);
 static void count_lock_wait(Sessions *sessions, const Process *process);
 static void count_client(Sessions *sessions, const PgBackendStatus *status,
 						 const Process *process);
@@ -41,24 +22,22 @@ static bool is_idle_in_transaction(const PgBackendStatus *status);
 static void keep_older(Transaction *oldest, const PgBackendStatus *status,
 					   TimestampTz since);
 static double seconds_since(TimestampTz time);
-static bool may_have_prepared(void);
 static void read_prepared(Sessions *sessions);
-static void take_prepared(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Look at all sessions. */
 void
 dbops_sessions_read(Sessions *sessions)
 {
 	int			n_processes;
-	Process    *processes = read_processes(sessions, &n_processes);
+	Process    *processes = dbops_processes_read(&n_processes);
 	int			n = pgstat_fetch_stat_numbackends();
 
+	for (int i = 0; i < n_processes; i++)
+		count_lock_wait(sessions, &processes[i]);
 	for (int i = 1; i <= n; i++)
 	{
 		PgBackendStatus *status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
-		Process		key = {.pid = status->st_procpid};
-		Process    *process = bsearch(&key, processes, n_processes,
-									  sizeof(Process), by_pid);
+		Process    *process = dbops_process_find(processes, n_processes, status->st_procpid);
 
 		if (status->st_backendType == B_BACKEND)
 			count_client(sessions, status, process);
@@ -67,8 +46,7 @@ dbops_sessions_read(Sessions *sessions)
 			count_transaction(sessions, status, process);
 	}
 	sessions->usable = MaxConnections - SuperuserReservedConnections - ReservedConnections;
-	if (may_have_prepared())
-		read_prepared(sessions);
+	read_prepared(sessions);
 }
 
 /*
@@ -79,58 +57,6 @@ bool
 dbops_sessions_hide(const Sessions *sessions)
 {
 	return sessions->untracked > 0;
-}
-
-/* Copy what matters of every process's slot, ordered by pid. */
-static Process *
-read_processes(Sessions *sessions, int *n)
-{
-	Process    *processes = palloc(sizeof(Process) * ProcGlobal->allProcCount);
-
-	*n = 0;
-	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
-	{
-		PGPROC	   *proc = GetPGProcByNumber(i);
-
-		if (proc->pid == 0)
-			continue;
-		processes[*n] = describe_process(proc);
-		count_lock_wait(sessions, &processes[*n]);
-		(*n)++;
-	}
-	qsort(processes, *n, sizeof(Process), by_pid);
-	return processes;
-}
-
-static Process
-describe_process(PGPROC *proc)
-{
-	return (Process)
-	{
-		.pid = proc->pid,
-		.waits = (proc->waitStatus == PROC_WAIT_STATUS_WAITING),
-		.waits_since = pg_atomic_read_u64(&proc->waitStart),
-		.holds_horizon = holds_horizon(proc),
-		.holds_locks = proc_holds_locks(proc)
-	};
-}
-
-/* Whether vacuum keeps rows for it; as ComputeXidHorizons() has it, not for a
- * VACUUM, whatever snapshot that uses. */
-static bool
-holds_horizon(PGPROC *proc)
-{
-	return (proc->statusFlags & (PROC_IN_VACUUM | PROC_IN_LOGICAL_DECODING)) == 0 &&
-		(TransactionIdIsValid(proc->xid) || TransactionIdIsValid(proc->xmin));
-}
-
-static int
-by_pid(const void *a, const void *b)
-{
-	int			left = ((const Process *) a)->pid;
-	int			right = ((const Process *) b)->pid;
-
-	return (left > right) - (left < right);
 }
 
 /* Count a wait for a lock; when it began is known a moment after it has. */
@@ -208,34 +134,14 @@ seconds_since(TimestampTz time)
 	return Max(0, (dbops_clock_now() - time) / (double) USECS_PER_SEC);
 }
 
-/* Prepared transactions have slots too; one that was used keeps its mark. */
-static bool
-may_have_prepared(void)
-{
-	for (int i = 0; i < max_prepared_xacts; i++)
-		if (TransactionIdIsValid(PreparedXactProcs[i].xid))
-			return true;
-	return false;
-}
-
 /* Ask how many transactions are prepared, and how old the oldest is. */
 static void
 read_prepared(Sessions *sessions)
 {
-	sessions->prepared = (int)
-		dbops_query_each("SELECT gid, prepared FROM pg_prepared_xact() ORDER BY prepared DESC",
-						 0, NULL, take_prepared, sessions);
-}
+	Prepared	prepared;
 
-/* The last one taken is the oldest. */
-static void
-take_prepared(HeapTuple row, TupleDesc desc, void *arg)
-{
-	Sessions   *sessions = arg;
-	bool		isnull;
-
-	sessions->oldest_prepared_gid =
-		TextDatumGetCString(heap_getattr(row, 1, desc, &isnull));
-	sessions->oldest_prepared =
-		seconds_since(DatumGetTimestampTz(heap_getattr(row, 2, desc, &isnull)));
+	dbops_prepared_read(&prepared);
+	sessions->prepared = prepared.count;
+	sessions->oldest_prepared = prepared.age;
+	sessions->oldest_prepared_gid = prepared.gid;
 }

@@ -6,14 +6,13 @@
  * blocks that only root may use count as neither used nor free, as in df.
  * Paths are not shown: whoever may watch the server need not know its disks.
  */
-#include "observe/observe.h"
+#include "core/server.h"
 
 #include <math.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "catalog/pg_tablespace_d.h"
-#include "commands/tablespace.h"
 #include "storage/fd.h"
 #include "utils/builtins.h"
 
@@ -35,7 +34,7 @@ dbops_disks_read(Disks *disks)
 double
 dbops_disk_free_percent(const Disk *disk)
 {
-	return dbops_percent(disk->free, (double) disk->used + disk->free);
+	return dbops_figure_percent(disk->free, (double) disk->used + disk->free);
 }
 
 /* The other tablespaces have links, or directories, in pg_tblspc. */
@@ -48,7 +47,7 @@ read_tablespaces(Disks *disks)
 	while ((entry = ReadDir(links, "pg_tblspc")) != NULL)
 	{
 		Oid			oid = (Oid) strtoul(entry->d_name, NULL, 10);
-		char	   *name = OidIsValid(oid) ? get_tablespace_name(oid) : NULL;
+		char	   *name = OidIsValid(oid) ? dbops_tablespace_name(oid) : NULL;
 
 		if (name != NULL)
 			add_disk(disks, name, psprintf("pg_tblspc/%s", entry->d_name));

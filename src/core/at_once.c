@@ -1,0 +1,59 @@
+/*
+ * at_once.c
+ *		Reads of catalogs that wait for nobody.
+ *
+ * Somebody may have locked a catalog, as LOCK, REINDEX and VACUUM FULL do. What
+ * only looks at the server does without what stands there, rather than wait.
+ */
+#include "core/server.h"
+
+#include "catalog/pg_authid.h"
+#include "catalog/pg_tablespace.h"
+#include "commands/tablespace.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+/* Lock a catalog and the index used on it, unless that means to wait. */
+bool
+dbops_catalog_lock(Oid catalog, Oid index)
+{
+	if (!ConditionalLockRelationOid(catalog, AccessShareLock))
+		return false;
+	if (ConditionalLockRelationOid(index, AccessShareLock))
+		return true;
+	UnlockRelationOid(catalog, AccessShareLock);
+	return false;
+}
+
+void
+dbops_catalog_unlock(Oid catalog, Oid index)
+{
+	UnlockRelationOid(index, AccessShareLock);
+	UnlockRelationOid(catalog, AccessShareLock);
+}
+
+/* Name a role, by its number if its name cannot be had; NULL: it is gone. */
+char *
+dbops_role_name(Oid role)
+{
+	char	   *name;
+
+	if (!dbops_catalog_lock(AuthIdRelationId, AuthIdOidIndexId))
+		return psprintf("%u", role);
+	name = GetUserNameFromId(role, true);
+	dbops_catalog_unlock(AuthIdRelationId, AuthIdOidIndexId);
+	return name;
+}
+
+/* The same for a tablespace. */
+char *
+dbops_tablespace_name(Oid tablespace)
+{
+	char	   *name;
+
+	if (!dbops_catalog_lock(TableSpaceRelationId, TablespaceOidIndexId))
+		return psprintf("%u", tablespace);
+	name = get_tablespace_name(tablespace);
+	dbops_catalog_unlock(TableSpaceRelationId, TablespaceOidIndexId);
+	return name;
+}

@@ -1,0 +1,35 @@
+/*
+ * figure.c
+ *		Figures as people read them.
+ */
+#include "core/server.h"
+
+#include <math.h>
+
+#include "utils/builtins.h"
+
+/* Part of a whole in percent; NaN if there is no whole. */
+double
+dbops_figure_percent(double part, double whole)
+{
+	return whole > 0 ? 100.0 * part / whole : NAN;
+}
+
+const char *
+dbops_figure_duration(double seconds)
+{
+	if (seconds < 2 * MINUTE)
+		return psprintf("%.0f s", seconds);
+	if (seconds < 2 * HOUR)
+		return psprintf("%.0f min", seconds / MINUTE);
+	if (seconds < 2 * DAY)
+		return psprintf("%.1f h", seconds / HOUR);
+	return psprintf("%.1f days", seconds / DAY);
+}
+
+const char *
+dbops_figure_bytes(double bytes)
+{
+	return TextDatumGetCString(DirectFunctionCall1(pg_size_pretty,
+												   Int64GetDatum((int64) bytes)));
+}

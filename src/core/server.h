@@ -1,0 +1,127 @@
+/*
+ * server.h
+ *		What several areas measure of the server: processes, standbys, WAL, disks.
+ *
+ * Figures come from shared memory and files, right whatever the caller may see
+ * in views. Nothing here waits for a heavyweight lock on a user's table.
+ */
+#ifndef DBOPS_SERVER_H
+#define DBOPS_SERVER_H
+
+#include "core/core.h"
+
+#include "access/xlogdefs.h"
+#include "nodes/pg_list.h"
+
+/* ---- figure.c: figures as people read them ---- */
+
+#define MINUTE			60.0	/* s */
+#define HOUR			(60 * MINUTE)
+#define DAY				(24 * HOUR)
+#define MB				(1024.0 * 1024)
+#define GB				(1024 * MB)
+
+extern double dbops_figure_percent(double part, double whole);
+extern const char *dbops_figure_duration(double seconds);
+extern const char *dbops_figure_bytes(double bytes);
+
+/* ---- at_once.c: catalogs, without waiting for who has locked them ---- */
+
+extern bool dbops_catalog_lock(Oid catalog, Oid index);
+extern void dbops_catalog_unlock(Oid catalog, Oid index);
+extern char *dbops_role_name(Oid role);
+extern char *dbops_tablespace_name(Oid tablespace);
+
+/* ---- processes.c ---- */
+
+/* What a process's slot says beyond its status. */
+typedef struct Process
+{
+	int			pid;
+	int			leader;			/* of a parallel query, else the pid itself */
+	Oid			database;		/* InvalidOid: none */
+	bool		waits;			/* for a heavyweight lock */
+	TimestampTz waits_since;
+	bool		holds_horizon;	/* a transaction id or a snapshot */
+	bool		holds_everywhere;	/* not only in its own database */
+	bool		holds_locks;
+	TransactionId xmin;			/* of its snapshot; or invalid */
+} Process;
+
+typedef struct Prepared
+{
+	int			count;
+	double		age;			/* s, of the oldest */
+	const char *gid;			/* of the oldest */
+} Prepared;
+
+extern Process *dbops_processes_read(int *n);
+extern Process *dbops_process_find(Process *processes, int n, int pid);
+extern void dbops_prepared_read(Prepared *prepared);
+
+/* ---- standbys.c ---- */
+
+typedef struct Standby
+{
+	int			pid;			/* of its sender */
+	bool		logical;		/* it decodes: it is sent what it subscribes to */
+	bool		applies;		/* what it receives; false: pg_receivewal and its like */
+	XLogRecPtr	reached;		/* applied, or flushed where nothing is applied */
+	int64		lag_bytes;
+	double		lag;			/* s; NaN: not known */
+} Standby;
+
+extern List *dbops_standbys_read(XLogRecPtr written);
+extern const char *dbops_standby_name(int pid);
+extern XLogRecPtr dbops_written(void);
+
+/* ---- past.c: where the server was, and when ---- */
+
+extern void dbops_past_init(void);
+extern void dbops_past_mark(void);
+extern double dbops_past_since_written(XLogRecPtr position);
+extern double dbops_past_since_xid(TransactionId xid);
+
+/* ---- horizon.c: who keeps vacuum from removing dead rows ---- */
+
+typedef struct HorizonHolder
+{
+	const char *name;			/* as a user knows it; NULL: nobody does */
+	double		age;			/* s, at least */
+} HorizonHolder;
+
+typedef bool (*HorizonIgnores) (int pid);
+
+extern void dbops_horizon_oldest(HorizonIgnores ignores, HorizonHolder *oldest);
+
+/* ---- archive.c ---- */
+
+extern bool dbops_archive_on(void);
+extern int	dbops_archive_waiting(int at_most);
+
+/* ---- disks.c ---- */
+
+typedef struct Disk
+{
+	const char *name;			/* "tablespace NAME" or "WAL" */
+	const char *tablespace;		/* NULL: of WAL */
+	const char *same_as;		/* an earlier one on the same device; or NULL */
+	bool		missing;		/* its directory is */
+	int64		total;			/* bytes; 0: the file system does not tell */
+	int64		used;
+	int64		free;			/* to the server, the reserve of root apart */
+	uint64		device;
+} Disk;
+
+typedef struct Disks
+{
+	List	   *list;			/* of Disk *, WAL first */
+} Disks;
+
+/* Whatever its share of the disk. */
+#define PLENTY_FREE		(50 * GB)
+
+extern double dbops_disk_free_percent(const Disk *disk);
+extern void dbops_disks_read(Disks *disks);
+
+#endif							/* DBOPS_SERVER_H */
