@@ -155,6 +155,9 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #if PG_VERSION_NUM < 170000
 #define TransactionTimeout 0
 #define TRANSACTION_TIMEOUT STATEMENT_TIMEOUT
+#define TRANSACTION_TIMEOUT_NAME "statement_timeout"
+#else
+#define TRANSACTION_TIMEOUT_NAME "transaction_timeout"
 #endif
 
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */

@@ -25,5 +25,6 @@ _PG_init(void)
 	dbops_settings_init();
 	dbops_backfill_init();
 	dbops_engine_init();
+	dbops_launcher_init();
 	dbops_observe_init();
 }

@@ -34,6 +34,7 @@ extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
 extern void dbops_settings_init(void);
 extern void dbops_set_local(const char *name, const char *value);
+extern void dbops_set_session(const char *name, const char *value);
 extern void dbops_set_nested(const char *name, const char *value);
 
 /* ---- clock.c: the time, as tests may set it ---- */
@@ -42,6 +43,12 @@ extern TimestampTz dbops_clock_now(void);
 extern void dbops_clock_wait(long ms);
 extern void dbops_clock_pause(long ms);
 extern void dbops_clock_restart_timeouts(void);
+
+/* ---- argument.c: arguments of SQL functions ---- */
+
+extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name);
+extern int64 dbops_interval_ms(const Interval *interval);
+extern Interval *dbops_interval_of_ms(int64 ms);
 
 /* ---- query.c: the only user of SPI ---- */
 

@@ -134,9 +134,13 @@ CREATE TABLE dbops.job_request (
     job_id       bigint PRIMARY KEY,
     cancel       boolean NOT NULL DEFAULT false,
     pause        boolean NOT NULL DEFAULT false,
+    priority     integer,
+    timeout      bigint,
+    lock_timeout bigint,
+    max_attempts integer,
     settings     jsonb,
     requested_by regrole NOT NULL,
     requested_at timestamptz NOT NULL
 );
-COMMENT ON TABLE dbops.job_request IS 'What is asked of a job; its runner reads it between steps without a lock and never writes it.';
+COMMENT ON TABLE dbops.job_request IS 'What is asked of a job; its runner reads it between steps without a lock and never writes it. What is not null replaces the value in dbops.job; settings are those of the job''s kind.';
 REVOKE ALL ON TABLE dbops.job_request FROM PUBLIC;

@@ -56,6 +56,7 @@ typedef struct StoreQuery
 } StoreQuery;
 
 static uint64 run(const StoreQuery *query, bool read_only);
+static bool push_snapshot(void);
 static void run_store_query(void *arg);
 static void put_row(HeapTuple row, TupleDesc desc, void *arg);
 static void forget_plan(void *arg);
@@ -136,9 +137,22 @@ static void
 run_store_query(void *arg)
 {
 	StoreQuery *query = arg;
+	bool		pushed = push_snapshot();
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
 	query->rows = run(query, false);
+	if (pushed)
+		PopActiveSnapshot();
+}
+
+/* SPI wants a snapshot below its own, which no portal gives a process of ours. */
+static bool
+push_snapshot(void)
+{
+	if (ActiveSnapshotSet())
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return true;
 }
 
 static uint64
@@ -340,12 +354,15 @@ dbops_statement_run(DbopsStatement *statement, const Datum *values, bool read_on
 					DbopsRowCallback each, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	bool		pushed = push_snapshot();
 	uint64		rows;
 
 	check_result(SPI_execute_plan(statement->plan, unconstify(Datum *, values),
 								  NULL, read_only, 0), "statement");
 	rows = SPI_processed;
 	each_row(each, arg, caller);
+	if (pushed)
+		PopActiveSnapshot();
 	return rows;
 }
 
@@ -364,7 +381,7 @@ each_row(DbopsRowCallback each, void *arg, MemoryContext caller)
 	uint64		rows = (table == NULL) ? 0 : table->numvals;
 	MemoryContext spi = MemoryContextSwitchTo(caller);
 
-	for (uint64 i = 0; i < rows; i++)
+	for (uint64 i = 0; each != NULL && i < rows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		each(table->vals[i], table->tupdesc, arg);

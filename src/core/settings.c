@@ -171,9 +171,16 @@ dbops_set_nested(const char *name, const char *value)
 	set(name, value, GUC_ACTION_SAVE);
 }
 
+/* Set a server setting until the end of the session, if the transaction commits. */
+void
+dbops_set_session(const char *name, const char *value)
+{
+	set(name, value, GUC_ACTION_SET);
+}
+
 /*
  * Set with the rights of the extension: only values that dbops chose come
- * here, and all of them end with the transaction or the nest level.
+ * here.
  */
 static void
 set(const char *name, const char *value, GucAction action)

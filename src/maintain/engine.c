@@ -44,6 +44,7 @@ dbops_engine_init(void)
 {
 	dbops_shared_request("dbops engine", sizeof(Engine), prepare_engine,
 						 (void **) &dbops_engine, &dbops_engine_lock);
+	dbops_job_submitted_hook(dbops_engine_wake_at_commit);
 }
 
 static void
@@ -120,6 +121,17 @@ dbops_engine_wake_launcher(void)
 {
 	if (dbops_engine->launcher_latch != NULL)
 		SetLatch(dbops_engine->launcher_latch);
+}
+
+/* A scheduler of this database has failed: try again, ever more rarely. */
+void
+dbops_engine_retry_later(DatabaseEntry *entry)
+{
+	long		wait = 1000L << Min(entry->failures, 8);
+
+	entry->failures++;
+	entry->wake = true;
+	entry->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
 }
 
 /* ---- runners ---- */

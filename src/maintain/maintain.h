@@ -44,6 +44,9 @@ typedef struct DatabaseEntry
 	pid_t		scheduler_pid;	/* 0: none */
 	Latch	   *scheduler_latch;
 	int			failures;		/* schedulers in a row that ended before their end */
+	TimestampTz retry_at;		/* after a failure, not before */
+	TimestampTz served;			/* when a scheduler was last started */
+	TimestampTz pruned;			/* when the history was last pruned */
 } DatabaseEntry;
 
 typedef enum RunnerState
@@ -90,6 +93,7 @@ extern DatabaseEntry *dbops_engine_database(Oid oid, bool create);	/* lock held 
 extern void dbops_engine_wake_database(Oid oid);
 extern void dbops_engine_wake_at_commit(void *unused);
 extern void dbops_engine_wake_launcher(void);	/* lock held */
+extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
 
 /* Runner slots; an index of -1 is none. */
 extern int	dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground);
@@ -106,6 +110,14 @@ extern void dbops_engine_stop_runners(Oid database);
 
 /* ---- launcher.c, scheduler.c, runner.c ---- */
 
+/* What a scheduler gives to a runner, in bgw_extra; bgw_main_arg is the slot. */
+typedef struct RunnerArgs
+{
+	Oid			database;
+	Oid			role;			/* to log in as; InvalidOid: the bootstrap superuser */
+	uint32		generation;		/* of the slot */
+} RunnerArgs;
+
 extern void dbops_launcher_init(void);
 extern PGDLLEXPORT void dbops_launcher_main(Datum arg);
 extern PGDLLEXPORT void dbops_scheduler_main(Datum arg);
@@ -119,6 +131,11 @@ extern void dbops_database_commands_init(void);
 
 /* Why this database runs nothing, as a user reads it; NULL: it may run. Needs a transaction. */
 extern char *dbops_identity_refusal(void);
+
+/* ---- crash.c: whose process took the server down? ---- */
+
+extern void dbops_crash_watch(void);
+extern bool dbops_crash_was_first(Oid database, int64 job);
 
 /* ---- gate.c: conditions under which jobs wait ---- */
 
@@ -171,6 +188,11 @@ typedef struct StoredJob
 	long		lock_timeout;	/* ms; 0: none */
 	long		backoff;		/* ms */
 	TimestampTz run_after;
+	int			runner_pid;		/* the process that has claimed it; 0: none */
+	TimestampTz runner_start;
+	int64		steps;			/* committed */
+	Oid			login;			/* whom its runner logs in as; set when that is chosen */
+	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */
 } StoredJob;
 
 typedef struct JobRequests
@@ -180,8 +202,10 @@ typedef struct JobRequests
 	Jsonb	   *settings;		/* or NULL */
 } JobRequests;
 
+extern List *dbops_job_queue(TimestampTz now, TimestampTz *next_due);
 extern StoredJob *dbops_job_load(int64 id);
 extern bool dbops_job_claim(StoredJob *job);
+extern void dbops_job_block(StoredJob *job, int sqlstate, const char *message);
 extern void dbops_job_succeed(StoredJob *job, Jsonb *result);
 extern void dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable);
 extern void dbops_job_end_unfinished(StoredJob *job, const char *state, const char *message);
@@ -189,8 +213,21 @@ extern void dbops_job_requests(int64 id, JobRequests *requests);
 extern void dbops_job_reap(void);
 extern void dbops_job_prune(void);
 
-/* Why a queued job does not start now, with figures; NULL: it may start. */
+/* ---- job_obstacle.c: why a job does not start ---- */
+
 extern char *dbops_job_obstacle(const StoredJob *job, TimestampTz now);
+extern char *dbops_job_obstacle_within(const StoredJob *job, TimestampTz now);
+extern char *dbops_job_class_obstacle(int64 other);
+extern char *dbops_job_waits_for(const StoredJob *job, TimestampTz now);
+extern bool dbops_job_is_heavy(const StoredJob *job);
+extern Oid	dbops_job_login(const StoredJob *job);
+extern char *dbops_job_role_refusal(const StoredJob *job);
+
+/* ---- job_run.c: run a claimed job ---- */
+
+extern void dbops_job_run(StoredJob *job, int slot);
+extern void dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context);
+extern bool dbops_job_has_committed(void);
 
 /* ---- command.c: a user's SQL ---- */
 
@@ -203,5 +240,18 @@ typedef struct CommandText
 extern CommandText dbops_command_check(const char *sql);
 extern void dbops_command_require_login(Oid role);
 extern Jsonb *dbops_command_run(const char *sql, bool *committed);
+
+/* ---- enqueue.c: arguments that several calls have ---- */
+
+#define MAX_TIMEOUT		(365 * 86400000L)	/* ms */
+
+extern long dbops_timeout_argument(FunctionCallInfo fcinfo, int number, const char *name);
+extern int	dbops_attempts_argument(FunctionCallInfo fcinfo, int number);
+
+/* ---- job_control.c ---- */
+
+extern StoredJob *dbops_job_require(int64 id);
+extern bool dbops_job_has_ended(const StoredJob *job);
+extern void dbops_job_refuse_unknown(int64 id) pg_attribute_noreturn();
 
 #endif							/* DBOPS_MAINTAIN_H */

@@ -1,0 +1,108 @@
+CREATE FUNCTION dbops.enqueue(
+    command      text,
+    name         text        DEFAULT NULL,
+    run_after    timestamptz DEFAULT NULL,
+    timeout      interval    DEFAULT '1 hour',
+    lock_timeout interval    DEFAULT NULL,
+    max_attempts integer     DEFAULT 3,
+    backoff      interval    DEFAULT '30 seconds',
+    priority     integer     DEFAULT 0,
+    dedupe_key   text        DEFAULT NULL,
+    idempotent   boolean     DEFAULT false) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_enqueue';
+COMMENT ON FUNCTION dbops.enqueue(text, text, timestamptz, interval, interval, integer, interval, integer, text, boolean) IS
+    'Has a command run in the background, as the caller; returns the id of the job. It begins when the transaction commits. '
+    'command: one SQL statement of any kind (VACUUM, CREATE INDEX CONCURRENTLY, a CALL that commits), or several that share one transaction. '
+    'run_after: not before; null is now. timeout: of the whole command. lock_timeout: of each wait for a lock. '
+    'max_attempts, backoff: errors that may go away by themselves are tried again, after a time that doubles up to an hour. '
+    'priority: the highest goes first. dedupe_key: while a job of the caller with the same key has not ended, its id is returned and nothing is added. '
+    'idempotent: the command may be run again although it is not known how much of it was done. '
+    'A command that cannot be a job is refused: syntax (42601), BEGIN or COMMIT or a statement that must be alone beside others (0A000), a role that cannot log in (28000, on 15 and 16).';
+REVOKE ALL ON FUNCTION dbops.enqueue(text, text, timestamptz, interval, interval, integer, interval, integer, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.jobs(
+    row_limit integer DEFAULT 1000,
+    OUT id bigint, OUT kind text, OUT name text, OUT state text, OUT owner regrole, OUT waiting text,
+    OUT percent numeric, OUT row_count bigint, OUT per_second numeric, OUT time_left interval,
+    OUT message text, OUT attempts integer,
+    OUT submitted_at timestamptz, OUT started_at timestamptz, OUT finished_at timestamptz,
+    OUT schedule text, OUT command text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_jobs';
+COMMENT ON FUNCTION dbops.jobs(integer) IS
+    'Lists the jobs of this database: those that have not ended, then the latest that have; at most row_limit. '
+    'state: queued, running, paused, blocked (a human must act), succeeded, failed, cancelled. waiting: what for, with figures. '
+    'percent, row_count, per_second (of the kind''s unit) and time_left: of jobs in steps. command: only shown to members of the owner and to pg_read_all_stats.';
+REVOKE ALL ON FUNCTION dbops.jobs(integer) FROM PUBLIC;
+
+CREATE FUNCTION dbops.job_status(job_id bigint) RETURNS jsonb
+    LANGUAGE c STRICT VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_job_status';
+COMMENT ON FUNCTION dbops.job_status(bigint) IS
+    'Everything about a job as one document: state, waiting, progress, message, result (the command tag and the rows that were kept). Times in ISO 8601. An id that no job has is refused (42704).';
+REVOKE ALL ON FUNCTION dbops.job_status(bigint) FROM PUBLIC;
+
+CREATE PROCEDURE dbops.wait_job(job_id bigint, timeout interval DEFAULT NULL, INOUT state text DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_wait_job';
+COMMENT ON PROCEDURE dbops.wait_job(bigint, interval, text) IS
+    'Waits until a job is neither queued nor running, and returns its state. It commits first and holds no snapshot while it waits. '
+    'timeout: how long at most; when that is over the call fails (57014) and the job goes on. It cannot be called inside a transaction block or a function (2D000).';
+REVOKE ALL ON PROCEDURE dbops.wait_job(bigint, interval, text) FROM PUBLIC;
+
+CREATE PROCEDURE dbops.run_job(job_id bigint)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_run_job';
+COMMENT ON PROCEDURE dbops.run_job(bigint) IS
+    'Runs a job that is queued, paused or blocked in this session, at once, by the same code as the background; gates, windows and run_after do not hold it up. '
+    'Needs no preloading. A command must be run by its own role (42501). An error is recorded with the job and raised. '
+    'It cannot be called inside a transaction block or a function (2D000).';
+REVOKE ALL ON PROCEDURE dbops.run_job(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbops.cancel_job(job_id bigint) RETURNS text
+    LANGUAGE c STRICT VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_cancel_job';
+COMMENT ON FUNCTION dbops.cancel_job(bigint) IS
+    'Cancels a job: at once if no process works on it, else its process is interrupted when this transaction commits. Returns cancelled or cancelling. '
+    'What a job in steps has committed stays. For members of the job''s role and admins (42501); a job that has ended is refused (55000).';
+REVOKE ALL ON FUNCTION dbops.cancel_job(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbops.pause_job(job_id bigint) RETURNS text
+    LANGUAGE c STRICT VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_pause_job';
+COMMENT ON FUNCTION dbops.pause_job(bigint) IS
+    'Pauses a job until resume_job: a queued one at once, one in steps after the step it is in. Returns paused or pausing. A command that runs cannot be paused (55000).';
+REVOKE ALL ON FUNCTION dbops.pause_job(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbops.resume_job(job_id bigint) RETURNS text
+    LANGUAGE c STRICT VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_resume_job';
+COMMENT ON FUNCTION dbops.resume_job(bigint) IS
+    'Lets a paused or blocked job go on, and its attempts begin anew. A command whose outcome is unknown is run again. Returns the state that the job is in. A job that has ended is refused (55000).';
+REVOKE ALL ON FUNCTION dbops.resume_job(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbops.tune_job(
+    job_id       bigint,
+    priority     integer  DEFAULT NULL,
+    timeout      interval DEFAULT NULL,
+    lock_timeout interval DEFAULT NULL,
+    max_attempts integer  DEFAULT NULL,
+    settings     jsonb    DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_tune_job';
+COMMENT ON FUNCTION dbops.tune_job(bigint, integer, interval, interval, integer, jsonb) IS
+    'Changes a job that has not ended, also while it runs; what is null stays as it is. settings: of the job''s kind, such as {"batch_size": 5000} of a backfill; they hold from the next step on. '
+    'timeout and lock_timeout of a command that runs already stay as they are.';
+REVOKE ALL ON FUNCTION dbops.tune_job(bigint, integer, interval, interval, integer, jsonb) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('enqueue', 'operator'),
+    ('jobs', 'monitor'),
+    ('job_status', 'monitor'),
+    ('wait_job', 'monitor'),
+    ('run_job', 'operator'),
+    ('cancel_job', 'operator'),
+    ('pause_job', 'operator'),
+    ('resume_job', 'operator'),
+    ('tune_job', 'operator');

@@ -1,0 +1,407 @@
+/*
+ * job_run.c
+ *		Run a claimed job, in a runner or in a session that CALLs run_job.
+ *
+ * A command runs as it would for a client. What it does in one transaction is
+ * committed together with the record of its success; otherwise the record
+ * follows. Work in steps goes through job_work.c, which is given here what a
+ * stored job needs: its cursor, and between two steps a look at what others
+ * ask of it and at the gates, in transactions that hold nothing.
+ *
+ * The caller is in a transaction before and after, with no SPI connection.
+ */
+#include "maintain/maintain.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/timeout.h"
+
+#define NAP			1000L		/* ms between two looks while the job waits */
+#define PATIENCE	10000L		/* ms after which a waiting job gives its process back */
+
+/* A stored job whose steps are being done. */
+typedef struct Keeping
+{
+	StoredJob  *job;
+	const DbopsJobKind *kind;
+	int			slot;			/* -1: none */
+	int			phase;			/* that the class was entered for; -1: none yet */
+	int64		steps_here;		/* done by this process */
+	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
+	const char *why;
+} Keeping;
+
+/* Setting of the session, put back when a command in the foreground has ended. */
+typedef struct SavedSetting
+{
+	const char *name;
+	char	   *value;			/* NULL: not changed */
+} SavedSetting;
+
+static SavedSetting saved[] = {{.name = "search_path"}, {.name = "lock_timeout"}};
+static TimeoutId job_timeout;
+static volatile sig_atomic_t timed_out = false;
+static bool may_have_committed = false;
+static LocalTransactionId began_in = InvalidLocalTransactionId;
+
+static void run_command(StoredJob *job);
+static void run_steps(StoredJob *job, int slot);
+static void change_settings(const StoredJob *job);
+static void change_setting(SavedSetting *setting, bool restore, const char *value);
+static void restore_settings(void);
+static void allow_record(void);
+static void begin_step(DbopsJob *job, void *arg);
+static void save_step(DbopsJob *job, const DbopsStep *step, void *arg);
+static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
+static bool look_between(Keeping *keeping, long pause, const char *waiting);
+static char *look_once(Keeping *keeping);
+static char *find_obstacle(Keeping *keeping);
+static void leave(Keeping *keeping, const char *state, const char *why);
+static void start_timer(long ms);
+static void stop_timer(void);
+static void time_is_over(void);
+static void explain_cancel(StoredJob *job, ErrorData *error);
+
+/* Run a claimed job and record how it ended. Errors are the caller's to record. */
+void
+dbops_job_run(StoredJob *job, int slot)
+{
+	timed_out = false;
+	may_have_committed = false;
+	if (job->command != NULL)
+		run_command(job);
+	else
+		run_steps(job, slot);
+}
+
+/* Has the command that is running committed something on its way? */
+bool
+dbops_job_has_committed(void)
+{
+	return may_have_committed ||
+		(LocalTransactionIdIsValid(began_in) && proc_local_xid(MyProc) != began_in);
+}
+
+/* ---- commands ---- */
+
+static void
+run_command(StoredJob *job)
+{
+	Jsonb	   *result;
+
+	change_settings(job);
+	pgstat_report_activity(STATE_RUNNING, job->command);
+	start_timer(job->timeout);
+	began_in = proc_local_xid(MyProc);
+	result = dbops_command_run(job->command, &may_have_committed);
+	began_in = InvalidLocalTransactionId;
+	stop_timer();
+	restore_settings();
+	allow_record();
+	dbops_job_succeed(job, result);
+}
+
+/* Run with the path of the submission and the job's limits. */
+static void
+change_settings(const StoredJob *job)
+{
+	bool		restore = job->job.foreground;
+
+	change_setting(&saved[0], restore, job->job.path);
+	change_setting(&saved[1], restore, psprintf("%ld", job->lock_timeout));
+}
+
+static void
+change_setting(SavedSetting *setting, bool restore, const char *value)
+{
+	if (restore)
+		setting->value = MemoryContextStrdup(TopMemoryContext,
+											 GetConfigOption(setting->name, false, false));
+	dbops_set_session(setting->name, value);
+}
+
+static void
+restore_settings(void)
+{
+	for (int i = 0; i < lengthof(saved); i++)
+	{
+		if (saved[i].value == NULL)
+			continue;
+		dbops_set_session(saved[i].name, saved[i].value);
+		pfree(saved[i].value);
+		saved[i].value = NULL;
+	}
+}
+
+/* A command that made its transaction read-only is recorded all the same. */
+static void
+allow_record(void)
+{
+	if (!RecoveryInProgress())
+		XactReadOnly = false;
+}
+
+/* ---- steps ---- */
+
+static void
+run_steps(StoredJob *job, int slot)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+	Keeping		keeping = {.job = job,.kind = kind,.slot = slot,.phase = -1};
+	DbopsJobKeeper keeper = {
+		.begin = begin_step,.save = save_step,.between = between_steps,.arg = &keeping
+	};
+	Jsonb	   *result = NULL;
+
+	if (kind == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this version of dbops knows no kind of job \"%s\"", job->job.kind),
+				 errhint("Install the version that submitted it.")));
+
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("%s of %s", job->job.kind, job->job.name ? job->job.name : "?"));
+	dbops_procedure_begin_process();
+	if (!look_between(&keeping, 0, NULL))
+		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
+	else if (dbops_job_work(kind, &job->job, &keeper, &result))
+		dbops_job_succeed(job, result);
+	else
+		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
+	dbops_procedure_end();
+}
+
+/* Lock the cursor, which nobody else writes, before any row of the user's. */
+static void
+begin_step(DbopsJob *job, void *arg)
+{
+	Keeping    *keeping = arg;
+	DbopsParam	params[] = {dbops_param_int8(job->id), dbops_param_time(dbops_clock_now())};
+
+	if (keeping->job->steps == 0)
+		dbops_store_each("INSERT INTO dbops.job_cursor (job_id, phase, began_at, moved_at)"
+						 " VALUES ($1, 0, $2, $2) ON CONFLICT (job_id) DO NOTHING",
+						 lengthof(params), params, NULL, NULL);
+	dbops_store_each("SELECT FROM dbops.job_cursor WHERE job_id = $1 FOR UPDATE", 1, params, NULL, NULL);
+	SetCurrentStatementStartTimestamp();
+	if (keeping->kind->phases[job->phase].timed)
+		start_timer(keeping->job->timeout);
+}
+
+/* Write the cursor in the step's own transaction. */
+static void
+save_step(DbopsJob *job, const DbopsStep *step, void *arg)
+{
+	Keeping    *keeping = arg;
+	DbopsParam	params[] = {
+		dbops_param_int8(job->id),
+		dbops_param_int4(job->phase),
+		dbops_param_jsonb(job->position),
+		dbops_param_int8(step->done),
+		dbops_param_int8(step->total),
+		dbops_param_int8(step->rows),
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_bool(keeping->steps_here == 0 || step->finished)
+	};
+
+	stop_timer();
+	dbops_store_each("UPDATE dbops.job_cursor SET phase = $2, position = $3, done = $4, total = $5, row_count = $6,"
+					 " steps = steps + 1, moved_at = $7,"
+					 " began_at = CASE WHEN $8 THEN $7 ELSE began_at END,"
+					 " began_done = CASE WHEN $8 THEN $4 ELSE began_done END"
+					 " WHERE job_id = $1",
+					 lengthof(params), params, NULL, NULL);
+	keeping->steps_here++;
+	keeping->job->steps++;
+}
+
+/* Wait as the step wishes, and as long as others ask for it. */
+static bool
+between_steps(DbopsJob *job, const DbopsStep *step, void *arg)
+{
+	return look_between(arg, step->pause, step->waiting ? pstrdup(step->waiting) : NULL);
+}
+
+/*
+ * Look at what is asked of the job and at the gates, until the pause is over
+ * and the way is free, or the job is to be left: then false. A job that would
+ * have to wait for long is left, so that another one can have its process.
+ */
+static bool
+look_between(Keeping *keeping, long pause, const char *waiting)
+{
+	long		waited = 0;
+
+	for (;;)
+	{
+		char	   *obstacle = look_once(keeping);
+		long		nap = (obstacle != NULL) ? NAP : Min(pause, NAP);
+
+		if (obstacle != NULL && waited >= PATIENCE && !keeping->job->job.foreground)
+			leave(keeping, "queued", NULL);
+		if (keeping->leave_as != NULL || nap <= 0)
+			break;
+
+		dbops_runner_set_waiting(keeping->slot, obstacle != NULL ? obstacle : waiting);
+		dbops_clock_pause(nap);
+		pause -= nap;
+		waited += (obstacle != NULL) ? nap : 0;
+	}
+	dbops_runner_set_waiting(keeping->slot, NULL);
+	return keeping->leave_as == NULL;
+}
+
+/* Look once, in a transaction of its own. Returns what keeps the job from going on. */
+static char *
+look_once(Keeping *keeping)
+{
+	JobRequests requests;
+	char	   *obstacle;
+
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+	dbops_job_requests(keeping->job->job.id, &requests);
+	keeping->job->job.settings = requests.settings;
+	obstacle = find_obstacle(keeping);
+	dbops_procedure_commit();
+
+	if (requests.cancel)
+		leave(keeping, "cancelled", "cancelled");
+	else if (requests.pause)
+		leave(keeping, "paused", "paused");
+	else if (!dbops_enabled && !keeping->job->job.foreground)
+		leave(keeping, "queued", NULL);
+	return obstacle;
+}
+
+/* What keeps the next step from being done; NULL: nothing. */
+static char *
+find_obstacle(Keeping *keeping)
+{
+	StoredJob  *job = keeping->job;
+	char	   *obstacle = NULL;
+
+	if (job->job.phase >= keeping->kind->n_phases)
+		return NULL;
+	if (!job->job.foreground)
+		obstacle = dbops_job_obstacle_within(job, dbops_clock_now());
+	if (obstacle == NULL && keeping->phase != job->job.phase)
+	{
+		int64		other = dbops_runner_enter_class(keeping->slot, keeping->kind->phases[job->job.phase].class);
+
+		if (other != 0)
+			return dbops_job_class_obstacle(other);
+		keeping->phase = job->job.phase;
+	}
+	return obstacle;
+}
+
+static void
+leave(Keeping *keeping, const char *state, const char *why)
+{
+	keeping->leave_as = state;
+	keeping->why = why;
+}
+
+/* ---- failures ---- */
+
+/*
+ * Record a failure: called where the error was caught, before anything else.
+ * Ends the transaction, records in one of its own, and is in one afterwards.
+ */
+void
+dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
+{
+	ErrorData  *error;
+	JobRequests requests;
+	bool		repeatable;
+
+	HOLD_INTERRUPTS();
+	stop_timer();
+	may_have_committed = dbops_job_has_committed();
+	began_in = InvalidLocalTransactionId;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	restore_settings();
+	allow_record();
+	repeatable = job->command == NULL || job->idempotent || !may_have_committed;
+	dbops_job_requests(job->job.id, &requests);
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)
+		dbops_job_end_unfinished(job, "cancelled", "cancelled");
+	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out && job->command == NULL)
+		dbops_job_end_unfinished(job, "paused", "its process was interrupted; resume_job lets it go on");
+	else
+	{
+		explain_cancel(job, error);
+		dbops_job_fail(job, error, repeatable);
+	}
+	dbops_runner_set_waiting(slot, NULL);
+	CommitTransactionCommand();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	job->error = error;
+}
+
+/* Our timer interrupts as a user would; say that it was the timer. */
+static void
+explain_cancel(StoredJob *job, ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
+	{
+		error->sqlerrcode = ERRCODE_OPERATOR_INTERVENTION;
+		error->message = psprintf("timed out after %ld s", job->timeout / 1000);
+	}
+}
+
+/* ---- the timer ---- */
+
+/*
+ * Of ours, since in a background process nobody arms statement_timeout, and a
+ * command may set that as it likes.
+ */
+static void
+start_timer(long ms)
+{
+	static bool registered = false;
+
+	if (!registered)
+		job_timeout = RegisterTimeout(USER_TIMEOUT, time_is_over);
+	registered = true;
+	if (ms > 0)
+		enable_timeout_after(job_timeout, ms);
+}
+
+static void
+stop_timer(void)
+{
+	if (job_timeout != 0)
+		disable_timeout(job_timeout, false);
+}
+
+/* Runs in the signal's handler. */
+static void
+time_is_over(void)
+{
+	timed_out = true;
+	kill(MyProcPid, SIGINT);
+}

@@ -1,0 +1,434 @@
+/*
+ * job_store.c
+ *		A job's row, and the transitions of its state.
+ *
+ *		queued -> running -> succeeded | failed | cancelled
+ *		running -> queued (to be repeated, or told to make room)
+ *		running -> paused -> queued, queued -> paused
+ *		queued | running -> blocked -> queued (a human has acted)
+ *
+ * Only the process that has claimed a job, or the scheduler when that process
+ * is dead, ends a running one; the claim names the process by its id and start
+ * time, and every update asks for it, so that nobody ends another's work. What
+ * others ask of a job stands in rows of its own, read without a lock.
+ */
+#include "maintain/maintain.h"
+
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#define LONGEST_BACKOFF	3600000L	/* ms */
+#define FIRST_CRASH_BACKOFF	60000L	/* ms, after the second crash */
+#define MOST_CRASHES	3
+#define QUEUE_LENGTH	200		/* jobs that one look considers */
+
+/* What an error says about trying again. */
+typedef enum ErrorClass
+{
+	ERROR_RETRY,				/* it may go away by itself */
+	ERROR_BLOCK,				/* a human must act first */
+	ERROR_FAIL					/* it will be the same every time */
+} ErrorClass;
+
+static void take_job(HeapTuple row, TupleDesc desc, void *arg);
+static void take_queued(HeapTuple row, TupleDesc desc, void *arg);
+static void take_requests(HeapTuple row, TupleDesc desc, void *arg);
+static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
+						int sqlstate, const char *message, Jsonb *result);
+static ErrorClass classify(int sqlstate);
+static void retry(StoredJob *job, const ErrorData *error);
+static void reap_job(HeapTuple row, TupleDesc desc, void *arg);
+static void judge_death(StoredJob *job);
+static void judge_crash(StoredJob *job);
+static RunnerSlot take_slot(int64 job, bool *found);
+
+/* ---- reading ---- */
+
+/* Load a job into the current memory; NULL if there is none. */
+StoredJob *
+dbops_job_load(int64 id)
+{
+	StoredJob  *job = palloc0(sizeof(StoredJob));
+	DbopsParam	param = dbops_param_int8(id);
+
+	if (dbops_store_each("SELECT j.id, j.kind, j.name, j.owner, j.path, j.spec, r.settings,"
+						 " coalesce(c.phase, 0), c.position, j.state, j.command, j.atomic, j.idempotent, j.class,"
+						 " j.time_window, j.time_zone, j.attempts, j.crashes, coalesce(r.max_attempts, j.max_attempts),"
+						 " coalesce(r.timeout, j.timeout), coalesce(r.lock_timeout, j.lock_timeout), j.backoff, j.run_after, j.runner_pid, j.runner_start, coalesce(c.steps, 0)"
+						 " FROM dbops.job j"
+						 " LEFT JOIN dbops.job_cursor c ON c.job_id = j.id"
+						 " LEFT JOIN dbops.job_request r ON r.job_id = j.id"
+						 " WHERE j.id = $1",
+						 1, &param, take_job, job) == 0)
+		return NULL;
+	return job;
+}
+
+static void
+take_job(HeapTuple row, TupleDesc desc, void *arg)
+{
+	StoredJob  *job = arg;
+
+	job->job.id = dbops_row_int8(row, desc, 1);
+	job->job.kind = dbops_row_text(row, desc, 2);
+	job->job.name = dbops_row_text(row, desc, 3);
+	job->job.owner = dbops_row_oid(row, desc, 4);
+	job->job.path = dbops_row_text(row, desc, 5);
+	job->job.spec = dbops_row_jsonb(row, desc, 6);
+	job->job.settings = dbops_row_jsonb(row, desc, 7);
+	job->job.phase = dbops_row_int4(row, desc, 8);
+	job->job.position = dbops_row_jsonb(row, desc, 9);
+	job->state = dbops_row_text(row, desc, 10);
+	job->command = dbops_row_text(row, desc, 11);
+	job->atomic = dbops_row_bool(row, desc, 12);
+	job->idempotent = dbops_row_bool(row, desc, 13);
+	job->class = dbops_row_int4(row, desc, 14);
+	job->time_window = dbops_row_text(row, desc, 15);
+	job->time_zone = dbops_row_text(row, desc, 16);
+	job->attempts = dbops_row_int4(row, desc, 17);
+	job->crashes = dbops_row_int4(row, desc, 18);
+	job->max_attempts = dbops_row_int4(row, desc, 19);
+	job->timeout = dbops_row_int8(row, desc, 20);
+	job->lock_timeout = dbops_row_int8(row, desc, 21);
+	job->backoff = dbops_row_int8(row, desc, 22);
+	job->run_after = dbops_row_time(row, desc, 23);
+	job->runner_pid = dbops_row_int4(row, desc, 24);
+	job->runner_start = dbops_row_time(row, desc, 25);
+	job->steps = dbops_row_int8(row, desc, 26);
+}
+
+/*
+ * The jobs that are due, in the order in which they are to start (ids, as
+ * int64 *); next_due is lowered to when the first of the others is.
+ */
+List *
+dbops_job_queue(TimestampTz now, TimestampTz *next_due)
+{
+	DbopsParam	params[] = {dbops_param_time(now), dbops_param_int4(QUEUE_LENGTH)};
+	List	   *ids = NIL;
+	Datum		later;
+
+	dbops_store_each("SELECT j.id FROM dbops.job j LEFT JOIN dbops.job_request r ON r.job_id = j.id"
+					 " WHERE j.finished_at IS NULL AND j.state = 'queued' AND j.run_after <= $1"
+					 " ORDER BY coalesce(r.priority, j.priority) DESC, j.run_after, j.id"
+					 " LIMIT $2",
+					 2, params, take_queued, &ids);
+	if (dbops_store_value("SELECT min(run_after) FROM dbops.job"
+						  " WHERE finished_at IS NULL AND state = 'queued' AND run_after > $1",
+						  1, params, TIMESTAMPTZOID, &later))
+		*next_due = Min(*next_due, DatumGetTimestampTz(later));
+	return ids;
+}
+
+static void
+take_queued(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **ids = arg;
+	int64	   *id = palloc(sizeof(int64));
+
+	*id = dbops_row_int8(row, desc, 1);
+	*ids = lappend(*ids, id);
+}
+
+/* Read what others ask of a job. */
+void
+dbops_job_requests(int64 id, JobRequests *requests)
+{
+	DbopsParam	param = dbops_param_int8(id);
+
+	*requests = (JobRequests) {0};
+	dbops_store_each("SELECT cancel, pause, settings FROM dbops.job_request WHERE job_id = $1",
+					 1, &param, take_requests, requests);
+}
+
+static void
+take_requests(HeapTuple row, TupleDesc desc, void *arg)
+{
+	JobRequests *requests = arg;
+
+	requests->cancel = dbops_row_bool(row, desc, 1);
+	requests->pause = dbops_row_bool(row, desc, 2);
+	requests->settings = dbops_row_jsonb(row, desc, 3);
+}
+
+/* ---- transitions by the process that works on the job ---- */
+
+/*
+ * Become the process that works on a queued job, or in the foreground on one
+ * that is paused or blocked; false if it is none of these any more.
+ */
+bool
+dbops_job_claim(StoredJob *job)
+{
+	DbopsParam	params[] = {
+		dbops_param_int8(job->job.id),
+		dbops_param_int4(MyProcPid),
+		dbops_param_time(MyStartTimestamp),
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_bool(job->job.foreground)
+	};
+
+	job->runner_pid = MyProcPid;
+	job->runner_start = MyStartTimestamp;
+	job->attempts++;
+	return dbops_store_each("UPDATE dbops.job SET state = 'running', attempts = attempts + 1, runner_pid = $2, runner_start = $3,"
+							" started_at = $4, sqlstate = NULL, message = NULL"
+							" WHERE id = $1 AND (state = 'queued' OR $5 AND state IN ('paused', 'blocked'))",
+							lengthof(params), params, NULL, NULL) == 1;
+}
+
+/* The work is done; in the same transaction as the work, where that is one. */
+void
+dbops_job_succeed(StoredJob *job, Jsonb *result)
+{
+	DbopsParam	param = dbops_param_int8(job->job.id);
+
+	if (!end_claimed(job, "succeeded", 0, 0, NULL, result))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT " is not this process's any more", job->job.id)));
+	dbops_store_each("DELETE FROM dbops.job_cursor WHERE job_id = $1", 1, &param, NULL, NULL);
+}
+
+/*
+ * The work has failed: try again later, wait for a human, or give up.
+ * repeatable: nothing of the attempt can have been committed, or doing it
+ * twice does no harm.
+ */
+void
+dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
+{
+	switch (classify(error->sqlerrcode))
+	{
+		case ERROR_RETRY:
+			if (repeatable && job->attempts < job->max_attempts)
+				retry(job, error);
+			else if (repeatable)
+				end_claimed(job, "failed", 0, error->sqlerrcode, error->message, NULL);
+			else
+				end_claimed(job, "failed", 0, error->sqlerrcode,
+							psprintf("%s (not repeated, because a part of it may have been committed)", error->message), NULL);
+			break;
+		case ERROR_BLOCK:
+			end_claimed(job, "blocked", 0, error->sqlerrcode, error->message, NULL);
+			break;
+		case ERROR_FAIL:
+			end_claimed(job, "failed", 0, error->sqlerrcode, error->message, NULL);
+			break;
+	}
+}
+
+/* The process leaves a job that is not done: queued, paused or cancelled. */
+void
+dbops_job_end_unfinished(StoredJob *job, const char *state, const char *message)
+{
+	end_claimed(job, state, 0, 0, message, NULL);
+}
+
+/* Queue the job again, after a time that doubles with each attempt. */
+static void
+retry(StoredJob *job, const ErrorData *error)
+{
+	double		wait = Min((double) job->backoff * (1 << Min(job->attempts - 1, 20)), LONGEST_BACKOFF);
+
+	/* Jobs that failed together shall not come back together. */
+	wait *= 0.9 + 0.2 * pg_prng_double(&pg_global_prng_state);
+	end_claimed(job, "queued", TimestampTzPlusMilliseconds(dbops_clock_now(), (int64) wait),
+				error->sqlerrcode, error->message, NULL);
+}
+
+/*
+ * End a claim. An attempt that was only told to make room does not count.
+ * False if the job is claimed by another process or by none.
+ */
+static bool
+end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
+			int sqlstate, const char *message, Jsonb *result)
+{
+	bool		counts = (sqlstate != 0 || strcmp(state, "queued") != 0);
+	DbopsParam	params[] = {
+		dbops_param_int8(job->job.id),
+		dbops_param_int4(job->runner_pid),
+		dbops_param_time(job->runner_start),
+		dbops_param_text(state),
+		dbops_param_time(run_after),
+		dbops_param_text(sqlstate != 0 ? unpack_sql_state(sqlstate) : NULL),
+		dbops_param_text(message),
+		dbops_param_jsonb(result),
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_int4(counts ? 0 : 1),
+		dbops_param_int4(job->crashes)
+	};
+
+	return dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
+							" message = left($7, 1000), result = $8, attempts = attempts - $10, crashes = $11,"
+							" runner_pid = NULL, runner_start = NULL,"
+							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
+							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",
+							lengthof(params), params, NULL, NULL) == 1;
+}
+
+/* Take a queued job out of the queue until a human acts. */
+void
+dbops_job_block(StoredJob *job, int sqlstate, const char *message)
+{
+	DbopsParam	params[] = {
+		dbops_param_int8(job->job.id),
+		dbops_param_text(unpack_sql_state(sqlstate)),
+		dbops_param_text(message)
+	};
+
+	dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000)"
+					 " WHERE id = $1 AND state = 'queued'",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/*
+ * What an error says about trying again: conflicts with others and lack of
+ * resources go away; missing rights and objects need a human; the rest lies in
+ * the data or in the command.
+ */
+static ErrorClass
+classify(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+			return ERROR_RETRY;
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+			return (sqlstate == ERRCODE_DISK_FULL) ? ERROR_BLOCK : ERROR_RETRY;
+		case ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION:
+		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
+		case ERRCODE_INVALID_CATALOG_NAME:
+		case ERRCODE_INVALID_SCHEMA_NAME:
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
+		case ERRCODE_CONFIG_FILE_ERROR:
+			return ERROR_BLOCK;
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+			return (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_OBJECT_IN_USE) ?
+				ERROR_RETRY : ERROR_BLOCK;
+		default:
+			return ERROR_FAIL;
+	}
+}
+
+/* ---- jobs whose process has died ---- */
+
+/* Judge the running jobs whose process is not there any more. */
+void
+dbops_job_reap(void)
+{
+	dbops_store_each("SELECT j.id FROM dbops.job j"
+					 " WHERE j.finished_at IS NULL AND j.state = 'running' AND NOT EXISTS ("
+					 " SELECT FROM pg_stat_get_activity(NULL) a"
+					 " WHERE a.pid = j.runner_pid AND a.backend_start = j.runner_start)",
+					 0, NULL, reap_job, NULL);
+}
+
+static void
+reap_job(HeapTuple row, TupleDesc desc, void *arg)
+{
+	StoredJob  *job = dbops_job_load(dbops_row_int8(row, desc, 1));
+
+	if (job != NULL && strcmp(job->state, "running") == 0)
+		judge_death(job);
+}
+
+/*
+ * Decide what becomes of a job whose process left it. Work in steps, or in one
+ * transaction, has been undone as far as it was not committed with its record;
+ * of anything else nobody knows how much was done.
+ */
+static void
+judge_death(StoredJob *job)
+{
+	bool		known;
+	RunnerSlot	slot = take_slot(job->job.id, &known);
+	ErrorData	died = {
+		.sqlerrcode = ERRCODE_ADMIN_SHUTDOWN,
+		.message = "its process was terminated"
+	};
+	JobRequests requests;
+
+	dbops_job_requests(job->job.id, &requests);
+	if (requests.cancel)
+		end_claimed(job, "cancelled", 0, 0, "cancelled", NULL);
+	else if (job->command != NULL && !job->atomic && !job->idempotent &&
+			 (!known || slot.committed))
+		end_claimed(job, "blocked", 0, ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+					"outcome unknown: its process ended before the command did, and a part of it may have been committed; "
+					"resume_job runs it again, cancel_job leaves it as it is", NULL);
+	else if (dbops_crash_was_first(MyDatabaseId, job->job.id))
+		judge_crash(job);
+	else if (known && !slot.stop)
+		dbops_job_fail(job, &died, true);
+	else
+		end_claimed(job, "queued", 0, 0, NULL, NULL);
+}
+
+/* Its process took the server down: at once, then later, then not any more. */
+static void
+judge_crash(StoredJob *job)
+{
+	long		wait = (job->crashes == 0) ? 0 : FIRST_CRASH_BACKOFF;
+
+	job->crashes++;
+	if (job->crashes >= MOST_CRASHES)
+		end_claimed(job, "blocked", 0, ERRCODE_CRASH_SHUTDOWN,
+					psprintf("its process has crashed the server %d times", job->crashes), NULL);
+	else
+		end_claimed(job, "queued", TimestampTzPlusMilliseconds(dbops_clock_now(), wait),
+					0, psprintf("its process has crashed the server; crash %d of %d",
+								job->crashes, MOST_CRASHES), NULL);
+}
+
+/* Read and free the slot that a dead process left. */
+static RunnerSlot
+take_slot(int64 job, bool *found)
+{
+	RunnerSlot	slot = {0};
+	int			index;
+
+	*found = false;
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	index = dbops_runner_find(MyDatabaseId, job);
+	if (index >= 0)
+	{
+		*found = true;
+		slot = dbops_engine->runners[index];
+		dbops_engine->runners[index].state = RUNNER_FREE;
+	}
+	LWLockRelease(dbops_engine_lock);
+	return slot;
+}
+
+/* ---- history ---- */
+
+/* Delete ended jobs that are too old or too many of their kind. */
+void
+dbops_job_prune(void)
+{
+	DbopsParam	params[] = {
+		dbops_param_time(TimestampTzPlusMilliseconds(dbops_clock_now(), -60000.0 * dbops_job_history_age)),
+		dbops_param_int4(dbops_job_history_count)
+	};
+
+	dbops_store_each("WITH ended AS (SELECT id, finished_at,"
+					 " row_number() OVER (PARTITION BY kind, schedule, state <> 'succeeded' ORDER BY finished_at DESC) AS rank"
+					 " FROM dbops.job WHERE finished_at IS NOT NULL)"
+					 " DELETE FROM dbops.job j USING ended e"
+					 " WHERE j.id = e.id AND (e.finished_at < $1 OR e.rank > $2)",
+					 lengthof(params), params, NULL, NULL);
+	dbops_store_each("DELETE FROM dbops.job_request r WHERE ctid IN ("
+					 " SELECT r.ctid FROM dbops.job_request r WHERE NOT EXISTS ("
+					 " SELECT FROM dbops.job j WHERE j.id = r.job_id AND j.finished_at IS NULL) FOR UPDATE SKIP LOCKED)",
+					 0, NULL, NULL, NULL);
+	dbops_store_each("DELETE FROM dbops.job_cursor c WHERE NOT EXISTS ("
+					 " SELECT FROM dbops.job j WHERE j.id = c.job_id AND j.finished_at IS NULL)",
+					 0, NULL, NULL, NULL);
+}

@@ -1,0 +1,448 @@
+/*
+ * launcher.c
+ *		The one process of dbops that is always there.
+ *
+ * It has no database connection: it reads pg_database, and starts a scheduler
+ * in a database when something is due there or somebody asked for one. So any
+ * number of databases costs one idle process, and no database is kept from
+ * being dropped or copied. It looks into none itself: the first scheduler of a
+ * database says whether dbops is there, and when it is next wanted.
+ *
+ * On a standby it writes nothing and waits for promotion.
+ */
+#include "maintain/maintain.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#define RESTART			5		/* s until the postmaster starts a launcher that failed */
+#define LOOK_AROUND		60000L	/* ms between two looks at pg_database */
+#define LOOK_RECOVERY	1000L	/* ms between two looks whether recovery has ended */
+#define AT_ONCE			2		/* schedulers that are started at the same time */
+#define LONGEST_RETRY	60000L	/* ms */
+
+/* A scheduler that this launcher has registered, until it has ended. */
+typedef struct Started
+{
+	Oid			database;
+	BackgroundWorkerHandle *handle;
+} Started;
+
+static List *started = NIL;		/* of Started * */
+static TimestampTz looked_around = 0;
+static TimestampTz next_try = 0;	/* after a failure to register; 0: at once */
+static int	failed_tries = 0;
+static bool was_enabled = true;
+
+static void take_office(void);
+static void leave_office(int code, Datum arg);
+static long look_after(void);
+static void obey_switch(void);
+static void wake_all(void);
+static void stop_schedulers(void);
+static void look_around(TimestampTz now);
+static List *list_databases(void);
+static void enter_databases(List *oids);
+static bool is_unused(const DatabaseEntry *entry);
+static void finish_started(void);
+static void note_lost(Oid database);
+static void start_due(TimestampTz now);
+static Oid	take_due(TimestampTz now);
+static bool is_due(const DatabaseEntry *entry, TimestampTz now);
+static bool start_scheduler(Oid database);
+static void note_no_slot(Oid database, TimestampTz now);
+static long until_next(TimestampTz now);
+
+/* Register the launcher; called when the library is preloaded. */
+void
+dbops_launcher_init(void)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_ConsistentState,
+		.bgw_restart_time = RESTART,
+		.bgw_library_name = "dbops",
+		.bgw_function_name = "dbops_launcher_main",
+		.bgw_name = "dbops launcher",
+		.bgw_type = "dbops launcher"
+	};
+
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
+		RegisterBackgroundWorker(&worker);
+}
+
+/* Look after the databases until the server stops. */
+void
+dbops_launcher_main(Datum arg)
+{
+	MemoryContext context;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	take_office();
+	context = AllocSetContextCreate(TopMemoryContext, "dbops launcher", ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		long		nap;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		nap = look_after();
+		MemoryContextSwitchTo(TopMemoryContext);
+		MemoryContextReset(context);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 nap, PG_WAIT_EXTENSION);
+	}
+}
+
+/* Let others wake us. What a launcher before us has started, we do not know. */
+static void
+take_office(void)
+{
+	before_shmem_exit(leave_office, (Datum) 0);
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->launcher_pid = MyProcPid;
+	dbops_engine->launcher_latch = MyLatch;
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		dbops_engine->databases[i].scheduler_starting = false;
+	LWLockRelease(dbops_engine_lock);
+}
+
+static void
+leave_office(int code, Datum arg)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->launcher_pid = 0;
+	dbops_engine->launcher_latch = NULL;
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* Do what is to be done now. Returns for how long nothing will be, in ms. */
+static long
+look_after(void)
+{
+	TimestampTz now = dbops_clock_now();
+
+	obey_switch();
+	if (RecoveryInProgress())
+		return LOOK_RECOVERY;
+	if (!dbops_enabled)
+		return LOOK_AROUND;
+
+	if (looked_around == 0 || TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
+		look_around(now);
+	finish_started();
+	start_due(now);
+	return until_next(now);
+}
+
+/* Take over the configuration; stop everything, or begin again, by dbops.enabled. */
+static void
+obey_switch(void)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+		wake_all();				/* limits may have become wider */
+	}
+	if (was_enabled && !dbops_enabled)
+	{
+		stop_schedulers();
+		dbops_engine_stop_runners(InvalidOid);
+	}
+	was_enabled = dbops_enabled;
+}
+
+/* Have a scheduler look at every database that has dbops. */
+static void
+wake_all(void)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		if (dbops_engine->databases[i].state == DATABASE_ACTIVE)
+			dbops_engine->databases[i].wake = true;
+	LWLockRelease(dbops_engine_lock);
+}
+
+static void
+stop_schedulers(void)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		if (dbops_engine->databases[i].scheduler_pid != 0)
+			kill(dbops_engine->databases[i].scheduler_pid, SIGTERM);
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* ---- which databases there are ---- */
+
+/* Enter databases that have come and forget those that have gone. */
+static void
+look_around(TimestampTz now)
+{
+	enter_databases(list_databases());
+	looked_around = GetCurrentTimestamp();
+}
+
+/* List the databases that can be connected to, but for templates. */
+static List *
+list_databases(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *oids = NIL;
+	Relation	rel;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext before = MemoryContextSwitchTo(context);
+
+		if (database->datallowconn && !database->datistemplate &&
+			database->datconnlimit != DATCONNLIMIT_INVALID_DB)
+			oids = lappend_oid(oids, database->oid);
+		MemoryContextSwitchTo(before);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return oids;
+}
+
+static void
+enter_databases(List *oids)
+{
+	static bool complained = false;
+	bool		full = false;
+	ListCell   *cell;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+	{
+		DatabaseEntry *entry = &dbops_engine->databases[i];
+
+		if (OidIsValid(entry->oid) && is_unused(entry) && !list_member_oid(oids, entry->oid))
+			*entry = (DatabaseEntry) {.next_due = DT_NOEND};
+	}
+	foreach(cell, oids)
+	{
+		if (dbops_engine_database(lfirst_oid(cell), false) != NULL)
+			continue;
+		if (dbops_engine_database(lfirst_oid(cell), true) != NULL)
+			dbops_engine_database(lfirst_oid(cell), false)->wake = true;
+		else
+			full = true;
+	}
+	LWLockRelease(dbops_engine_lock);
+
+	if (full && !complained)
+		ereport(LOG,
+				(errmsg("dbops looks after %d databases and no more", ENGINE_DATABASES)));
+	complained = full;
+}
+
+/* Nobody has to do with the entry just now; the lock is held. */
+static bool
+is_unused(const DatabaseEntry *entry)
+{
+	return entry->holds == 0 && entry->scheduler_pid == 0 && !entry->scheduler_starting;
+}
+
+/* ---- schedulers ---- */
+
+/* Forget the schedulers that have ended; one that never came is tried again later. */
+static void
+finish_started(void)
+{
+	ListCell   *cell;
+
+	foreach(cell, started)
+	{
+		Started    *scheduler = lfirst(cell);
+		pid_t		pid;
+
+		if (GetBackgroundWorkerPid(scheduler->handle, &pid) != BGWH_STOPPED)
+			continue;
+		note_lost(scheduler->database);
+		pfree(scheduler->handle);
+		pfree(scheduler);
+		started = foreach_delete_current(started, cell);
+	}
+}
+
+/* A scheduler that has attached has said itself how it ended. */
+static void
+note_lost(Oid database)
+{
+	DatabaseEntry *entry;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(database, false);
+	if (entry != NULL && entry->scheduler_starting)
+	{
+		entry->scheduler_starting = false;
+		dbops_engine_retry_later(entry);
+	}
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* Start schedulers where they are due, a few at a time. */
+static void
+start_due(TimestampTz now)
+{
+	Oid			database;
+
+	if (next_try > GetCurrentTimestamp())
+		return;
+	while (list_length(started) < AT_ONCE &&
+		   OidIsValid(database = take_due(now)))
+	{
+		if (!start_scheduler(database))
+		{
+			note_no_slot(database, now);
+			return;
+		}
+		next_try = 0;
+		failed_tries = 0;
+		dbops_engine->no_process_slot = false;
+	}
+}
+
+/* Choose a database whose scheduler is due, the one that is most overdue. */
+static Oid
+take_due(TimestampTz now)
+{
+	DatabaseEntry *chosen = NULL;
+	Oid			oid = InvalidOid;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+	{
+		DatabaseEntry *entry = &dbops_engine->databases[i];
+
+		if (is_due(entry, now) && (chosen == NULL || entry->served < chosen->served))
+			chosen = entry;
+	}
+	if (chosen != NULL)
+	{
+		chosen->scheduler_starting = true;
+		chosen->served = GetCurrentTimestamp();
+		oid = chosen->oid;
+	}
+	LWLockRelease(dbops_engine_lock);
+	return oid;
+}
+
+static bool
+is_due(const DatabaseEntry *entry, TimestampTz now)
+{
+	return OidIsValid(entry->oid) && is_unused(entry) &&
+		(entry->wake || entry->next_due <= now) &&
+		entry->retry_at <= GetCurrentTimestamp();
+}
+
+static bool
+start_scheduler(Oid database)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_library_name = "dbops",
+		.bgw_function_name = "dbops_scheduler_main",
+		.bgw_type = "dbops scheduler",
+		.bgw_main_arg = ObjectIdGetDatum(database),
+		.bgw_notify_pid = MyProcPid
+	};
+	MemoryContext before = MemoryContextSwitchTo(TopMemoryContext);
+	Started    *scheduler = palloc(sizeof(Started));
+	bool		registered;
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops scheduler of database %u", database);
+	scheduler->database = database;
+	registered = RegisterDynamicBackgroundWorker(&worker, &scheduler->handle);
+	if (registered)
+		started = lappend(started, scheduler);
+	else
+		pfree(scheduler);
+	MemoryContextSwitchTo(before);
+	return registered;
+}
+
+/* Say once that there is no room for a process, and try again ever more rarely. */
+static void
+note_no_slot(Oid database, TimestampTz now)
+{
+	DatabaseEntry *entry;
+	long		wait = Min(1000L << Min(failed_tries, 6), LONGEST_RETRY);
+
+	if (failed_tries++ == 0)
+		ereport(LOG,
+				(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
+				 errdetail("Its jobs wait until one is free."),
+				 errhint("Raise max_worker_processes.")));
+	next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->no_process_slot = true;
+	entry = dbops_engine_database(database, false);
+	if (entry != NULL)
+		entry->scheduler_starting = false;
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* How long until a scheduler is due, in ms; while AT_ONCE are starting, their end wakes us. */
+static long
+until_next(TimestampTz now)
+{
+	TimestampTz real = GetCurrentTimestamp();
+	long		nap = LOOK_AROUND;
+
+	if (list_length(started) >= AT_ONCE)
+		return nap;
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+	{
+		const DatabaseEntry *entry = &dbops_engine->databases[i];
+		long		wait;
+
+		if (!OidIsValid(entry->oid) || !is_unused(entry))
+			continue;
+		wait = entry->wake ? 0 :
+			(entry->next_due == DT_NOEND) ? LOOK_AROUND :
+			TimestampDifferenceMilliseconds(now, entry->next_due);
+		wait = Max(wait, TimestampDifferenceMilliseconds(real, entry->retry_at));
+		nap = Min(nap, wait);
+	}
+	LWLockRelease(dbops_engine_lock);
+	if (next_try > real)
+		nap = Max(nap, TimestampDifferenceMilliseconds(real, next_try));
+	return nap;
+}

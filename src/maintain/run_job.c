@@ -1,0 +1,178 @@
+/*
+ * run_job.c
+ *		CALL run_job() and CALL wait_job(): jobs in the foreground.
+ *
+ * run_job runs a job here and now, by the same code as a runner and without
+ * needing one. wait_job waits for a job that runs elsewhere. It is a procedure,
+ * because it must commit first and hold no snapshot while it waits: a
+ * concurrent index build waits for every older snapshot in its database.
+ */
+#include "maintain/maintain.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(dbops_run_job);
+PG_FUNCTION_INFO_V1(dbops_wait_job);
+
+#define FIRST_NAP	10L			/* ms between two looks at a job; doubles */
+#define LONGEST_NAP	500L
+
+static int	foreground_slot = -1;
+
+static StoredJob *claim(int64 id);
+static void require_same_role(const StoredJob *job);
+static void release_slot(int code, Datum arg);
+static void run(StoredJob *job, MemoryContext context);
+static char *look_at_state(int64 id);
+static Datum state_row(FunctionCallInfo fcinfo, const char *state);
+
+/* run_job(job_id bigint) */
+Datum
+dbops_run_job(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StoredJob  *job;
+
+	dbops_require_argument(fcinfo, 0, "job_id");
+	dbops_procedure_begin(fcinfo, "run_job");
+	MemoryContextSwitchTo(context);
+	job = claim(PG_GETARG_INT64(0));
+	dbops_procedure_commit();
+	dbops_procedure_end();
+
+	run(job, context);
+	dbops_runner_release(foreground_slot);
+	foreground_slot = -1;
+	if (job->error != NULL)
+		ReThrowError(job->error);
+	PG_RETURN_VOID();
+}
+
+/* Claim a job for this session, whose role must be the job's. */
+static StoredJob *
+claim(int64 id)
+{
+	static bool registered = false;
+	StoredJob  *job = dbops_job_require(id);
+
+	require_same_role(job);
+	if (!registered)
+		before_shmem_exit(release_slot, (Datum) 0);
+	registered = true;
+	job->job.foreground = true;
+	foreground_slot = dbops_runner_reserve(id, job->class, true);
+	if (!dbops_job_claim(job))
+	{
+		dbops_runner_release(foreground_slot);
+		foreground_slot = -1;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot run job " INT64_FORMAT ", which is %s", id, dbops_job_load(id)->state),
+				 errhint("Only a job that is queued, paused or blocked can be run; wait_job waits for one that runs.")));
+	}
+	return job;
+}
+
+/* A command runs as its role, which a session cannot become for it. */
+static void
+require_same_role(const StoredJob *job)
+{
+	if (job->command != NULL && job->job.owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("job " INT64_FORMAT " runs as role \"%s\"", job->job.id,
+						GetUserNameFromId(job->job.owner, true)),
+				 errhint("SET ROLE to it and CALL again, or leave it to the background.")));
+}
+
+static void
+release_slot(int code, Datum arg)
+{
+	dbops_runner_release(foreground_slot);
+	foreground_slot = -1;
+}
+
+/* Run it; an error is recorded before it is the caller's. */
+static void
+run(StoredJob *job, MemoryContext context)
+{
+	PG_TRY();
+	{
+		dbops_job_run(job, foreground_slot);
+	}
+	PG_CATCH();
+	{
+		dbops_job_run_failed(job, foreground_slot, context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+}
+
+/* wait_job(job_id bigint, timeout interval, INOUT state text) */
+Datum
+dbops_wait_job(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz end = DT_NOEND;
+	long		nap = FIRST_NAP;
+	int64		id;
+	char	   *state;
+
+	dbops_require_argument(fcinfo, 0, "job_id");
+	id = PG_GETARG_INT64(0);
+	if (!PG_ARGISNULL(1))
+		end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										  dbops_timeout_argument(fcinfo, 1, "timeout"));
+	dbops_procedure_begin(fcinfo, "wait_job");
+	for (;;)
+	{
+		MemoryContextSwitchTo(context);
+		state = look_at_state(id);
+		dbops_procedure_commit();
+		if (strcmp(state, "queued") != 0 && strcmp(state, "running") != 0)
+			break;
+		if (GetCurrentTimestamp() >= end)
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED),
+					 errmsg("job " INT64_FORMAT " is still %s", id, state),
+					 errhint("It goes on; see dbops.job_status(" INT64_FORMAT "), or CALL wait_job again.", id)));
+		pgstat_report_wait_start(PG_WAIT_EXTENSION);
+		dbops_clock_wait(nap);
+		pgstat_report_wait_end();
+		nap = Min(nap * 2, LONGEST_NAP);
+	}
+	dbops_procedure_end();
+	MemoryContextSwitchTo(context);
+	return state_row(fcinfo, state);
+}
+
+static char *
+look_at_state(int64 id)
+{
+	StoredJob  *job = dbops_job_load(id);
+
+	if (job == NULL)
+		dbops_job_refuse_unknown(id);
+	return unconstify(char *, job->state);
+}
+
+/* The row that a procedure with one INOUT argument returns. */
+static Datum
+state_row(FunctionCallInfo fcinfo, const char *state)
+{
+	TupleDesc	desc;
+	Datum		value = CStringGetTextDatum(state);
+	bool		isnull = false;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
+}

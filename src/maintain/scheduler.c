@@ -1,0 +1,434 @@
+/*
+ * scheduler.c
+ *		Look at one database while something is due there, then leave.
+ *
+ * A scheduler judges jobs whose process has died, turns schedules that are due
+ * into jobs, starts a runner for each job that may run, and says when it is
+ * next wanted. Each look is one short transaction; between two of them it
+ * holds nothing, and it stays only as long as jobs come or end.
+ */
+#include "maintain/maintain.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#define LINGER			250L	/* ms to stay for more, after jobs were started */
+#define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
+#define PRUNE_EVERY		3600000L	/* ms between two prunings of the history */
+#define LOST_START		60000L	/* ms after which a runner that has not come never will */
+
+/* What one look found. */
+typedef struct Look
+{
+	bool		gone;			/* the extension is not there */
+	bool		locked;			/* somebody is about to change or drop it */
+	TimestampTz next_due;
+	List	   *starts;			/* of StoredJob *: slots are reserved */
+	List	   *slots;			/* of int, beside starts */
+} Look;
+
+static Oid	my_database;
+static bool finished = false;
+
+static bool attach(void);
+static void leave(int code, Datum arg);
+static void log_in(void);
+static void work(void);
+static void look(Look *look);
+static bool extension_is_there(Look *look);
+static void look_at_jobs(Look *look, TimestampTz now);
+static void free_lost_slots(void);
+static void prune_sometimes(void);
+static void choose_jobs(Look *look, TimestampTz now);
+static void choose_job(StoredJob *job, Look *look, TimestampTz now);
+static bool role_is_fit(StoredJob *job);
+static void wait_for_worker(bool waits);
+static bool start_runners(Look *look);
+static bool start_runner(const StoredJob *job, int slot);
+static void await_start(BackgroundWorkerHandle *handle, int slot);
+static bool is_wanted(const Look *look);
+
+void
+dbops_scheduler_main(Datum arg)
+{
+	my_database = DatumGetObjectId(arg);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	if (!attach())
+		proc_exit(0);
+	log_in();
+	work();
+	proc_exit(0);
+}
+
+/* Become the database's scheduler, unless it has one or is held. */
+static bool
+attach(void)
+{
+	DatabaseEntry *entry;
+	bool		wanted;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	wanted = (entry != NULL && entry->holds == 0 && entry->scheduler_pid == 0);
+	if (entry != NULL)
+		entry->scheduler_starting = false;
+	if (wanted)
+	{
+		entry->scheduler_pid = MyProcPid;
+		entry->scheduler_latch = MyLatch;
+	}
+	LWLockRelease(dbops_engine_lock);
+	if (wanted)
+		before_shmem_exit(leave, (Datum) 0);
+	return wanted;
+}
+
+/* Say that the database has no scheduler; one that failed is tried again later. */
+static void
+leave(int code, Datum arg)
+{
+	DatabaseEntry *entry;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	if (entry != NULL && entry->scheduler_pid == MyProcPid)
+	{
+		entry->scheduler_pid = 0;
+		entry->scheduler_latch = NULL;
+		if (!finished)
+			dbops_engine_retry_later(entry);
+	}
+	dbops_engine_wake_launcher();
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* Connect as autovacuum does: nobody's settings may slow it down or mislead it. */
+static void
+log_in(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "5000"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"synchronous_commit", "local"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	BackgroundWorkerInitializeConnectionByOid(my_database, InvalidOid, 0);
+	pgstat_report_appname("dbops scheduler");
+}
+
+/* Look until nothing is to be expected soon. */
+static void
+work(void)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "dbops scheduler",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		Look		found = {.next_due = DT_NOEND};
+		bool		busy;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		MemoryContextSwitchTo(context);
+		look(&found);
+		busy = start_runners(&found);
+		if (busy)
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 LINGER, PG_WAIT_EXTENSION);
+		if (!is_wanted(&found))
+			return;
+		MemoryContextReset(context);
+	}
+}
+
+/* Look once, in a transaction of its own. */
+static void
+look(Look *look)
+{
+	MemoryContext context = CurrentMemoryContext;
+	DatabaseEntry *entry;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, true);
+	if (entry != NULL)
+		entry->wake = false;
+	LWLockRelease(dbops_engine_lock);
+
+	pgstat_report_activity(STATE_RUNNING, "looking at jobs and schedules");
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (extension_is_there(look))
+		look_at_jobs(look, dbops_clock_now());
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Keep it from being dropped for the time of the look, but wait for nobody. */
+static bool
+extension_is_there(Look *look)
+{
+	Oid			extension = get_extension_oid("dbops", true);
+
+	if (!OidIsValid(extension))
+		look->gone = true;
+	else if (!ConditionalLockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock))
+		look->locked = true;
+	else
+		look->gone = !OidIsValid(get_extension_oid("dbops", true));
+	if (look->locked)
+		look->next_due = TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_AGAIN);
+	return !look->gone && !look->locked;
+}
+
+static void
+look_at_jobs(Look *look, TimestampTz now)
+{
+	if (dbops_identity_refusal() != NULL)
+	{
+		dbops_engine_stop_runners(my_database);
+		return;
+	}
+	free_lost_slots();
+	dbops_job_reap();
+	dbops_schedule_submit_due(now, &look->next_due);
+	prune_sometimes();
+	choose_jobs(look, now);
+}
+
+/* Give back the slots of runners that have died without a word. */
+static void
+free_lost_slots(void)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_RUNNERS; i++)
+	{
+		RunnerSlot *slot = &dbops_engine->runners[i];
+
+		if (slot->state != RUNNER_STARTING || slot->database != my_database)
+			continue;
+		if (slot->pid != 0 ? (kill(slot->pid, 0) != 0) :
+			TimestampDifferenceExceeds(slot->since, GetCurrentTimestamp(), LOST_START))
+			slot->state = RUNNER_FREE;
+	}
+	LWLockRelease(dbops_engine_lock);
+}
+
+static void
+prune_sometimes(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	DatabaseEntry *entry;
+	bool		due;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	due = (entry != NULL && entry->pruned <= now &&
+		   TimestampDifferenceExceeds(entry->pruned, now, PRUNE_EVERY));
+	if (due)
+		entry->pruned = now;
+	LWLockRelease(dbops_engine_lock);
+	if (due)
+		dbops_job_prune();
+}
+
+/* ---- which jobs start ---- */
+
+/* Reserve runners for the jobs that may run now, in their order. */
+static void
+choose_jobs(Look *look, TimestampTz now)
+{
+	ListCell   *cell;
+
+	wait_for_worker(false);
+	foreach(cell, dbops_job_queue(now, &look->next_due))
+		choose_job(dbops_job_load(*(int64 *) lfirst(cell)), look, now);
+}
+
+static void
+choose_job(StoredJob *job, Look *look, TimestampTz now)
+{
+	TimestampTz again = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
+	int			slot;
+
+	if (job == NULL || !role_is_fit(job))
+		return;
+	if (dbops_job_obstacle(job, now) != NULL)
+	{
+		look->next_due = Min(look->next_due, again);
+		return;
+	}
+	slot = dbops_runner_reserve(job->job.id, job->class, false);
+	if (slot < 0)
+	{
+		wait_for_worker(true);
+		return;
+	}
+	job->login = dbops_job_login(job);
+	look->starts = lappend(look->starts, job);
+	look->slots = lappend_int(look->slots, slot);
+}
+
+/* Block a job whose role no process can log in as. */
+static bool
+role_is_fit(StoredJob *job)
+{
+	char	   *reason = dbops_job_role_refusal(job);
+
+	if (reason != NULL)
+		dbops_job_block(job, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, reason);
+	return reason == NULL;
+}
+
+/* Ask to be woken when a runner's slot becomes free. */
+static void
+wait_for_worker(bool waits)
+{
+	DatabaseEntry *entry;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	if (entry != NULL)
+		entry->waits_for_worker = waits;
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* ---- runners ---- */
+
+/* Start a runner in each reserved slot; true if any was started. */
+static bool
+start_runners(Look *look)
+{
+	ListCell   *job;
+	ListCell   *slot;
+	bool		any = false;
+
+	forboth(job, look->starts, slot, look->slots)
+	{
+		if (start_runner(lfirst(job), lfirst_int(slot)))
+			any = true;
+		else
+			look->next_due = Min(look->next_due,
+								 TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_AGAIN));
+	}
+	return any;
+}
+
+static bool
+start_runner(const StoredJob *job, int slot)
+{
+	RunnerArgs	args = {
+		.database = my_database,
+		.role = job->login,
+		.generation = dbops_engine->runners[slot].generation
+	};
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_library_name = "dbops",
+		.bgw_function_name = "dbops_runner_main",
+		.bgw_type = "dbops runner",
+		.bgw_main_arg = Int32GetDatum(slot),
+		.bgw_notify_pid = MyProcPid
+	};
+	BackgroundWorkerHandle *handle;
+
+	StaticAssertStmt(sizeof(RunnerArgs) <= BGW_EXTRALEN, "too large for the arguments of a worker");
+	memcpy(worker.bgw_extra, &args, sizeof(args));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops runner of job " INT64_FORMAT, job->job.id);
+
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	{
+		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+		if (!dbops_engine->no_process_slot)
+			ereport(LOG,
+					(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
+					 errdetail("Job " INT64_FORMAT " waits until one is free.", job->job.id),
+					 errhint("Raise max_worker_processes.")));
+		dbops_engine->no_process_slot = true;
+		dbops_engine->runners[slot].state = RUNNER_FREE;
+		LWLockRelease(dbops_engine_lock);
+		return false;
+	}
+	dbops_engine->no_process_slot = false;
+	await_start(handle, slot);
+	pfree(handle);
+	return true;
+}
+
+/* Learn the runner's process id, so that its death can be noticed whenever it comes. */
+static void
+await_start(BackgroundWorkerHandle *handle, int index)
+{
+	pid_t		pid;
+	bool		alive = (WaitForBackgroundWorkerStartup(handle, &pid) == BGWH_STARTED);
+	RunnerSlot *slot = &dbops_engine->runners[index];
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	if (slot->state == RUNNER_STARTING)
+	{
+		slot->pid = alive ? pid : 0;
+		if (!alive)
+			slot->state = RUNNER_FREE;
+	}
+	LWLockRelease(dbops_engine_lock);
+}
+
+/*
+ * Is another look wanted soon? If not, say when the next one is, in the same
+ * moment in which nobody can wake us any more.
+ */
+static bool
+is_wanted(const Look *look)
+{
+	DatabaseEntry *entry;
+	bool		wanted = false;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	if (entry != NULL)
+	{
+		wanted = entry->wake && entry->holds == 0;
+		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
+		entry->next_due = look->next_due;
+		entry->failures = 0;
+		if (!wanted)
+		{
+			entry->scheduler_pid = 0;
+			entry->scheduler_latch = NULL;
+		}
+	}
+	finished = !wanted;
+	LWLockRelease(dbops_engine_lock);
+	return wanted;
+}
