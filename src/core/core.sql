@@ -94,6 +94,7 @@ CREATE TABLE dbops.job (
         CHECK (state IN ('queued', 'running', 'paused', 'blocked', 'succeeded', 'failed', 'cancelled')),
     attempts     integer NOT NULL DEFAULT 0,
     crashes      integer NOT NULL DEFAULT 0,
+    crash_steps  bigint NOT NULL DEFAULT 0,
     runner_pid   integer,
     runner_start timestamptz,
     submitted_at timestamptz NOT NULL,
@@ -106,7 +107,7 @@ CREATE TABLE dbops.job (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE dbops.job IS
     'Jobs, one row each, from submission until their history is pruned. timeout, lock_timeout and backoff in milliseconds, 0 for none; '
-    'runner_pid and runner_start name the process that works on a running job.';
+    'runner_pid and runner_start name the process that works on a running job; crash_steps: the steps that it had done at its last crash.';
 REVOKE ALL ON TABLE dbops.job FROM PUBLIC;
 
 -- No column that changes while a job lives is indexed, so that those updates are HOT.

@@ -54,6 +54,7 @@ static volatile sig_atomic_t timed_out = false;
 static bool may_have_committed = false;
 static LocalTransactionId began_in = InvalidLocalTransactionId;
 
+static void name_job(void *arg);
 static void run_command(StoredJob *job);
 static void run_steps(StoredJob *job, int slot);
 static void change_settings(const StoredJob *job);
@@ -76,12 +77,34 @@ static void explain_cancel(StoredJob *job, ErrorData *error);
 void
 dbops_job_run(StoredJob *job, int slot)
 {
+	ErrorContextCallback context = {
+		.previous = error_context_stack,.callback = name_job,.arg = job
+	};
+	JobRequests requests;
+
 	timed_out = false;
 	may_have_committed = false;
-	if (job->command != NULL)
+	error_context_stack = &context;
+	dbops_job_requests(job->job.id, &requests);
+	if (requests.cancel)
+		dbops_job_end_unfinished(job, "cancelled", "cancelled");
+	else if (job->command != NULL)
 		run_command(job);
 	else
 		run_steps(job, slot);
+	error_context_stack = context.previous;
+}
+
+/* Say in messages which job they are about. */
+static void
+name_job(void *arg)
+{
+	StoredJob  *job = arg;
+
+	if (job->job.name != NULL)
+		errcontext("job " INT64_FORMAT " \"%s\" of dbops", job->job.id, job->job.name);
+	else
+		errcontext("job " INT64_FORMAT " of dbops", job->job.id);
 }
 
 /* Has the command that is running committed something on its way? */
@@ -100,7 +123,11 @@ run_command(StoredJob *job)
 	Jsonb	   *result;
 
 	change_settings(job);
-	pgstat_report_activity(STATE_RUNNING, job->command);
+	if (!job->job.foreground)
+	{
+		debug_query_string = job->command;
+		pgstat_report_activity(STATE_RUNNING, job->command);
+	}
 	start_timer(job->timeout);
 	began_in = proc_local_xid(MyProc);
 	result = dbops_command_run(job->command, &may_have_committed);
@@ -169,8 +196,9 @@ run_steps(StoredJob *job, int slot)
 				 errmsg("this version of dbops knows no kind of job \"%s\"", job->job.kind),
 				 errhint("Install the version that submitted it.")));
 
-	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("%s of %s", job->job.kind, job->job.name ? job->job.name : "?"));
+	if (!job->job.foreground)
+		pgstat_report_activity(STATE_RUNNING,
+							   psprintf("%s of %s", job->job.kind, job->job.name ? job->job.name : "?"));
 	dbops_procedure_begin_process();
 	if (!look_between(&keeping, 0, NULL))
 		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
@@ -369,7 +397,9 @@ explain_cancel(StoredJob *job, ErrorData *error)
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
 	{
 		error->sqlerrcode = ERRCODE_OPERATOR_INTERVENTION;
-		error->message = psprintf("timed out after %ld s", job->timeout / 1000);
+		error->message = psprintf("timed out after %g s", job->timeout / 1000.0);
+		ereport(LOG,
+				(errmsg("job " INT64_FORMAT " %s", job->job.id, error->message)));
 	}
 }
 

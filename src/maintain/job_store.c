@@ -40,6 +40,8 @@ static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run
 static ErrorClass classify(int sqlstate);
 static void retry(StoredJob *job, const ErrorData *error);
 static void reap_job(HeapTuple row, TupleDesc desc, void *arg);
+static int64 take_lost_start(void);
+static void count_lost_start(int64 id);
 static void judge_death(StoredJob *job);
 static void judge_crash(StoredJob *job);
 static RunnerSlot take_slot(int64 job, bool *found);
@@ -56,7 +58,7 @@ dbops_job_load(int64 id)
 	if (dbops_store_each("SELECT j.id, j.kind, j.name, j.owner, j.path, j.spec, r.settings,"
 						 " coalesce(c.phase, 0), c.position, j.state, j.command, j.atomic, j.idempotent, j.class,"
 						 " j.time_window, j.time_zone, j.attempts, j.crashes, coalesce(r.max_attempts, j.max_attempts),"
-						 " coalesce(r.timeout, j.timeout), coalesce(r.lock_timeout, j.lock_timeout), j.backoff, j.run_after, j.runner_pid, j.runner_start, coalesce(c.steps, 0)"
+						 " coalesce(r.timeout, j.timeout), coalesce(r.lock_timeout, j.lock_timeout), j.backoff, j.run_after, j.runner_pid, j.runner_start, coalesce(c.steps, 0), j.crash_steps"
 						 " FROM dbops.job j"
 						 " LEFT JOIN dbops.job_cursor c ON c.job_id = j.id"
 						 " LEFT JOIN dbops.job_request r ON r.job_id = j.id"
@@ -97,6 +99,8 @@ take_job(HeapTuple row, TupleDesc desc, void *arg)
 	job->runner_pid = dbops_row_int4(row, desc, 24);
 	job->runner_start = dbops_row_time(row, desc, 25);
 	job->steps = dbops_row_int8(row, desc, 26);
+	job->steps_before = job->steps;
+	job->crash_steps = dbops_row_int8(row, desc, 27);
 }
 
 /*
@@ -173,6 +177,9 @@ dbops_job_claim(StoredJob *job)
 	job->runner_pid = MyProcPid;
 	job->runner_start = MyStartTimestamp;
 	job->attempts++;
+	if (job->job.foreground)
+		dbops_store_each("UPDATE dbops.job_request SET pause = false WHERE job_id = $1 AND pause",
+						 1, params, NULL, NULL);
 	return dbops_store_each("UPDATE dbops.job SET state = 'running', attempts = attempts + 1, runner_pid = $2, runner_start = $3,"
 							" started_at = $4, sqlstate = NULL, message = NULL"
 							" WHERE id = $1 AND (state = 'queued' OR $5 AND state IN ('paused', 'blocked'))",
@@ -200,6 +207,10 @@ dbops_job_succeed(StoredJob *job, Jsonb *result)
 void
 dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
 {
+	/* Attempts are counted that got nowhere. */
+	if (job->steps > job->steps_before)
+		job->attempts = 1;
+
 	switch (classify(error->sqlerrcode))
 	{
 		case ERROR_RETRY:
@@ -258,12 +269,13 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 		dbops_param_text(message),
 		dbops_param_jsonb(result),
 		dbops_param_time(dbops_clock_now()),
-		dbops_param_int4(counts ? 0 : 1),
-		dbops_param_int4(job->crashes)
+		dbops_param_int4(counts ? job->attempts : Max(job->attempts - 1, 0)),
+		dbops_param_int4(job->crashes),
+		dbops_param_int8(job->crash_steps)
 	};
 
 	return dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
-							" message = left($7, 1000), result = $8, attempts = attempts - $10, crashes = $11,"
+							" message = left($7, 1000), result = $8, attempts = $10, crashes = $11, crash_steps = $12,"
 							" runner_pid = NULL, runner_start = NULL,"
 							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
 							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",
@@ -319,15 +331,19 @@ classify(int sqlstate)
 
 /* ---- jobs whose process has died ---- */
 
-/* Judge the running jobs whose process is not there any more. */
+/* Judge the jobs whose process is not there any more. */
 void
 dbops_job_reap(void)
 {
+	int64		job;
+
 	dbops_store_each("SELECT j.id FROM dbops.job j"
 					 " WHERE j.finished_at IS NULL AND j.state = 'running' AND NOT EXISTS ("
 					 " SELECT FROM pg_stat_get_activity(NULL) a"
 					 " WHERE a.pid = j.runner_pid AND a.backend_start = j.runner_start)",
 					 0, NULL, reap_job, NULL);
+	while ((job = take_lost_start()) != 0)
+		count_lost_start(job);
 }
 
 static void
@@ -337,6 +353,48 @@ reap_job(HeapTuple row, TupleDesc desc, void *arg)
 
 	if (job != NULL && strcmp(job->state, "running") == 0)
 		judge_death(job);
+}
+
+/*
+ * Free a slot whose process died before it could claim its job, and return the
+ * job; 0 if there is none. Those of running jobs have been taken before.
+ */
+static int64
+take_lost_start(void)
+{
+	int64		job = 0;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_RUNNERS && job == 0; i++)
+	{
+		RunnerSlot *slot = &dbops_engine->runners[i];
+
+		if (slot->state != RUNNER_DEAD || slot->database != MyDatabaseId)
+			continue;
+		slot->state = RUNNER_FREE;
+		if (!slot->stop)
+			job = slot->job;
+	}
+	LWLockRelease(dbops_engine_lock);
+	return job;
+}
+
+/* A process that could not even log in: later again, and then a human must look. */
+static void
+count_lost_start(int64 id)
+{
+	DbopsParam	params[] = {
+		dbops_param_int8(id),
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_text(unpack_sql_state(ERRCODE_CANNOT_CONNECT_NOW)),
+		dbops_param_text("its process could not log in; the server's log says why")
+	};
+
+	dbops_store_each("UPDATE dbops.job SET attempts = attempts + 1, sqlstate = $3, message = $4,"
+					 " state = CASE WHEN attempts + 1 >= max_attempts THEN 'blocked' ELSE state END,"
+					 " run_after = $2 + interval '1 millisecond' * least(backoff * 2 ^ least(attempts, 20), 3600000)"
+					 " WHERE id = $1 AND state = 'queued'",
+					 lengthof(params), params, NULL, NULL);
 }
 
 /*
@@ -375,9 +433,13 @@ judge_death(StoredJob *job)
 static void
 judge_crash(StoredJob *job)
 {
-	long		wait = (job->crashes == 0) ? 0 : FIRST_CRASH_BACKOFF;
+	long		wait;
 
+	if (job->steps > job->crash_steps)
+		job->crashes = 0;
+	wait = (job->crashes == 0) ? 0 : FIRST_CRASH_BACKOFF;
 	job->crashes++;
+	job->crash_steps = job->steps;
 	if (job->crashes >= MOST_CRASHES)
 		end_claimed(job, "blocked", 0, ERRCODE_CRASH_SHUTDOWN,
 					psprintf("its process has crashed the server %d times", job->crashes), NULL);

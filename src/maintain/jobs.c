@@ -168,7 +168,11 @@ waits_for(const Shown *job)
 	int			index;
 
 	if (strcmp(job->state, "queued") == 0)
-		return dbops_job_waits_for(dbops_job_load(job->id), dbops_clock_now());
+	{
+		StoredJob  *stored = dbops_job_load(job->id);
+
+		return (stored == NULL) ? NULL : dbops_job_waits_for(stored, dbops_clock_now());
+	}
 	if (strcmp(job->state, "blocked") == 0)
 		return pstrdup("for resume_job or cancel_job");
 	if (strcmp(job->state, "paused") == 0)

@@ -252,6 +252,10 @@ enter_databases(List *oids)
 		if (OidIsValid(entry->oid) && is_unused(entry) && !list_member_oid(oids, entry->oid))
 			*entry = (DatabaseEntry) {.next_due = DT_NOEND};
 	}
+	for (int i = 0; i < ENGINE_RUNNERS; i++)
+		if (dbops_engine->runners[i].state == RUNNER_DEAD &&
+			!list_member_oid(oids, dbops_engine->runners[i].database))
+			dbops_engine->runners[i].state = RUNNER_FREE;
 	foreach(cell, oids)
 	{
 		if (dbops_engine_database(lfirst_oid(cell), false) != NULL)

@@ -183,6 +183,7 @@ typedef struct StoredJob
 	const char *time_zone;
 	int			attempts;
 	int			crashes;
+	int64		crash_steps;	/* steps committed at the last crash */
 	int			max_attempts;
 	long		timeout;		/* ms; 0: none */
 	long		lock_timeout;	/* ms; 0: none */
@@ -191,6 +192,7 @@ typedef struct StoredJob
 	int			runner_pid;		/* the process that has claimed it; 0: none */
 	TimestampTz runner_start;
 	int64		steps;			/* committed */
+	int64		steps_before;	/* committed when it was claimed */
 	Oid			login;			/* whom its runner logs in as; set when that is chosen */
 	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */
 } StoredJob;

@@ -121,6 +121,7 @@ Datum
 dbops_wait_job(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext look = AllocSetContextCreate(context, "dbops wait", ALLOCSET_SMALL_SIZES);
 	TimestampTz end = DT_NOEND;
 	long		nap = FIRST_NAP;
 	int64		id;
@@ -134,7 +135,8 @@ dbops_wait_job(PG_FUNCTION_ARGS)
 	dbops_procedure_begin(fcinfo, "wait_job");
 	for (;;)
 	{
-		MemoryContextSwitchTo(context);
+		MemoryContextReset(look);
+		MemoryContextSwitchTo(look);
 		state = look_at_state(id);
 		dbops_procedure_commit();
 		if (strcmp(state, "queued") != 0 && strcmp(state, "running") != 0)
