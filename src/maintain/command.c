@@ -14,6 +14,7 @@
  */
 #include "maintain/maintain.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "commands/defrem.h"
 #include "commands/dbcommands.h"
@@ -41,6 +42,7 @@ typedef struct RowKeeper
 {
 	DestReceiver receiver;
 	MemoryContext context;		/* of the rows that are kept */
+	TupleDesc	desc;			/* with the names of the columns, which slots may lack */
 	List	   *rows;			/* of Jsonb * */
 	bool		has_rows;		/* a statement returned rows, if only none */
 	int64		count;			/* also of those that are not kept */
@@ -62,7 +64,7 @@ static List *plan_statement(RawStmt *raw, const char *sql);
 static void keep_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool keep_row(TupleTableSlot *slot, DestReceiver *self);
 static void keep_nothing(DestReceiver *self);
-static Jsonb *row_document(TupleTableSlot *slot);
+static Jsonb *row_document(TupleTableSlot *slot, TupleDesc desc);
 static Jsonb *result_document(const RowKeeper *keeper, const QueryCompletion *completion);
 
 /* ---- at submission ---- */
@@ -356,6 +358,7 @@ keep_startup(DestReceiver *self, int operation, TupleDesc desc)
 {
 	RowKeeper  *keeper = (RowKeeper *) self;
 
+	keeper->desc = BlessTupleDesc(desc);
 	keeper->has_rows = true;
 	keeper->rows = NIL;
 	keeper->count = 0;
@@ -373,7 +376,7 @@ keep_row(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 
 	before = MemoryContextSwitchTo(keeper->context);
-	keeper->rows = lappend(keeper->rows, row_document(slot));
+	keeper->rows = lappend(keeper->rows, row_document(slot, keeper->desc));
 	keeper->bytes += VARSIZE(llast(keeper->rows));
 	if (keeper->bytes > RESULT_BYTES)
 		keeper->rows = list_delete_last(keeper->rows);
@@ -388,12 +391,11 @@ keep_nothing(DestReceiver *self)
 
 /* Write a row as jsonb, by the server's own rules for JSON. */
 static Jsonb *
-row_document(TupleTableSlot *slot)
+row_document(TupleTableSlot *slot, TupleDesc desc)
 {
-	Datum		row;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
+	Datum		row = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(tuple, desc));
 
-	BlessTupleDesc(slot->tts_tupleDescriptor);
-	row = DirectFunctionCall1(row_to_json, ExecFetchSlotHeapTupleDatum(slot));
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 											  CStringGetDatum(TextDatumGetCString(row))));
 }

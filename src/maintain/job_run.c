@@ -80,15 +80,11 @@ dbops_job_run(StoredJob *job, int slot)
 	ErrorContextCallback context = {
 		.previous = error_context_stack,.callback = name_job,.arg = job
 	};
-	JobRequests requests;
 
 	timed_out = false;
 	may_have_committed = false;
 	error_context_stack = &context;
-	dbops_job_requests(job->job.id, &requests);
-	if (requests.cancel)
-		dbops_job_end_unfinished(job, "cancelled", "cancelled");
-	else if (job->command != NULL)
+	if (job->command != NULL)
 		run_command(job);
 	else
 		run_steps(job, slot);

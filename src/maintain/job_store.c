@@ -35,6 +35,8 @@ typedef enum ErrorClass
 static void take_job(HeapTuple row, TupleDesc desc, void *arg);
 static void take_queued(HeapTuple row, TupleDesc desc, void *arg);
 static void take_requests(HeapTuple row, TupleDesc desc, void *arg);
+static bool take_claim(StoredJob *job);
+static void forget_pause(const StoredJob *job);
 static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 						int sqlstate, const char *message, Jsonb *result);
 static ErrorClass classify(int sqlstate);
@@ -161,10 +163,26 @@ take_requests(HeapTuple row, TupleDesc desc, void *arg)
 
 /*
  * Become the process that works on a queued job, or in the foreground on one
- * that is paused or blocked; false if it is none of these any more.
+ * that is paused or blocked; false if it is none of these any more, or is to
+ * be cancelled.
  */
 bool
 dbops_job_claim(StoredJob *job)
+{
+	JobRequests requests;
+
+	if (!take_claim(job))
+		return false;
+	if (job->job.foreground)
+		forget_pause(job);
+	dbops_job_requests(job->job.id, &requests);
+	if (requests.cancel)
+		dbops_job_end_unfinished(job, "cancelled", "cancelled");
+	return !requests.cancel;
+}
+
+static bool
+take_claim(StoredJob *job)
 {
 	DbopsParam	params[] = {
 		dbops_param_int8(job->job.id),
@@ -177,13 +195,20 @@ dbops_job_claim(StoredJob *job)
 	job->runner_pid = MyProcPid;
 	job->runner_start = MyStartTimestamp;
 	job->attempts++;
-	if (job->job.foreground)
-		dbops_store_each("UPDATE dbops.job_request SET pause = false WHERE job_id = $1 AND pause",
-						 1, params, NULL, NULL);
 	return dbops_store_each("UPDATE dbops.job SET state = 'running', attempts = attempts + 1, runner_pid = $2, runner_start = $3,"
 							" started_at = $4, sqlstate = NULL, message = NULL"
 							" WHERE id = $1 AND (state = 'queued' OR $5 AND state IN ('paused', 'blocked'))",
 							lengthof(params), params, NULL, NULL) == 1;
+}
+
+/* Who runs a paused job in the foreground means it to go on. */
+static void
+forget_pause(const StoredJob *job)
+{
+	DbopsParam	param = dbops_param_int8(job->job.id);
+
+	dbops_store_each("UPDATE dbops.job_request SET pause = false WHERE job_id = $1 AND pause",
+					 1, &param, NULL, NULL);
 }
 
 /* The work is done; in the same transaction as the work, where that is one. */
