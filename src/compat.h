@@ -174,6 +174,12 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define proc_local_xid(proc) ((proc)->vxid.lxid)
 #endif
 
+/* 17 tells kinds of processes apart by one variable. */
+#if PG_VERSION_NUM < 170000
+#include "miscadmin.h"
+#define AmBackgroundWorkerProcess() IsBackgroundWorker
+#endif
+
 /* 17 lets a background process run as a role that cannot log in. */
 #if PG_VERSION_NUM < 170000
 #define NOLOGIN_ROLES_RUN false

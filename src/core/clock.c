@@ -21,7 +21,7 @@
 TimestampTz
 dbops_clock_now(void)
 {
-	if (dbops_test_now > 0 && (dbops_test_clock || !IsBackgroundWorker))
+	if (dbops_test_now > 0 && (dbops_test_clock || !AmBackgroundWorkerProcess()))
 		return time_t_to_timestamptz(0) + llround(dbops_test_now * USECS_PER_SEC);
 	return GetCurrentTimestamp();
 }

@@ -254,6 +254,6 @@ extern int	dbops_attempts_argument(FunctionCallInfo fcinfo, int number);
 
 extern StoredJob *dbops_job_require(int64 id);
 extern bool dbops_job_has_ended(const StoredJob *job);
-extern void dbops_job_refuse_unknown(int64 id) pg_attribute_noreturn();
+extern void dbops_job_refuse_unknown(int64 id);
 
 #endif							/* DBOPS_MAINTAIN_H */
