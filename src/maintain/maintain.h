@@ -149,12 +149,34 @@ extern char *dbops_gate_closed(bool heavy);
 /* Whether this database or the cluster is paused, and why; NULL: it is not. */
 extern char *dbops_gate_paused(void);
 
+/* ---- zone.c: the clock of a time zone ---- */
+
+#define ZONE_NEVER		PG_INT64_MAX
+#define ZONE_LONGEST_JUMP	(2 * SECS_PER_DAY)	/* s; no clock has jumped farther, nor is farther from UTC */
+
+/* A time in which the clock runs evenly; s since 1970. */
+typedef struct ZoneStretch
+{
+	struct pg_tz *zone;
+	int64		begin;
+	int64		end;			/* the next begins; ZONE_NEVER: none does */
+	int64		offset;			/* s that the clock is ahead of UTC */
+	int64		before;			/* the same, just before the beginning */
+} ZoneStretch;
+
+extern void dbops_zone_begin(ZoneStretch *stretch, struct pg_tz *zone, int64 at);
+extern bool dbops_zone_advance(ZoneStretch *stretch);
+extern int64 dbops_zone_time_of(struct pg_tz *zone, int64 local);
+extern int64 dbops_zone_local_at(struct pg_tz *zone, int64 at);
+extern struct pg_tz *dbops_zone_require(const char *name);
+
 /* ---- cron.c: when something recurs ---- */
 
 typedef struct Cron Cron;
 
 extern Cron *dbops_cron_parse(const char *text);
 extern TimestampTz dbops_cron_next(const Cron *cron, TimestampTz after, struct pg_tz *zone);
+extern bool dbops_cron_weekdays(const char *item, uint64 *days);
 
 /* ---- window.c: when something may run ---- */
 

@@ -33,24 +33,6 @@ dbops_gate_paused(void)
 	return NULL;
 }
 
-Window *
-dbops_window_parse(const char *text)
-{
-	return NULL;
-}
-
-bool
-dbops_window_open(const Window *window, TimestampTz at, struct pg_tz *zone)
-{
-	return true;
-}
-
-TimestampTz
-dbops_window_next(const Window *window, TimestampTz after, struct pg_tz *zone)
-{
-	return after;
-}
-
 List *
 dbops_schedule_submit_due(TimestampTz now, TimestampTz *next_due)
 {
