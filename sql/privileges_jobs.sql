@@ -68,6 +68,13 @@ SELECT dbops.resume_job(:job);
 CALL dbops.run_job(:job);
 SELECT dbops.cancel_job(:job);
 
+-- A session that could take the role off again does not run its commands.
+RESET ROLE;
+SET SESSION AUTHORIZATION regress_jobs_alice;
+SELECT dbops.enqueue('RESET SESSION AUTHORIZATION; CREATE TABLE regress_jobs_escape ()', run_after => 'infinity') AS escape \gset
+CALL dbops.run_job(:escape);
+RESET SESSION AUTHORIZATION;
+
 -- A member acts for the role.
 RESET ROLE;
 GRANT regress_jobs_alice TO regress_jobs_bob;

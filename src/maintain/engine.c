@@ -409,6 +409,8 @@ end_holds(XactEvent event, void *arg)
 		entry->holds--;
 		wake(entry);
 	}
+	dbops_engine->look_around = true;
+	dbops_engine_wake_launcher();
 	LWLockRelease(dbops_engine_lock);
 	list_free(held);
 	held = NIL;

@@ -136,9 +136,18 @@ dbops_job_require(int64 id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("job " INT64_FORMAT " belongs to role \"%s\"", id,
-						GetUserNameFromId(job->job.owner, true) ? GetUserNameFromId(job->job.owner, true) : "?"),
+						dbops_job_owner_name(job)),
 				 errhint("Only members of that role and admins of dbops may act on it.")));
 	return job;
+}
+
+/* The role's name, or its OID when it does not exist any more. */
+char *
+dbops_job_owner_name(const StoredJob *job)
+{
+	char	   *name = GetUserNameFromId(job->job.owner, true);
+
+	return (name != NULL) ? name : psprintf("%u", job->job.owner);
 }
 
 /* The error of an id that no job has. */

@@ -150,7 +150,8 @@ look_after(void)
 	if (!dbops_enabled)
 		return LOOK_AROUND;
 
-	if (looked_around == 0 || TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
+	if (looked_around == 0 || dbops_engine->look_around ||
+		TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
 		look_around(now);
 	finish_started();
 	start_due(now);
@@ -202,6 +203,7 @@ stop_schedulers(void)
 static void
 look_around(TimestampTz now)
 {
+	dbops_engine->look_around = false;
 	enter_databases(list_databases());
 	looked_around = GetCurrentTimestamp();
 }

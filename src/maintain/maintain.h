@@ -79,6 +79,7 @@ typedef struct Engine
 	pid_t		launcher_pid;	/* 0: none */
 	Latch	   *launcher_latch;
 	bool		no_process_slot;	/* the last worker could not be registered */
+	bool		look_around;	/* databases may have come or gone */
 	TimestampTz paused_until;	/* the whole cluster; 0: not paused, DT_NOEND: until resumed */
 	char		paused_reason[ENGINE_WAITING];
 	DatabaseEntry databases[ENGINE_DATABASES];
@@ -275,6 +276,7 @@ extern int	dbops_attempts_argument(FunctionCallInfo fcinfo, int number);
 /* ---- job_control.c ---- */
 
 extern StoredJob *dbops_job_require(int64 id);
+extern char *dbops_job_owner_name(const StoredJob *job);
 extern bool dbops_job_has_ended(const StoredJob *job);
 extern void dbops_job_refuse_unknown(int64 id);
 

@@ -56,7 +56,7 @@ CREATE PROCEDURE dbops.run_job(job_id bigint)
     AS 'MODULE_PATHNAME', 'dbops_run_job';
 COMMENT ON PROCEDURE dbops.run_job(bigint) IS
     'Runs a job that is queued, paused or blocked in this session, at once, by the same code as the background; gates, windows and run_after do not hold it up. '
-    'Needs no preloading. A command must be run by its own role (42501). An error is recorded with the job and raised. '
+    'Needs no preloading. A command must be run in a session of its own role (42501). An error is recorded with the job and raised. '
     'It cannot be called inside a transaction block or a function (2D000).';
 REVOKE ALL ON PROCEDURE dbops.run_job(bigint) FROM PUBLIC;
 

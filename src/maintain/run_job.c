@@ -81,16 +81,20 @@ claim(int64 id)
 	return job;
 }
 
-/* A command runs as its role, which a session cannot become for it. */
+/*
+ * A command runs as its role. A session that has only taken the role on would
+ * let the command take it off, and be more than its role may be.
+ */
 static void
 require_same_role(const StoredJob *job)
 {
-	if (job->command != NULL && job->job.owner != GetUserId())
+	if (job->command != NULL &&
+		(job->job.owner != GetUserId() || job->job.owner != GetAuthenticatedUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("job " INT64_FORMAT " runs as role \"%s\"", job->job.id,
-						GetUserNameFromId(job->job.owner, true)),
-				 errhint("SET ROLE to it and CALL again, or leave it to the background.")));
+						dbops_job_owner_name(job)),
+				 errhint("Connect as that role and CALL again, or leave it to the background.")));
 }
 
 static void

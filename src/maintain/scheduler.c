@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #define LINGER			250L	/* ms to stay for more, after jobs were started */
+#define FAIR_STAY		2000L	/* ms after which other databases that wait come first */
 #define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
 #define PRUNE_EVERY		3600000L	/* ms between two prunings of the history */
 #define LOST_START		60000L	/* ms after which a runner that has not come never will */
@@ -58,8 +59,10 @@ static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
 static bool start_runners(Look *look);
 static bool start_runner(const StoredJob *job, int slot);
+static void note_no_slot(const StoredJob *job, int slot);
 static void await_start(BackgroundWorkerHandle *handle, int slot);
 static bool is_wanted(const Look *look);
+static bool others_wait(void);
 
 void
 dbops_scheduler_main(Datum arg)
@@ -369,21 +372,31 @@ start_runner(const StoredJob *job, int slot)
 
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
 	{
-		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-		if (!dbops_engine->no_process_slot)
-			ereport(LOG,
-					(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
-					 errdetail("Job " INT64_FORMAT " waits until one is free.", job->job.id),
-					 errhint("Raise max_worker_processes.")));
-		dbops_engine->no_process_slot = true;
-		dbops_engine->runners[slot].state = RUNNER_FREE;
-		LWLockRelease(dbops_engine_lock);
+		note_no_slot(job, slot);
 		return false;
 	}
 	dbops_engine->no_process_slot = false;
 	await_start(handle, slot);
 	pfree(handle);
 	return true;
+}
+
+/* Give the runner's slot back, and say once that there is no room for its process. */
+static void
+note_no_slot(const StoredJob *job, int slot)
+{
+	bool		known;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	known = dbops_engine->no_process_slot;
+	dbops_engine->no_process_slot = true;
+	dbops_engine->runners[slot].state = RUNNER_FREE;
+	LWLockRelease(dbops_engine_lock);
+	if (!known)
+		ereport(LOG,
+				(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
+				 errdetail("Job " INT64_FORMAT " waits until one is free.", job->job.id),
+				 errhint("Raise max_worker_processes.")));
 }
 
 /* Learn the runner's process id, so that its death can be noticed whenever it comes. */
@@ -418,7 +431,7 @@ is_wanted(const Look *look)
 	entry = dbops_engine_database(my_database, false);
 	if (entry != NULL)
 	{
-		wanted = entry->wake && entry->holds == 0;
+		wanted = entry->wake && entry->holds == 0 && !others_wait();
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
 		entry->next_due = look->next_due;
 		entry->failures = 0;
@@ -431,4 +444,23 @@ is_wanted(const Look *look)
 	finished = !wanted;
 	LWLockRelease(dbops_engine_lock);
 	return wanted;
+}
+
+/* Has this scheduler been there for long, while other databases wait for one? */
+static bool
+others_wait(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!TimestampDifferenceExceeds(MyStartTimestamp, now, FAIR_STAY))
+		return false;
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+	{
+		const DatabaseEntry *entry = &dbops_engine->databases[i];
+
+		if (OidIsValid(entry->oid) && entry->wake && entry->scheduler_pid == 0 &&
+			entry->holds == 0 && entry->retry_at <= now)
+			return true;
+	}
+	return false;
 }
