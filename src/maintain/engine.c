@@ -203,6 +203,18 @@ dbops_runner_find(Oid database, int64 job)
 	return -1;
 }
 
+/* Has a job of this database a slot? */
+bool
+dbops_runner_has(int64 job)
+{
+	bool		has;
+
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	has = (dbops_runner_find(MyDatabaseId, job) >= 0);
+	LWLockRelease(dbops_engine_lock);
+	return has;
+}
+
 /* How many slots of dbops.max_workers are taken; the lock is held. */
 static int
 count_background(void)

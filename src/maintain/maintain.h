@@ -100,6 +100,7 @@ extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
 extern int	dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground);
 extern void dbops_runner_release(int index);
 extern int	dbops_runner_find(Oid database, int64 job); /* lock held */
+extern bool dbops_runner_has(int64 job);
 extern int64 dbops_runner_enter_class(int index, DbopsJobClass class);
 extern bool dbops_class_conflict(DbopsJobClass a, DbopsJobClass b);
 extern void dbops_runner_set_waiting(int index, const char *reason);

@@ -54,7 +54,7 @@ static void look_at_jobs(Look *look, TimestampTz now);
 static void free_lost_slots(void);
 static void prune_sometimes(void);
 static void choose_jobs(Look *look, TimestampTz now);
-static void choose_job(StoredJob *job, Look *look, TimestampTz now);
+static bool choose_job(StoredJob *job, Look *look, TimestampTz now);
 static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
 static bool start_runners(Look *look);
@@ -274,31 +274,34 @@ choose_jobs(Look *look, TimestampTz now)
 
 	wait_for_worker(false);
 	foreach(cell, dbops_job_queue(now, &look->next_due))
-		choose_job(dbops_job_load(*(int64 *) lfirst(cell)), look, now);
+		if (!choose_job(dbops_job_load(*(int64 *) lfirst(cell)), look, now))
+			break;
 }
 
-static void
+/* Reserve a runner for a job if it may run; false if there is none to reserve. */
+static bool
 choose_job(StoredJob *job, Look *look, TimestampTz now)
 {
 	TimestampTz again = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
 	int			slot;
 
-	if (job == NULL || !role_is_fit(job))
-		return;
+	if (job == NULL || dbops_runner_has(job->job.id) || !role_is_fit(job))
+		return true;
 	if (dbops_job_obstacle(job, now) != NULL)
 	{
 		look->next_due = Min(look->next_due, again);
-		return;
+		return true;
 	}
 	slot = dbops_runner_reserve(job->job.id, job->class, false);
 	if (slot < 0)
 	{
 		wait_for_worker(true);
-		return;
+		return false;
 	}
 	job->login = dbops_job_login(job);
 	look->starts = lappend(look->starts, job);
 	look->slots = lappend_int(look->slots, slot);
+	return true;
 }
 
 /* Block a job whose role no process can log in as. */
