@@ -145,6 +145,20 @@ extern void dbops_shared_request(const char *name, Size size,
 								 DbopsCallback prepare,
 								 void **place, LWLock **lock);
 
+/* ---- extension.c: extensions that are looked into ---- */
+
+typedef struct DbopsExtension
+{
+	Oid			oid;			/* InvalidOid: not installed in this database */
+	bool		hidden;			/* somebody has locked the catalog: not known */
+	const char *version;
+	const char *schema;
+} DbopsExtension;
+
+extern DbopsExtension dbops_extension_find(const char *name);
+extern Oid	dbops_extension_function(Oid extension, const char *name, int nargs);
+extern const char *dbops_extension_object(const char *extension, const char *name);
+
 /* ---- fragment.c: one expression or one set list out of a user's text ---- */
 
 extern void dbops_fragment_check_expression(const char *text, const char *argument);

@@ -155,7 +155,7 @@ dbops_judge_size(const void *facts, DbopsCheckRun *run)
 void
 dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run)
 {
-	Extension	extension = dbops_extension_find("pgstattuple");
+	DbopsExtension extension = dbops_extension_find("pgstattuple");
 
 	if (extension.hidden)
 		dbops_health_report_unknown(run, NULL, "pg_extension is locked", "Look again later.");

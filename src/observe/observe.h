@@ -59,20 +59,6 @@ typedef struct Sessions
 extern void dbops_sessions_read(Sessions *sessions);
 extern bool dbops_sessions_hide(const Sessions *sessions);
 
-/* ---- extensions.c: extensions that are looked into ---- */
-
-typedef struct Extension
-{
-	Oid			oid;			/* InvalidOid: not installed in this database */
-	bool		hidden;			/* somebody has locked the catalog: not known */
-	const char *version;
-	const char *schema;
-} Extension;
-
-extern Extension dbops_extension_find(const char *name);
-extern Oid	dbops_extension_function(Oid extension, const char *name, int nargs);
-extern const char *dbops_extension_object(const char *extension, const char *name);
-
 /* ---- statements.c: pg_stat_statements ---- */
 
 typedef enum StatementsState

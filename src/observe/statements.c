@@ -72,7 +72,7 @@ dbops_statements_init(void)
 void
 dbops_statements_read(Statements *statements)
 {
-	Extension	extension = dbops_extension_find("pg_stat_statements");
+	DbopsExtension extension = dbops_extension_find("pg_stat_statements");
 	Oid			function;
 
 	if (extension.hidden)

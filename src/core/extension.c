@@ -1,5 +1,5 @@
 /*
- * extensions.c
+ * extension.c
  *		Finding an extension and its functions, wherever they were put.
  *
  * A name proves nothing: anybody can create a function or a view called
@@ -7,9 +7,9 @@
  * it, leads to the function that is called.
  *
  * The catalogs are read only if nobody has locked them, as LOCK and REINDEX do:
- * health waits for nobody.
+ * who looks waits for nobody.
  */
-#include "observe/observe.h"
+#include "core/server.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -28,17 +28,17 @@
 static bool is_c_function(Oid function, const char *name, int nargs);
 
 /* Find an extension by name; its oid is invalid if there is none. */
-Extension
+DbopsExtension
 dbops_extension_find(const char *name)
 {
-	Extension	found = {.oid = InvalidOid};
+	DbopsExtension found = {.oid = InvalidOid};
 	Relation	catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	row;
 
 	if (!dbops_catalog_lock(ExtensionRelationId, ExtensionNameIndexId))
-		return (Extension) {.hidden = true};
+		return (DbopsExtension) {.hidden = true};
 	catalog = table_open(ExtensionRelationId, NoLock);
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
 				DirectFunctionCall1(namein, CStringGetDatum(name)));
