@@ -10,8 +10,11 @@
 
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_tablespace.h"
 #include "common/relpath.h"
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
@@ -33,6 +36,10 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 {
 	if (classid == NamespaceRelationId)
 		return pg_namespace_ownercheck(objectid, roleid);
+	if (classid == DatabaseRelationId)
+		return pg_database_ownercheck(objectid, roleid);
+	if (classid == ExtensionRelationId)
+		return pg_extension_ownercheck(objectid, roleid);
 	Assert(classid == RelationRelationId);
 	return pg_class_ownercheck(objectid, roleid);
 }
@@ -47,6 +54,11 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 	(getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
 #endif
 
+/* 16 tells whose member one is from whom one may act as. */
+#if PG_VERSION_NUM < 160000
+#define member_can_set_role(member, role) is_member_of_role(member, role)
+#endif
+
 /* 16 renamed the access to other sessions' entries. */
 #if PG_VERSION_NUM < 160000
 #define pgstat_get_local_beentry_by_index(idx) pgstat_fetch_stat_local_beentry(idx)
@@ -57,6 +69,8 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 static inline AclResult
 object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
 {
+	if (classid == TableSpaceRelationId)
+		return pg_tablespace_aclcheck(objectid, roleid, mode);
 	Assert(classid == ProcedureRelationId);
 	return pg_proc_aclcheck(objectid, roleid, mode);
 }

@@ -24,7 +24,9 @@ _PG_init(void)
 {
 	dbops_settings_init();
 	dbops_backfill_init();
+	dbops_database_commands_init();
 	dbops_engine_init();
+	dbops_identity_init();
 	dbops_launcher_init();
 	dbops_observe_init();
 }

@@ -21,6 +21,13 @@
 
 /* ---- settings.c: every setting of the extension ---- */
 
+/* What becomes of the jobs in a server that was promoted. */
+typedef enum DbopsPromotion
+{
+	DBOPS_PROMOTION_CONTINUE,
+	DBOPS_PROMOTION_QUARANTINE
+} DbopsPromotion;
+
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern bool dbops_enabled;		/* background work is on */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
@@ -28,6 +35,7 @@ extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
 extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
 extern int	dbops_max_workers;	/* runners at a time */
+extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
 extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */

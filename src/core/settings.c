@@ -18,9 +18,16 @@ int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
 int			dbops_max_workers = 3;
+int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
 bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
+
+static const struct config_enum_entry on_promotion_options[] = {
+	{"continue", DBOPS_PROMOTION_CONTINUE, false},
+	{"quarantine", DBOPS_PROMOTION_QUARANTINE, false},
+	{NULL, 0, false}
+};
 
 static void set(const char *name, const char *value, GucAction action);
 
@@ -116,6 +123,18 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomEnumVariable("dbops.on_promotion",
+							 "Sets whether jobs go on in a server that was promoted.",
+							 "A copy that was promoted cannot be told from a failover. One that was recovered to a target runs nothing, whatever this says, until adopt_database() is called.",
+							 &dbops_on_promotion,
+							 DBOPS_PROMOTION_CONTINUE,
+							 on_promotion_options,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	DefineCustomIntVariable("dbops.progress_interval",
 							"Sets how often long work reports its progress as a notice.",

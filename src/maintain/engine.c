@@ -54,6 +54,7 @@ prepare_engine(void *place)
 
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 		engine->databases[i].next_due = DT_NOEND;
+	dbops_crash_prepare(engine);
 }
 
 /* ---- databases ---- */
@@ -92,6 +93,8 @@ dbops_engine_wake_database(Oid oid)
 		return;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	entry = dbops_engine_database(oid, true);
+	if (entry != NULL && entry->state == DATABASE_UNKNOWN)
+		dbops_engine->look_around = true;	/* it may be a template */
 	if (entry != NULL)
 		wake(entry);
 	LWLockRelease(dbops_engine_lock);
@@ -324,7 +327,7 @@ dbops_engine_stop_runners(Oid database)
 	{
 		RunnerSlot *slot = &dbops_engine->runners[i];
 
-		if (slot->state == RUNNER_FREE || slot->foreground ||
+		if (slot->state == RUNNER_FREE || slot->foreground || slot->pid == MyProcPid ||
 			(OidIsValid(database) && slot->database != database))
 			continue;
 		slot->stop = true;
@@ -394,7 +397,7 @@ is_empty(Oid database)
 	{
 		const RunnerSlot *slot = &dbops_engine->runners[i];
 
-		if (slot->database == database && !slot->foreground &&
+		if (slot->database == database && !slot->foreground && slot->pid != MyProcPid &&
 			(slot->state == RUNNER_STARTING || slot->state == RUNNER_RUNNING))
 			empty = false;
 	}
@@ -412,6 +415,7 @@ end_holds(XactEvent event, void *arg)
 						event != XACT_EVENT_PREPARE))
 		return;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->look_around = true;	/* one may have been dropped */
 	foreach(cell, held)
 	{
 		DatabaseEntry *entry = dbops_engine_database(lfirst_oid(cell), false);
@@ -421,7 +425,6 @@ end_holds(XactEvent event, void *arg)
 		entry->holds--;
 		wake(entry);
 	}
-	dbops_engine->look_around = true;
 	dbops_engine_wake_launcher();
 	LWLockRelease(dbops_engine_lock);
 	list_free(held);

@@ -74,12 +74,20 @@ typedef struct RunnerSlot
 	char		waiting[ENGINE_WAITING];	/* what for, with figures; empty: it works */
 } RunnerSlot;
 
+/* The job whose process took the server down. */
+typedef struct CrashedJob
+{
+	Oid			database;		/* InvalidOid: none, or nobody knows */
+	int64		job;
+} CrashedJob;
+
 typedef struct Engine
 {
 	pid_t		launcher_pid;	/* 0: none */
 	Latch	   *launcher_latch;
 	bool		no_process_slot;	/* the last worker could not be registered */
 	bool		look_around;	/* databases may have come or gone */
+	CrashedJob	crashed;		/* until the scheduler has judged it */
 	TimestampTz paused_until;	/* the whole cluster; 0: not paused, DT_NOEND: until resumed */
 	char		paused_reason[ENGINE_WAITING];
 	DatabaseEntry databases[ENGINE_DATABASES];
@@ -133,9 +141,12 @@ extern void dbops_database_commands_init(void);
 
 /* Why this database runs nothing, as a user reads it; NULL: it may run. Needs a transaction. */
 extern char *dbops_identity_refusal(void);
+extern void dbops_identity_follow(void);
+extern void dbops_identity_init(void);
 
 /* ---- crash.c: whose process took the server down? ---- */
 
+extern void dbops_crash_prepare(Engine *engine);
 extern void dbops_crash_watch(void);
 extern bool dbops_crash_was_first(Oid database, int64 job);
 

@@ -106,3 +106,32 @@ INSERT INTO dbops.function_access VALUES
     ('pause_job', 'operator'),
     ('resume_job', 'operator'),
     ('tune_job', 'operator');
+
+-- Which database is this?
+
+-- A restored row stands beside that of the new installation: no unique key.
+CREATE TABLE dbops.instance (
+    system_identifier bigint NOT NULL,
+    database_oid      oid NOT NULL,
+    timeline          bigint NOT NULL,
+    adopted_at        timestamptz NOT NULL,
+    adopted_by        text NOT NULL
+);
+COMMENT ON TABLE dbops.instance IS
+    'The server and database that the jobs are meant for. Where a row is about another one nothing runs, until adopt_database() is called.';
+REVOKE ALL ON TABLE dbops.instance FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.instance', '');
+
+CREATE FUNCTION dbops.adopt_database() RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_adopt_database';
+COMMENT ON FUNCTION dbops.adopt_database() IS
+    'Lets the jobs and schedules of this database run here, where it is a copy: made from a template, restored, upgraded by pg_upgrade, '
+    'recovered to a target, or promoted while dbops.on_promotion is quarantine. Nothing runs in a copy before.';
+REVOKE ALL ON FUNCTION dbops.adopt_database() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('adopt_database', 'admin');
+
+-- The database in which dbops is installed is the first that it is meant for.
+SELECT dbops.adopt_database();

@@ -5,23 +5,6 @@
 #include "maintain/maintain.h"
 
 char *
-dbops_identity_refusal(void)
-{
-	return dbops_enabled ? NULL : pstrdup("dbops.enabled is off");
-}
-
-void
-dbops_crash_watch(void)
-{
-}
-
-bool
-dbops_crash_was_first(Oid database, int64 job)
-{
-	return false;
-}
-
-char *
 dbops_gate_closed(bool heavy)
 {
 	return NULL;

@@ -221,6 +221,7 @@ look_at_jobs(Look *look, TimestampTz now)
 		dbops_engine_stop_runners(my_database);
 		return;
 	}
+	dbops_identity_follow();
 	free_lost_slots();
 	dbops_job_reap();
 	dbops_schedule_submit_due(now, &look->next_due);
