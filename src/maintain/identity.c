@@ -236,10 +236,10 @@ compare_row(TupleTableSlot *row, TimeLineID *recorded)
 
 	*recorded = Max(*recorded, (TimeLineID) timeline);
 	if (system != present)
-		return psprintf("dbops was set up in a database of another server, with system identifier " INT64_FORMAT
-						"; that of this server is " INT64_FORMAT, system, present);
+		return psprintf("dbops was set up on another server (system identifier " INT64_FORMAT ", and this one's is " INT64_FORMAT ")",
+						system, present);
 	if (database != MyDatabaseId)
-		return psprintf("dbops was set up in another database, with OID %u; that of this one is %u",
+		return psprintf("dbops was set up in another database (OID %u, and this one's is %u)",
 						database, MyDatabaseId);
 	return NULL;
 }
