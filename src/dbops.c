@@ -11,7 +11,7 @@
 #include "fmgr.h"
 
 #include "change/change.h"
-#include "core/core.h"
+#include "core/server.h"
 #include "maintain/maintain.h"
 #include "observe/observe.h"
 
@@ -29,4 +29,6 @@ _PG_init(void)
 	dbops_identity_init();
 	dbops_launcher_init();
 	dbops_observe_init();
+	dbops_past_init();
+	dbops_pause_init();
 }

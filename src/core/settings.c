@@ -17,7 +17,12 @@ int			dbops_health_max_age = 60;
 int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
+int			dbops_max_archive_backlog = 100;
+int			dbops_max_replica_lag = 60;
+int			dbops_max_replica_lag_bytes = 1024;
 int			dbops_max_workers = 3;
+int			dbops_max_xmin_age = 3600;
+int			dbops_min_free_disk = 10;
 int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
 bool		dbops_test_clock = false;
@@ -111,6 +116,45 @@ dbops_settings_init(void)
 							NULL,
 							NULL);
 
+	DefineCustomIntVariable("dbops.max_archive_backlog",
+							"Sets how many files of WAL may wait to be archived before jobs wait.",
+							"-1 means any number.",
+							&dbops_max_archive_backlog,
+							100,
+							-1,
+							INT_MAX,
+							PGC_SUSET,
+							0,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.max_replica_lag",
+							"Sets how far behind in time a standby or a subscriber may be before jobs wait.",
+							"-1 means as far as it likes.",
+							&dbops_max_replica_lag,
+							60,
+							-1,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.max_replica_lag_bytes",
+							"Sets how much WAL a standby or a subscriber may be behind before jobs wait.",
+							"-1 means as much as it likes.",
+							&dbops_max_replica_lag_bytes,
+							1024,
+							-1,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_MB,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomIntVariable("dbops.max_workers",
 							"Sets how many jobs run at the same time, in all databases together.",
 							"Each takes one of max_worker_processes.",
@@ -124,6 +168,31 @@ dbops_settings_init(void)
 							NULL,
 							NULL);
 
+	DefineCustomIntVariable("dbops.max_xmin_age",
+							"Sets for how long vacuum may be kept from removing rows before jobs wait that would leave more of them.",
+							"Sessions, prepared transactions, replication slots and standbys do so. -1 means for as long as they like.",
+							&dbops_max_xmin_age,
+							3600,
+							-1,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.min_free_disk",
+							"Sets how much of each file system that the server uses must be free, in percent, or jobs wait.",
+							"50 GB are always enough. 0 means that none need be free.",
+							&dbops_min_free_disk,
+							10,
+							0,
+							100,
+							PGC_SUSET,
+							0,
+							NULL,
+							NULL,
+							NULL);
 	DefineCustomEnumVariable("dbops.on_promotion",
 							 "Sets whether jobs go on in a server that was promoted.",
 							 "A copy that was promoted cannot be told from a failover. One that was recovered to a target runs nothing, whatever this says, until adopt_database() is called.",

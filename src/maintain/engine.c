@@ -100,6 +100,17 @@ dbops_engine_wake_database(Oid oid)
 	LWLockRelease(dbops_engine_lock);
 }
 
+/* The same for every database that has dbops. */
+void
+dbops_engine_wake_all(void)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		if (dbops_engine->databases[i].state == DATABASE_ACTIVE)
+			wake(&dbops_engine->databases[i]);
+	LWLockRelease(dbops_engine_lock);
+}
+
 /* For dbops_at_commit: there is something to do in this session's database. */
 void
 dbops_engine_wake_at_commit(void *unused)

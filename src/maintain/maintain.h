@@ -88,8 +88,6 @@ typedef struct Engine
 	bool		no_process_slot;	/* the last worker could not be registered */
 	bool		look_around;	/* databases may have come or gone */
 	CrashedJob	crashed;		/* until the scheduler has judged it */
-	TimestampTz paused_until;	/* the whole cluster; 0: not paused, DT_NOEND: until resumed */
-	char		paused_reason[ENGINE_WAITING];
 	DatabaseEntry databases[ENGINE_DATABASES];
 	RunnerSlot	runners[ENGINE_RUNNERS];
 } Engine;
@@ -100,6 +98,7 @@ extern LWLock *dbops_engine_lock;
 extern void dbops_engine_init(void);
 extern DatabaseEntry *dbops_engine_database(Oid oid, bool create);	/* lock held */
 extern void dbops_engine_wake_database(Oid oid);
+extern void dbops_engine_wake_all(void);
 extern void dbops_engine_wake_at_commit(void *unused);
 extern void dbops_engine_wake_launcher(void);	/* lock held */
 extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
@@ -158,6 +157,10 @@ extern bool dbops_crash_was_first(Oid database, int64 job);
  * snapshots.
  */
 extern char *dbops_gate_closed(bool heavy);
+
+/* ---- pause.c ---- */
+
+extern void dbops_pause_init(void);
 
 /* Whether this database or the cluster is paused, and why; NULL: it is not. */
 extern char *dbops_gate_paused(void);

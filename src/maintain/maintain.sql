@@ -135,3 +135,51 @@ INSERT INTO dbops.function_access VALUES
 
 -- The database in which dbops is installed is the first that it is meant for.
 SELECT dbops.adopt_database();
+
+-- Gates, and pausing all jobs.
+
+CREATE TABLE dbops.pause (
+    one          boolean PRIMARY KEY DEFAULT true CHECK (one),
+    paused_by    text NOT NULL,
+    paused_at    timestamptz NOT NULL,
+    paused_until timestamptz NOT NULL,
+    reason       text NOT NULL
+);
+COMMENT ON TABLE dbops.pause IS 'Its only row says that the jobs of this database are paused, by whom and why. Not dumped: a copy is not paused.';
+REVOKE ALL ON TABLE dbops.pause FROM PUBLIC;
+
+CREATE FUNCTION dbops.pause_jobs(
+    reason        text,
+    until         timestamptz DEFAULT NULL,
+    whole_cluster boolean     DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_pause_jobs';
+COMMENT ON FUNCTION dbops.pause_jobs(text, timestamptz, boolean) IS
+    'Lets no job start in this database or, with whole_cluster, in any; jobs of several steps wait at the end of their step, and a command that runs is '
+    'not interrupted. Takes effect at COMMIT and holds across restarts, until the time given or until resume_jobs. reason: shown with the jobs that '
+    'wait, at most 255 bytes. A second call replaces the first. The pause of the cluster is that of one server: it is neither replicated nor backed up. '
+    'Errors: an empty reason or a time that has passed (22023), a reason that is too long (22001), whole_cluster without preloading (55000).';
+REVOKE ALL ON FUNCTION dbops.pause_jobs(text, timestamptz, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.resume_jobs(whole_cluster boolean DEFAULT false) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_resume_jobs';
+COMMENT ON FUNCTION dbops.resume_jobs(boolean) IS
+    'Ends what pause_jobs began, for this database or with whole_cluster for the cluster, at COMMIT; one does not end the other. Returns whether '
+    'there was a pause. Errors: whole_cluster without preloading (55000).';
+REVOKE ALL ON FUNCTION dbops.resume_jobs(boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.gates() RETURNS TABLE (gate text, closed boolean, setting text, threshold text, measured text, detail text)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_gates';
+COMMENT ON FUNCTION dbops.gates() IS
+    'Lists the gates, measured now: while one is closed, jobs wait before they start and between their steps. pause: see pause_jobs. replica_lag: the '
+    'standby or subscriber that is furthest behind, in time and in bytes. xmin_age: who has kept vacuum from removing rows of this database for longest; only jobs that '
+    'leave dead rows or wait for old snapshots heed it. free_disk: the fullest file system of WAL or a tablespace; closes none where 50 GB are free. '
+    'archive_backlog: files of WAL that wait to be archived. What is not known is null and closes no gate. Works on a standby too, and waits for no lock on a table.';
+REVOKE ALL ON FUNCTION dbops.gates() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('pause_jobs', 'admin'),
+    ('resume_jobs', 'admin'),
+    ('gates', 'monitor');
