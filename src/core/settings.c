@@ -9,6 +9,7 @@
 
 #include <limits.h>
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 int			dbops_backfill_lock_timeout = 200;
@@ -218,12 +219,13 @@ dbops_settings_init(void)
 							NULL,
 							NULL);
 
+	/* Not preloaded, such a setting could not be defined; then there are no background processes. */
 	DefineCustomBoolVariable("dbops.test_clock",
 							 "Lets background processes obey dbops.test_now, for tests.",
 							 NULL,
 							 &dbops_test_clock,
 							 false,
-							 PGC_POSTMASTER,
+							 process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
 							 GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE,
 							 NULL,
 							 NULL,
