@@ -34,11 +34,11 @@ extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
 extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
-extern int	dbops_max_archive_backlog;	/* files; -1: no gate, here and in the next three */
-extern int	dbops_max_replica_lag;	/* s */
-extern int	dbops_max_replica_lag_bytes;	/* MB */
+extern int	dbops_max_archive_backlog;	/* files; -1: no gate */
+extern int	dbops_max_replica_lag;	/* s; -1: no gate */
+extern int	dbops_max_replica_lag_bytes;	/* MB; -1: no gate */
 extern int	dbops_max_workers;	/* runners at a time */
-extern int	dbops_max_xmin_age; /* s */
+extern int	dbops_max_xmin_age; /* s; -1: no gate */
 extern int	dbops_min_free_disk;	/* percent; 0: no gate */
 extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */

@@ -194,6 +194,7 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+
 	DefineCustomEnumVariable("dbops.on_promotion",
 							 "Sets whether jobs go on in a server that was promoted.",
 							 "A copy that was promoted cannot be told from a failover. One that was recovered to a target runs nothing, whatever this says, until adopt_database() is called.",

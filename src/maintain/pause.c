@@ -5,7 +5,7 @@
  * The pause of a database is a row. That of the cluster is in shared memory,
  * changed when its transaction commits, and in a file, so that it outlives the
  * server: written under another name at the call, where that may fail, and
- * renamed at COMMIT under the lock that guards the memory. The file is where
+ * renamed at COMMIT, or PREPARE, under the lock that guards the memory. The file is where
  * base backups leave things out, because a copy of the server is not paused.
  */
 #include "maintain/maintain.h"
