@@ -142,6 +142,8 @@ claim(int64 id)
 	MemoryContextSwitchTo(context);
 	if (OidIsValid(get_extension_oid("dbops", true)) && dbops_identity_refusal() == NULL)
 		job = dbops_job_load(id);
+	/* The mark must be there after a crash, but no standby is waited for. */
+	dbops_set_local("synchronous_commit", "local");
 	if (job != NULL && !dbops_job_claim(job))
 		job = NULL;
 	CommitTransactionCommand();
