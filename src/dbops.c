@@ -24,6 +24,7 @@ _PG_init(void)
 {
 	dbops_settings_init();
 	dbops_backfill_init();
+	dbops_backfill_job_init();
 	dbops_database_commands_init();
 	dbops_engine_init();
 	dbops_identity_init();

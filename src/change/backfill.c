@@ -1,7 +1,8 @@
 /*
  * backfill.c
- *		CALL dbops.batched_backfill(): change the rows of a large table in short
- *		transactions, in the calling session.
+ *		CALL dbops.batched_backfill(), and dbops.start_backfill(): change the rows
+ *		of a large table in short transactions, in the calling session or as a
+ *		job in the background.
  *
  * The table is walked once in block order, up to the block that was its last
  * when the walk began, with a commit for every batch; what a row costs does
@@ -10,32 +11,38 @@
  *
  * Nothing is remembered between calls: what has been committed no longer
  * matches or holds its value already, so that the same call goes on where the
- * last one was cut off.
+ * last one was cut off. A job also remembers where it was (backfill_job.c).
  */
 #include "change/change.h"
 
-#include <math.h>
-
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dbops_batched_backfill);
+PG_FUNCTION_INFO_V1(dbops_start_backfill);
+
+#define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
 static void read_request(FunctionCallInfo fcinfo, BackfillRequest *request);
-static void require_argument(FunctionCallInfo fcinfo, int number, const char *name);
-static long read_pause(const Interval *pause);
 static void plan(BackfillRun *run);
-static void walk(BackfillRun *run);
 static void make_durable(void);
 static void report(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
+static Oid	background_login(Oid owner);
+static void refuse_temporary(const BackfillRequest *request);
+static int64 submit(const BackfillRun *run, Oid owner);
+static char *dedupe_key(const BackfillRequest *request);
 
 /*
  * batched_backfill(table_name regclass, set_clause text, where_clause text,
@@ -44,6 +51,8 @@ static void report_left(const BackfillRun *run);
 Datum
 dbops_batched_backfill(PG_FUNCTION_ARGS)
 {
+	DbopsJob	job = {.kind = "backfill",.foreground = true};
+	Jsonb	   *result;
 	BackfillRun *run;
 	ErrorContextCallback context;
 
@@ -51,16 +60,17 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("CALL dbops.batched_backfill()");
 	run = palloc0(sizeof(BackfillRun));
 	read_request(fcinfo, &run->request);
+	job.call = run;
 
 	context.previous = error_context_stack;
 	context.callback = dbops_backfill_progress_context;
 	context.arg = &run->progress;
 	error_context_stack = &context;
 
+	run->request.login = GetUserId();
 	plan(run);
-	walk(run);
-	if (run->request.verify)
-		dbops_backfill_verify(run);
+	dbops_procedure_commit();
+	dbops_job_work(&dbops_backfill_kind, &job, NULL, &result);
 	make_durable();
 
 	error_context_stack = context.previous;
@@ -72,17 +82,17 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 static void
 read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
 {
-	require_argument(fcinfo, 0, "table_name");
-	require_argument(fcinfo, 1, "set_clause");
-	require_argument(fcinfo, 3, "batch_size");
-	require_argument(fcinfo, 4, "pause");
-	require_argument(fcinfo, 5, "verify");
+	dbops_require_argument(fcinfo, 0, "table_name");
+	dbops_require_argument(fcinfo, 1, "set_clause");
+	dbops_require_argument(fcinfo, 3, "batch_size");
+	dbops_require_argument(fcinfo, 4, "pause");
+	dbops_require_argument(fcinfo, 5, "verify");
 
 	request->relid = PG_GETARG_OID(0);
 	request->set_clause = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request->where_clause = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
 	request->batch_size = PG_GETARG_INT32(3);
-	request->pause = read_pause(PG_GETARG_INTERVAL_P(4));
+	request->pause = dbops_backfill_read_pause(PG_GETARG_INTERVAL_P(4));
 	request->verify = PG_GETARG_BOOL(5);
 
 	if (request->batch_size <= 0)
@@ -91,27 +101,17 @@ read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
 				 errmsg("batch_size must be at least 1 row")));
 }
 
-static void
-require_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 /* Take an interval for milliseconds, at most an hour. */
-static long
-read_pause(const Interval *pause)
+long
+dbops_backfill_read_pause(const Interval *pause)
 {
-	double		seconds = pause->time / (double) USECS_PER_SEC +
-		(double) SECS_PER_DAY * (pause->day + (double) DAYS_PER_MONTH * pause->month);
+	int64		ms = dbops_interval_ms(pause);
 
-	if (seconds < 0 || seconds > SECS_PER_HOUR)
+	if (ms < 0 || ms > SECS_PER_HOUR * 1000L)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("pause must be between 0 and 1 hour")));
-	return (long) ceil(seconds * 1000);
+	return (long) ms;
 }
 
 /*
@@ -131,18 +131,6 @@ plan(BackfillRun *run)
 	dbops_backfill_progress_begin(&run->progress, quote_identifier(table));
 	run->leaves = dbops_backfill_leaves(&run->request);
 	run->change = dbops_backfill_understand(&run->request);
-	dbops_procedure_commit();
-}
-
-/* Walk all tables once. */
-static void
-walk(BackfillRun *run)
-{
-	ListCell   *cell;
-
-	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
-	foreach(cell, run->leaves)
-		dbops_backfill_walk_table(run, lfirst(cell));
 }
 
 /*
@@ -193,26 +181,8 @@ report_locked(const BackfillRun *run)
 static void
 report_left(const BackfillRun *run)
 {
-	const char *reason;
 	const char *hint;
-
-	if (run->pending == 0)
-	{
-		reason = psprintf("The expression for column \"%s\" yields NULL for them, which is what where_clause asks for.",
-						  run->change->null_column);
-		hint = "Give an expression that is never NULL, such as COALESCE(..., default).";
-	}
-	else if (run->rows_locked)
-	{
-		reason = psprintf("They are locked by other transactions. The last attempt said: %s.",
-						  run->obstacle);
-		hint = "CALL again with the same arguments when those have ended.";
-	}
-	else
-	{
-		reason = "Other sessions insert or change rows so that they match, a trigger changes what is assigned, or an expression yields NULL.";
-		hint = "Make new rows right first (a column default or a trigger), then CALL again with the same arguments.";
-	}
+	const char *reason = dbops_backfill_left_reason(run, &hint);
 
 	ereport(WARNING,
 			(errmsg("backfill of %s: %s changed, %s left",
@@ -220,4 +190,108 @@ report_left(const BackfillRun *run)
 					dbops_backfill_rows(run->pending + run->unfilled)),
 			 errdetail_internal("%s", reason),
 			 errhint("%s", hint)));
+}
+
+/* Why rows are left, and what to do about it; NULL: none are known to be. */
+const char *
+dbops_backfill_left_reason(const BackfillRun *run, const char **hint)
+{
+	if (run->pending == 0 && run->unfilled > 0)
+	{
+		*hint = "Give an expression that is never NULL, such as COALESCE(..., default).";
+		return psprintf("The expression for column \"%s\" yields NULL for them, which is what where_clause asks for.",
+						run->change->null_column);
+	}
+	if (run->rows_locked && (run->pending > 0 || !run->request.verify))
+	{
+		*hint = "CALL again with the same arguments when those have ended.";
+		return psprintf("They are locked by other transactions. The last attempt said: %s.",
+						run->obstacle);
+	}
+	*hint = "Make new rows right first (a column default or a trigger), then CALL again with the same arguments.";
+	return (run->pending == 0) ? NULL :
+		"Other sessions insert or change rows so that they match, a trigger changes what is assigned, or an expression yields NULL.";
+}
+
+/*
+ * start_backfill(table_name regclass, set_clause text, where_clause text,
+ *				  batch_size int, pause interval, verify boolean) → bigint
+ *
+ * Everything that can be refused is refused here, with the caller's rights.
+ */
+Datum
+dbops_start_backfill(PG_FUNCTION_ARGS)
+{
+	BackfillRun *run = palloc0(sizeof(BackfillRun));
+	int			nest_level = NewGUCNestLevel();
+	Oid			owner;
+
+	PreventCommandIfReadOnly("dbops.start_backfill()");
+	read_request(fcinfo, &run->request);
+	owner = dbops_relation_owner(run->request.relid);
+	run->request.login = background_login(owner);
+	plan(run);
+	refuse_temporary(&run->request);
+	AtEOXact_GUC(false, nest_level);
+	PG_RETURN_INT64(submit(run, owner));
+}
+
+/* As whom the process that does it will be logged in; see dbops_job_login. */
+static Oid
+background_login(Oid owner)
+{
+	if (NOLOGIN_ROLES_RUN || dbops_role_can_login(owner))
+		return owner;
+	return BOOTSTRAP_SUPERUSERID;
+}
+
+/* Nobody else sees a temporary table. */
+static void
+refuse_temporary(const BackfillRequest *request)
+{
+	if (get_rel_persistence(request->relid) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot backfill temporary table \"%s\" in the background",
+						get_rel_name(request->relid)),
+				 errhint("CALL dbops.batched_backfill() in this session.")));
+}
+
+static int64
+submit(const BackfillRun *run, Oid owner)
+{
+	DbopsJobRequest request = {
+		DBOPS_JOB_REQUEST,
+		.kind = dbops_backfill_kind.name,
+		.name = run->progress.table,
+		.owner = owner,
+		.path = run->change->path,
+		.spec = dbops_backfill_spec(run),
+		.class = DBOPS_CLASS_BATCHES,
+		.idempotent = true,
+		.dedupe_key = dedupe_key(&run->request)
+	};
+
+	request.timeout = STEP_TIMEOUT;
+	return dbops_job_submit(&request);
+}
+
+/* The same change of the same table is one job as long as it lives. */
+static char *
+dedupe_key(const BackfillRequest *request)
+{
+	StringInfoData texts;
+	Datum		hash;
+
+	initStringInfo(&texts);
+	appendStringInfoString(&texts, dbops_query_submission_path());
+	appendStringInfoChar(&texts, '\0');
+	appendStringInfoString(&texts, request->set_clause);
+	appendStringInfoChar(&texts, '\0');
+	if (request->where_clause != NULL)
+		appendStringInfoString(&texts, request->where_clause);
+	hash = DirectFunctionCall1(sha256_bytea,
+							   PointerGetDatum(cstring_to_text_with_len(texts.data, texts.len)));
+	hash = DirectFunctionCall2(binary_encode, hash, PointerGetDatum(cstring_to_text("hex")));
+	return psprintf("backfill %u %s", request->relid, TextDatumGetCString(hash));
 }

@@ -46,9 +46,9 @@
 struct BackfillBatcher
 {
 	const BackfillLeaf *leaf;
+	const BackfillChange *change;
 	char	   *update_sql;
 	char	   *count_sql;
-	char	   *path;			/* search_path of the statements */
 	char		obstacle[256];	/* what the last attempt that gave way said */
 	DbopsStatement *update;		/* prepared when first needed */
 	DbopsStatement *count;
@@ -145,7 +145,7 @@ dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 		returning = psprintf(" RETURNING (%s) AND (%s)", change->matches, change->pending);
 
 	batcher->leaf = leaf;
-	batcher->path = change->path;
+	batcher->change = change;
 	batcher->update_sql =
 		psprintf("UPDATE ONLY %s AS %s SET %s"
 				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
@@ -203,7 +203,8 @@ dbops_backfill_count(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 
 /*
  * Run a range in a subtransaction. If others hold its locks for too long, it
- * is rolled back and the outcome says so; any other error is the caller's.
+ * is rolled back and the outcome says so; any other error is the caller's. A
+ * statement timeout covers each range, not the whole call.
  */
 static BackfillOutcome
 run_range(Range *range)
@@ -211,7 +212,7 @@ run_range(Range *range)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 
-	dbops_backfill_begin_transaction();
+	dbops_clock_restart_timeouts();
 	BeginInternalSubTransaction(NULL);	/* and work in its memory */
 
 	PG_TRY();
@@ -249,19 +250,6 @@ run_range(Range *range)
 }
 
 /*
- * Set what holds for a transaction of the backfill. A lost commit is no loss:
- * its rows still match, so commits need not wait for the disk. A statement
- * timeout covers each range, not the whole call.
- */
-void
-dbops_backfill_begin_transaction(void)
-{
-	XactIsoLevel = XACT_READ_COMMITTED;
-	dbops_set_local("synchronous_commit", "off");
-	dbops_clock_restart_timeouts();
-}
-
-/*
  * Wait briefly for locks and be the first to notice a deadlock: give up before
  * a session that began to wait later looks for one (deadlock_timeout), and
  * look at once in case the other session has been waiting already.
@@ -285,7 +273,8 @@ run_as_owner(void *arg)
 	const BackfillLeaf *leaf = range->batcher->leaf;
 
 	bound_lock_waits();
-	dbops_set_nested("search_path", range->batcher->path);
+	dbops_set_nested("search_path", range->batcher->change->path);
+	dbops_backfill_use_settings(range->batcher->change);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	LockRelationOid(leaf->relid, range->update ? RowExclusiveLock : AccessShareLock);
 	range->table_lock_taken = true;

@@ -344,6 +344,7 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 	dbops_set_nested("IntervalStyle", "postgres");
 	dbops_set_nested("extra_float_digits", "3");
 	dbops_set_nested("bytea_output", "hex");
+	dbops_set_nested("standard_conforming_strings", "on");
 
 	change->alias = pstrdup(quote_identifier(alias));
 	change->set_list = deparse_set_list(query, rel, names);

@@ -4,6 +4,9 @@
  */
 #include "change/change.h"
 
+#include "storage/proc.h"
+
+static uint64 in_flight(const BackfillProgress *progress);
 static double seconds_since(instr_time begin);
 static char *batches(uint64 number);
 
@@ -47,6 +50,25 @@ dbops_backfill_progress_range(BackfillProgress *progress, const BackfillLeaf *le
 	progress->to = to;
 }
 
+/* Note a batch that has been done and is not committed yet. */
+void
+dbops_backfill_progress_batch(BackfillProgress *progress, uint64 rows)
+{
+	if (rows == 0)
+		return;
+	progress->rows += rows;
+	progress->batches++;
+	progress->batch_rows = rows;
+	progress->batch_in = proc_local_xid(MyProc);
+}
+
+/* Rows of the last batch, as long as its transaction has not ended. */
+static uint64
+in_flight(const BackfillProgress *progress)
+{
+	return (progress->batch_in == proc_local_xid(MyProc)) ? progress->batch_rows : 0;
+}
+
 /* Report every dbops.progress_interval: rows, share of the blocks, rate, time left. */
 void
 dbops_backfill_progress_report(BackfillProgress *progress)
@@ -88,16 +110,18 @@ void
 dbops_backfill_progress_context(void *arg)
 {
 	BackfillProgress *progress = arg;
+	uint64		lost = in_flight(progress);
+	char	   *rows = dbops_backfill_rows(progress->rows - lost);
+	char	   *number = batches(progress->batches - (lost > 0));
 
-	if (progress->leaf != NULL)
-		errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
-				   progress->leaf->name, progress->from, progress->to - 1,
-				   dbops_backfill_rows(progress->rows), batches(progress->batches));
+	if (progress->leaf == NULL)
+		return;
+	errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
+			   progress->leaf->name, progress->from, progress->to - 1, rows, number);
 
-	if (geterrcode() == ERRCODE_QUERY_CANCELED && progress->leaf != NULL)
+	if (geterrcode() == ERRCODE_QUERY_CANCELED && !progress->job)
 	{
-		errdetail("%s in %s committed before, which stay changed.",
-				  dbops_backfill_rows(progress->rows), batches(progress->batches));
+		errdetail("%s in %s committed before, which stay changed.", rows, number);
 		errhint("CALL again with the same arguments to go on: rows that no longer match, or have their value, are left alone.");
 	}
 }

@@ -13,8 +13,10 @@
 
 #include "access/relation.h"
 #include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
@@ -23,14 +25,17 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/rls.h"
 
+static void require_right(const BackfillRequest *request, Oid relid);
 static void check_kind(Relation rel);
 static void check_root(Relation rel);
-static void check_leaf(Relation rel);
+static void check_leaf(const BackfillRequest *request, Relation rel);
 static void check_rules(Relation rel);
 static void check_row_security(Relation rel);
-static void check_deferred_triggers(Relation rel);
+static void check_deferred_triggers(const BackfillRequest *request, Relation rel);
+static int	compare_leaves(const ListCell *a, const ListCell *b);
 static void describe_leaf(Relation rel, int batch_size, BackfillLeaf *leaf);
 static BlockNumber blocks_for_rows(Relation rel, BlockNumber blocks, int rows);
 
@@ -47,7 +52,7 @@ dbops_backfill_leaves(const BackfillRequest *request)
 
 	/* Who has no right to the table shall not wait for it, nor hold others up. */
 	if (get_rel_relkind(request->relid) != '\0')
-		dbops_require_table_owner(request->relid);
+		require_right(request, request->relid);
 	dbops_set_local("lock_timeout", psprintf("%ld", BACKFILL_TABLE_PATIENCE));
 	root = try_relation_open(request->relid, RowExclusiveLock);
 	if (root == NULL)
@@ -56,7 +61,7 @@ dbops_backfill_leaves(const BackfillRequest *request)
 				 errmsg("table with OID %u does not exist", request->relid),
 				 errhint("It may have been dropped just now.")));
 	check_kind(root);
-	dbops_require_table_owner(request->relid);
+	require_right(request, request->relid);
 	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		check_root(root);
 	relation_close(root, NoLock);
@@ -69,27 +74,70 @@ dbops_backfill_leaves(const BackfillRequest *request)
 		{
 			BackfillLeaf *leaf = palloc(sizeof(BackfillLeaf));
 
-			check_leaf(rel);
+			check_leaf(request, rel);
 			describe_leaf(rel, request->batch_size, leaf);
 			leaves = lappend(leaves, leaf);
 		}
 		relation_close(rel, NoLock);
 	}
+	list_sort(leaves, compare_leaves);
+	return leaves;
+}
+
+/* In an order that stays the same when tables come and go. */
+static int
+compare_leaves(const ListCell *a, const ListCell *b)
+{
+	return oid_cmp(&((BackfillLeaf *) lfirst(a))->relid, &((BackfillLeaf *) lfirst(b))->relid);
+}
+
+/* The same, and give the locks back at once. */
+List *
+dbops_backfill_look_up(const BackfillRequest *request)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List	   *leaves;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	leaves = dbops_backfill_leaves(request);
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 	return leaves;
 }
 
 /* Describe a table anew after it has been rewritten; it may be gone: no blocks. */
 void
-dbops_backfill_look_again(BackfillLeaf *leaf, int batch_size)
+dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request)
 {
 	Relation	rel = try_relation_open(leaf->relid, AccessShareLock);
 
 	leaf->blocks = 0;
 	if (rel == NULL)
 		return;
-	check_leaf(rel);
-	describe_leaf(rel, batch_size, leaf);
+	check_leaf(request, rel);
+	describe_leaf(rel, request->batch_size, leaf);
 	relation_close(rel, NoLock);
+}
+
+/*
+ * Refuse a table that is not the caller's to change. A job has no caller: its
+ * submitter was asked, and it may change the tables of the same owners.
+ */
+static void
+require_right(const BackfillRequest *request, Oid relid)
+{
+	if (request->owners == NIL)
+		dbops_require_table_owner(relid);
+	else if (!list_member_oid(request->owners, dbops_relation_owner(relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table \"%s\" belongs to a role whose tables the backfill was not submitted for",
+						get_rel_name(relid)),
+				 errdetail("Its owner was changed, or it became a partition, after the backfill was submitted."),
+				 errhint("Cancel the job, and submit the backfill again as a member of that role.")));
 }
 
 /* Refuse what is not a table of the user's. */
@@ -136,10 +184,10 @@ check_root(Relation rel)
 
 /* Refuse a table whose rows cannot be changed block by block. */
 static void
-check_leaf(Relation rel)
+check_leaf(const BackfillRequest *request, Relation rel)
 {
 	check_kind(rel);
-	dbops_require_table_owner(RelationGetRelid(rel));
+	require_right(request, RelationGetRelid(rel));
 
 	if (RELATION_IS_OTHER_TEMP(rel))
 		ereport(ERROR,
@@ -154,7 +202,7 @@ check_leaf(Relation rel)
 				 errdetail("Its table access method does not support scans of a range of blocks.")));
 	check_rules(rel);
 	check_row_security(rel);
-	check_deferred_triggers(rel);
+	check_deferred_triggers(request, rel);
 }
 
 /* Refuse a table for which UPDATE means something else. */
@@ -184,15 +232,15 @@ check_row_security(Relation rel)
 }
 
 /*
- * A deferred trigger fires at commit. Where the caller is not the owner it
- * would fire with the caller's rights, so the server refuses to queue it.
+ * A deferred trigger fires at commit. Where the session is not the owner's it
+ * would fire with the session's rights, so the server refuses to queue it.
  */
 static void
-check_deferred_triggers(Relation rel)
+check_deferred_triggers(const BackfillRequest *request, Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
 
-	if (triggers == NULL || rel->rd_rel->relowner == GetUserId())
+	if (triggers == NULL || rel->rd_rel->relowner == request->login)
 		return;
 
 	for (int i = 0; i < triggers->numtriggers; i++)

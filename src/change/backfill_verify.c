@@ -14,8 +14,6 @@
  */
 #include "change/change.h"
 
-#include "access/xact.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 /* Blocks that are counted at once, between two looks at progress (32 MB). */
@@ -25,86 +23,84 @@
 #define STALLED_COUNTS_FEW 3
 #define STALLED_COUNTS_MANY 1
 
-/* Where rows were found. */
-typedef struct Found
+/* What a count has found. */
+typedef struct Count
 {
+	BackfillRun *run;
 	BackfillLeaf *leaf;
-	BlockNumber from;
-	BlockNumber to;
-} Found;
+	BackfillBatcher *batcher;
+	List	   *found;			/* BackfillRange */
+	long		waited;			/* ms waited for the table's lock since the last range */
+} Count;
 
 static List *count(BackfillRun *run);
 static bool have_same_storage(List *before, List *after);
-static List *look_up_tables(BackfillRun *run);
-static List *count_table(BackfillRun *run, BackfillLeaf *leaf);
-static BlockNumber count_range(BackfillWalk *walk, BlockNumber from, List **found);
-static Found *make_found(BackfillLeaf *leaf, BlockNumber from, BlockNumber to);
-static void sweep(BackfillRun *run, List *found);
-static void sweep_end(BackfillWalk *walk);
-static bool has_stalled(const BackfillRun *run, uint64 last, int *stalled);
+static void count_table(Count *count, BackfillLeaf *leaf);
+static BlockNumber count_range(Count *count, BlockNumber from);
+static void begin_sweep(BackfillRun *run, List *found);
+static bool has_stalled(BackfillRun *run);
 
 /*
- * Count and sweep until nothing is left or sweeping does not help: a trigger
- * that undoes the assignment must not have the table rewritten for ever.
- * What is left then stands in the run.
+ * Count what is left, in one transaction; true if it is to be swept. Not if
+ * nothing is left or sweeping does not help: a trigger that undoes the
+ * assignment must not have the table rewritten for ever. What is left then
+ * stands in the run. A count that was spoiled says so and is to be repeated.
  */
-void
-dbops_backfill_verify(BackfillRun *run)
+bool
+dbops_backfill_verify_step(BackfillRun *run)
 {
-	uint64		last = run->progress.rows;
-	int			stalled = 0;
+	List	   *found;
 
-	for (;;)
+	run->swept_from = run->progress.rows;
+	found = count(run);
+	if (run->count_spoiled || run->pending == 0 || has_stalled(run))
 	{
-		uint64		before = run->progress.rows;
-		List	   *found = count(run);
-
-		if (run->count_spoiled)
-			continue;
-		if (run->pending == 0 || has_stalled(run, last, &stalled))
-			return;
-		last = run->pending;
-
-		sweep(run, found);
 		list_free_deep(found);
-		if (run->progress.rows == before)
-			return;				/* what was found could not be changed */
+		return false;
 	}
+	run->last_pending = run->pending;
+	begin_sweep(run, found);
+	return true;
+}
+
+/* Could anything of what was found be changed? */
+bool
+dbops_backfill_sweep_helped(const BackfillRun *run)
+{
+	return run->progress.rows > run->swept_from;
 }
 
 /* Has the count stopped to fall? A few rows may come back by chance. */
 static bool
-has_stalled(const BackfillRun *run, uint64 last, int *stalled)
+has_stalled(BackfillRun *run)
 {
 	bool		few = run->pending <= run->request.batch_size;
 
-	if (run->pending >= last)
-		(*stalled)++;
-	return *stalled >= (few ? STALLED_COUNTS_FEW : STALLED_COUNTS_MANY);
+	if (run->pending >= run->last_pending)
+		run->stalled++;
+	return run->stalled >= (few ? STALLED_COUNTS_FEW : STALLED_COUNTS_MANY);
 }
 
 /* Count what is left in all tables, with those that have come meanwhile. */
 static List *
 count(BackfillRun *run)
 {
-	List	   *found = NIL;
-	List	   *before;
+	Count		count = {.run = run};
+	List	   *before = dbops_backfill_look_up(&run->request);
 	ListCell   *cell;
 
-	dbops_backfill_begin_transaction();
-	before = look_up_tables(run);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	run->leaves = look_up_tables(run);
+	run->leaves = dbops_backfill_look_up(&run->request);
 
 	run->pending = 0;
 	run->unfilled = 0;
 	run->count_spoiled = !have_same_storage(before, run->leaves);
 	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), true);
 	foreach(cell, run->leaves)
-		found = list_concat(found, count_table(run, lfirst(cell)));
+		count_table(&count, lfirst(cell));
 	PopActiveSnapshot();
-	dbops_procedure_commit();
-	return found;
+	run->progress.leaf = NULL;
+	return count.found;
 }
 
 /* Is each table, and its storage, among those of before? */
@@ -127,55 +123,39 @@ have_same_storage(List *before, List *after)
 	return true;
 }
 
-/* Look up the tables and give their locks back at once. */
-static List *
-look_up_tables(BackfillRun *run)
+static void
+count_table(Count *count, BackfillLeaf *leaf)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	List	   *leaves;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	leaves = dbops_backfill_leaves(&run->request);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return leaves;
-}
-
-static List *
-count_table(BackfillRun *run, BackfillLeaf *leaf)
-{
-	BackfillWalk walk;
-	List	   *found = NIL;
 	BlockNumber from = 0;
 
-	dbops_backfill_walk_begin(&walk, run, leaf);
-	while (from < leaf->blocks && !run->count_spoiled)
+	count->leaf = leaf;
+	count->batcher = dbops_backfill_batcher(count->run->change, leaf);
+	count->waited = 0;
+	while (from < leaf->blocks && !count->run->count_spoiled)
 	{
-		from = count_range(&walk, from, &found);
-		dbops_backfill_progress_report(&run->progress);
+		from = count_range(count, from);
+		dbops_backfill_progress_report(&count->run->progress);
 	}
-	dbops_backfill_walk_end(&walk);
-	return found;
+	dbops_backfill_batcher_free(count->batcher);
 }
 
 /* Count a range and note it if rows are found. Returns where to go on. */
 static BlockNumber
-count_range(BackfillWalk *walk, BlockNumber from, List **found)
+count_range(Count *count, BlockNumber from)
 {
-	BackfillRun *run = walk->run;
-	BackfillLeaf *leaf = walk->leaf;
+	BackfillRun *run = count->run;
+	BackfillLeaf *leaf = count->leaf;
 	BlockNumber to = (leaf->blocks - from > COUNT_BLOCKS) ? from + COUNT_BLOCKS : leaf->blocks;
 	BackfillCounts counts = {0};
 
 	dbops_backfill_progress_range(&run->progress, leaf, from, to);
-	switch (dbops_backfill_count(walk->batcher, from, to, &counts))
+	switch (dbops_backfill_count(count->batcher, from, to, &counts))
 	{
 		case BATCH_ROWS_LOCKED:
 		case BATCH_TABLE_LOCKED:
-			dbops_backfill_walk_wait(walk);
+			/* The snapshot must last, so that this wait is inside the step. */
+			dbops_backfill_note_wait(leaf, &count->waited);
+			dbops_clock_pause(BACKFILL_TABLE_WAIT);
 			return from;
 
 		case BATCH_REWRITTEN:
@@ -189,59 +169,27 @@ count_range(BackfillWalk *walk, BlockNumber from, List **found)
 			break;
 	}
 
-	walk->waited = 0;
+	count->waited = 0;
 	run->pending += counts.pending;
 	if (run->change->null_column != NULL)
 		run->unfilled += counts.matching - counts.pending;
 	run->progress.blocks_done += to - from;
 	if (counts.pending > 0)
-		*found = lappend(*found, make_found(leaf, from, to));
+		count->found = dbops_backfill_add_range(count->found, leaf, from, to);
 	return to;
-}
-
-static Found *
-make_found(BackfillLeaf *leaf, BlockNumber from, BlockNumber to)
-{
-	Found	   *found = palloc(sizeof(Found));
-
-	found->leaf = leaf;
-	found->from = from;
-	found->to = to;
-	return found;
 }
 
 /* Walk again where rows were found, which is in the order of the tables. */
 static void
-sweep(BackfillRun *run, List *found)
+begin_sweep(BackfillRun *run, List *found)
 {
-	BackfillWalk walk = {0};
 	uint64		blocks = 0;
 	ListCell   *cell;
 
 	foreach(cell, found)
-		blocks += ((Found *) lfirst(cell))->to - ((Found *) lfirst(cell))->from;
+		blocks += ((BackfillRange *) lfirst(cell))->to - ((BackfillRange *) lfirst(cell))->from;
 	dbops_backfill_progress_pass(&run->progress, blocks, false);
 	run->rows_locked = false;
-
-	foreach(cell, found)
-	{
-		Found	   *range = lfirst(cell);
-
-		if (walk.leaf != range->leaf)
-		{
-			sweep_end(&walk);
-			dbops_backfill_walk_begin(&walk, run, range->leaf);
-		}
-		dbops_backfill_walk_range(&walk, range->from, range->to);
-	}
-	sweep_end(&walk);
-}
-
-static void
-sweep_end(BackfillWalk *walk)
-{
-	if (walk->leaf == NULL)
-		return;
-	dbops_backfill_walk_locked(walk);
-	dbops_backfill_walk_end(walk);
+	run->walk.sweep = true;
+	run->walk.todo = found;
 }

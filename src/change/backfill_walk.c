@@ -1,15 +1,16 @@
 /*
  * backfill_walk.c
- *		Walk the blocks of a table, a batch and a commit at a time.
+ *		Walk the blocks of tables, a batch a step.
  *
  * The size of a batch grows from what is certain to hold no more rows than
  * asked for to what the table's density suggests, and follows the rows that
- * batches turn out to change, since statistics may be old. A batch that meets rows locked by others is split until only the
- * locked rows' blocks are left out; the walk comes back to those at its end.
- * Where block after block is locked, more and more of them are left out at
- * once, so that the waiting does not grow with their number.
- * A lock on the table itself is waited for without standing in its queue, so
- * that nobody queues behind the backfill.
+ * batches turn out to change, since statistics may be old. A batch that meets
+ * rows locked by others is split until only the locked rows' blocks are left
+ * out; the walk comes back to those before it leaves the table. Where block
+ * after block is locked, more and more of them are left out at once, so that
+ * the waiting does not grow with their number. A lock on the table itself is
+ * waited for without standing in its queue, so that nobody queues behind the
+ * backfill.
  */
 #include "change/change.h"
 
@@ -25,136 +26,250 @@
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
 
-/* How long to wait between two tries for the table's lock. */
-#define TABLE_WAIT 100L			/* ms */
-
-/* Blocks that were left out together. */
-typedef struct LockedRange
-{
-	BlockNumber from;
-	BlockNumber to;
-} LockedRange;
-
-static void leave_out(BackfillWalk *walk, BlockNumber from, BlockNumber to);
-static BlockNumber take_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to);
-static BackfillOutcome update_batch(BackfillWalk *walk, BlockNumber from,
-									BlockNumber to, uint64 *rows);
+static void do_batch(BackfillRun *run, DbopsStep *step);
+static void go_on(BackfillRun *run, BlockNumber to);
+static void size_for_round(BackfillWalk *walk);
+static void begin_again(BackfillRun *run);
+static List *remove_ranges(List *ranges, const BackfillLeaf *leaf);
+static void leave_out(BackfillRun *run, BlockNumber from, BlockNumber to);
+static bool has_ranges(const BackfillWalk *walk);
+static void come_back(BackfillRun *run, DbopsStep *step);
 static BlockNumber first_size(const BackfillLeaf *leaf);
 static void adapt_size(BackfillWalk *walk, uint64 rows);
 
+/* Begin a walk of all blocks of all tables. */
 void
-dbops_backfill_walk_begin(BackfillWalk *walk, BackfillRun *run, BackfillLeaf *leaf)
+dbops_backfill_walk_all(BackfillRun *run)
 {
-	memset(walk, 0, sizeof(*walk));
-	walk->run = run;
+	ListCell   *cell;
+
+	foreach(cell, run->leaves)
+	{
+		BackfillLeaf *leaf = lfirst(cell);
+
+		run->walk.todo = dbops_backfill_add_range(run->walk.todo, leaf, 0, leaf->blocks);
+	}
+	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
+}
+
+/* Add blocks to a list of ranges, unless they are none. */
+List *
+dbops_backfill_add_range(List *ranges, BackfillLeaf *leaf, BlockNumber from, BlockNumber to)
+{
+	BackfillRange *range;
+
+	if (from >= to)
+		return ranges;
+	range = palloc(sizeof(BackfillRange));
+	range->leaf = leaf;
+	range->from = from;
+	range->to = to;
+	return lappend(ranges, range);
+}
+
+/*
+ * Do a batch, or what keeps it from being done, and find out what comes next;
+ * true when nothing does.
+ */
+bool
+dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step)
+{
+	BackfillWalk *walk = &run->walk;
+
+	if (walk->todo != NIL)
+		do_batch(run, step);
+
+	while (walk->leaf != NULL && !has_ranges(walk))
+	{
+		if (walk->locked != NIL && walk->round < LOCKED_ROUNDS)
+			come_back(run, step);
+		else
+		{
+			run->rows_locked |= (walk->locked != NIL);
+			dbops_backfill_walk_leave(walk);
+		}
+	}
+	if (walk->leaf == NULL)
+		run->progress.leaf = NULL;
+	return walk->todo == NIL;
+}
+
+/* Begin with a table. */
+void
+dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
+{
+	BackfillWalk *walk = &run->walk;
+
 	walk->leaf = leaf;
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
 	walk->size = first_size(leaf);
 	walk->skip = 1;
+	walk->round = 0;
+	walk->waited = 0;
+	walk->blocks_before = run->progress.blocks_done;
 }
 
+/* End with a table. */
 void
-dbops_backfill_walk_end(BackfillWalk *walk)
+dbops_backfill_walk_leave(BackfillWalk *walk)
 {
+	list_free_deep(walk->locked);
+	walk->locked = NIL;
 	dbops_backfill_batcher_free(walk->batcher);
-	walk->run->progress.leaf = NULL;
+	walk->batcher = NULL;
+	walk->leaf = NULL;
 }
 
-/* Change all pending rows of a table, anew if it is rewritten meanwhile. */
-void
-dbops_backfill_walk_table(BackfillRun *run, BackfillLeaf *leaf)
+/* Do the next batch and say how long to wait after it. */
+static void
+do_batch(BackfillRun *run, DbopsStep *step)
 {
-	BackfillWalk walk;
-	uint64		blocks_done = run->progress.blocks_done;
-
-	dbops_backfill_walk_begin(&walk, run, leaf);
-	do
-	{
-		walk.restart = false;
-		run->progress.blocks_done = blocks_done;
-		dbops_backfill_walk_range(&walk, 0, leaf->blocks);
-		dbops_backfill_walk_locked(&walk);
-	} while (walk.restart);
-	dbops_backfill_walk_end(&walk);
-}
-
-/* Change the rows of [from, to) batch by batch. */
-void
-dbops_backfill_walk_range(BackfillWalk *walk, BlockNumber from, BlockNumber to)
-{
-	BackfillProgress *progress = &walk->run->progress;
-
-	while (from < to && !walk->restart)
-	{
-		BlockNumber end = (to - from > walk->size) ? from + walk->size : to;
-		BlockNumber next = take_batch(walk, from, end);
-
-		progress->blocks_done += next - from;
-		from = next;
-		dbops_backfill_progress_report(progress);
-	}
-}
-
-/* Do a batch, or what keeps it from being done. Returns where to go on. */
-static BlockNumber
-take_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to)
-{
+	BackfillWalk *walk = &run->walk;
+	BackfillRange *range = linitial(walk->todo);
+	BlockNumber to;
 	uint64		rows;
 
-	switch (update_batch(walk, from, to, &rows))
+	if (walk->leaf == NULL)
+		dbops_backfill_walk_enter(run, range->leaf);
+	to = (range->to - range->from > walk->size) ? range->from + walk->size : range->to;
+	dbops_backfill_progress_range(&run->progress, walk->leaf, range->from, to);
+
+	switch (dbops_backfill_update(walk->batcher, range->from, to, &rows))
 	{
 		case BATCH_DONE:
+			dbops_backfill_progress_batch(&run->progress, rows);
 			walk->waited = 0;
 			walk->skip = 1;
 			adapt_size(walk, rows);
-			if (rows > 0)
-				dbops_clock_pause(walk->run->request.pause);
-			return to;
+			step->pause = (rows > 0) ? run->request.pause : 0;
+			go_on(run, to);
+			break;
 
 		case BATCH_ROWS_LOCKED:
 			/* Split, so that only the rows that are locked have to wait. */
-			walk->size = Max((to - from) / 2, walk->skip);
-			if (to - from > walk->skip)
-				return from;
-			leave_out(walk, from, to);
-			return to;
+			walk->size = Max((to - range->from) / 2, walk->skip);
+			if (to - range->from <= walk->skip)
+				leave_out(run, range->from, to);
+			break;
 
 		case BATCH_TABLE_LOCKED:
-			dbops_backfill_walk_wait(walk);
-			return from;
+			dbops_backfill_note_wait(walk->leaf, &walk->waited);
+			step->pause = BACKFILL_TABLE_WAIT;
+			step->waiting = psprintf("for a lock on table %s that another session holds",
+									 walk->leaf->name);
+			break;
 
 		case BATCH_REWRITTEN:
-			ereport(NOTICE,
-					(errmsg("table %s was rewritten, beginning again with its first block",
-							walk->leaf->name)));
-			dbops_backfill_look_again(walk->leaf, walk->run->request.batch_size);
-			dbops_procedure_commit();
-			walk->restart = true;
-			return to;
+			begin_again(run);
+			break;
 
 		case BATCH_GONE:
-			return to;
+			go_on(run, range->to);
+			break;
 	}
-	return to;					/* keep the compiler quiet */
 }
 
-/* Run a batch and commit it. */
-static BackfillOutcome
-update_batch(BackfillWalk *walk, BlockNumber from, BlockNumber to, uint64 *rows)
+/* Go on behind what has been done or left out. */
+static void
+go_on(BackfillRun *run, BlockNumber to)
 {
-	BackfillProgress *progress = &walk->run->progress;
-	BackfillOutcome outcome;
+	BackfillWalk *walk = &run->walk;
+	BackfillRange *range = linitial(walk->todo);
 
-	dbops_backfill_progress_range(progress, walk->leaf, from, to);
-	outcome = dbops_backfill_update(walk->batcher, from, to, rows);
-	dbops_procedure_commit();
-
-	if (*rows > 0)
+	if (walk->round == 0)
+		run->progress.blocks_done += to - range->from;
+	range->from = to;
+	if (range->from >= range->to)
 	{
-		progress->rows += *rows;
-		progress->batches++;
+		walk->todo = list_delete_first(walk->todo);
+		pfree(range);
+		size_for_round(walk);
 	}
-	return outcome;
+	dbops_backfill_progress_report(&run->progress);
+}
+
+/* What was left out is tried again as it was left out. */
+static void
+size_for_round(BackfillWalk *walk)
+{
+	if (walk->round > 0 && has_ranges(walk))
+	{
+		BackfillRange *range = linitial(walk->todo);
+
+		walk->size = range->to - range->from;
+	}
+}
+
+/* The table was rewritten: walk all of it. */
+static void
+begin_again(BackfillRun *run)
+{
+	BackfillWalk *walk = &run->walk;
+	BackfillLeaf *leaf = walk->leaf;
+	BackfillRange *whole = palloc(sizeof(BackfillRange));
+
+	ereport(NOTICE,
+			(errmsg("table %s was rewritten, beginning again with its first block", leaf->name)));
+	dbops_backfill_look_again(leaf, &run->request);
+	run->progress.blocks_done = walk->blocks_before;
+	dbops_backfill_walk_leave(walk);
+	walk->todo = remove_ranges(walk->todo, leaf);
+	if (leaf->blocks == 0)
+		return;
+	whole->leaf = leaf;
+	whole->from = 0;
+	whole->to = leaf->blocks;
+	walk->todo = lcons(whole, walk->todo);
+}
+
+static List *
+remove_ranges(List *ranges, const BackfillLeaf *leaf)
+{
+	ListCell   *cell;
+
+	foreach(cell, ranges)
+		if (((BackfillRange *) lfirst(cell))->leaf == leaf)
+			ranges = foreach_delete_current(ranges, cell);
+	return ranges;
+}
+
+/* Leave out blocks whose rows others lock, for later; the next time twice as many. */
+static void
+leave_out(BackfillRun *run, BlockNumber from, BlockNumber to)
+{
+	BackfillWalk *walk = &run->walk;
+
+	if (walk->locked == NIL && walk->round == 0)
+		ereport(NOTICE,
+				(errmsg("leaving out rows of table %s that other sessions have locked, to come back to them later",
+						walk->leaf->name)));
+	walk->locked = dbops_backfill_add_range(walk->locked, walk->leaf, from, to);
+	walk->skip = Min(walk->skip * 2, Max(walk->leaf->batch_blocks, 1));
+	strlcpy(run->obstacle, dbops_backfill_obstacle(walk->batcher), sizeof(run->obstacle));
+	go_on(run, to);
+}
+
+/* Is there more to do of the present table? */
+static bool
+has_ranges(const BackfillWalk *walk)
+{
+	return walk->todo != NIL && ((BackfillRange *) linitial(walk->todo))->leaf == walk->leaf;
+}
+
+/* Come back, after a while, to the blocks whose rows others had locked. */
+static void
+come_back(BackfillRun *run, DbopsStep *step)
+{
+	BackfillWalk *walk = &run->walk;
+
+	step->pause = Max(step->pause, LOCKED_WAIT << walk->round);
+	step->waiting = psprintf("for rows of table %s that other sessions have locked",
+							 walk->leaf->name);
+	walk->round++;
+	walk->todo = list_concat(walk->locked, walk->todo);
+	walk->locked = NIL;
+	walk->skip = 1;
+	size_for_round(walk);
 }
 
 /* Blocks that hold no more than a batch of rows, however densely they are filled. */
@@ -177,69 +292,19 @@ adapt_size(BackfillWalk *walk, uint64 rows)
 	walk->size = (walk->size > limit / 2) ? limit : walk->size * 2;
 }
 
-/* Leave out blocks whose rows others lock, for later; the next time twice as many. */
-static void
-leave_out(BackfillWalk *walk, BlockNumber from, BlockNumber to)
-{
-	LockedRange *range = palloc(sizeof(LockedRange));
-
-	if (walk->locked == NIL && !walk->returning)
-		ereport(NOTICE,
-				(errmsg("leaving out rows of table %s that other sessions have locked, to come back to them later",
-						walk->leaf->name)));
-	range->from = from;
-	range->to = to;
-	walk->locked = lappend(walk->locked, range);
-	walk->skip = Min(walk->skip * 2, Max(walk->leaf->batch_blocks, 1));
-	strlcpy(walk->run->obstacle, dbops_backfill_obstacle(walk->batcher),
-			sizeof(walk->run->obstacle));
-}
-
-/* Come back to the blocks whose rows others had locked, a few times. */
+/* Note a wait for the lock on a table, up to the end of patience. */
 void
-dbops_backfill_walk_locked(BackfillWalk *walk)
+dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited)
 {
-	uint64		blocks_done = walk->run->progress.blocks_done;
-
-	walk->returning = true;
-	for (int round = 0; round < LOCKED_ROUNDS && walk->locked != NIL && !walk->restart; round++)
-	{
-		List	   *ranges = walk->locked;
-		ListCell   *cell;
-
-		dbops_clock_pause(LOCKED_WAIT << round);
-		walk->locked = NIL;
-		walk->skip = 1;
-		foreach(cell, ranges)
-		{
-			LockedRange *range = lfirst(cell);
-
-			walk->size = range->to - range->from;
-			dbops_backfill_walk_range(walk, range->from, range->to);
-		}
-		list_free_deep(ranges);
-		walk->run->progress.blocks_done = blocks_done;
-	}
-	walk->returning = false;
-	walk->run->rows_locked |= (walk->locked != NIL);
-	list_free_deep(walk->locked);
-	walk->locked = NIL;
-}
-
-/* Wait for the lock on the table without standing in its queue. */
-void
-dbops_backfill_walk_wait(BackfillWalk *walk)
-{
-	if (walk->waited >= BACKFILL_TABLE_PATIENCE)
+	if (*waited >= BACKFILL_TABLE_PATIENCE)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table %s has been locked by other sessions for %ld s",
-						walk->leaf->name, walk->waited / 1000),
+						leaf->name, *waited / 1000),
 				 errhint("Look for them in pg_locks, and CALL again with the same arguments to go on: rows that no longer match, or have their value, are left alone.")));
-	if (walk->waited == 0)
+	if (*waited == 0)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds",
-						walk->leaf->name)));
-	dbops_clock_pause(TABLE_WAIT);
-	walk->waited += TABLE_WAIT + dbops_backfill_lock_timeout;
+						leaf->name)));
+	*waited += BACKFILL_TABLE_WAIT + dbops_backfill_lock_timeout;
 }

@@ -6,6 +6,7 @@
 #define DBOPS_CHANGE_H
 
 #include "core/core.h"
+#include "core/job.h"
 
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
@@ -21,6 +22,8 @@ typedef struct BackfillRequest
 	int			batch_size;		/* rows a batch */
 	long		pause;			/* ms between batches */
 	bool		verify;
+	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
+	Oid			login;			/* as whom the process that does it is logged in */
 } BackfillRequest;
 
 /*
@@ -36,6 +39,7 @@ typedef struct BackfillChange
 	char	   *pending;		/* of the rows that match, those to be changed */
 	bool		harmless_again; /* a row that is met again gets the same values */
 	char	   *null_column;	/* column that a NULL would leave matching, or NULL */
+	Jsonb	   *settings;		/* of the submission, that values depend on; NULL: those of the session */
 } BackfillChange;
 
 /* A table that holds rows: the caller's, or one below it. */
@@ -57,8 +61,11 @@ typedef struct BackfillLeaf
 typedef struct BackfillProgress
 {
 	const char *table;			/* as the caller names it */
-	uint64		rows;			/* changed and committed */
-	uint64		batches;		/* committed */
+	bool		job;			/* nobody can repeat a call to go on */
+	uint64		rows;			/* changed, with those of the batch in work */
+	uint64		batches;
+	uint64		batch_rows;		/* of the last batch that changed some */
+	LocalTransactionId batch_in;	/* the transaction that it was done in */
 	uint64		blocks;			/* to be read in this pass */
 	uint64		blocks_done;
 	bool		verifying;
@@ -70,26 +77,82 @@ typedef struct BackfillProgress
 	BlockNumber to;
 } BackfillProgress;
 
-/* One call. Lives as long as the call, across its transactions. */
+/* Blocks of one table that are to be walked, or were left out. */
+typedef struct BackfillRange
+{
+	BackfillLeaf *leaf;
+	BlockNumber from;
+	BlockNumber to;
+} BackfillRange;
+
+typedef struct BackfillBatcher BackfillBatcher;
+
+/* A walk: of all blocks of all tables, or of those where rows were found. */
+typedef struct BackfillWalk
+{
+	bool		sweep;			/* only where rows were found */
+	List	   *todo;			/* BackfillRange, in the order of the tables */
+	BackfillLeaf *leaf;			/* the table that is walked; NULL: none yet */
+	BackfillBatcher *batcher;
+	BlockNumber size;			/* blocks of the next batch */
+	BlockNumber skip;			/* blocks that are left out as one if their rows are locked */
+	List	   *locked;			/* BackfillRange, of this table: left out because others lock their rows */
+	int			round;			/* times that it came back to those */
+	long		waited;			/* ms waited for the table's lock since the last batch */
+	uint64		blocks_before;	/* done before this table */
+} BackfillWalk;
+
+/* A backfill. Lives as long as a process works on it, across its transactions. */
 typedef struct BackfillRun
 {
+	MemoryContext memory;		/* that lasts as long */
 	BackfillRequest request;
 	BackfillChange *change;
-	List	   *leaves;			/* BackfillLeaf */
+	List	   *leaves;			/* BackfillLeaf, in the order of their OIDs */
+	bool		looked_up;		/* the leaves, in this process */
 	BackfillProgress progress;
+	BackfillWalk walk;
 	uint64		pending;		/* rows that the last count found to be changed */
 	uint64		unfilled;		/* rows that still match because they got NULL */
 	bool		rows_locked;	/* some were left because others lock them */
 	char		obstacle[256];	/* what the last attempt at those said */
 	bool		count_spoiled;	/* a table was rewritten during the count */
+	uint64		last_pending;	/* of the count before; of the first one, the rows changed */
+	int			stalled;		/* counts that have found no fewer */
+	uint64		swept_from;		/* rows that had been changed when the last count began */
 } BackfillRun;
 
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
+/* backfill.c */
+extern long dbops_backfill_read_pause(const Interval *pause);
+extern const char *dbops_backfill_left_reason(const BackfillRun *run, const char **hint);
+
+/* backfill_job.c */
+extern const DbopsJobKind dbops_backfill_kind;
+
+extern void dbops_backfill_job_init(void);
+
+/* backfill_spec.c */
+extern Jsonb *dbops_backfill_spec(const BackfillRun *run);
+extern void dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec);
+
+/* backfill_position.c */
+extern Jsonb *dbops_backfill_position(const BackfillRun *run);
+extern void dbops_backfill_take_over(BackfillRun *run, Jsonb *position);
+extern bool dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep);
+
+/* backfill_settings.c */
+extern void dbops_backfill_check_settings(Jsonb *settings);
+extern void dbops_backfill_tune(BackfillRun *run, Jsonb *settings);
+extern Jsonb *dbops_backfill_submission_settings(void);
+extern void dbops_backfill_use_settings(const BackfillChange *change);
+
 /* backfill_target.c */
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
-extern void dbops_backfill_look_again(BackfillLeaf *leaf, int batch_size);
+extern List *dbops_backfill_look_up(const BackfillRequest *request);
+extern void dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request);
 
 /* backfill_change.c */
 extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request);
@@ -100,8 +163,6 @@ extern void dbops_backfill_judge_repeat(struct Query *query, Relation rel,
 										bool *compare_image, int *null_resno);
 
 /* backfill_batch.c */
-typedef struct BackfillBatcher BackfillBatcher;
-
 typedef enum BackfillOutcome
 {
 	BATCH_DONE,
@@ -118,7 +179,6 @@ typedef struct BackfillCounts
 } BackfillCounts;
 
 extern void dbops_backfill_init(void);
-extern void dbops_backfill_begin_transaction(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
@@ -131,28 +191,19 @@ extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 
 /* backfill_walk.c */
-typedef struct BackfillWalk
-{
-	BackfillRun *run;
-	BackfillLeaf *leaf;
-	BackfillBatcher *batcher;
-	BlockNumber size;			/* blocks of the next batch */
-	BlockNumber skip;			/* blocks that are left out as one if their rows are locked */
-	List	   *locked;			/* LockedRange: left out because others lock their rows */
-	long		waited;			/* ms waited for the table's lock since the last batch */
-	bool		returning;		/* to what was left out */
-	bool		restart;		/* the table was rewritten: begin again */
-} BackfillWalk;
+#define BACKFILL_TABLE_WAIT 100L	/* ms between two tries for a table's lock */
 
-extern void dbops_backfill_walk_table(BackfillRun *run, BackfillLeaf *leaf);
-extern void dbops_backfill_walk_begin(BackfillWalk *walk, BackfillRun *run, BackfillLeaf *leaf);
-extern void dbops_backfill_walk_range(BackfillWalk *walk, BlockNumber from, BlockNumber to);
-extern void dbops_backfill_walk_locked(BackfillWalk *walk);
-extern void dbops_backfill_walk_wait(BackfillWalk *walk);
-extern void dbops_backfill_walk_end(BackfillWalk *walk);
+extern void dbops_backfill_walk_all(BackfillRun *run);
+extern List *dbops_backfill_add_range(List *ranges, BackfillLeaf *leaf,
+									  BlockNumber from, BlockNumber to);
+extern void dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf);
+extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);
+extern void dbops_backfill_walk_leave(BackfillWalk *walk);
+extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
 
 /* backfill_verify.c */
-extern void dbops_backfill_verify(BackfillRun *run);
+extern bool dbops_backfill_verify_step(BackfillRun *run);
+extern bool dbops_backfill_sweep_helped(const BackfillRun *run);
 
 /* backfill_progress.c */
 extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);
@@ -163,6 +214,7 @@ extern void dbops_backfill_progress_range(BackfillProgress *progress, const Back
 extern void dbops_backfill_progress_report(BackfillProgress *progress);
 extern char *dbops_backfill_progress_pace(const BackfillProgress *progress);
 extern char *dbops_backfill_rows(uint64 number);
+extern void dbops_backfill_progress_batch(BackfillProgress *progress, uint64 rows);
 extern void dbops_backfill_progress_context(void *progress);
 
 #endif							/* DBOPS_CHANGE_H */

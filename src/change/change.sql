@@ -18,4 +18,24 @@ COMMENT ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, inter
     'clauses that are not exactly one set list or one expression (42601), and calls inside a transaction block (2D000).';
 REVOKE ALL ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, interval, boolean) FROM PUBLIC;
 
-INSERT INTO dbops.function_access VALUES ('batched_backfill', 'operator');
+CREATE FUNCTION dbops.start_backfill(
+    table_name   regclass,
+    set_clause   text,
+    where_clause text     DEFAULT NULL,
+    batch_size   integer  DEFAULT 10000,
+    pause        interval DEFAULT '0',
+    verify       boolean  DEFAULT true) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_start_backfill';
+COMMENT ON FUNCTION dbops.start_backfill(regclass, text, text, integer, interval, boolean) IS
+    'Has the table changed in the background as batched_backfill does it, whose arguments and refusals it has; returns the id of the job. It begins when the transaction commits. '
+    'Everything is understood and refused at once, with the rights and settings of the caller; now() is the time of this call. '
+    'The job goes on by itself from its last batch when its process or the server has died; jobs() shows how far it is and what it waits for. '
+    'tune_job changes batch_size and pause while it runs. Its result says how many rows were changed, and how many are left and why. '
+    'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
+    'A temporary table is refused (0A000).';
+REVOKE ALL ON FUNCTION dbops.start_backfill(regclass, text, text, integer, interval, boolean) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('batched_backfill', 'operator'),
+    ('start_backfill', 'operator');

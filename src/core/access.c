@@ -37,6 +37,20 @@ dbops_require_table_owner(Oid relid)
 					   get_rel_name(relid));
 }
 
+/* Who owns a relation; InvalidOid if there is none. */
+Oid
+dbops_relation_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /*
  * Call back as another role.
  *

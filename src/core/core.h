@@ -137,6 +137,7 @@ extern void dbops_statement_free(DbopsStatement *statement);
 typedef void (*DbopsCallback) (void *arg);
 
 extern void dbops_require_table_owner(Oid relid);
+extern Oid	dbops_relation_owner(Oid relid);
 extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
 extern void dbops_run_as_extension(DbopsCallback callback, void *arg);
 extern Oid	dbops_extension_owner(void);
@@ -256,5 +257,13 @@ extern void dbops_json_integer(DbopsJson *json, const char *key, int64 number);
 extern void dbops_json_decimal(DbopsJson *json, const char *key, double number);
 extern void dbops_json_time(DbopsJson *json, const char *key, TimestampTz time);
 extern void dbops_json_document(DbopsJson *json, const char *key, Jsonb *document);
+
+/* ---- json_read.c: members of a jsonb object, of ours or checked before ---- */
+
+extern const char *dbops_jsonb_text(const Jsonb *object, const char *key);
+extern int64 dbops_jsonb_integer(const Jsonb *object, const char *key);
+extern bool dbops_jsonb_boolean(const Jsonb *object, const char *key);
+extern Jsonb *dbops_jsonb_document(const Jsonb *object, const char *key);
+extern int	dbops_jsonb_integers(const Jsonb *object, const char *key, int64 **numbers);
 
 #endif							/* DBOPS_CORE_H */

@@ -38,9 +38,13 @@ typedef struct DbopsJob
 	bool		foreground;		/* a session waits for it and sees notices */
 	int			phase;			/* index into the kind's phases */
 	Jsonb	   *position;		/* where the phase goes on; NULL: at its beginning */
+	void	   *call;			/* what a call in the foreground hands to open; or NULL */
 } DbopsJob;
 
-/* What a step has done. Zeroed before each; text and jsonb are copied at once. */
+/*
+ * What a step has done. Zeroed before each; text and jsonb may be in the step's
+ * memory, which is current when it is called and passes with it.
+ */
 typedef struct DbopsStep
 {
 	bool		finished;		/* the phase is done */
@@ -71,7 +75,8 @@ typedef struct DbopsJobKind
 	/*
 	 * Called once in each process that works on the job, in a transaction and
 	 * in memory that lasts until the work ends; what it returns is given to
-	 * the steps. It takes over from job->position.
+	 * the steps. It takes over from job->position, also where all phases are
+	 * done and only the result is missing.
 	 */
 	void	   *(*open) (DbopsJob *job);
 
@@ -141,5 +146,6 @@ typedef struct DbopsJobRequest
 
 extern int64 dbops_job_submit(const DbopsJobRequest *request);
 extern void dbops_job_submitted_hook(DbopsCallback hook);
+extern bool dbops_job_workers_exist(void);
 
 #endif							/* DBOPS_JOB_H */

@@ -11,11 +11,20 @@
 
 static DbopsCallback submitted = NULL;
 
+static void tell_who_runs_it(int64 id);
+
 /* Have a function called when a transaction that submitted jobs has committed. */
 void
 dbops_job_submitted_hook(DbopsCallback hook)
 {
 	submitted = hook;
+}
+
+/* Are there processes that run jobs? Not unless dbops is preloaded. */
+bool
+dbops_job_workers_exist(void)
+{
+	return submitted != NULL;
 }
 
 /* Submit a job; returns its id, or that of the live job with the same dedupe key. */
@@ -64,5 +73,16 @@ dbops_job_submit(const DbopsJobRequest *request)
 			break;
 		CHECK_FOR_INTERRUPTS();
 	}
+	if (!dbops_job_workers_exist())
+		tell_who_runs_it(DatumGetInt64(id));
 	return DatumGetInt64(id);
+}
+
+/* Tell that a job will not begin by itself. */
+static void
+tell_who_runs_it(int64 id)
+{
+	ereport(NOTICE,
+			(errmsg("job " INT64_FORMAT " will not begin by itself, because dbops is not preloaded", id),
+			 errhint("Run it with CALL dbops.run_job(" INT64_FORMAT "), or add dbops to shared_preload_libraries and restart the server.", id)));
 }

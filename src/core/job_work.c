@@ -10,11 +10,14 @@
 #include "core/job.h"
 
 #include "access/xact.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 static bool do_step(const DbopsJobKind *kind, DbopsJob *job,
 					const DbopsJobKeeper *keeper, void *state);
 static void begin_step(const DbopsPhase *phase, const DbopsJob *job);
 static void move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step);
+static void keep(Jsonb **document, Jsonb *before);
 
 /*
  * Work on a job until it is done or its keeper says to leave it; true when it
@@ -25,11 +28,23 @@ bool
 dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 			   const DbopsJobKeeper *keeper, Jsonb **result)
 {
+	MemoryContext lasting = CurrentMemoryContext;
+	MemoryContext passing = AllocSetContextCreate(lasting, "dbops step", ALLOCSET_DEFAULT_SIZES);
 	void	   *state = kind->open(job);
 	bool		stays = true;
 
 	while (stays && job->phase < kind->n_phases)
+	{
+		Jsonb	   *position = job->position;
+		Jsonb	   *settings = job->settings;
+
+		MemoryContextSwitchTo(passing);
 		stays = do_step(kind, job, keeper, state);
+		MemoryContextSwitchTo(lasting);
+		keep(&job->position, position);
+		keep(&job->settings, settings);
+		MemoryContextReset(passing);
+	}
 
 	if (stays && kind->result != NULL)
 		*result = kind->result(job, state);
@@ -38,11 +53,16 @@ dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 	return stays;
 }
 
-/* Do one step and what comes after it; false if the keeper leaves the job. */
+/*
+ * Do one step and what comes after it, in memory that passes with it; false if
+ * the keeper leaves the job. A call without a keeper sees to it itself that
+ * what it has done becomes durable.
+ */
 static bool
 do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, void *state)
 {
 	const DbopsPhase *phase = &kind->phases[job->phase];
+	const char *durable = GetConfigOption("synchronous_commit", false, false);
 	DbopsStep	step = {0};
 
 	begin_step(phase, job);
@@ -52,8 +72,8 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	move_on(kind, job, &step);
 	if (keeper != NULL)
 		keeper->save(job, &step, keeper->arg);
-	if (step.finished)
-		dbops_set_local("synchronous_commit", "on");
+	if (step.finished && keeper != NULL)
+		dbops_set_local("synchronous_commit", strcmp(durable, "off") == 0 ? "on" : durable);
 	dbops_procedure_commit();
 
 	if (keeper != NULL)
@@ -84,4 +104,21 @@ move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step)
 	}
 	if (step->position != NULL)
 		job->position = step->position;
+}
+
+/* Keep what a step has changed in the job beyond its memory. */
+static void
+keep(Jsonb **document, Jsonb *before)
+{
+	if (*document == before)
+		return;
+	if (*document != NULL)
+	{
+		Jsonb	   *copy = palloc(VARSIZE(*document));
+
+		memcpy(copy, *document, VARSIZE(*document));
+		*document = copy;
+	}
+	if (before != NULL)
+		pfree(before);
 }

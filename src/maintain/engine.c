@@ -44,7 +44,8 @@ dbops_engine_init(void)
 {
 	dbops_shared_request("dbops engine", sizeof(Engine), prepare_engine,
 						 (void **) &dbops_engine, &dbops_engine_lock);
-	dbops_job_submitted_hook(dbops_engine_wake_at_commit);
+	if (process_shared_preload_libraries_in_progress)
+		dbops_job_submitted_hook(dbops_engine_wake_at_commit);
 }
 
 static void

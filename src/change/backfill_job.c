@@ -1,0 +1,194 @@
+/*
+ * backfill_job.c
+ *		A backfill as a job of steps: walk, then count what is left and sweep
+ *		that, in turn, until nothing is left or sweeping does not help.
+ *
+ *		walk -> verify -> end
+ *		        verify -> sweep -> verify | end
+ *
+ * The same steps serve the job, which a process can take over from another one
+ * at any step, and the call in the foreground, which understands its change
+ * itself and keeps no position.
+ */
+#include "change/change.h"
+
+#include "miscadmin.h"
+
+enum
+{
+	PHASE_WALK,
+	PHASE_VERIFY,
+	PHASE_SWEEP,
+	PHASES
+};
+
+typedef void (*StepCallback) (DbopsJob *job, BackfillRun *run, DbopsStep *step);
+
+static void *open_job(DbopsJob *job);
+static Jsonb *result(DbopsJob *job, void *state);
+static void walk_step(DbopsJob *job, void *state, DbopsStep *step);
+static void verify_step(DbopsJob *job, void *state, DbopsStep *step);
+static void sweep_step(DbopsJob *job, void *state, DbopsStep *step);
+static void do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work);
+static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void look_up(DbopsJob *job, BackfillRun *run);
+static void finish(DbopsStep *step, int next);
+
+static const DbopsPhase phases[PHASES] = {
+	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, walk_step},
+	[PHASE_VERIFY] = {"verify", DBOPS_CLASS_SNAPSHOT, false, verify_step},
+	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, sweep_step}
+};
+
+const DbopsJobKind dbops_backfill_kind = {
+	.name = "backfill",
+	.unit = "blocks",
+	.phases = phases,
+	.n_phases = PHASES,
+	.open = open_job,
+	.result = result,
+	.check_settings = dbops_backfill_check_settings
+};
+
+void
+dbops_backfill_job_init(void)
+{
+	dbops_job_kind_register(&dbops_backfill_kind);
+}
+
+/* Take the run of the call, or make one of what the job keeps. */
+static void *
+open_job(DbopsJob *job)
+{
+	BackfillRun *run = job->call;
+
+	if (run == NULL)
+	{
+		run = palloc0(sizeof(BackfillRun));
+		dbops_backfill_read_spec(run, job->spec);
+		run->request.login = GetUserId();
+		run->progress.job = true;
+		dbops_backfill_take_over(run, job->position);
+	}
+	run->memory = CurrentMemoryContext;
+	return run;
+}
+
+/* What was done, and what is left and why. */
+static Jsonb *
+result(DbopsJob *job, void *state)
+{
+	BackfillRun *run = state;
+	DbopsJson	json = {0};
+	const char *hint;
+
+	dbops_json_object(&json, NULL);
+	dbops_json_integer(&json, "rows", run->progress.rows);
+	dbops_json_integer(&json, "batches", run->progress.batches);
+	dbops_json_boolean(&json, "verified", run->request.verify);
+	if (run->request.verify)
+		dbops_json_integer(&json, "left", run->pending + run->unfilled);
+	else
+		dbops_json_null(&json, "left");
+	dbops_json_text(&json, "reason", dbops_backfill_left_reason(run, &hint));
+	return dbops_json_finish(&json);
+}
+
+static void
+walk_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, walk);
+}
+
+static void
+verify_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, verify);
+}
+
+static void
+sweep_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, sweep);
+}
+
+/* Do a step in the memory of the run, and report where it has come to. */
+static void
+do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
+{
+	MemoryContext passing = MemoryContextSwitchTo(run->memory);
+	ErrorContextCallback context = {
+		.previous = error_context_stack,
+		.callback = dbops_backfill_progress_context,
+		.arg = &run->progress
+	};
+
+	/* The call has a context of its own, which also covers what is between steps. */
+	if (job->id != 0)
+		error_context_stack = &context;
+	dbops_backfill_tune(run, job->settings);
+	work(job, run, step);
+	error_context_stack = (job->id != 0) ? context.previous : error_context_stack;
+
+	MemoryContextSwitchTo(passing);
+	step->done = Min(run->progress.blocks_done, run->progress.blocks);
+	step->total = run->progress.blocks;
+	step->rows = run->progress.rows;
+	if (job->id != 0)
+		step->position = dbops_backfill_position(run);
+}
+
+/* Walk all tables once. */
+static void
+walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	if (!run->looked_up)
+		look_up(job, run);
+	if (!dbops_backfill_walk_step(run, step))
+		return;
+	run->last_pending = run->progress.rows;
+	finish(step, run->request.verify ? PHASE_VERIFY : PHASES);
+}
+
+/* Count what is left. */
+static void
+verify(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	run->looked_up = true;
+	if (dbops_backfill_verify_step(run))
+		finish(step, PHASE_SWEEP);
+	else if (!run->count_spoiled)
+		finish(step, PHASES);
+}
+
+/* Walk again where rows were found. */
+static void
+sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	if (!run->looked_up)
+		look_up(job, run);
+	if (dbops_backfill_walk_step(run, step))
+		finish(step, dbops_backfill_sweep_helped(run) ? PHASE_VERIFY : PHASES);
+}
+
+/* Look the tables up in a process that takes over, and go on where the last one was. */
+static void
+look_up(DbopsJob *job, BackfillRun *run)
+{
+	bool		sweeping = (job->phase == PHASE_SWEEP);
+
+	if (run->leaves == NIL)
+		run->leaves = dbops_backfill_look_up(&run->request);
+	if (!dbops_backfill_take_over_walk(run, job->position, sweeping) && !sweeping)
+		dbops_backfill_walk_all(run);
+	run->looked_up = true;
+}
+
+static void
+finish(DbopsStep *step, int next)
+{
+	step->finished = true;
+	step->goto_phase = next;
+}

@@ -1,0 +1,230 @@
+/*
+ * backfill_position.c
+ *		Where a backfill goes on when its process is gone.
+ *
+ * The position is written with every step, so it stays small: only the table
+ * in work with its blocks that are still to be walked, since the others follow
+ * from their order; and where there are many pieces, neighbours are written as
+ * one with what is between them. To walk blocks twice does no harm.
+ *
+ * Blocks are those of a table's storage; where that is new by then, they mean
+ * nothing and the table is walked from its beginning.
+ */
+#include "change/change.h"
+
+/* Ranges of blocks that are written, of those to be walked and of those left out. */
+#define MOST_RANGES 20
+
+/* Numbers that stand for one range: table, its storage, from, to. */
+#define RANGE_NUMBERS 4
+
+static void put_figures(DbopsJson *json, const BackfillRun *run);
+static void put_walk(DbopsJson *json, const BackfillRun *run);
+static List *ranges_of(List *ranges, const BackfillLeaf *leaf);
+static void put_ranges(DbopsJson *json, const char *key, List *ranges);
+static void put_range(DbopsJson *json, const BackfillRange *range);
+static List *read_ranges(const BackfillRun *run, Jsonb *position, const char *key);
+static BackfillLeaf *find_leaf(const BackfillRun *run, Oid relid);
+static void add_later_tables(BackfillRun *run, Oid current, bool current_too);
+
+/* Write where the run is. */
+Jsonb *
+dbops_backfill_position(const BackfillRun *run)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	put_figures(&json, run);
+	if (run->walk.todo != NIL || run->walk.locked != NIL)
+		put_walk(&json, run);
+	return dbops_json_finish(&json);
+}
+
+static void
+put_figures(DbopsJson *json, const BackfillRun *run)
+{
+	dbops_json_integer(json, "rows", run->progress.rows);
+	dbops_json_integer(json, "batches", run->progress.batches);
+	dbops_json_integer(json, "done", run->progress.blocks_done);
+	dbops_json_integer(json, "total", run->progress.blocks);
+	dbops_json_integer(json, "pending", run->pending);
+	dbops_json_integer(json, "unfilled", run->unfilled);
+	dbops_json_integer(json, "last_pending", run->last_pending);
+	dbops_json_integer(json, "stalled", run->stalled);
+	dbops_json_integer(json, "swept_from", run->swept_from);
+	dbops_json_boolean(json, "rows_locked", run->rows_locked);
+	dbops_json_text(json, "obstacle", run->obstacle);
+}
+
+/* The table in work, and what is left to be walked of it, or of all for a sweep. */
+static void
+put_walk(DbopsJson *json, const BackfillRun *run)
+{
+	const BackfillWalk *walk = &run->walk;
+	const BackfillLeaf *leaf = walk->leaf;
+
+	if (leaf == NULL)
+		leaf = ((BackfillRange *) linitial(walk->todo))->leaf;
+	dbops_json_integer(json, "table", leaf->relid);
+	dbops_json_integer(json, "storage", leaf->filenode);
+	dbops_json_integer(json, "done_before", walk->leaf ? walk->blocks_before : run->progress.blocks_done);
+	dbops_json_integer(json, "round", walk->round);
+	dbops_json_integer(json, "size", walk->leaf ? walk->size : 0);
+	put_ranges(json, "todo", walk->sweep ? walk->todo : ranges_of(walk->todo, leaf));
+	put_ranges(json, "locked", walk->locked);
+}
+
+/* Those of the first table; all of the others will be walked. */
+static List *
+ranges_of(List *ranges, const BackfillLeaf *leaf)
+{
+	List	   *own = NIL;
+	ListCell   *cell;
+
+	foreach(cell, ranges)
+	{
+		if (((BackfillRange *) lfirst(cell))->leaf != leaf)
+			break;
+		own = lappend(own, lfirst(cell));
+	}
+	return own;
+}
+
+/* Write the first of the ranges, few enough of them, neighbours as one if need be. */
+static void
+put_ranges(DbopsJson *json, const char *key, List *ranges)
+{
+	int			together = (list_length(ranges) + MOST_RANGES - 1) / MOST_RANGES;
+	int			number = 0;
+	int			written = 0;
+	BackfillRange piece = {0};
+	ListCell   *cell;
+
+	dbops_json_array(json, key);
+	foreach(cell, ranges)
+	{
+		BackfillRange *range = lfirst(cell);
+
+		if (number > 0 && number < together && piece.leaf == range->leaf)
+			piece.to = range->to;
+		else
+		{
+			if (written == 2 * MOST_RANGES)
+				break;
+			if (number > 0)
+				put_range(json, &piece);
+			written++;
+			piece = *range;
+			number = 0;
+		}
+		number++;
+	}
+	if (number > 0)
+		put_range(json, &piece);
+	dbops_json_array_end(json);
+}
+
+static void
+put_range(DbopsJson *json, const BackfillRange *range)
+{
+	dbops_json_integer(json, NULL, range->leaf->relid);
+	dbops_json_integer(json, NULL, range->leaf->filenode);
+	dbops_json_integer(json, NULL, range->from);
+	dbops_json_integer(json, NULL, range->to);
+}
+
+/* Take over the figures; the walk is taken over where the tables are known. */
+void
+dbops_backfill_take_over(BackfillRun *run, Jsonb *position)
+{
+	const char *obstacle = dbops_jsonb_text(position, "obstacle");
+
+	if (position == NULL)
+		return;
+	run->progress.rows = dbops_jsonb_integer(position, "rows");
+	run->progress.batches = dbops_jsonb_integer(position, "batches");
+	run->pending = dbops_jsonb_integer(position, "pending");
+	run->unfilled = dbops_jsonb_integer(position, "unfilled");
+	run->last_pending = dbops_jsonb_integer(position, "last_pending");
+	run->stalled = dbops_jsonb_integer(position, "stalled");
+	run->swept_from = dbops_jsonb_integer(position, "swept_from");
+	run->rows_locked = dbops_jsonb_boolean(position, "rows_locked");
+	strlcpy(run->obstacle, obstacle ? obstacle : "", sizeof(run->obstacle));
+}
+
+/* Take over the walk; false if the position knows of none. */
+bool
+dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep)
+{
+	BackfillWalk *walk = &run->walk;
+	Oid			table = (Oid) dbops_jsonb_integer(position, "table");
+	BackfillLeaf *leaf = find_leaf(run, table);
+	bool		same = (leaf != NULL && leaf->filenode == (Oid) dbops_jsonb_integer(position, "storage"));
+	List	   *locked;
+
+	if (!OidIsValid(table))
+		return false;
+	dbops_backfill_progress_pass(&run->progress, dbops_jsonb_integer(position, "total"), false);
+	walk->sweep = sweep;
+	walk->todo = read_ranges(run, position, "todo");
+	locked = read_ranges(run, position, "locked");
+	run->progress.blocks_done = dbops_jsonb_integer(position, "done_before");
+	if (same && dbops_jsonb_integer(position, "size") > 0)
+	{
+		dbops_backfill_walk_enter(run, leaf);
+		walk->round = dbops_jsonb_integer(position, "round");
+		walk->size = Max(Min(dbops_jsonb_integer(position, "size"), leaf->batch_blocks), 1);
+		walk->locked = locked;
+	}
+	if (same)
+		run->progress.blocks_done = dbops_jsonb_integer(position, "done");
+	if (!sweep)
+		add_later_tables(run, table, !same);
+	return true;
+}
+
+/* Read the ranges of tables that have the same storage still. */
+static List *
+read_ranges(const BackfillRun *run, Jsonb *position, const char *key)
+{
+	int64	   *numbers;
+	int			n = dbops_jsonb_integers(position, key, &numbers);
+	List	   *ranges = NIL;
+
+	for (int i = 0; i + RANGE_NUMBERS <= n; i += RANGE_NUMBERS)
+	{
+		BackfillLeaf *leaf = find_leaf(run, (Oid) numbers[i]);
+
+		if (leaf != NULL && leaf->filenode == (Oid) numbers[i + 1])
+			ranges = dbops_backfill_add_range(ranges, leaf,
+											  (BlockNumber) numbers[i + 2],
+											  (BlockNumber) numbers[i + 3]);
+	}
+	return ranges;
+}
+
+static BackfillLeaf *
+find_leaf(const BackfillRun *run, Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->leaves)
+		if (((BackfillLeaf *) lfirst(cell))->relid == relid)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* All of the tables that come after the one in work, and perhaps all of that one. */
+static void
+add_later_tables(BackfillRun *run, Oid current, bool current_too)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->leaves)
+	{
+		BackfillLeaf *leaf = lfirst(cell);
+
+		if (leaf->relid > current || (leaf->relid == current && current_too))
+			run->walk.todo = dbops_backfill_add_range(run->walk.todo, leaf, 0, leaf->blocks);
+	}
+}

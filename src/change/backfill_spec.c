@@ -1,0 +1,114 @@
+/*
+ * backfill_spec.c
+ *		A backfill as the document that its job keeps.
+ *
+ * It holds what was understood when the job was submitted: the texts as dbops
+ * has written them out, with the moment of the submission in the place of
+ * now(), and the roles whose tables the submitter might change.
+ */
+#include "change/change.h"
+
+#include "utils/builtins.h"
+
+static void put_request(DbopsJson *json, const BackfillRun *run);
+static void put_change(DbopsJson *json, const BackfillChange *change);
+static void put_owners(DbopsJson *json, List *leaves);
+static char *copy_text(const Jsonb *object, const char *key);
+static BackfillChange *read_change(const Jsonb *spec);
+
+Jsonb *
+dbops_backfill_spec(const BackfillRun *run)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	put_request(&json, run);
+	put_change(&json, run->change);
+	put_owners(&json, run->leaves);
+	return dbops_json_finish(&json);
+}
+
+static void
+put_request(DbopsJson *json, const BackfillRun *run)
+{
+	const BackfillRequest *request = &run->request;
+
+	dbops_json_integer(json, "relid", request->relid);
+	dbops_json_text(json, "table", run->progress.table);
+	dbops_json_text(json, "set_clause", request->set_clause);
+	dbops_json_text(json, "where_clause", request->where_clause);
+	dbops_json_integer(json, "batch_size", request->batch_size);
+	dbops_json_integer(json, "pause", request->pause);
+	dbops_json_boolean(json, "verify", request->verify);
+}
+
+static void
+put_change(DbopsJson *json, const BackfillChange *change)
+{
+	dbops_json_object(json, "change");
+	dbops_json_text(json, "path", change->path);
+	dbops_json_text(json, "alias", change->alias);
+	dbops_json_text(json, "set_list", change->set_list);
+	dbops_json_text(json, "matches", change->matches);
+	dbops_json_text(json, "pending", change->pending);
+	dbops_json_boolean(json, "harmless_again", change->harmless_again);
+	dbops_json_text(json, "null_column", change->null_column);
+	dbops_json_document(json, "settings", dbops_backfill_submission_settings());
+	dbops_json_object_end(json);
+}
+
+static void
+put_owners(DbopsJson *json, List *leaves)
+{
+	List	   *owners = NIL;
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+		owners = list_append_unique_oid(owners, ((BackfillLeaf *) lfirst(cell))->owner);
+	dbops_json_array(json, "owners");
+	foreach(cell, owners)
+		dbops_json_integer(json, NULL, lfirst_oid(cell));
+	dbops_json_array_end(json);
+}
+
+/* Read it back. */
+void
+dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
+{
+	BackfillRequest *request = &run->request;
+	int64	   *owners;
+	int			n = dbops_jsonb_integers(spec, "owners", &owners);
+
+	request->relid = (Oid) dbops_jsonb_integer(spec, "relid");
+	request->set_clause = copy_text(spec, "set_clause");
+	request->where_clause = copy_text(spec, "where_clause");
+	request->batch_size = (int) dbops_jsonb_integer(spec, "batch_size");
+	request->pause = (long) dbops_jsonb_integer(spec, "pause");
+	request->verify = dbops_jsonb_boolean(spec, "verify");
+	for (int i = 0; i < n; i++)
+		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
+	run->change = read_change(dbops_jsonb_document(spec, "change"));
+	dbops_backfill_progress_begin(&run->progress, copy_text(spec, "table"));
+}
+
+static char *
+copy_text(const Jsonb *object, const char *key)
+{
+	return unconstify(char *, dbops_jsonb_text(object, key));
+}
+
+static BackfillChange *
+read_change(const Jsonb *spec)
+{
+	BackfillChange *change = palloc0(sizeof(BackfillChange));
+
+	change->path = copy_text(spec, "path");
+	change->alias = copy_text(spec, "alias");
+	change->set_list = copy_text(spec, "set_list");
+	change->matches = copy_text(spec, "matches");
+	change->pending = copy_text(spec, "pending");
+	change->harmless_again = dbops_jsonb_boolean(spec, "harmless_again");
+	change->null_column = copy_text(spec, "null_column");
+	change->settings = dbops_jsonb_document(spec, "settings");
+	return change;
+}
