@@ -48,11 +48,18 @@ dbops_cancel_job(PG_FUNCTION_ARGS)
 
 	if (dbops_job_has_ended(job))
 		refuse_state(job, "cancel", "Only a job that has not ended can be cancelled.");
+	PG_RETURN_TEXT_P(cstring_to_text(dbops_job_cancel(id) ? "cancelled" : "cancelling"));
+}
+
+/* Cancel a job; false if a process has to end it first. */
+bool
+dbops_job_cancel(int64 id)
+{
 	request(id, (Request) {.cancel = dbops_param_bool(true)});
 	if (change_unclaimed(id, "{queued,paused,blocked}", "cancelled", "cancelled"))
-		PG_RETURN_TEXT_P(cstring_to_text("cancelled"));
+		return true;
 	dbops_runner_cancel_at_commit(id);
-	PG_RETURN_TEXT_P(cstring_to_text("cancelling"));
+	return false;
 }
 
 /* pause_job(job_id bigint) → the state that it is in now */

@@ -21,9 +21,12 @@ char *
 dbops_job_obstacle(const StoredJob *job, TimestampTz now)
 {
 	int64		other;
+	char	   *reason;
 
 	if (job->run_after > now)
 		return psprintf("until %s", timestamptz_to_str(job->run_after));
+	if ((reason = dbops_schedule_obstacle(job->job.id)) != NULL)
+		return reason;
 	other = dbops_runner_enter_class(-1, job->class);
 	if (other != 0)
 		return dbops_job_class_obstacle(other);

@@ -202,10 +202,53 @@ extern Window *dbops_window_parse(const char *text);
 extern bool dbops_window_open(const Window *window, TimestampTz at, struct pg_tz *zone);
 extern TimestampTz dbops_window_next(const Window *window, TimestampTz after, struct pg_tz *zone);
 
-/* ---- schedule.c ---- */
+/* ---- recurrence.c: the times of a schedule ---- */
+
+typedef struct Recurrence
+{
+	Cron	   *cron;
+	Window	   *window;			/* or NULL */
+	struct pg_tz *zone;
+} Recurrence;
+
+extern Recurrence dbops_recurrence(const char *schedule, const char *time_window, const char *time_zone);
+extern TimestampTz dbops_recurrence_next(const Recurrence *recurrence, TimestampTz after);
+
+/* ---- schedule.c: what is defined ---- */
+
+typedef struct StoredSchedule
+{
+	const char *name;
+	Oid			owner;
+	const char *schedule;
+	const char *command;
+	const char *time_zone;
+	const char *overlap;		/* skip, queue_one, cancel_old */
+	const char *missed;			/* skip, once */
+	long		jitter;			/* ms */
+	const char *time_window;	/* or NULL */
+	bool		active;
+	long		timeout;		/* ms; 0: none */
+	long		lock_timeout;	/* ms; 0: none */
+	int			max_attempts;
+	long		backoff;		/* ms */
+	int			priority;
+	bool		idempotent;
+	const char *path;			/* search_path of the submission */
+	bool		atomic;
+	DbopsJobClass class;
+	TimestampTz next_run;		/* 0: it is not active */
+	bool		broken;			/* next_run is only when it is tried again */
+} StoredSchedule;
+
+extern StoredSchedule *dbops_schedule_load(const char *name);
+extern StoredSchedule *dbops_schedule_lock_due(const char *name, TimestampTz now);
+
+/* ---- schedule_submit.c: from schedules to jobs ---- */
 
 /* Submit what is due; returns the ids (of int64 *), and when the next is due. */
 extern List *dbops_schedule_submit_due(TimestampTz now, TimestampTz *next_due);
+extern char *dbops_schedule_obstacle(int64 job);
 
 /* ---- job_store.c: the transitions of a job's state ---- */
 
@@ -292,6 +335,7 @@ extern int	dbops_attempts_argument(FunctionCallInfo fcinfo, int number);
 
 extern StoredJob *dbops_job_require(int64 id);
 extern char *dbops_job_owner_name(const StoredJob *job);
+extern bool dbops_job_cancel(int64 id);
 extern bool dbops_job_has_ended(const StoredJob *job);
 extern void dbops_job_refuse_unknown(int64 id);
 

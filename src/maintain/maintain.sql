@@ -183,3 +183,114 @@ INSERT INTO dbops.function_access VALUES
     ('pause_jobs', 'admin'),
     ('resume_jobs', 'admin'),
     ('gates', 'monitor');
+
+-- Schedules.
+
+CREATE TABLE dbops.schedule (
+    name         text PRIMARY KEY,
+    owner        regrole NOT NULL,
+    schedule     text NOT NULL,
+    command      text NOT NULL,
+    time_zone    text NOT NULL,
+    overlap      text NOT NULL CHECK (overlap IN ('skip', 'queue_one', 'cancel_old')),
+    missed       text NOT NULL CHECK (missed IN ('skip', 'once')),
+    jitter       bigint NOT NULL,
+    time_window  text,
+    active       boolean NOT NULL,
+    timeout      bigint NOT NULL,
+    lock_timeout bigint NOT NULL,
+    max_attempts integer NOT NULL,
+    backoff      bigint NOT NULL,
+    priority     integer NOT NULL,
+    idempotent   boolean NOT NULL,
+    path         text NOT NULL,
+    atomic       boolean NOT NULL,
+    class        integer NOT NULL,
+    next_run     timestamptz,
+    last_run     timestamptz,
+    last_job     bigint,
+    skipped      bigint NOT NULL DEFAULT 0,
+    note         text,
+    broken       boolean NOT NULL DEFAULT false,
+    CHECK ((next_run IS NOT NULL) = active)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE dbops.schedule IS
+    'Schedules. jitter, timeout, lock_timeout and backoff in milliseconds, 0 for none. last_run: the time that was due, not when it began. '
+    'note: why the last run did not become a job. broken: it cannot be submitted, and next_run is when that is tried again.';
+REVOKE ALL ON TABLE dbops.schedule FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.schedule', '');
+
+CREATE FUNCTION dbops.schedule(
+    name         text,
+    schedule     text,
+    command      text,
+    time_zone    text     DEFAULT NULL,
+    overlap      text     DEFAULT 'skip',
+    missed       text     DEFAULT 'once',
+    jitter       interval DEFAULT '0',
+    time_window  text     DEFAULT NULL,
+    active       boolean  DEFAULT true,
+    timeout      interval DEFAULT '1 hour',
+    lock_timeout interval DEFAULT NULL,
+    max_attempts integer  DEFAULT 3,
+    backoff      interval DEFAULT '30 seconds',
+    priority     integer  DEFAULT 0,
+    idempotent   boolean  DEFAULT false) RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_schedule';
+COMMENT ON FUNCTION dbops.schedule(text, text, text, text, text, text, interval, text, boolean, interval, interval, integer, interval, integer, boolean) IS
+    'Has a command run again and again in the background, as the caller; returns when it runs next, null if it is not active. The same name again replaces the definition; another role''s name is refused (42501). '
+    'schedule: five fields (minute, hour, day of month, month, day of week; names, ranges, steps, lists, L for the last day of the month; if neither day field begins with * either decides), '
+    '@hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually, or @every and an interval of at least 1 second, counted from 1970-01-01 00:00 UTC. '
+    'time_zone: null is the session''s. A local time that the clock leaves out runs once when it jumps, one that comes twice runs the first time; a schedule of every hour follows the time that passes. '
+    'overlap: when the run before has not ended, skip, queue_one (one waits for it) or cancel_old. missed: what was not submitted within a minute, because the server or dbops was off, is run once for all, or skip. '
+    'jitter: a run begins up to so much later. time_window: such as mon-fri 01:00-05:00; a run outside it waits until it opens. '
+    'The others: see enqueue. A schedule that never comes, or cannot be read, is refused (22023), and so is a command as by enqueue.';
+REVOKE ALL ON FUNCTION dbops.schedule(text, text, text, text, text, text, interval, text, boolean, interval, interval, integer, interval, integer, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.unschedule(name text, cancel_running boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_unschedule';
+COMMENT ON FUNCTION dbops.unschedule(text, boolean) IS
+    'Removes a schedule, and cancels its jobs that have not begun; with cancel_running also those that have. '
+    'For members of its role and admins (42501). A name that no schedule has is refused (42704).';
+REVOKE ALL ON FUNCTION dbops.unschedule(text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.next_runs(
+    name        text    DEFAULT NULL,
+    n           integer DEFAULT 5,
+    schedule    text    DEFAULT NULL,
+    time_zone   text    DEFAULT NULL,
+    time_window text    DEFAULT NULL) RETURNS SETOF timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_next_runs';
+COMMENT ON FUNCTION dbops.next_runs(text, integer, text, text, text) IS
+    'When a schedule runs the next n times, jitter aside: that of a name, or one that is given with its time_zone and time_window and need not exist. Nothing is changed. One that is not active is shown as if it were.';
+REVOKE ALL ON FUNCTION dbops.next_runs(text, integer, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.run_maintenance() RETURNS SETOF bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_run_maintenance';
+COMMENT ON FUNCTION dbops.run_maintenance() IS
+    'Submits every schedule of this database that is due now and whose role the caller may act for, and returns the ids of the jobs. '
+    'Where dbops is preloaded this happens by itself; without, call it from a scheduler of your own and CALL dbops.run_job for each id.';
+REVOKE ALL ON FUNCTION dbops.run_maintenance() FROM PUBLIC;
+
+CREATE FUNCTION dbops.policies(
+    OUT kind text, OUT name text, OUT owner regrole, OUT schedule text, OUT time_zone text, OUT time_window text,
+    OUT active boolean, OUT next_run timestamptz, OUT last_run timestamptz, OUT last_job bigint, OUT last_state text,
+    OUT last_message text, OUT skipped bigint, OUT command text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_policies';
+COMMENT ON FUNCTION dbops.policies() IS
+    'Lists every policy of every kind in this database, with its next run and its last result. '
+    'last_message: why the last run was left out, or why the policy cannot be run, or what its last job said. skipped: runs left out so far; after a long time only the last thousand are counted. '
+    'command: only shown to members of the owner, admins and pg_read_all_stats.';
+REVOKE ALL ON FUNCTION dbops.policies() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('schedule', 'operator'),
+    ('unschedule', 'operator'),
+    ('next_runs', 'monitor'),
+    ('run_maintenance', 'operator'),
+    ('policies', 'monitor');
