@@ -110,6 +110,7 @@ INSERT INTO dbops.function_access VALUES
 -- Which database is this?
 
 -- A restored row stands beside that of the new installation: no unique key.
+-- Its name has pg_dump write it before the jobs, so that nobody runs them first.
 CREATE TABLE dbops.instance (
     system_identifier bigint NOT NULL,
     database_oid      oid NOT NULL,
