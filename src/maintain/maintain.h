@@ -248,6 +248,10 @@ extern StoredSchedule *dbops_schedule_lock_due(const char *name, TimestampTz now
 
 /* Submit what is due; returns the ids (of int64 *), and when the next is due. */
 extern List *dbops_schedule_submit_due(TimestampTz now, TimestampTz *next_due);
+
+/* ---- schedule_overlap.c: runs of one schedule follow each other ---- */
+
+extern char *dbops_schedule_overlap(const StoredSchedule *schedule);
 extern char *dbops_schedule_obstacle(int64 job);
 
 /* ---- job_store.c: the transitions of a job's state ---- */
