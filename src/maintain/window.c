@@ -44,7 +44,7 @@ typedef struct Part
 	bool		open;			/* more days may be added to them */
 } Part;
 
-static void refuse(const char *text) pg_attribute_noreturn();
+static void refuse(const char *text);
 static bool parse_part(Window *window, char *text);
 static bool parse_word(Part *part, const char *word);
 static bool end_days(Part *part);
