@@ -78,6 +78,7 @@ BEGIN
         PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
+SELECT state, waiting FROM dbops.jobs() WHERE id = :long;
 SELECT dbops.enqueue('SELECT 1') AS job \gset
 CALL dbops.wait_job(:job, '700ms');
 SELECT waiting FROM why WHERE id = :job;

@@ -165,6 +165,7 @@ static char *
 waits_for(const Shown *job)
 {
 	char	   *waiting = NULL;
+	bool		alive;
 	int			index;
 
 	if (strcmp(job->state, "queued") == 0)
@@ -182,10 +183,13 @@ waits_for(const Shown *job)
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	index = dbops_runner_find(MyDatabaseId, job->id);
-	if (index >= 0 && dbops_engine->runners[index].waiting[0] != '\0')
+	alive = (index >= 0 && dbops_engine->runners[index].state != RUNNER_DEAD);
+	if (alive && dbops_engine->runners[index].waiting[0] != '\0')
 		waiting = pstrdup(dbops_engine->runners[index].waiting);
 	LWLockRelease(dbops_engine_lock);
-	return waiting;
+
+	/* Its process was stopped, or is another server's: it goes on when it may. */
+	return alive ? waiting : dbops_identity_refusal();
 }
 
 static const char *
