@@ -64,7 +64,7 @@ SELECT dbops.enqueue('SELECT pg_sleep(600)') AS long \gset
 DO $$
 BEGIN
     FOR i IN 1 .. 200 LOOP
-        EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'dbops runner');
+        EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT pg_sleep(600)');
         PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
