@@ -251,7 +251,15 @@ open_instance(bool wait)
 	Oid			relid = InvalidOid;
 
 	if (wait)
-		return table_open(find_instance(), AccessShareLock);
+	{
+		relid = find_instance();
+		if (!OidIsValid(relid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_TABLE),
+					 errmsg("dbops.instance is missing"),
+					 errhint("DROP EXTENSION dbops and CREATE it again, or restart the server with the library that fits.")));
+		return table_open(relid, AccessShareLock);
+	}
 	if (dbops_catalog_lock(RelationRelationId, ClassNameNspIndexId))
 	{
 		relid = find_instance();
