@@ -22,6 +22,7 @@
 
 #define HOLD_PATIENCE	5000L	/* ms; the server waits as long for others to leave a database */
 #define HOLD_NAP		10L		/* ms */
+#define SAY_AGAIN		3600000L	/* ms until the log says again that there is no room */
 
 Engine	   *dbops_engine = NULL;
 LWLock	   *dbops_engine_lock = NULL;
@@ -149,6 +150,26 @@ dbops_engine_retry_later(DatabaseEntry *entry)
 	entry->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
 }
 
+/* There was no room for a process: say so in the log, but not again and again. */
+void
+dbops_engine_note_no_process(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		say;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	say = TimestampDifferenceExceeds(dbops_engine->no_process_said, now, SAY_AGAIN);
+	if (say)
+		dbops_engine->no_process_said = now;
+	dbops_engine->no_process_slot = true;
+	LWLockRelease(dbops_engine_lock);
+	if (say)
+		ereport(LOG,
+				(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
+				 errdetail("Jobs wait until one is free."),
+				 errhint("Raise max_worker_processes.")));
+}
+
 /* ---- runners ---- */
 
 /*
@@ -193,15 +214,33 @@ dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground)
 void
 dbops_runner_release(int index)
 {
+	Oid			database;
+
 	if (index < 0)
 		return;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	database = dbops_engine->runners[index].database;
 	dbops_engine->runners[index].state = RUNNER_FREE;
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 		if (dbops_engine->databases[i].waits_for_worker)
 			wake(&dbops_engine->databases[i]);
 	LWLockRelease(dbops_engine_lock);
-	dbops_engine_wake_database(dbops_engine->runners[index].database);
+	dbops_engine_wake_database(database);
+}
+
+/*
+ * Leave a slot to the scheduler, when this process ends and has not recorded
+ * how its job ended.
+ */
+void
+dbops_runner_abandon(int index)
+{
+	RunnerSlot *slot = &dbops_engine->runners[index];
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	slot->state = RUNNER_DEAD;
+	LWLockRelease(dbops_engine_lock);
+	dbops_engine_wake_database(slot->database);
 }
 
 /* Find the slot of a job, -1 if it has none; the lock is held. */

@@ -7,6 +7,8 @@
  */
 #include "maintain/maintain.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/acl.h"
@@ -15,6 +17,7 @@
 
 static char *window_obstacle(const StoredJob *job, TimestampTz now);
 static char *worker_obstacle(void);
+static bool is_template(void);
 
 /* Why a queued job does not start now; NULL: it may, if a process is to be had. */
 char *
@@ -113,6 +116,8 @@ worker_obstacle(void)
 			busy++;
 	LWLockRelease(dbops_engine_lock);
 
+	if (is_template())
+		return "because this database is a template, in which nothing runs";
 	if (!launcher)
 		return "for the launcher, which is not running";
 	if (busy >= dbops_max_workers)
@@ -120,6 +125,18 @@ worker_obstacle(void)
 	if (no_process)
 		return psprintf("for a process: all %d of max_worker_processes are in use", max_worker_processes);
 	return "for the scheduler, which is about to start it";
+}
+
+/* The launcher leaves templates alone, for CREATE DATABASE. */
+static bool
+is_template(void)
+{
+	HeapTuple	row = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	bool		template = HeapTupleIsValid(row) && ((Form_pg_database) GETSTRUCT(row))->datistemplate;
+
+	if (HeapTupleIsValid(row))
+		ReleaseSysCache(row);
+	return template;
 }
 
 /*

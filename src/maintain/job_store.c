@@ -41,12 +41,12 @@ static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run
 						int sqlstate, const char *message, Jsonb *result);
 static ErrorClass classify(int sqlstate);
 static void retry(StoredJob *job, const ErrorData *error);
-static void reap_job(HeapTuple row, TupleDesc desc, void *arg);
-static int64 take_lost_start(void);
+static bool take_dead_slot(RunnerSlot *slot);
+static void judge_slot(const RunnerSlot *slot);
+static void judge_lost(HeapTuple row, TupleDesc desc, void *arg);
 static void count_lost_start(int64 id);
-static void judge_death(StoredJob *job);
+static void judge_death(StoredJob *job, const RunnerSlot *slot);
 static void judge_crash(StoredJob *job);
-static RunnerSlot take_slot(int64 job, bool *found);
 
 /* ---- reading ---- */
 
@@ -307,6 +307,20 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 							lengthof(params), params, NULL, NULL) == 1;
 }
 
+/*
+ * Lock a queued job until this transaction ends; false if it is queued no more,
+ * or somebody has it locked: a session that cancels or pauses it and has not
+ * ended its transaction holds up nobody else.
+ */
+bool
+dbops_job_lock(const StoredJob *job)
+{
+	DbopsParam	param = dbops_param_int8(job->job.id);
+
+	return dbops_store_each("SELECT FROM dbops.job WHERE id = $1 AND state = 'queued' FOR NO KEY UPDATE SKIP LOCKED",
+							1, &param, NULL, NULL) == 1;
+}
+
 /* Take a queued job out of the queue until a human acts. */
 void
 dbops_job_block(StoredJob *job, int sqlstate, const char *message)
@@ -356,52 +370,69 @@ classify(int sqlstate)
 
 /* ---- jobs whose process has died ---- */
 
-/* Judge the jobs whose process is not there any more. */
+/* Judge the jobs whose process has left its slot. */
 void
-dbops_job_reap(void)
+dbops_job_reap_slots(void)
 {
-	int64		job;
+	RunnerSlot	slot;
 
+	while (take_dead_slot(&slot))
+		judge_slot(&slot);
+}
+
+/*
+ * Judge those that a crash or another server has left without a slot. One
+ * whose slot is left in the meantime is for the next look, which is woken.
+ */
+void
+dbops_job_reap_lost(void)
+{
 	dbops_store_each("SELECT j.id FROM dbops.job j"
 					 " WHERE j.finished_at IS NULL AND j.state = 'running' AND NOT EXISTS ("
 					 " SELECT FROM pg_stat_get_activity(NULL) a"
 					 " WHERE a.pid = j.runner_pid AND a.backend_start = j.runner_start)",
-					 0, NULL, reap_job, NULL);
-	while ((job = take_lost_start()) != 0)
-		count_lost_start(job);
+					 0, NULL, judge_lost, NULL);
+}
+
+/* Read and free a slot whose process has died. */
+static bool
+take_dead_slot(RunnerSlot *slot)
+{
+	bool		found = false;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_RUNNERS && !found; i++)
+	{
+		if (dbops_engine->runners[i].state != RUNNER_DEAD ||
+			dbops_engine->runners[i].database != MyDatabaseId)
+			continue;
+		*slot = dbops_engine->runners[i];
+		dbops_engine->runners[i].state = RUNNER_FREE;
+		found = true;
+	}
+	LWLockRelease(dbops_engine_lock);
+	return found;
+}
+
+/* Its process died at work, or before it could claim the job. */
+static void
+judge_slot(const RunnerSlot *slot)
+{
+	StoredJob  *job = dbops_job_load(slot->job);
+
+	if (job != NULL && strcmp(job->state, "running") == 0 && job->runner_pid == slot->pid)
+		judge_death(job, slot);
+	else if (!slot->stop)
+		count_lost_start(slot->job);
 }
 
 static void
-reap_job(HeapTuple row, TupleDesc desc, void *arg)
+judge_lost(HeapTuple row, TupleDesc desc, void *arg)
 {
 	StoredJob  *job = dbops_job_load(dbops_row_int8(row, desc, 1));
 
-	if (job != NULL && strcmp(job->state, "running") == 0)
-		judge_death(job);
-}
-
-/*
- * Free a slot whose process died before it could claim its job, and return the
- * job; 0 if there is none. Those of running jobs have been taken before.
- */
-static int64
-take_lost_start(void)
-{
-	int64		job = 0;
-
-	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_RUNNERS && job == 0; i++)
-	{
-		RunnerSlot *slot = &dbops_engine->runners[i];
-
-		if (slot->state != RUNNER_DEAD || slot->database != MyDatabaseId)
-			continue;
-		slot->state = RUNNER_FREE;
-		if (!slot->stop)
-			job = slot->job;
-	}
-	LWLockRelease(dbops_engine_lock);
-	return job;
+	if (job != NULL && strcmp(job->state, "running") == 0 && !dbops_runner_has(job->job.id))
+		judge_death(job, NULL);
 }
 
 /* A process that could not even log in: later again, and then a human must look. */
@@ -418,20 +449,19 @@ count_lost_start(int64 id)
 	dbops_store_each("UPDATE dbops.job SET attempts = attempts + 1, sqlstate = $3, message = $4,"
 					 " state = CASE WHEN attempts + 1 >= max_attempts THEN 'blocked' ELSE state END,"
 					 " run_after = $2 + interval '1 millisecond' * least(backoff * 2 ^ least(attempts, 20), 3600000)"
-					 " WHERE id = $1 AND state = 'queued'",
+					 " WHERE id = (SELECT id FROM dbops.job WHERE id = $1 AND state = 'queued' FOR NO KEY UPDATE SKIP LOCKED)",
 					 lengthof(params), params, NULL, NULL);
 }
 
 /*
  * Decide what becomes of a job whose process left it. Work in steps, or in one
  * transaction, has been undone as far as it was not committed with its record;
- * of anything else nobody knows how much was done.
+ * of anything else nobody knows how much was done. slot: what the process left;
+ * NULL: nothing, since the server ended too.
  */
 static void
-judge_death(StoredJob *job)
+judge_death(StoredJob *job, const RunnerSlot *slot)
 {
-	bool		known;
-	RunnerSlot	slot = take_slot(job->job.id, &known);
 	ErrorData	died = {
 		.sqlerrcode = ERRCODE_ADMIN_SHUTDOWN,
 		.message = "its process was terminated"
@@ -442,13 +472,13 @@ judge_death(StoredJob *job)
 	if (requests.cancel)
 		end_claimed(job, "cancelled", 0, 0, "cancelled", NULL);
 	else if (job->command != NULL && !job->atomic && !job->idempotent &&
-			 (!known || slot.committed))
+			 (slot == NULL || slot->committed))
 		end_claimed(job, "blocked", 0, ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
 					"outcome unknown: its process ended before the command did, and a part of it may have been committed; "
 					"resume_job runs it again, cancel_job leaves it as it is", NULL);
 	else if (dbops_crash_was_first(MyDatabaseId, job->job.id))
 		judge_crash(job);
-	else if (known && !slot.stop)
+	else if (slot != NULL && !slot->stop)
 		dbops_job_fail(job, &died, true);
 	else
 		end_claimed(job, "queued", 0, 0, NULL, NULL);
@@ -472,26 +502,6 @@ judge_crash(StoredJob *job)
 		end_claimed(job, "queued", TimestampTzPlusMilliseconds(dbops_clock_now(), wait),
 					0, psprintf("its process has crashed the server; crash %d of %d",
 								job->crashes, MOST_CRASHES), NULL);
-}
-
-/* Read and free the slot that a dead process left. */
-static RunnerSlot
-take_slot(int64 job, bool *found)
-{
-	RunnerSlot	slot = {0};
-	int			index;
-
-	*found = false;
-	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	index = dbops_runner_find(MyDatabaseId, job);
-	if (index >= 0)
-	{
-		*found = true;
-		slot = dbops_engine->runners[index];
-		dbops_engine->runners[index].state = RUNNER_FREE;
-	}
-	LWLockRelease(dbops_engine_lock);
-	return slot;
 }
 
 /* ---- history ---- */

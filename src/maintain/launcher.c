@@ -336,9 +336,10 @@ start_due(TimestampTz now)
 			note_no_slot(database, now);
 			return;
 		}
+		if (failed_tries > 0)
+			dbops_engine->no_process_slot = false;
 		next_try = 0;
 		failed_tries = 0;
-		dbops_engine->no_process_slot = false;
 	}
 }
 
@@ -403,21 +404,17 @@ start_scheduler(Oid database)
 	return registered;
 }
 
-/* Say once that there is no room for a process, and try again ever more rarely. */
+/* There is no room for a process: try again, ever more rarely. */
 static void
 note_no_slot(Oid database, TimestampTz now)
 {
 	DatabaseEntry *entry;
 	long		wait = Min(1000L << Min(failed_tries, 6), LONGEST_RETRY);
 
-	if (failed_tries++ == 0)
-		ereport(LOG,
-				(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
-				 errdetail("Its jobs wait until one is free."),
-				 errhint("Raise max_worker_processes.")));
+	failed_tries++;
+	dbops_engine_note_no_process();
 	next_try = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	dbops_engine->no_process_slot = true;
 	entry = dbops_engine_database(database, false);
 	if (entry != NULL)
 		entry->scheduler_starting = false;

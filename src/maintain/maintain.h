@@ -86,6 +86,7 @@ typedef struct Engine
 	pid_t		launcher_pid;	/* 0: none */
 	Latch	   *launcher_latch;
 	bool		no_process_slot;	/* the last worker could not be registered */
+	TimestampTz no_process_said;	/* when the log was told */
 	bool		look_around;	/* databases may have come or gone */
 	CrashedJob	crashed;		/* until the scheduler has judged it */
 	DatabaseEntry databases[ENGINE_DATABASES];
@@ -100,12 +101,14 @@ extern DatabaseEntry *dbops_engine_database(Oid oid, bool create);	/* lock held 
 extern void dbops_engine_wake_database(Oid oid);
 extern void dbops_engine_wake_all(void);
 extern void dbops_engine_wake_at_commit(void *unused);
+extern void dbops_engine_note_no_process(void);
 extern void dbops_engine_wake_launcher(void);	/* lock held */
 extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
 
 /* Runner slots; an index of -1 is none. */
 extern int	dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground);
 extern void dbops_runner_release(int index);
+extern void dbops_runner_abandon(int index);
 extern int	dbops_runner_find(Oid database, int64 job); /* lock held */
 extern bool dbops_runner_has(int64 job);
 extern int64 dbops_runner_enter_class(int index, DbopsJobClass class);
@@ -291,13 +294,15 @@ typedef struct JobRequests
 
 extern List *dbops_job_queue(TimestampTz now, TimestampTz *next_due);
 extern StoredJob *dbops_job_load(int64 id);
+extern bool dbops_job_lock(const StoredJob *job);
 extern bool dbops_job_claim(StoredJob *job);
 extern void dbops_job_block(StoredJob *job, int sqlstate, const char *message);
 extern void dbops_job_succeed(StoredJob *job, Jsonb *result);
 extern void dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable);
 extern void dbops_job_end_unfinished(StoredJob *job, const char *state, const char *message);
 extern void dbops_job_requests(int64 id, JobRequests *requests);
-extern void dbops_job_reap(void);
+extern void dbops_job_reap_slots(void);
+extern void dbops_job_reap_lost(void);
 extern void dbops_job_prune(void);
 
 /* ---- job_obstacle.c: why a job does not start ---- */

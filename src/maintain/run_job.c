@@ -29,7 +29,7 @@ static int	foreground_slot = -1;
 
 static StoredJob *claim(int64 id);
 static void require_same_role(const StoredJob *job);
-static void release_slot(int code, Datum arg);
+static void abandon_slot(int code, Datum arg);
 static void run(StoredJob *job, MemoryContext context);
 static char *look_at_state(int64 id);
 static Datum state_row(FunctionCallInfo fcinfo, const char *state);
@@ -65,7 +65,7 @@ claim(int64 id)
 
 	require_same_role(job);
 	if (!registered)
-		before_shmem_exit(release_slot, (Datum) 0);
+		before_shmem_exit(abandon_slot, (Datum) 0);
 	registered = true;
 	job->job.foreground = true;
 	foreground_slot = dbops_runner_reserve(id, job->class, true);
@@ -97,20 +97,25 @@ require_same_role(const StoredJob *job)
 				 errhint("Connect as that role and CALL again, or leave it to the background.")));
 }
 
+/* The session ends in the middle of a job; its transaction is not aborted yet. */
 static void
-release_slot(int code, Datum arg)
+abandon_slot(int code, Datum arg)
 {
-	dbops_runner_release(foreground_slot);
-	foreground_slot = -1;
+	if (foreground_slot < 0)
+		return;
+	dbops_engine->runners[foreground_slot].committed = dbops_job_has_committed();
+	dbops_runner_abandon(foreground_slot);
 }
 
-/* Run it; an error is recorded before it is the caller's. */
+/* Run and commit it; an error, of the commit too, is recorded before it is the caller's. */
 static void
 run(StoredJob *job, MemoryContext context)
 {
 	PG_TRY();
 	{
 		dbops_job_run(job, foreground_slot);
+		CommitTransactionCommand();
+		StartTransactionCommand();
 	}
 	PG_CATCH();
 	{

@@ -20,6 +20,8 @@
 #include "utils/portal.h"
 #include "utils/ps_status.h"
 
+#define CLAIM_TIMEOUT	"5s"	/* of a lock that somebody has on the job */
+
 static int	my_slot = -1;
 static RunnerArgs my_args;
 static bool done = false;		/* the job is recorded, or was not begun */
@@ -90,17 +92,10 @@ attach(int index)
 static void
 leave(int code, Datum arg)
 {
-	RunnerSlot *slot = &dbops_engine->runners[my_slot];
-
 	if (done)
-	{
 		dbops_runner_release(my_slot);
-		return;
-	}
-	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	slot->state = RUNNER_DEAD;
-	LWLockRelease(dbops_engine_lock);
-	dbops_engine_wake_database(my_args.database);
+	else
+		dbops_runner_abandon(my_slot);
 }
 
 /* Comes before the server aborts the transaction, which would hide it. */
@@ -140,6 +135,7 @@ claim(int64 id)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
+	dbops_set_local("lock_timeout", CLAIM_TIMEOUT);
 	if (OidIsValid(get_extension_oid("dbops", true)) && dbops_identity_refusal() == NULL)
 		job = dbops_job_load(id);
 	/* The mark must be there after a crash, but no standby is waited for. */
@@ -156,7 +152,7 @@ claim(int64 id)
 	return job;
 }
 
-/* Run the job and record what came of it; the log has the whole error. */
+/* Run the job and record what came of it, the commit too; the log has the whole error. */
 static void
 run(StoredJob *job, MemoryContext context)
 {
@@ -166,14 +162,15 @@ run(StoredJob *job, MemoryContext context)
 	PG_TRY();
 	{
 		dbops_job_run(job, my_slot);
+		CommitTransactionCommand();
 	}
 	PG_CATCH();
 	{
 		EmitErrorReport();
 		dbops_job_run_failed(job, my_slot, context);
+		CommitTransactionCommand();
 	}
 	PG_END_TRY();
-	CommitTransactionCommand();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -28,6 +28,7 @@
 #define LINGER			250L	/* ms to stay for more, after jobs were started */
 #define FAIR_STAY		2000L	/* ms after which other databases that wait come first */
 #define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
+#define LOOK_ANYWAY		60000L	/* ms until jobs that wait for a worker are, if nobody wakes us */
 #define PRUNE_EVERY		3600000L	/* ms between two prunings of the history */
 #define LOST_START		60000L	/* ms after which a runner that has not come never will */
 
@@ -46,6 +47,7 @@ static bool finished = false;
 
 static bool attach(void);
 static void leave(int code, Datum arg);
+static void free_unstarted_slots(void);
 static void log_in(void);
 static void work(void);
 static void look(Look *look);
@@ -59,7 +61,6 @@ static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
 static bool start_runners(Look *look);
 static bool start_runner(const StoredJob *job, int slot);
-static void note_no_slot(const StoredJob *job, int slot);
 static void await_start(BackgroundWorkerHandle *handle, int slot);
 static bool is_wanted(const Look *look);
 static bool others_wait(void);
@@ -101,7 +102,10 @@ attach(void)
 	return wanted;
 }
 
-/* Say that the database has no scheduler; one that failed is tried again later. */
+/*
+ * Say that the database has no scheduler. One that failed is tried again later,
+ * and what it reserved without starting a process there is nobody's.
+ */
 static void
 leave(int code, Datum arg)
 {
@@ -114,10 +118,26 @@ leave(int code, Datum arg)
 		entry->scheduler_pid = 0;
 		entry->scheduler_latch = NULL;
 		if (!finished)
+		{
+			free_unstarted_slots();
 			dbops_engine_retry_later(entry);
+		}
 	}
 	dbops_engine_wake_launcher();
 	LWLockRelease(dbops_engine_lock);
+}
+
+/* A process that comes yet finds its slot taken away, and ends; the lock is held. */
+static void
+free_unstarted_slots(void)
+{
+	for (int i = 0; i < ENGINE_RUNNERS; i++)
+	{
+		RunnerSlot *slot = &dbops_engine->runners[i];
+
+		if (slot->state == RUNNER_STARTING && slot->database == my_database && slot->pid == 0)
+			slot->state = RUNNER_FREE;
+	}
 }
 
 /* Connect as autovacuum does: nobody's settings may slow it down or mislead it. */
@@ -216,14 +236,17 @@ extension_is_there(Look *look)
 static void
 look_at_jobs(Look *look, TimestampTz now)
 {
-	if (dbops_identity_refusal() != NULL)
-	{
+	bool		refused = (dbops_identity_refusal() != NULL);
+
+	/* What has run here is judged also when nothing more is to run: its slots are others'. */
+	if (refused)
 		dbops_engine_stop_runners(my_database);
-		return;
-	}
-	dbops_identity_follow();
 	free_lost_slots();
-	dbops_job_reap();
+	dbops_job_reap_slots();
+	if (refused)
+		return;
+	dbops_identity_follow();
+	dbops_job_reap_lost();
 	dbops_schedule_submit_due(now, &look->next_due);
 	prune_sometimes();
 	choose_jobs(look, now);
@@ -288,7 +311,7 @@ choose_job(StoredJob *job, Look *look, TimestampTz now)
 
 	if (job == NULL || dbops_runner_has(job->job.id) || !role_is_fit(job))
 		return true;
-	if (dbops_job_obstacle(job, now) != NULL)
+	if (dbops_job_obstacle(job, now) != NULL || !dbops_job_lock(job))
 	{
 		look->next_due = Min(look->next_due, again);
 		return true;
@@ -297,6 +320,7 @@ choose_job(StoredJob *job, Look *look, TimestampTz now)
 	if (slot < 0)
 	{
 		wait_for_worker(true);
+		look->next_due = Min(look->next_due, TimestampTzPlusMilliseconds(now, LOOK_ANYWAY));
 		return false;
 	}
 	job->login = dbops_job_login(job);
@@ -311,7 +335,7 @@ role_is_fit(StoredJob *job)
 {
 	char	   *reason = dbops_job_role_refusal(job);
 
-	if (reason != NULL)
+	if (reason != NULL && dbops_job_lock(job))
 		dbops_job_block(job, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION, reason);
 	return reason == NULL;
 }
@@ -376,31 +400,16 @@ start_runner(const StoredJob *job, int slot)
 
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
 	{
-		note_no_slot(job, slot);
+		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+		dbops_engine->runners[slot].state = RUNNER_FREE;
+		LWLockRelease(dbops_engine_lock);
+		dbops_engine_note_no_process();
 		return false;
 	}
 	dbops_engine->no_process_slot = false;
 	await_start(handle, slot);
 	pfree(handle);
 	return true;
-}
-
-/* Give the runner's slot back, and say once that there is no room for its process. */
-static void
-note_no_slot(const StoredJob *job, int slot)
-{
-	bool		known;
-
-	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	known = dbops_engine->no_process_slot;
-	dbops_engine->no_process_slot = true;
-	dbops_engine->runners[slot].state = RUNNER_FREE;
-	LWLockRelease(dbops_engine_lock);
-	if (!known)
-		ereport(LOG,
-				(errmsg("dbops cannot start a background process, because all %d are in use", max_worker_processes),
-				 errdetail("Job " INT64_FORMAT " waits until one is free.", job->job.id),
-				 errhint("Raise max_worker_processes.")));
 }
 
 /* Learn the runner's process id, so that its death can be noticed whenever it comes. */
