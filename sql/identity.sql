@@ -74,7 +74,7 @@ ALTER DATABASE regress_identity_copy SET dbops.enabled = off;
 DO $$
 BEGIN
     FOR i IN 1 .. 200 LOOP
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type LIKE 'dbops%');
+        EXIT WHEN NOT EXISTS (SELECT FROM dbops.jobs() WHERE state = 'running');
         PERFORM pg_sleep(0.05), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
