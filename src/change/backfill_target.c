@@ -97,14 +97,27 @@ dbops_backfill_look_up(const BackfillRequest *request)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	List	   *leaves;
+	List	   *volatile leaves = NIL;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	leaves = dbops_backfill_leaves(request);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		leaves = dbops_backfill_leaves(request);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
 	RollbackAndReleaseCurrentSubTransaction();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 	return leaves;
 }
 
