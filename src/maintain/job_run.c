@@ -37,6 +37,7 @@ typedef struct Keeping
 	int			slot;			/* -1: none */
 	int			phase;			/* that the class was entered for; -1: none yet */
 	int64		steps_here;		/* done by this process */
+	int64		done;			/* as the last of them said */
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
 } Keeping;
@@ -245,6 +246,9 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 					 " began_done = CASE WHEN $8 THEN $4 ELSE began_done END"
 					 " WHERE job_id = $1",
 					 lengthof(params), params, NULL, NULL);
+	if (step->finished || (keeping->steps_here > 0 && step->done != keeping->done))
+		keeping->job->moved = true;
+	keeping->done = step->done;
 	keeping->steps_here++;
 	keeping->job->steps++;
 }
@@ -360,7 +364,7 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
-	AbortCurrentTransaction();
+	AbortOutOfAnyTransaction();
 	QueryCancelPending = false;
 	RESUME_INTERRUPTS();
 

@@ -101,7 +101,6 @@ take_job(HeapTuple row, TupleDesc desc, void *arg)
 	job->runner_pid = dbops_row_int4(row, desc, 24);
 	job->runner_start = dbops_row_time(row, desc, 25);
 	job->steps = dbops_row_int8(row, desc, 26);
-	job->steps_before = job->steps;
 	job->crash_steps = dbops_row_int8(row, desc, 27);
 }
 
@@ -233,7 +232,7 @@ void
 dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
 {
 	/* Attempts are counted that got nowhere. */
-	if (job->steps > job->steps_before)
+	if (job->moved)
 		job->attempts = 1;
 
 	switch (classify(error->sqlerrcode))
@@ -383,15 +382,19 @@ dbops_job_reap_slots(void)
 /*
  * Judge those that a crash or another server has left without a slot. One
  * whose slot is left in the meantime is for the next look, which is woken.
+ * True if one without a slot may still be at work: a session in the foreground
+ * gives its slot back a moment before it is gone.
  */
-void
+bool
 dbops_job_reap_lost(void)
 {
-	dbops_store_each("SELECT j.id FROM dbops.job j"
-					 " WHERE j.finished_at IS NULL AND j.state = 'running' AND NOT EXISTS ("
-					 " SELECT FROM pg_stat_get_activity(NULL) a"
-					 " WHERE a.pid = j.runner_pid AND a.backend_start = j.runner_start)",
-					 0, NULL, judge_lost, NULL);
+	bool		remain = false;
+
+	dbops_store_each("SELECT j.id, EXISTS (SELECT FROM pg_stat_get_activity(NULL) a"
+					 " WHERE a.pid = j.runner_pid AND a.backend_start = j.runner_start)"
+					 " FROM dbops.job j WHERE j.finished_at IS NULL AND j.state = 'running'",
+					 0, NULL, judge_lost, &remain);
+	return remain;
 }
 
 /* Read and free a slot whose process has died. */
@@ -430,8 +433,13 @@ static void
 judge_lost(HeapTuple row, TupleDesc desc, void *arg)
 {
 	StoredJob  *job = dbops_job_load(dbops_row_int8(row, desc, 1));
+	bool	   *remain = arg;
 
-	if (job != NULL && strcmp(job->state, "running") == 0 && !dbops_runner_has(job->job.id))
+	if (job == NULL || strcmp(job->state, "running") != 0 || dbops_runner_has(job->job.id))
+		return;
+	if (dbops_row_bool(row, desc, 2))
+		*remain = true;
+	else
 		judge_death(job, NULL);
 }
 

@@ -280,7 +280,7 @@ typedef struct StoredJob
 	int			runner_pid;		/* the process that has claimed it; 0: none */
 	TimestampTz runner_start;
 	int64		steps;			/* committed */
-	int64		steps_before;	/* committed when it was claimed */
+	bool		moved;			/* its work got on since it was claimed */
 	Oid			login;			/* whom its runner logs in as; set when that is chosen */
 	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */
 } StoredJob;
@@ -302,7 +302,7 @@ extern void dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatab
 extern void dbops_job_end_unfinished(StoredJob *job, const char *state, const char *message);
 extern void dbops_job_requests(int64 id, JobRequests *requests);
 extern void dbops_job_reap_slots(void);
-extern void dbops_job_reap_lost(void);
+extern bool dbops_job_reap_lost(void);
 extern void dbops_job_prune(void);
 
 /* ---- job_obstacle.c: why a job does not start ---- */

@@ -246,7 +246,8 @@ look_at_jobs(Look *look, TimestampTz now)
 	if (refused)
 		return;
 	dbops_identity_follow();
-	dbops_job_reap_lost();
+	if (dbops_job_reap_lost())
+		look->next_due = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
 	dbops_schedule_submit_due(now, &look->next_due);
 	prune_sometimes();
 	choose_jobs(look, now);
