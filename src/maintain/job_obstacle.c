@@ -8,6 +8,7 @@
 #include "maintain/maintain.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -93,6 +94,8 @@ dbops_job_waits_for(const StoredJob *job, TimestampTz now)
 
 	if (dbops_engine == NULL)
 		return "for CALL dbops.run_job(), because dbops is not in shared_preload_libraries";
+	if (RecoveryInProgress())
+		return "for this server's promotion, because it is a standby";
 	if ((reason = dbops_identity_refusal()) != NULL)
 		return reason;
 	if ((reason = dbops_job_obstacle(job, now)) != NULL)
