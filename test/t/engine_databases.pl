@@ -71,8 +71,8 @@ $node->psql('postgres', join "\n", map { "CREATE DATABASE $_ TEMPLATE template0 
 note(sprintf '100 databases took %d s', time - $begin);
 my %oid = map { split /\|/ } split /\n/, sql('SELECT datname, oid FROM pg_database');
 sql('CREATE EXTENSION dbops', $_) for @names[0 .. 4];
+my $log_at = -s $node->logfile;
 $node->restart;
-my $log_at = 0;
 ok( (!grep { !wait_for_scheduler($oid{$_}, $log_at) } @names), 'each database is looked at');
 ok(wait_until_idle(), 'then one process is left');
 is(sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'dbops%' AND datid IS NOT NULL}),
