@@ -75,6 +75,26 @@ SELECT dbops.enqueue('RESET SESSION AUTHORIZATION; CREATE TABLE regress_jobs_esc
 CALL dbops.run_job(:escape);
 RESET SESSION AUTHORIZATION;
 
+-- Defaults of the role hold for its commands, not for what dbops writes.
+ALTER ROLE regress_jobs_alice SET default_transaction_read_only = on;
+ALTER ROLE regress_jobs_alice SET default_transaction_isolation = 'serializable';
+SET ROLE regress_jobs_alice;
+SELECT dbops.enqueue($$ SELECT current_setting('transaction_read_only') AS read_only, current_setting('transaction_isolation') AS isolation $$) AS defaults \gset
+CALL dbops.wait_job(:defaults);
+SELECT dbops.job_status(:defaults) #> '{result,rows}' AS rows;
+SELECT dbops.enqueue('CREATE TABLE regress_jobs_read_only ()') AS refused \gset
+CALL dbops.wait_job(:refused);
+SELECT dbops.job_status(:refused) ->> 'message' AS message;
+RESET ROLE;
+CREATE SCHEMA regress_jobs_alice AUTHORIZATION regress_jobs_alice CREATE TABLE filled (i integer, v integer);
+INSERT INTO regress_jobs_alice.filled SELECT generate_series(1, 1000);
+ALTER TABLE regress_jobs_alice.filled OWNER TO regress_jobs_alice;
+SELECT dbops.start_backfill('regress_jobs_alice.filled', 'v = i', 'v IS NULL') AS filled \gset
+CALL dbops.wait_job(:filled);
+SELECT count(v) FROM regress_jobs_alice.filled;
+ALTER ROLE regress_jobs_alice RESET ALL;
+DROP SCHEMA regress_jobs_alice CASCADE;
+
 -- A member acts for the role.
 RESET ROLE;
 GRANT regress_jobs_alice TO regress_jobs_bob;

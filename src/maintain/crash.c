@@ -97,9 +97,12 @@ quits_with_sigquit(void)
 bool
 dbops_crash_was_first(Oid database, int64 job)
 {
-	CrashedJob *crashed = &dbops_engine->crashed;
+	CrashedJob *crashed;
 	bool		first;
 
+	if (dbops_engine == NULL)
+		return false;
+	crashed = &dbops_engine->crashed;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	first = (OidIsValid(database) && crashed->database == database && crashed->job == job);
 	if (first)

@@ -263,6 +263,8 @@ dbops_runner_has(int64 job)
 {
 	bool		has;
 
+	if (dbops_engine == NULL)
+		return false;
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	has = (dbops_runner_find(MyDatabaseId, job) >= 0);
 	LWLockRelease(dbops_engine_lock);

@@ -58,6 +58,7 @@ static LocalTransactionId began_in = InvalidLocalTransactionId;
 static void name_job(void *arg);
 static void run_command(StoredJob *job);
 static void run_steps(StoredJob *job, int slot);
+static void prepare_process(const StoredJob *job);
 static void change_settings(const StoredJob *job);
 static void change_setting(SavedSetting *setting, bool restore, const char *value);
 static void restore_settings(void);
@@ -194,8 +195,7 @@ run_steps(StoredJob *job, int slot)
 				 errhint("Install the version that submitted it.")));
 
 	if (!job->job.foreground)
-		pgstat_report_activity(STATE_RUNNING,
-							   psprintf("%s of %s", job->job.kind, job->job.name ? job->job.name : "?"));
+		prepare_process(job);
 	dbops_procedure_begin_process();
 	if (!look_between(&keeping, 0, NULL))
 		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
@@ -204,6 +204,28 @@ run_steps(StoredJob *job, int slot)
 	else
 		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
 	dbops_procedure_end();
+}
+
+/* All transactions of a process that does steps are ours. */
+static void
+prepare_process(const StoredJob *job)
+{
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("%s of %s", job->job.kind, job->job.name ? job->job.name : "?"));
+	dbops_set_session("default_transaction_read_only", "off");
+	dbops_set_session("default_transaction_isolation", "read committed");
+	dbops_job_own_transaction();
+}
+
+/*
+ * Make the transaction that has just begun one that dbops can write in,
+ * whatever the defaults of its role are.
+ */
+void
+dbops_job_own_transaction(void)
+{
+	allow_record();
+	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
 /* Lock the cursor, which nobody else writes, before any row of the user's. */
@@ -370,8 +392,8 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
+	dbops_job_own_transaction();
 	restore_settings();
-	allow_record();
 	repeatable = job->command == NULL || job->idempotent || !may_have_committed;
 	dbops_job_requests(job->job.id, &requests);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)

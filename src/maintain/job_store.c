@@ -22,7 +22,7 @@
 #define LONGEST_BACKOFF	3600000L	/* ms */
 #define FIRST_CRASH_BACKOFF	60000L	/* ms, after the second crash */
 #define MOST_CRASHES	3
-#define QUEUE_LENGTH	200		/* jobs that one look considers */
+#define QUEUE_LENGTH	1000	/* jobs that one look considers */
 
 /* What an error says about trying again. */
 typedef enum ErrorClass

@@ -319,6 +319,7 @@ extern char *dbops_job_role_refusal(const StoredJob *job);
 
 extern void dbops_job_run(StoredJob *job, int slot);
 extern void dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context);
+extern void dbops_job_own_transaction(void);
 extern bool dbops_job_has_committed(void);
 
 /* ---- command.c: a user's SQL ---- */

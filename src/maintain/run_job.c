@@ -56,7 +56,10 @@ dbops_run_job(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Claim a job for this session, whose role must be the job's. */
+/*
+ * Claim a job for this session, whose role must be the job's. Where nothing
+ * runs in the background, it falls to us to notice that who had it is dead.
+ */
 static StoredJob *
 claim(int64 id)
 {
@@ -68,6 +71,7 @@ claim(int64 id)
 		before_shmem_exit(abandon_slot, (Datum) 0);
 	registered = true;
 	job->job.foreground = true;
+	(void) dbops_job_reap_lost();
 	foreground_slot = dbops_runner_reserve(id, job->class, true);
 	if (!dbops_job_claim(job))
 	{

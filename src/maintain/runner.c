@@ -135,6 +135,7 @@ claim(int64 id)
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
+	dbops_job_own_transaction();
 	dbops_set_local("lock_timeout", CLAIM_TIMEOUT);
 	if (OidIsValid(get_extension_oid("dbops", true)) && dbops_identity_refusal() == NULL)
 		job = dbops_job_load(id);

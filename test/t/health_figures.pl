@@ -135,7 +135,7 @@ is(health(q{h->'slow_queries'}, @as_monitor), 'null', 'nor for a role that is le
 # hit ratios: the restart has left little memory, and nothing in it
 $node->safe_psql('postgres', 'SELECT pg_stat_reset()');
 $node->safe_psql('postgres', 'SELECT count(*), count(filler) FROM t') for 1 .. 30;
-$node->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(i) FROM t WHERE i < 5000');
+$node->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(i) FROM t WHERE i < 5000; SELECT i FROM t WHERE i = 1; SELECT i FROM t WHERE i = 1');
 my $hit_ratio = q{SELECT blks_hit < 0.9 * (blks_hit + blks_read) FROM pg_stat_database WHERE datname = 'postgres'};
 is($node->safe_psql('postgres', $hit_ratio), 't', 'most blocks had to be read');
 is(severity('cache.hit_ratio'), 'warning', 'a low hit ratio is a warning');

@@ -122,8 +122,8 @@ $idle->query_safe('COMMIT');
 is(health($remedy, 4000), 'End the transaction in which this was asked.', 'and never the own one');
 
 # VACUUM does not keep VACUUM from removing rows
-$node->safe_psql('postgres', 'ALTER SYSTEM SET vacuum_cost_limit = 1; ALTER SYSTEM SET vacuum_cost_delay = 100; SELECT pg_reload_conf()');
-$idle->query_safe('SELECT 1');
+$idle->query_safe('SET vacuum_cost_limit = 1');
+$idle->query_safe('SET vacuum_cost_delay = 100');
 $idle->query_until(qr/go/, "\\echo go\nVACUUM (FREEZE) locked;\n");
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_progress_vacuum}) or die 'nothing is vacuumed';
 is(health($remedy, 4000), 'End the transaction in which this was asked.', 'a VACUUM is not called the oldest transaction');
