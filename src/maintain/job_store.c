@@ -343,6 +343,10 @@ dbops_job_block(StoredJob *job, int sqlstate, const char *message)
 static ErrorClass
 classify(int sqlstate)
 {
+	/* Who interrupts a command does not want it to begin anew. */
+	if (sqlstate == ERRCODE_QUERY_CANCELED)
+		return ERROR_FAIL;
+
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
 		case ERRCODE_TRANSACTION_ROLLBACK:
