@@ -39,6 +39,7 @@ typedef struct DbopsJob
 	int			phase;			/* index into the kind's phases */
 	Jsonb	   *position;		/* where the phase goes on; NULL: at its beginning */
 	void	   *call;			/* what a call in the foreground hands to open; or NULL */
+	const struct DbopsJobKeeper *keeper;	/* who keeps it; or NULL */
 } DbopsJob;
 
 /*
@@ -107,11 +108,18 @@ typedef struct DbopsJobKeeper
 	/* In the same transaction, after it: write the cursor. */
 	void		(*save) (DbopsJob *job, const DbopsStep *step, void *arg);
 
+	/*
+	 * In a step that takes long: tell others how far it is; false: give the
+	 * step up.
+	 */
+	bool		(*during) (DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
+
 	/* Between steps: wait as long as something asks for it; false: leave the job. */
 	bool		(*between) (DbopsJob *job, const DbopsStep *step, void *arg);
 	void	   *arg;
 } DbopsJobKeeper;
 
+extern bool dbops_job_goes_on(DbopsJob *job, int64 done, int64 total, const char *waiting);
 extern bool dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 						   const DbopsJobKeeper *keeper, Jsonb **result);
 

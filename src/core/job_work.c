@@ -33,6 +33,7 @@ dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 	void	   *state = kind->open(job);
 	bool		stays = true;
 
+	job->keeper = keeper;
 	while (stays && job->phase < kind->n_phases)
 	{
 		Jsonb	   *position = job->position;
@@ -51,6 +52,18 @@ dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 	if (kind->close != NULL)
 		kind->close(job, state);
 	return stays;
+}
+
+/*
+ * For a step that cannot be divided and takes long: say how far it is, and
+ * what it waits for or NULL. False if it is to be given up: it then returns
+ * without having changed anything, to be done again.
+ */
+bool
+dbops_job_goes_on(DbopsJob *job, int64 done, int64 total, const char *waiting)
+{
+	return job->keeper == NULL ||
+		job->keeper->during(job, done, total, waiting, job->keeper->arg);
 }
 
 /*

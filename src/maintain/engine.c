@@ -336,6 +336,18 @@ dbops_runner_set_waiting(int index, const char *reason)
 	LWLockRelease(dbops_engine_lock);
 }
 
+/* Say how far a step is that takes long; a total of 0: the cursor says it again. */
+void
+dbops_runner_set_progress(int index, int64 done, int64 total)
+{
+	if (index < 0)
+		return;
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->runners[index].done = done;
+	dbops_engine->runners[index].total = total;
+	LWLockRelease(dbops_engine_lock);
+}
+
 /* Interrupt a job's process when the transaction that cancels it commits. */
 void
 dbops_runner_cancel_at_commit(int64 job)

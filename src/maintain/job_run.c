@@ -38,6 +38,7 @@ typedef struct Keeping
 	int			phase;			/* that the class was entered for; -1: none yet */
 	int64		steps_here;		/* done by this process */
 	int64		done;			/* as the last of them said */
+	TimestampTz looked;			/* when the last look within a step was */
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
 } Keeping;
@@ -65,8 +66,10 @@ static void restore_settings(void);
 static void allow_record(void);
 static void begin_step(DbopsJob *job, void *arg);
 static void save_step(DbopsJob *job, const DbopsStep *step, void *arg);
+static bool during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
+static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
 static void leave(Keeping *keeping, const char *state, const char *why);
@@ -184,7 +187,8 @@ run_steps(StoredJob *job, int slot)
 	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
 	Keeping		keeping = {.job = job,.kind = kind,.slot = slot,.phase = -1};
 	DbopsJobKeeper keeper = {
-		.begin = begin_step,.save = save_step,.between = between_steps,.arg = &keeping
+		.begin = begin_step,.save = save_step,.during = during_step,
+		.between = between_steps,.arg = &keeping
 	};
 	Jsonb	   *result = NULL;
 
@@ -258,14 +262,16 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 		dbops_param_int8(step->total),
 		dbops_param_int8(step->rows),
 		dbops_param_time(dbops_clock_now()),
-		dbops_param_bool(keeping->steps_here == 0 || step->finished)
+		dbops_param_bool(keeping->steps_here == 0 || step->finished),
+		dbops_param_bool(step->finished)
 	};
 
 	stop_timer();
+	dbops_runner_set_progress(keeping->slot, 0, 0);
 	dbops_store_each("UPDATE dbops.job_cursor SET phase = $2, position = $3, done = $4, total = $5, row_count = $6,"
 					 " steps = steps + 1, moved_at = $7,"
 					 " began_at = CASE WHEN $8 THEN $7 ELSE began_at END,"
-					 " began_done = CASE WHEN $8 THEN $4 ELSE began_done END"
+					 " began_done = CASE WHEN $9 THEN 0 WHEN $8 THEN $4 ELSE began_done END"
 					 " WHERE job_id = $1",
 					 lengthof(params), params, NULL, NULL);
 	if (step->finished || (keeping->steps_here > 0 && step->done != keeping->done))
@@ -273,6 +279,27 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 	keeping->done = step->done;
 	keeping->steps_here++;
 	keeping->job->steps++;
+}
+
+/*
+ * Tell others how far a step is that takes long, and look now and then whether
+ * somebody wants the job to be left.
+ */
+static bool
+during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg)
+{
+	Keeping    *keeping = arg;
+	TimestampTz now = GetCurrentTimestamp();
+	JobRequests requests;
+
+	dbops_runner_set_progress(keeping->slot, done, total);
+	dbops_runner_set_waiting(keeping->slot, waiting);
+	if (!TimestampDifferenceExceeds(keeping->looked, now, NAP))
+		return true;
+	keeping->looked = now;
+	follow_configuration();
+	dbops_job_requests(job->id, &requests);
+	return !requests.cancel && !requests.pause && (dbops_enabled || job->foreground);
 }
 
 /* Wait as the step wishes, and as long as others ask for it. */
@@ -311,6 +338,16 @@ look_between(Keeping *keeping, long pause, const char *waiting)
 	return keeping->leave_as == NULL;
 }
 
+static void
+follow_configuration(void)
+{
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
 /* Look once, in a transaction of its own. Returns what keeps the job from going on. */
 static char *
 look_once(Keeping *keeping)
@@ -318,11 +355,7 @@ look_once(Keeping *keeping)
 	JobRequests requests;
 	char	   *obstacle;
 
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
+	follow_configuration();
 	dbops_job_requests(keeping->job->job.id, &requests);
 	keeping->job->job.settings = requests.settings;
 	obstacle = find_obstacle(keeping);

@@ -70,7 +70,8 @@ typedef struct Shown
 
 static void take_shown(HeapTuple row, TupleDesc desc, void *arg);
 static void derive(Shown *job);
-static char *waits_for(const Shown *job);
+static char *look_at_slot(Shown *job);
+static char *read_slot(Shown *job, bool *alive);
 static void put_shown(ReturnSetInfo *rsinfo, const Shown *job);
 static const char *phase_name(const Shown *job);
 static const char *unit_name(const Shown *job);
@@ -152,21 +153,21 @@ take_shown(HeapTuple row, TupleDesc desc, void *arg)
 static void
 derive(Shown *job)
 {
-	double		took = (job->moved_at - job->began_at) / (double) USECS_PER_SEC;
+	double		took;
 
+	job->waiting = look_at_slot(job);
+	took = (job->moved_at - job->began_at) / (double) USECS_PER_SEC;
 	job->open = dbops_acts_for(job->owner) || has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
 	job->rate = (job->moved_at > job->began_at) ? (job->done - job->began_done) / took : 0;
 	job->left = (job->rate > 0 && job->total >= job->done) ? (job->total - job->done) / job->rate : -1;
-	job->waiting = waits_for(job);
 }
 
-/* What a live job waits for; NULL: for nothing. */
+/* What a live job waits for; NULL: for nothing. Within a long step, how far that is. */
 static char *
-waits_for(const Shown *job)
+look_at_slot(Shown *job)
 {
-	char	   *waiting = NULL;
+	char	   *waiting;
 	bool		alive;
-	int			index;
 
 	if (strcmp(job->state, "queued") == 0)
 	{
@@ -181,15 +182,35 @@ waits_for(const Shown *job)
 	if (strcmp(job->state, "running") != 0 || dbops_engine == NULL)
 		return NULL;
 
+	/* Its process was stopped, or is another server's: it goes on when it may. */
+	waiting = read_slot(job, &alive);
+	return alive ? waiting : dbops_identity_refusal();
+}
+
+static char *
+read_slot(Shown *job, bool *alive)
+{
+	char	   *waiting = NULL;
+	int			index;
+
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	index = dbops_runner_find(MyDatabaseId, job->id);
-	alive = (index >= 0 && dbops_engine->runners[index].state != RUNNER_DEAD);
-	if (alive && dbops_engine->runners[index].waiting[0] != '\0')
-		waiting = pstrdup(dbops_engine->runners[index].waiting);
-	LWLockRelease(dbops_engine_lock);
+	*alive = (index >= 0 && dbops_engine->runners[index].state != RUNNER_DEAD);
+	if (*alive)
+	{
+		const RunnerSlot *slot = &dbops_engine->runners[index];
 
-	/* Its process was stopped, or is another server's: it goes on when it may. */
-	return alive ? waiting : dbops_identity_refusal();
+		if (slot->waiting[0] != '\0')
+			waiting = pstrdup(slot->waiting);
+		if (slot->total > 0)
+		{
+			job->done = slot->done;
+			job->total = slot->total;
+			job->moved_at = dbops_clock_now();
+		}
+	}
+	LWLockRelease(dbops_engine_lock);
+	return waiting;
 }
 
 static const char *

@@ -72,6 +72,8 @@ typedef struct RunnerSlot
 	bool		quit;			/* ended because the server did, by no fault of its own */
 	TimestampTz since;			/* when it was reserved */
 	char		waiting[ENGINE_WAITING];	/* what for, with figures; empty: it works */
+	int64		done;			/* of total, within a step that takes long */
+	int64		total;			/* 0: the cursor says */
 } RunnerSlot;
 
 /* The job whose process took the server down. */
@@ -114,6 +116,7 @@ extern bool dbops_runner_has(int64 job);
 extern int64 dbops_runner_enter_class(int index, DbopsJobClass class);
 extern bool dbops_class_conflict(DbopsJobClass a, DbopsJobClass b);
 extern void dbops_runner_set_waiting(int index, const char *reason);
+extern void dbops_runner_set_progress(int index, int64 done, int64 total);
 extern void dbops_runner_cancel_at_commit(int64 job);
 
 /* Keep dbops out of a database until this transaction ends. */
