@@ -29,6 +29,7 @@
 #     scaled N                    N, or a twentieth of it in a quick run
 #     compare NAME ROUNDS A_LABEL A_SQL B_LABEL B_SQL [FLOOR]
 #     hold NAME RATIO FLOOR       a floor check of your own; prints ok or not ok
+#     restart_with LIBRARIES      restart the server, these preloaded; none: as before
 #
 # Before each timing, compare runs the SQL in $before_each, untimed: put back
 # there what the statement changed. Notices of the statements are not shown.
@@ -122,4 +123,13 @@ hold() {
 	awk -v r="$2" -v f="$3" 'BEGIN { exit !(r >= f) }' || verdict='not ok'
 	printf '%s - %s: ratio %s, at least %s\n\n' "$verdict" "$1" "$2" "$3"
 	printf '%s\n' "$verdict" >>"$DBOPS_BENCH_VERDICTS"
+}
+
+# Restart the server with other libraries preloaded, and settings they need.
+restart_with() {
+	local -a as_server=()
+
+	[ "$(id -u)" -ne 0 ] || as_server=(runuser -u postgres --)
+	psql -X -q -d postgres -c "ALTER SYSTEM $([ -n "${1:-}" ] && echo "SET shared_preload_libraries = $1" || echo 'RESET shared_preload_libraries')"
+	${as_server[@]+"${as_server[@]}"} pg_ctl -D "$DBOPS_BENCH_DIR/data" -l "$DBOPS_BENCH_DIR/server.log" -s -w -m fast restart </dev/null >/dev/null
 }
