@@ -76,6 +76,38 @@ CALL dbops.batched_backfill('backfill_meaning', 'num = 2', 'id IN (SELECT l.id F
 CALL dbops.batched_backfill('backfill_meaning', 'num = 3', 'NOT EXISTS (SELECT FROM backfill_list l WHERE l.id = backfill_meaning.id)');
 SELECT num, count(*) FROM backfill_meaning GROUP BY num ORDER BY num;
 
+-- a whole row is one of the named table's, also in a table below it
+CREATE TABLE backfill_rows (a integer, b text, h text) PARTITION BY RANGE (a);
+CREATE TABLE backfill_rows_1 (h text, b text, a integer);
+ALTER TABLE backfill_rows ATTACH PARTITION backfill_rows_1 FOR VALUES FROM (1) TO (10);
+INSERT INTO backfill_rows SELECT g, 'x' || g FROM generate_series(1, 9) g;
+CALL dbops.batched_backfill('backfill_rows', 'h = backfill_rows::text', 'h IS NULL');
+SELECT count(*) FILTER (WHERE h = row(a, b, NULL::text)::text) FROM backfill_rows;
+CREATE TABLE backfill_parent (a integer, h jsonb);
+CREATE TABLE backfill_child (c integer) INHERITS (backfill_parent);
+INSERT INTO backfill_child VALUES (2, NULL, 5);
+CALL dbops.batched_backfill('backfill_parent', 'h = to_jsonb(backfill_parent)', 'h IS NULL');
+SELECT h FROM backfill_parent;
+
+-- what is one value in a statement is one in all batches, wherever it stands
+ALTER TABLE backfill_meaning ADD COLUMN at timestamptz, ADD COLUMN who text;
+SET backfill.tenant = 'one';
+CALL dbops.batched_backfill('backfill_meaning',
+    $$ at = coalesce(CASE WHEN id < 0 THEN '2000-01-01'::timestamptz END, transaction_timestamp()),
+       who = coalesce(nullif(id, id)::text, current_setting('backfill.tenant', true)) $$, 'at IS NULL', batch_size => 10);
+RESET backfill.tenant;
+SELECT count(DISTINCT at), min(who), max(who) FROM backfill_meaning;
+CREATE VIEW backfill_moment AS SELECT now() AS n;
+CALL dbops.batched_backfill('backfill_meaning', 'at = (SELECT n FROM backfill_moment)');
+
+-- an element may be read, not assigned
+ALTER TABLE backfill_meaning ADD COLUMN tags text[] DEFAULT '{first,second}', ADD COLUMN first_tag text;
+CALL dbops.batched_backfill('backfill_meaning', 'first_tag = tags[1]', 'first_tag IS NULL');
+CALL dbops.batched_backfill('backfill_meaning', 'tags[1] = first_tag');
+SELECT DISTINCT first_tag FROM backfill_meaning;
+
+DROP VIEW backfill_moment;
+DROP TABLE backfill_rows, backfill_parent, backfill_child;
 DROP TABLE backfill_meaning, backfill_list;
 DROP SEQUENCE backfill_seq;
 DROP FUNCTION backfill_args(integer, text), backfill_far(point);

@@ -31,6 +31,7 @@
 PG_FUNCTION_INFO_V1(dbops_batched_backfill);
 PG_FUNCTION_INFO_V1(dbops_start_backfill);
 
+#define ATTEMPTS		10		/* that get nowhere: rows may be locked for hours */
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
 static void read_request(FunctionCallInfo fcinfo, BackfillRequest *request);
@@ -273,6 +274,7 @@ submit(const BackfillRun *run, Oid owner)
 	};
 
 	request.timeout = STEP_TIMEOUT;
+	request.max_attempts = ATTEMPTS;
 	return dbops_job_submit(&request);
 }
 

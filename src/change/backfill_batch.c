@@ -282,6 +282,7 @@ run_as_owner(void *arg)
 	range->outcome = look_at_storage(leaf);
 	if (range->outcome != BATCH_DONE)
 		return;
+	dbops_backfill_check_still(leaf);
 	if (range->update)
 		update_range(range);
 	else
@@ -402,6 +403,9 @@ static void
 look_at_plan(PlannedStmt *plan, void *arg)
 {
 	PlanLook   *look = arg;
+
+	if (plan == NULL)
+		elog(ERROR, "a statement for table %s became none or several", look->leaf->name);
 
 	/* The text names the table; the walk means one that had the name. */
 	if (rt_fetch(1, plan->rtable)->relid != look->leaf->relid)

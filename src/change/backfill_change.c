@@ -31,6 +31,13 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
+/* Whole rows on their way through a query. */
+typedef struct RowWalk
+{
+	int			level;			/* of subselect */
+	Oid			type;			/* of the rows of the named table */
+} RowWalk;
+
 /* What the analysis works on, and what comes of it, in the caller's memory. */
 typedef struct Understanding
 {
@@ -43,6 +50,7 @@ static void understand(void *arg);
 static Query *analyze(const BackfillRequest *request, Relation rel);
 static void check_targets(Query *query, Relation rel);
 static void check_target(const TargetEntry *target, Relation rel);
+static bool assigns_part(Node *node);
 static void fill_in_default(TargetEntry *target, Relation rel);
 static void check_assigned_once(Query *query, Relation rel);
 static void check_partition_key(const TargetEntry *target, Relation rel);
@@ -50,10 +58,10 @@ static bool is_partition_key(Oid relid, const char *column);
 static Node *fix_moment(Node *node, void *lazy);
 static bool is_fixable(Node *node, bool lazy);
 static bool is_not_fixable(Node *node, void *context);
-static bool is_moment(Node *node);
 static Node *evaluate(Node *node);
 static void deparse(Query *query, Relation rel, bool compare_image,
 					int null_resno, BackfillChange *change);
+static Node *name_row_type(Node *node, RowWalk *walk);
 static Node *strip_assignment_cast(Node *node);
 static char *deparse_set_list(Query *query, Relation rel, List *names);
 static char *deparse_image_comparison(Query *query, Relation rel, List *names,
@@ -175,12 +183,22 @@ check_target(const TargetEntry *target, Relation rel)
 				(errcode(ERRCODE_GENERATED_ALWAYS),
 				 errmsg("column \"%s\" cannot be backfilled because its values are always generated",
 						NameStr(column->attname))));
-	if (IsA(target->expr, SubscriptingRef) || IsA(target->expr, FieldStore))
+	if (assigns_part((Node *) target->expr))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("set_clause assigns a part of column \"%s\"", NameStr(column->attname)),
 				 errhint("Assign the whole column.")));
 	check_partition_key(target, rel);
+}
+
+/* Is it an element or a field of the column that is assigned? A subscript may also be read. */
+static bool
+assigns_part(Node *node)
+{
+	if (IsA(node, CoerceToDomain))
+		node = (Node *) ((CoerceToDomain *) node)->arg;
+	return IsA(node, FieldStore) ||
+		(IsA(node, SubscriptingRef) && ((SubscriptingRef *) node)->refassgnexpr != NULL);
 }
 
 /* Refuse a column of the partition key of any table above or below. */
@@ -266,7 +284,7 @@ is_fixable(Node *node, bool lazy)
 		case T_SQLValueFunction:
 		case T_CaseExpr:
 		case T_CoalesceExpr:
-			if (lazy && !is_moment(node))
+			if (lazy && !dbops_backfill_is_moment(node))
 				return false;
 			return contain_mutable_functions(node) &&
 				!contain_volatile_functions(node) &&
@@ -306,12 +324,29 @@ is_not_fixable(Node *node, void *context)
 	return expression_tree_walker(node, is_not_fixable, context);
 }
 
-/* The time, and who asks: cannot fail. */
-static bool
-is_moment(Node *node)
+/* The time, and who asks from where: cannot fail, and are others in another session. */
+bool
+dbops_backfill_is_moment(Node *node)
 {
-	return IsA(node, SQLValueFunction) ||
-		(IsA(node, FuncExpr) && ((FuncExpr *) node)->funcid == F_NOW);
+	if (!IsA(node, FuncExpr))
+		return IsA(node, SQLValueFunction);
+
+	switch (((FuncExpr *) node)->funcid)
+	{
+		case F_NOW:
+		case F_TRANSACTION_TIMESTAMP:
+		case F_STATEMENT_TIMESTAMP:
+		case F_SESSION_USER:
+		case F_CURRENT_SETTING_TEXT_BOOL:
+		case F_TXID_CURRENT:
+		case F_PG_CURRENT_XACT_ID:
+		case F_INET_CLIENT_ADDR:
+		case F_INET_CLIENT_PORT:
+		case F_PG_BACKEND_PID:
+			return true;
+		default:
+			return false;
+	}
 }
 
 /* Have the planner evaluate it as it estimates; keep it if that gives no plain value. */
@@ -337,7 +372,15 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 	int			nest_level = NewGUCNestLevel();
 	char	   *alias = RelationGetRelationName(rel);
 	List	   *names = deparse_context_for(alias, RelationGetRelid(rel));
-	Node	   *where = query->jointree->quals;
+	RowWalk		rows = {.type = rel->rd_rel->reltype};
+	Node	   *where;
+
+	if (rel->rd_rel->relhassubclass)
+	{
+		query->targetList = (List *) name_row_type((Node *) query->targetList, &rows);
+		query->jointree->quals = name_row_type(query->jointree->quals, &rows);
+	}
+	where = query->jointree->quals;
 
 	dbops_set_nested("search_path", change->path);
 	dbops_set_nested("DateStyle", "ISO");
@@ -367,6 +410,41 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 		change->null_column = pstrdup(get_attname(RelationGetRelid(rel), null_resno, false));
 
 	AtEOXact_GUC(false, nest_level);
+}
+
+/*
+ * A reference to the whole row means a row of the named table's type, also
+ * where the text is used for a table below it, which may have other columns.
+ */
+static Node *
+name_row_type(Node *node, RowWalk *walk)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		Var		   *var = (Var *) node;
+		ConvertRowtypeExpr *convert;
+
+		if (var->varno != 1 || var->varlevelsup != walk->level || var->varattno != InvalidAttrNumber)
+			return copyObject(node);
+		convert = makeNode(ConvertRowtypeExpr);
+		convert->arg = (Expr *) copyObject(node);
+		convert->resulttype = walk->type;
+		convert->convertformat = COERCE_EXPLICIT_CAST;
+		convert->location = -1;
+		return (Node *) convert;
+	}
+	if (IsA(node, Query))
+	{
+		Query	   *query;
+
+		walk->level++;
+		query = query_tree_mutator((Query *) node, name_row_type, walk, 0);
+		walk->level--;
+		return (Node *) query;
+	}
+	return expression_tree_mutator(node, name_row_type, walk);
 }
 
 /*

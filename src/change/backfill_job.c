@@ -34,6 +34,7 @@ static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void look_up(DbopsJob *job, BackfillRun *run);
+static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void finish(DbopsStep *step, int next);
 
 static const DbopsPhase phases[PHASES] = {
@@ -72,6 +73,7 @@ open_job(DbopsJob *job)
 		run->progress.job = true;
 		dbops_backfill_take_over(run, job->position);
 	}
+	run->job = job;
 	run->memory = CurrentMemoryContext;
 	return run;
 }
@@ -83,6 +85,7 @@ result(DbopsJob *job, void *state)
 	BackfillRun *run = state;
 	DbopsJson	json = {0};
 	const char *hint;
+	const char *reason = dbops_backfill_left_reason(run, &hint);
 
 	dbops_json_object(&json, NULL);
 	dbops_json_integer(&json, "rows", run->progress.rows);
@@ -92,7 +95,10 @@ result(DbopsJob *job, void *state)
 		dbops_json_integer(&json, "left", run->pending + run->unfilled);
 	else
 		dbops_json_null(&json, "left");
-	dbops_json_text(&json, "reason", dbops_backfill_left_reason(run, &hint));
+	dbops_json_text(&json, "reason", reason);
+	if (reason != NULL)
+		dbops_json_text(&json, "message",
+						psprintf("%s left: %s", dbops_backfill_rows(run->pending + run->unfilled), reason));
 	return dbops_json_finish(&json);
 }
 
@@ -118,7 +124,7 @@ sweep_step(DbopsJob *job, void *state, DbopsStep *step)
 static void
 do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 {
-	MemoryContext passing = MemoryContextSwitchTo(run->memory);
+	MemoryContext passing;
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
 		.callback = dbops_backfill_progress_context,
@@ -128,7 +134,8 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 	/* The call has a context of its own, which also covers what is between steps. */
 	if (job->id != 0)
 		error_context_stack = &context;
-	dbops_backfill_tune(run, job->settings);
+	dbops_backfill_tune(run, job->settings);	/* in memory that passes */
+	passing = MemoryContextSwitchTo(run->memory);
 	work(job, run, step);
 	error_context_stack = (job->id != 0) ? context.previous : error_context_stack;
 
@@ -148,7 +155,7 @@ walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		look_up(job, run);
 	if (!dbops_backfill_walk_step(run, step))
 		return;
-	run->last_pending = run->progress.rows;
+	run->last_pending = PG_INT64_MAX;	/* the first count is compared with none */
 	finish(step, run->request.verify ? PHASE_VERIFY : PHASES);
 }
 
@@ -160,7 +167,7 @@ verify(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (dbops_backfill_verify_step(run))
 		finish(step, PHASE_SWEEP);
 	else if (!run->count_spoiled)
-		finish(step, PHASES);
+		end(job, run, step);
 }
 
 /* Walk again where rows were found. */
@@ -169,8 +176,27 @@ sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
 	if (!run->looked_up)
 		look_up(job, run);
-	if (dbops_backfill_walk_step(run, step))
-		finish(step, dbops_backfill_sweep_helped(run) ? PHASE_VERIFY : PHASES);
+	if (!dbops_backfill_walk_step(run, step))
+		return;
+	if (dbops_backfill_sweep_helped(run))
+		finish(step, PHASE_VERIFY);
+	else
+		end(job, run, step);
+}
+
+/*
+ * End, unless rows are left that others lock: a job can come back to those
+ * later by itself, so that this attempt fails.
+ */
+static void
+end(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	if (job->id != 0 && run->rows_locked && run->pending > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("%s left that other transactions lock: %s",
+						dbops_backfill_rows(run->pending), run->obstacle)));
+	finish(step, PHASES);
 }
 
 /* Look the tables up in a process that takes over, and go on where the last one was. */

@@ -82,6 +82,7 @@ static bool reads_row(const Judgement *judgement, Node *node);
 static bool read_walker(Node *node, ReadWalk *walk);
 static void note_tables(Query *query, ReadWalk *walk);
 static void note_view(Oid relid, ReadWalk *walk);
+static bool has_moment(Node *node, void *context);
 static void note_columns(Bitmapset *columns, ReadWalk *walk);
 static void note_column(AttrNumber attnum, ReadWalk *walk);
 static void add_ancestor(HeapTuple row, TupleDesc desc, void *arg);
@@ -455,10 +456,23 @@ note_view(Oid relid, ReadWalk *walk)
 	Relation	view = table_open(relid, AccessShareLock);
 	Node	   *query = (Node *) get_view_query(view);
 
-	if (contain_volatile_functions(query))
+	if (contain_volatile_functions(query) || has_moment(query, NULL))
 		walk->volatile_view = true;
 	(void) read_walker(query, walk);
 	table_close(view, NoLock);
+}
+
+/* Does it ask for the time, or who asks? A view would be asked in every batch. */
+static bool
+has_moment(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (dbops_backfill_is_moment(node))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_moment, context, 0);
+	return expression_tree_walker(node, has_moment, context);
 }
 
 /* Note columns as they stand in permission bitmaps: offset, to hold system columns. */

@@ -135,6 +135,17 @@ dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request)
 	relation_close(rel, NoLock);
 }
 
+/* Refuse what has come to a table, which is locked, since it was looked at. */
+void
+dbops_backfill_check_still(const BackfillLeaf *leaf)
+{
+	Relation	rel = relation_open(leaf->relid, NoLock);
+
+	check_rules(rel);
+	check_row_security(rel);
+	relation_close(rel, NoLock);
+}
+
 /*
  * Refuse a table that is not the caller's to change. A job has no caller: its
  * submitter was asked, and it may change the tables of the same owners.

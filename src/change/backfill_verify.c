@@ -21,7 +21,7 @@
 
 /* Counts that may find no fewer rows than before, while they find few or many. */
 #define STALLED_COUNTS_FEW 3
-#define STALLED_COUNTS_MANY 1
+#define STALLED_COUNTS_MANY 2
 
 /* What a count has found. */
 typedef struct Count
@@ -36,6 +36,7 @@ typedef struct Count
 static List *count(BackfillRun *run);
 static bool have_same_storage(List *before, List *after);
 static void count_table(Count *count, BackfillLeaf *leaf);
+static bool goes_on(const Count *count);
 static BlockNumber count_range(Count *count, BlockNumber from);
 static void begin_sweep(BackfillRun *run, List *found);
 static bool has_stalled(BackfillRun *run);
@@ -135,8 +136,20 @@ count_table(Count *count, BackfillLeaf *leaf)
 	{
 		from = count_range(count, from);
 		dbops_backfill_progress_report(&count->run->progress);
+		if (!goes_on(count))
+			count->run->count_spoiled = true;
 	}
 	dbops_backfill_batcher_free(count->batcher);
+}
+
+/* Tell others how far the count is; false if it is to be given up. */
+static bool
+goes_on(const Count *count)
+{
+	const BackfillProgress *progress = &count->run->progress;
+
+	return dbops_job_goes_on(count->run->job, progress->blocks_done, progress->blocks,
+							 count->waited > 0 ? psprintf("for a lock on table %s", count->leaf->name) : NULL);
 }
 
 /* Count a range and note it if rows are found. Returns where to go on. */

@@ -105,6 +105,7 @@ typedef struct BackfillWalk
 /* A backfill. Lives as long as a process works on it, across its transactions. */
 typedef struct BackfillRun
 {
+	DbopsJob   *job;			/* that it is the work of; also of a call */
 	MemoryContext memory;		/* that lasts as long */
 	BackfillRequest request;
 	BackfillChange *change;
@@ -153,8 +154,10 @@ extern void dbops_backfill_use_settings(const BackfillChange *change);
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
 extern List *dbops_backfill_look_up(const BackfillRequest *request);
 extern void dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request);
+extern void dbops_backfill_check_still(const BackfillLeaf *leaf);
 
 /* backfill_change.c */
+extern bool dbops_backfill_is_moment(Node *node);
 extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request);
 
 /* backfill_repeat.c */

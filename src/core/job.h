@@ -81,7 +81,10 @@ typedef struct DbopsJobKind
 	 */
 	void	   *(*open) (DbopsJob *job);
 
-	/* Called when the last phase is done: the result that the job keeps, or NULL. */
+	/*
+	 * Called when the last phase is done: the result that the job keeps, an
+	 * object, or NULL. Its member message becomes the job's message.
+	 */
 	Jsonb	   *(*result) (DbopsJob *job, void *state);
 
 	/* Called when a process leaves the job, done or not; or NULL. */

@@ -334,13 +334,19 @@ forget_plan(void *arg)
 	statement->plan = NULL;
 }
 
-/* Plan the statement if that has not been done, and show its plan. */
+/*
+ * Plan the statement if that has not been done, and show its plan; NULL if a
+ * rule has made nothing, several statements or a command of it.
+ */
 void
 dbops_statement_inspect(DbopsStatement *statement, DbopsPlanCallback look, void *arg)
 {
 	CachedPlan *cached = SPI_plan_get_cached_plan(statement->plan);
+	PlannedStmt *plan = NULL;
 
-	look(linitial_node(PlannedStmt, cached->stmt_list), arg);
+	if (list_length(cached->stmt_list) == 1)
+		plan = linitial_node(PlannedStmt, cached->stmt_list);
+	look(plan != NULL && plan->utilityStmt == NULL ? plan : NULL, arg);
 	ReleaseCachedPlan(cached, CurrentResourceOwner);
 }
 

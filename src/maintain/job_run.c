@@ -38,6 +38,7 @@ typedef struct Keeping
 	int			phase;			/* that the class was entered for; -1: none yet */
 	int64		steps_here;		/* done by this process */
 	int64		done;			/* as the last of them said */
+	int64		rows;
 	TimestampTz looked;			/* when the last look within a step was */
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
@@ -66,6 +67,7 @@ static void restore_settings(void);
 static void allow_record(void);
 static void begin_step(DbopsJob *job, void *arg);
 static void save_step(DbopsJob *job, const DbopsStep *step, void *arg);
+static void note_progress(Keeping *keeping, const DbopsStep *step);
 static bool during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
@@ -274,11 +276,20 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 					 " began_done = CASE WHEN $9 THEN 0 WHEN $8 THEN $4 ELSE began_done END"
 					 " WHERE job_id = $1",
 					 lengthof(params), params, NULL, NULL);
-	if (step->finished || (keeping->steps_here > 0 && step->done != keeping->done))
-		keeping->job->moved = true;
-	keeping->done = step->done;
+	note_progress(keeping, step);
 	keeping->steps_here++;
 	keeping->job->steps++;
+}
+
+/* To count or to wait again and again does not get a job on: the first phase does, and rows. */
+static void
+note_progress(Keeping *keeping, const DbopsStep *step)
+{
+	if (keeping->steps_here > 0 &&
+		(step->rows > keeping->rows || (keeping->job->job.phase == 0 && step->done > keeping->done)))
+		keeping->job->moved = true;
+	keeping->done = step->done;
+	keeping->rows = step->rows;
 }
 
 /*
@@ -432,7 +443,7 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
 	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out && job->command == NULL)
-		dbops_job_end_unfinished(job, "paused", "its process was interrupted; resume_job lets it go on");
+		dbops_job_end_unfinished(job, "paused", psprintf("%s; resume_job lets it go on", error->message));
 	else
 	{
 		explain_cancel(job, error);

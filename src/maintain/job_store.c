@@ -299,7 +299,7 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 	};
 
 	return dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
-							" message = left($7, 1000), result = $8, attempts = $10, crashes = $11, crash_steps = $12,"
+							" message = left(coalesce($7, $8 ->> 'message'), 1000), result = $8 - 'message', attempts = $10, crashes = $11, crash_steps = $12,"
 							" runner_pid = NULL, runner_start = NULL,"
 							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
 							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",

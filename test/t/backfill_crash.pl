@@ -28,7 +28,7 @@ $node->safe_psql(
 	ANALYZE t});
 
 my $call = q{CALL dbops.batched_backfill('t', 'place = ''p'' || id, changed = changed + 1',
-	'place IS NULL', batch_size => 500, pause => '5ms')};
+	'place IS NULL', batch_size => 500, pause => '20ms')};
 
 for my $round (1 .. 4)
 {

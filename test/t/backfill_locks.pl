@@ -197,5 +197,54 @@ like($message, qr/backfill of t: \d+ rows, \d+\.\d %, \d+ rows\/s, about \d+ s l
 like($message, qr/backfill of t: 10000 rows changed, none left/, 'the sum at the end');
 
 $_->quit for $app, $dba, $cancelled;
+# What would make UPDATE mean something else, and comes while a backfill runs, ends it.
+for my $case (
+	[ 'CREATE RULE r AS ON UPDATE TO t DO INSTEAD NOTHING', 'has rules' ],
+	[ 'CREATE RULE r AS ON UPDATE TO t DO ALSO NOTIFY x', 'has rules' ],
+	[ 'ALTER TABLE t OWNER TO regress_backfill; ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', 'owner of table' ])
+{
+	my ($ddl, $reason) = @$case;
+
+	fill_table();
+	my $walker = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c',
+			q{CALL dbops.batched_backfill('t', 'place = name', 'place IS NULL', batch_size => 100, pause => '50ms')} ],
+		'>', \my $out, '2>', \my $err);
+	$node->poll_query_until('postgres', 'SELECT count(*) > 300 FROM t WHERE place IS NOT NULL') or die 'it does not begin';
+	$node->safe_psql('postgres', "DO \$\$ BEGIN CREATE ROLE regress_backfill; EXCEPTION WHEN duplicate_object THEN END \$\$; $ddl");
+	$walker->finish;
+	like($err, qr/$reason/, "ends: $ddl");
+	ok(unfilled() > 0, 'and nothing is done after it');
+}
+$node->safe_psql('postgres', 'DROP TABLE t; DROP ROLE regress_backfill');
+
+# Backfills of one table at once move each other's rows, and all of them end.
+$node->safe_psql('postgres', q{
+	CREATE TABLE t (id integer, a integer, b integer, changed_a integer DEFAULT 0, changed_b integer DEFAULT 0);
+	INSERT INTO t SELECT i FROM generate_series(1, 50000) i});
+my @together = map {
+	IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c',
+		"CALL dbops.batched_backfill('t', '$_ = id, changed_$_ = changed_$_ + 1', '$_ IS NULL', batch_size => 300)" ])
+} qw(a b);
+$_->finish for @together;
+is($node->safe_psql('postgres', 'SELECT count(*), count(a), count(b), max(changed_a), max(changed_b) FROM t'),
+	'50000|50000|50000|1|1', 'two backfills of one table at once leave no row, and change none twice');
+
+# A job comes back by itself to rows that were locked.
+fill_table();
+$app = $node->background_psql('postgres');
+$app->query_safe('BEGIN; UPDATE t SET name = name WHERE id = 5000');
+my $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'place = name', 'place IS NULL')});
+$node->poll_query_until('postgres', "SELECT state = 'queued' AND attempts > 0 FROM dbops.jobs() WHERE id = $job")
+  or die 'the attempt does not end';
+like($node->safe_psql('postgres', "SELECT message FROM dbops.jobs() WHERE id = $job"),
+	qr/^\d+ rows? left that other transactions lock/, 'a job that left locked rows out has not succeeded, and says why');
+ok(unfilled() < 500, 'all rows but those of its block are filled');
+$app->query_safe('COMMIT');
+$app->quit;
+$node->safe_psql('postgres', "CALL dbops.run_job($job)");
+is($node->safe_psql('postgres', "SELECT state FROM dbops.jobs() WHERE id = $job"), 'succeeded', 'it goes on when they are free');
+is(unfilled(), 0, 'and leaves none');
+
 $node->stop;
 done_testing();
