@@ -82,6 +82,31 @@ SELECT dbops.enqueue($$ SELECT repeat('x', 40000) FROM generate_series(1, 5) $$)
 CALL dbops.wait_job(:wide);
 SELECT r -> 'row_count' AS row_count, jsonb_array_length(r -> 'rows') AS kept FROM (SELECT dbops.job_status(:wide) -> 'result') _ (r);
 
+-- What is kept of a result never fails the job.
+SELECT dbops.enqueue($$ INSERT INTO regress_jobs VALUES (7, 'kept') RETURNING '{"a": "\u0000"}'::json $$) AS null_byte \gset
+CALL dbops.wait_job(:null_byte);
+SELECT dbops.job_status(:null_byte) -> 'result' AS result, (SELECT note FROM regress_jobs WHERE i = 7);
+SELECT dbops.enqueue($$ SELECT repeat('x', 3000000) $$) AS wide \gset
+CALL dbops.wait_job(:wide);
+SELECT dbops.job_status(:wide) -> 'result' AS result;
+
+-- The timeout also covers what runs at COMMIT.
+CREATE FUNCTION regress_sleeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER sleeps AFTER DELETE ON regress_jobs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_sleeps();
+SELECT dbops.enqueue('DELETE FROM regress_jobs WHERE i = 7', timeout => '200 ms', max_attempts => 1) AS deferred \gset
+CALL dbops.wait_job(:deferred);
+SELECT state, message, (SELECT count(*) FROM regress_jobs WHERE i = 7) AS still_there FROM dbops.jobs() WHERE id = :deferred;
+DROP TRIGGER sleeps ON regress_jobs;
+DROP FUNCTION regress_sleeps();
+
+-- A temporary schema of the submitting session is none of the job's.
+CREATE TEMP TABLE regress_jobs_temp ();
+SET search_path = pg_temp, public;
+SELECT dbops.enqueue('SHOW search_path') AS path \gset
+RESET search_path;
+CALL dbops.wait_job(:path);
+SELECT dbops.job_status(:path) #> '{result,rows}' AS rows;
+
 -- In the foreground a job runs at once, whatever it waits for.
 SELECT dbops.enqueue('SELECT current_setting(''search_path'') AS path', run_after => 'infinity') AS later \gset
 SELECT state, waiting FROM dbops.jobs() WHERE id = :later;

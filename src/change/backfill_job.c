@@ -35,6 +35,7 @@ static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void give_up(const BackfillRun *run);
 static void finish(DbopsStep *step, int next);
 
 static const DbopsPhase phases[PHASES] = {
@@ -98,6 +99,7 @@ result(DbopsJob *job, void *state)
 	dbops_json_text(&json, "reason", reason);
 	if (reason != NULL)
 		dbops_json_text(&json, "message",
+						!run->request.verify ? reason :
 						psprintf("%s left: %s", dbops_backfill_rows(run->pending + run->unfilled), reason));
 	return dbops_json_finish(&json);
 }
@@ -163,6 +165,8 @@ walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 static void
 verify(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	if (run->give_up)
+		give_up(run);
 	run->looked_up = true;
 	if (dbops_backfill_verify_step(run))
 		finish(step, PHASE_SWEEP);
@@ -186,17 +190,31 @@ sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 
 /*
  * End, unless rows are left that others lock: a job can come back to those
- * later by itself, so that this attempt fails.
+ * later by itself. It then ends this attempt with the next step, so that the
+ * next attempt begins with a count of what is left.
  */
 static void
 end(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
-	if (job->id != 0 && run->rows_locked && run->pending > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("%s left that other transactions lock: %s",
-						dbops_backfill_rows(run->pending), run->obstacle)));
-	finish(step, PHASES);
+	run->give_up = (job->id != 0 && run->rows_locked && run->pending > 0);
+	if (!run->give_up)
+	{
+		finish(step, PHASES);
+		return;
+	}
+	run->stalled = 0;
+	run->last_pending = PG_INT64_MAX;
+	finish(step, PHASE_VERIFY);
+}
+
+/* End an attempt that can do no more. */
+static void
+give_up(const BackfillRun *run)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("%s left that other transactions lock: %s",
+					dbops_backfill_rows(run->pending), run->obstacle)));
 }
 
 /* Look the tables up in a process that takes over, and go on where the last one was. */

@@ -116,6 +116,7 @@ typedef struct BackfillRun
 	uint64		pending;		/* rows that the last count found to be changed */
 	uint64		unfilled;		/* rows that still match because they got NULL */
 	bool		rows_locked;	/* some were left because others lock them */
+	bool		give_up;		/* this attempt: others lock what is left */
 	char		obstacle[256];	/* what the last attempt at those said */
 	bool		count_spoiled;	/* a table was rewritten during the count */
 	uint64		last_pending;	/* of the count before; of the first one, the rows changed */

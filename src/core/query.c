@@ -190,8 +190,14 @@ dbops_query_submission_path(void)
 
 	initStringInfo(&path);
 	foreach(cell, fetch_search_path(false))
+	{
+		Oid			schema = lfirst_oid(cell);
+
+		/* The name of a temporary schema is another's in another session. */
 		appendStringInfo(&path, "%s%s", path.len > 0 ? ", " : "",
-						 quote_identifier(get_namespace_name(lfirst_oid(cell))));
+						 isTempNamespace(schema) ? "pg_temp" :
+						 quote_identifier(get_namespace_name(schema)));
+	}
 	return path.data;
 }
 

@@ -64,7 +64,8 @@ static List *plan_statement(RawStmt *raw, const char *sql);
 static void keep_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool keep_row(TupleTableSlot *slot, DestReceiver *self);
 static void keep_nothing(DestReceiver *self);
-static Jsonb *row_document(TupleTableSlot *slot, TupleDesc desc);
+static void keep_document(RowKeeper *keeper, char *text);
+static char *row_text(TupleTableSlot *slot, TupleDesc desc);
 static Jsonb *result_document(const RowKeeper *keeper, const QueryCompletion *completion);
 
 /* ---- at submission ---- */
@@ -376,12 +377,23 @@ keep_row(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 
 	before = MemoryContextSwitchTo(keeper->context);
-	keeper->rows = lappend(keeper->rows, row_document(slot, keeper->desc));
-	keeper->bytes += VARSIZE(llast(keeper->rows));
-	if (keeper->bytes > RESULT_BYTES)
-		keeper->rows = list_delete_last(keeper->rows);
+	keep_document(keeper, row_text(slot, keeper->desc));
 	MemoryContextSwitchTo(before);
 	return true;
+}
+
+/*
+ * Keep a row, unless it is too large or has characters that jsonb cannot hold:
+ * what a job has done must not fail because of what is kept of it.
+ */
+static void
+keep_document(RowKeeper *keeper, char *text)
+{
+	keeper->bytes += strlen(text);
+	if (keeper->bytes <= RESULT_BYTES && strstr(text, "\\u0000") == NULL)
+		keeper->rows = lappend(keeper->rows,
+							   DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))));
+	pfree(text);
 }
 
 static void
@@ -389,15 +401,13 @@ keep_nothing(DestReceiver *self)
 {
 }
 
-/* Write a row as jsonb, by the server's own rules for JSON. */
-static Jsonb *
-row_document(TupleTableSlot *slot, TupleDesc desc)
+/* Write a row as JSON, by the server's own rules. */
+static char *
+row_text(TupleTableSlot *slot, TupleDesc desc)
 {
 	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, NULL);
-	Datum		row = DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(tuple, desc));
 
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
-											  CStringGetDatum(TextDatumGetCString(row))));
+	return TextDatumGetCString(DirectFunctionCall1(row_to_json, heap_copy_tuple_as_datum(tuple, desc)));
 }
 
 /* What the job keeps: the command tag, and rows if it returned any. */

@@ -110,6 +110,17 @@ name_job(void *arg)
 		errcontext("job " INT64_FORMAT " of dbops", job->job.id);
 }
 
+/*
+ * Commit the last transaction of a job, in which deferred triggers may run for
+ * as long as the job's timeout allows.
+ */
+void
+dbops_job_commit(void)
+{
+	CommitTransactionCommand();
+	stop_timer();
+}
+
 /* Has the command that is running committed something on its way? */
 bool
 dbops_job_has_committed(void)
@@ -135,7 +146,6 @@ run_command(StoredJob *job)
 	began_in = proc_local_xid(MyProc);
 	result = dbops_command_run(job->command, &may_have_committed);
 	began_in = InvalidLocalTransactionId;
-	stop_timer();
 	restore_settings();
 	allow_record();
 	dbops_job_succeed(job, result);

@@ -22,7 +22,7 @@
 #define LONGEST_BACKOFF	3600000L	/* ms */
 #define FIRST_CRASH_BACKOFF	60000L	/* ms, after the second crash */
 #define MOST_CRASHES	3
-#define QUEUE_LENGTH	1000	/* jobs that one look considers */
+#define QUEUE_LENGTH	10000	/* jobs that one look considers */
 
 /* What an error says about trying again. */
 typedef enum ErrorClass
@@ -105,36 +105,37 @@ take_job(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /*
- * The jobs that are due, in the order in which they are to start (ids, as
- * int64 *); next_due is lowered to when the first of the others is.
+ * The jobs that are due, in the order in which they are to start (of
+ * QueuedJob *); next_due is lowered to when the first of the others is.
  */
 List *
 dbops_job_queue(TimestampTz now, TimestampTz *next_due)
 {
 	DbopsParam	params[] = {dbops_param_time(now), dbops_param_int4(QUEUE_LENGTH)};
-	List	   *ids = NIL;
+	List	   *queued = NIL;
 	Datum		later;
 
-	dbops_store_each("SELECT j.id FROM dbops.job j LEFT JOIN dbops.job_request r ON r.job_id = j.id"
+	dbops_store_each("SELECT j.id, j.class FROM dbops.job j LEFT JOIN dbops.job_request r ON r.job_id = j.id"
 					 " WHERE j.finished_at IS NULL AND j.state = 'queued' AND j.run_after <= $1"
 					 " ORDER BY coalesce(r.priority, j.priority) DESC, j.run_after, j.id"
 					 " LIMIT $2",
-					 2, params, take_queued, &ids);
+					 2, params, take_queued, &queued);
 	if (dbops_store_value("SELECT min(run_after) FROM dbops.job"
 						  " WHERE finished_at IS NULL AND state = 'queued' AND run_after > $1",
 						  1, params, TIMESTAMPTZOID, &later))
 		*next_due = Min(*next_due, DatumGetTimestampTz(later));
-	return ids;
+	return queued;
 }
 
 static void
 take_queued(HeapTuple row, TupleDesc desc, void *arg)
 {
-	List	  **ids = arg;
-	int64	   *id = palloc(sizeof(int64));
+	List	  **queued = arg;
+	QueuedJob  *job = palloc(sizeof(QueuedJob));
 
-	*id = dbops_row_int8(row, desc, 1);
-	*ids = lappend(*ids, id);
+	job->id = dbops_row_int8(row, desc, 1);
+	job->class = dbops_row_int4(row, desc, 2);
+	*queued = lappend(*queued, job);
 }
 
 /* Read what others ask of a job. */

@@ -295,6 +295,13 @@ typedef struct JobRequests
 	Jsonb	   *settings;		/* or NULL */
 } JobRequests;
 
+/* A job that is due; to be loaded only if its class lets it run. */
+typedef struct QueuedJob
+{
+	int64		id;
+	DbopsJobClass class;
+} QueuedJob;
+
 extern List *dbops_job_queue(TimestampTz now, TimestampTz *next_due);
 extern StoredJob *dbops_job_load(int64 id);
 extern bool dbops_job_lock(const StoredJob *job);
@@ -321,6 +328,7 @@ extern char *dbops_job_role_refusal(const StoredJob *job);
 /* ---- job_run.c: run a claimed job ---- */
 
 extern void dbops_job_run(StoredJob *job, int slot);
+extern void dbops_job_commit(void);
 extern void dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context);
 extern void dbops_job_own_transaction(void);
 extern bool dbops_job_has_committed(void);

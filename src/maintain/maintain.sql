@@ -219,7 +219,8 @@ COMMENT ON TABLE dbops.schedule IS
     'Schedules. jitter, timeout, lock_timeout and backoff in milliseconds, 0 for none. last_run: the time that was due, not when it began. '
     'note: why the last run did not become a job. broken: it cannot be submitted, and next_run is when that is tried again.';
 REVOKE ALL ON TABLE dbops.schedule FROM PUBLIC;
-SELECT pg_extension_config_dump('dbops.schedule', '');
+-- A role that is gone would be dumped as a number, and be somebody else's elsewhere.
+SELECT pg_extension_config_dump('dbops.schedule', 'WHERE owner::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
 
 CREATE FUNCTION dbops.schedule(
     name         text,

@@ -29,6 +29,7 @@ static int	foreground_slot = -1;
 
 static StoredJob *claim(int64 id);
 static void require_same_role(const StoredJob *job);
+static void release_slot(void);
 static void abandon_slot(int code, Datum arg);
 static void run(StoredJob *job, MemoryContext context);
 static char *look_at_state(int64 id);
@@ -39,18 +40,23 @@ Datum
 dbops_run_job(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
-	StoredJob  *job;
+	StoredJob  *volatile job = NULL;
 
 	dbops_require_argument(fcinfo, 0, "job_id");
 	dbops_procedure_begin(fcinfo, "run_job");
-	MemoryContextSwitchTo(context);
-	job = claim(PG_GETARG_INT64(0));
-	dbops_procedure_commit();
-	dbops_procedure_end();
-
-	run(job, context);
-	dbops_runner_release(foreground_slot);
-	foreground_slot = -1;
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		job = claim(PG_GETARG_INT64(0));
+		dbops_procedure_commit();
+		dbops_procedure_end();
+		run(job, context);
+	}
+	PG_FINALLY();
+	{
+		release_slot();
+	}
+	PG_END_TRY();
 	if (job->error != NULL)
 		ReThrowError(job->error);
 	PG_RETURN_VOID();
@@ -74,14 +80,10 @@ claim(int64 id)
 	(void) dbops_job_reap_lost();
 	foreground_slot = dbops_runner_reserve(id, job->class, true);
 	if (!dbops_job_claim(job))
-	{
-		dbops_runner_release(foreground_slot);
-		foreground_slot = -1;
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot run job " INT64_FORMAT ", which is %s", id, dbops_job_load(id)->state),
 				 errhint("Only a job that is queued, paused or blocked can be run; wait_job waits for one that runs.")));
-	}
 	return job;
 }
 
@@ -101,6 +103,16 @@ require_same_role(const StoredJob *job)
 				 errhint("Connect as that role and CALL again, or leave it to the background.")));
 }
 
+/* Give the slot back, however the call ends. */
+static void
+release_slot(void)
+{
+	int			slot = foreground_slot;
+
+	foreground_slot = -1;
+	dbops_runner_release(slot);
+}
+
 /* The session ends in the middle of a job; its transaction is not aborted yet. */
 static void
 abandon_slot(int code, Datum arg)
@@ -118,7 +130,7 @@ run(StoredJob *job, MemoryContext context)
 	PG_TRY();
 	{
 		dbops_job_run(job, foreground_slot);
-		CommitTransactionCommand();
+		dbops_job_commit();
 		StartTransactionCommand();
 	}
 	PG_CATCH();

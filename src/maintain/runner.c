@@ -163,7 +163,7 @@ run(StoredJob *job, MemoryContext context)
 	PG_TRY();
 	{
 		dbops_job_run(job, my_slot);
-		CommitTransactionCommand();
+		dbops_job_commit();
 	}
 	PG_CATCH();
 	{

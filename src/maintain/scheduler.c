@@ -299,8 +299,15 @@ choose_jobs(Look *look, TimestampTz now)
 
 	wait_for_worker(false);
 	foreach(cell, dbops_job_queue(now, &look->next_due))
-		if (!choose_job(dbops_job_load(*(int64 *) lfirst(cell)), look, now))
+	{
+		QueuedJob  *queued = lfirst(cell);
+
+		/* However many wait for one of their class, others go on. */
+		if (dbops_runner_enter_class(-1, queued->class) != 0)
+			look->next_due = Min(look->next_due, TimestampTzPlusMilliseconds(now, LOOK_AGAIN));
+		else if (!choose_job(dbops_job_load(queued->id), look, now))
 			break;
+	}
 }
 
 /* Reserve a runner for a job if it may run; false if there is none to reserve. */
