@@ -54,6 +54,7 @@ static List *parse(const char *sql);
 static void refuse_statement(Node *statement);
 static bool must_be_alone(Node *statement);
 static bool may_commit(Node *statement);
+static bool is_repeatable(Node *statement);
 static bool is_concurrent(Node *statement);
 static bool reindexes_concurrently(const ReindexStmt *statement);
 static bool detaches_concurrently(const AlterTableStmt *statement);
@@ -100,6 +101,8 @@ dbops_command_check(const char *sql)
 					 errhint("Submit it as a job of its own.")));
 		if (alone && may_commit(statement))
 			text.atomic = false;
+		if (alone && is_repeatable(statement))
+			text.repeatable = true;
 		if (is_concurrent(statement))
 			text.class = DBOPS_CLASS_CONCURRENT_DDL;
 	}
@@ -216,6 +219,14 @@ may_commit(Node *statement)
 		default:
 			return must_be_alone(statement);
 	}
+}
+
+/* Is it as good as done once when it is done again, however far it came before? */
+static bool
+is_repeatable(Node *statement)
+{
+	return IsA(statement, VacuumStmt) || IsA(statement, ClusterStmt) || IsA(statement, CheckPointStmt) ||
+		(IsA(statement, ReindexStmt) && !is_concurrent(statement));
 }
 
 /* Does it wait for all older snapshots and lockers, in several transactions? */

@@ -39,7 +39,7 @@ dbops_enqueue(PG_FUNCTION_ARGS)
 	request.backoff = dbops_timeout_argument(fcinfo, 6, "backoff");
 	request.priority = PG_ARGISNULL(7) ? 0 : PG_GETARG_INT32(7);
 	request.dedupe_key = PG_ARGISNULL(8) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(8));
-	request.idempotent = !PG_ARGISNULL(9) && PG_GETARG_BOOL(9);
+	request.idempotent = checked.repeatable || (!PG_ARGISNULL(9) && PG_GETARG_BOOL(9));
 	request.path = dbops_query_submission_path();
 	request.atomic = checked.atomic;
 	request.class = checked.class;

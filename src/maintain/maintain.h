@@ -338,6 +338,7 @@ extern bool dbops_job_has_committed(void);
 typedef struct CommandText
 {
 	bool		atomic;			/* all of it is one transaction */
+	bool		repeatable;		/* by its nature, whatever the user says */
 	DbopsJobClass class;
 } CommandText;
 

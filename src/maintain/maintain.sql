@@ -17,7 +17,7 @@ COMMENT ON FUNCTION dbops.enqueue(text, text, timestamptz, interval, interval, i
     'run_after: not before; null is now. timeout: of the whole command. lock_timeout: of each wait for a lock. '
     'max_attempts, backoff: errors that may go away by themselves are tried again, after a time that doubles up to an hour. '
     'priority: the highest goes first. dedupe_key: while a job of the caller with the same key has not ended, its id is returned and nothing is added. '
-    'idempotent: the command may be run again although it is not known how much of it was done. '
+    'idempotent: the command may be run again although it is not known how much of it was done; VACUUM, ANALYZE, CLUSTER and plain REINDEX always may. '
     'A command that cannot be a job is refused: syntax (42601), BEGIN or COMMIT or a statement that must be alone beside others (0A000), a role that cannot log in (28000, on 15 and 16).';
 REVOKE ALL ON FUNCTION dbops.enqueue(text, text, timestamptz, interval, interval, integer, interval, integer, text, boolean) FROM PUBLIC;
 

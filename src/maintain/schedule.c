@@ -34,7 +34,7 @@ static bool store(const StoredSchedule *definition, TimestampTz *next_run);
 static void take_next_run(HeapTuple row, TupleDesc desc, void *arg);
 static int	begin_bounded_wait(void);
 static void refuse_owner(const char *name);
-static void end_jobs(const char *name, bool running);
+static void end_jobs(const StoredSchedule *schedule, bool running);
 static void take_id(HeapTuple row, TupleDesc desc, void *arg);
 static void take_schedule(HeapTuple row, TupleDesc desc, void *arg);
 
@@ -78,7 +78,7 @@ dbops_unschedule(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no schedule \"%s\" in this database", name),
 				 errhint("See dbops.policies().")));
-	end_jobs(name, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
+	end_jobs(stored, !PG_ARGISNULL(1) && PG_GETARG_BOOL(1));
 	AtEOXact_GUC(false, nest_level);
 	dbops_at_commit(dbops_engine_wake_at_commit, NULL);
 	PG_RETURN_VOID();
@@ -115,6 +115,7 @@ take_definition(FunctionCallInfo fcinfo)
 	if (definition.active)
 		definition.next_run = dbops_recurrence_next(&recurrence, dbops_clock_now());
 	checked = dbops_command_check(definition.command);
+	definition.idempotent |= checked.repeatable;
 	dbops_command_require_login(definition.owner);
 	definition.atomic = checked.atomic;
 	definition.class = checked.class;
@@ -253,13 +254,17 @@ refuse_owner(const char *name)
 
 /* Cancel the jobs of a schedule that is gone: those that have not begun, or all. */
 static void
-end_jobs(const char *name, bool running)
+end_jobs(const StoredSchedule *schedule, bool running)
 {
-	DbopsParam	params[] = {dbops_param_text(name), dbops_param_bool(running)};
+	DbopsParam	params[] = {
+		dbops_param_text(schedule->name),
+		dbops_param_bool(running),
+		dbops_param_oid(schedule->owner)
+	};
 	List	   *ids = NIL;
 	ListCell   *cell;
 
-	dbops_store_each("SELECT id FROM dbops.job WHERE finished_at IS NULL AND kind = 'command' AND schedule = $1"
+	dbops_store_each("SELECT id FROM dbops.job WHERE finished_at IS NULL AND kind = 'command' AND schedule = $1 AND owner = $3"
 					 " AND ($2 OR state = 'queued' AND attempts = 0)",
 					 lengthof(params), params, take_id, &ids);
 	foreach(cell, ids)

@@ -20,7 +20,7 @@ typedef struct LiveJob
 	int			attempts;
 } LiveJob;
 
-static List *live_jobs(const char *schedule);
+static List *live_jobs(const StoredSchedule *schedule);
 static void take_live(HeapTuple row, TupleDesc desc, void *arg);
 static List *end_blocked(List *live, char **reason);
 static bool waits(const LiveJob *job);
@@ -34,7 +34,7 @@ char *
 dbops_schedule_overlap(const StoredSchedule *schedule)
 {
 	char	   *reason = NULL;
-	List	   *live = end_blocked(live_jobs(schedule->name), &reason);
+	List	   *live = end_blocked(live_jobs(schedule), &reason);
 	LiveJob    *first = (live == NIL) ? NULL : linitial(live);
 	ListCell   *cell;
 
@@ -51,16 +51,19 @@ dbops_schedule_overlap(const StoredSchedule *schedule)
 	return psprintf("skipped: job " INT64_FORMAT " has not ended (%s)", first->id, first->state);
 }
 
-/* Load the schedule's jobs that have not ended, the oldest first. */
+/*
+ * Load the schedule's jobs that have not ended, the oldest first. Those of
+ * another role are of a schedule that had the name before.
+ */
 static List *
-live_jobs(const char *schedule)
+live_jobs(const StoredSchedule *schedule)
 {
-	DbopsParam	param = dbops_param_text(schedule);
+	DbopsParam	params[] = {dbops_param_text(schedule->name), dbops_param_oid(schedule->owner)};
 	List	   *live = NIL;
 
 	dbops_store_each("SELECT id, state, sqlstate, attempts FROM dbops.job"
-					 " WHERE finished_at IS NULL AND kind = 'command' AND schedule = $1 ORDER BY id",
-					 1, &param, take_live, &live);
+					 " WHERE finished_at IS NULL AND kind = 'command' AND schedule = $1 AND owner = $2 ORDER BY id",
+					 lengthof(params), params, take_live, &live);
 	return live;
 }
 
@@ -131,7 +134,7 @@ dbops_schedule_obstacle(int64 job)
 	DbopsParam	param = dbops_param_int8(job);
 	Datum		other;
 
-	if (!dbops_store_value("SELECT o.id FROM dbops.job j JOIN dbops.job o ON (o.kind, o.schedule) = (j.kind, j.schedule)"
+	if (!dbops_store_value("SELECT o.id FROM dbops.job j JOIN dbops.job o ON (o.kind, o.schedule, o.owner) = (j.kind, j.schedule, j.owner)"
 						   " WHERE j.id = $1 AND o.id < j.id AND o.finished_at IS NULL ORDER BY o.id LIMIT 1",
 						   1, &param, INT8OID, &other))
 		return NULL;

@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 my $rounds = 100;
-my $rows = 16000;
+my $rows = 60000;
 
 # Commits of steps do not wait for the disk: a crash takes what the WAL writer
 # has not written yet, the cursor with the rows.
