@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(allows_streaming => 1);
@@ -44,6 +45,7 @@ for my $round (1 .. 4)
 	if ($round % 2)
 	{
 		kill 'KILL', $pid;
+		usleep(300_000);	# a psql that finds no server does not read its query
 		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 	}
 	else
