@@ -35,7 +35,7 @@ dbops_backfill_position(const BackfillRun *run)
 
 	dbops_json_object(&json, NULL);
 	put_figures(&json, run);
-	if (run->walk.todo != NIL || run->walk.locked != NIL)
+	if (run->walk.ahead != NIL || run->walk.locked != NIL)
 		put_walk(&json, run);
 	return dbops_json_finish(&json);
 }
@@ -64,13 +64,13 @@ put_walk(DbopsJson *json, const BackfillRun *run)
 	const BackfillLeaf *leaf = walk->leaf;
 
 	if (leaf == NULL)
-		leaf = ((BackfillRange *) linitial(walk->todo))->leaf;
+		leaf = ((BackfillRange *) linitial(walk->ahead))->leaf;
 	dbops_json_integer(json, "table", leaf->relid);
 	dbops_json_integer(json, "storage", leaf->filenode);
 	dbops_json_integer(json, "done_before", walk->leaf ? walk->blocks_before : run->progress.blocks_done);
 	dbops_json_integer(json, "round", walk->round);
 	dbops_json_integer(json, "size", walk->leaf ? walk->size : 0);
-	put_ranges(json, "todo", walk->sweep ? walk->todo : ranges_of(walk->todo, leaf));
+	put_ranges(json, "ahead", walk->sweep ? walk->ahead : ranges_of(walk->ahead, leaf));
 	put_ranges(json, "locked", walk->locked);
 }
 
@@ -166,7 +166,7 @@ dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep)
 		return false;
 	dbops_backfill_progress_pass(&run->progress, dbops_jsonb_integer(position, "total"), false);
 	walk->sweep = sweep;
-	walk->todo = read_ranges(run, position, "todo");
+	walk->ahead = read_ranges(run, position, "ahead");
 	locked = read_ranges(run, position, "locked");
 	run->progress.blocks_done = dbops_jsonb_integer(position, "done_before");
 	if (same && dbops_jsonb_integer(position, "size") > 0)
@@ -225,6 +225,6 @@ add_later_tables(BackfillRun *run, Oid current, bool current_too)
 		BackfillLeaf *leaf = lfirst(cell);
 
 		if (leaf->relid > current || (leaf->relid == current && current_too))
-			run->walk.todo = dbops_backfill_add_range(run->walk.todo, leaf, 0, leaf->blocks);
+			run->walk.ahead = dbops_backfill_add_range(run->walk.ahead, leaf, 0, leaf->blocks);
 	}
 }

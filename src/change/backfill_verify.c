@@ -204,5 +204,5 @@ begin_sweep(BackfillRun *run, List *found)
 	dbops_backfill_progress_pass(&run->progress, blocks, false);
 	run->rows_locked = false;
 	run->walk.sweep = true;
-	run->walk.todo = found;
+	run->walk.ahead = found;
 }

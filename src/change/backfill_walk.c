@@ -47,7 +47,7 @@ dbops_backfill_walk_all(BackfillRun *run)
 	{
 		BackfillLeaf *leaf = lfirst(cell);
 
-		run->walk.todo = dbops_backfill_add_range(run->walk.todo, leaf, 0, leaf->blocks);
+		run->walk.ahead = dbops_backfill_add_range(run->walk.ahead, leaf, 0, leaf->blocks);
 	}
 	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
 }
@@ -76,7 +76,7 @@ dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step)
 {
 	BackfillWalk *walk = &run->walk;
 
-	if (walk->todo != NIL)
+	if (walk->ahead != NIL)
 		do_batch(run, step);
 
 	while (walk->leaf != NULL && !has_ranges(walk))
@@ -91,7 +91,7 @@ dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step)
 	}
 	if (walk->leaf == NULL)
 		run->progress.leaf = NULL;
-	return walk->todo == NIL;
+	return walk->ahead == NIL;
 }
 
 /* Begin with a table. */
@@ -125,7 +125,7 @@ static void
 do_batch(BackfillRun *run, DbopsStep *step)
 {
 	BackfillWalk *walk = &run->walk;
-	BackfillRange *range = linitial(walk->todo);
+	BackfillRange *range = linitial(walk->ahead);
 	BlockNumber to;
 	uint64		rows;
 
@@ -174,14 +174,14 @@ static void
 go_on(BackfillRun *run, BlockNumber to)
 {
 	BackfillWalk *walk = &run->walk;
-	BackfillRange *range = linitial(walk->todo);
+	BackfillRange *range = linitial(walk->ahead);
 
 	if (walk->round == 0)
 		run->progress.blocks_done += to - range->from;
 	range->from = to;
 	if (range->from >= range->to)
 	{
-		walk->todo = list_delete_first(walk->todo);
+		walk->ahead = list_delete_first(walk->ahead);
 		pfree(range);
 		size_for_round(walk);
 	}
@@ -194,7 +194,7 @@ size_for_round(BackfillWalk *walk)
 {
 	if (walk->round > 0 && has_ranges(walk))
 	{
-		BackfillRange *range = linitial(walk->todo);
+		BackfillRange *range = linitial(walk->ahead);
 
 		walk->size = range->to - range->from;
 	}
@@ -213,13 +213,13 @@ begin_again(BackfillRun *run)
 	dbops_backfill_look_again(leaf, &run->request);
 	run->progress.blocks_done = walk->blocks_before;
 	dbops_backfill_walk_leave(walk);
-	walk->todo = remove_ranges(walk->todo, leaf);
+	walk->ahead = remove_ranges(walk->ahead, leaf);
 	if (leaf->blocks == 0)
 		return;
 	whole->leaf = leaf;
 	whole->from = 0;
 	whole->to = leaf->blocks;
-	walk->todo = lcons(whole, walk->todo);
+	walk->ahead = lcons(whole, walk->ahead);
 }
 
 static List *
@@ -253,7 +253,7 @@ leave_out(BackfillRun *run, BlockNumber from, BlockNumber to)
 static bool
 has_ranges(const BackfillWalk *walk)
 {
-	return walk->todo != NIL && ((BackfillRange *) linitial(walk->todo))->leaf == walk->leaf;
+	return walk->ahead != NIL && ((BackfillRange *) linitial(walk->ahead))->leaf == walk->leaf;
 }
 
 /* Come back, after a while, to the blocks whose rows others had locked. */
@@ -266,7 +266,7 @@ come_back(BackfillRun *run, DbopsStep *step)
 	step->waiting = psprintf("for rows of table %s that other sessions have locked",
 							 walk->leaf->name);
 	walk->round++;
-	walk->todo = list_concat(walk->locked, walk->todo);
+	walk->ahead = list_concat(walk->locked, walk->ahead);
 	walk->locked = NIL;
 	walk->skip = 1;
 	size_for_round(walk);

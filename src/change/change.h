@@ -91,7 +91,7 @@ typedef struct BackfillBatcher BackfillBatcher;
 typedef struct BackfillWalk
 {
 	bool		sweep;			/* only where rows were found */
-	List	   *todo;			/* BackfillRange, in the order of the tables */
+	List	   *ahead;			/* BackfillRange, in the order of the tables */
 	BackfillLeaf *leaf;			/* the table that is walked; NULL: none yet */
 	BackfillBatcher *batcher;
 	BlockNumber size;			/* blocks of the next batch */
