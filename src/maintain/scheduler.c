@@ -4,7 +4,8 @@
  *
  * A scheduler judges jobs whose process has died, turns schedules that are due
  * into jobs, starts a runner for each job that may run, and says when it is
- * next wanted. Each look is one short transaction; between two of them it
+ * next wanted: at the latest in some minutes, since what a restore brings wakes
+ * nobody. Each look is one short transaction; between two of them it
  * holds nothing, and it stays only as long as jobs come or end.
  */
 #include "maintain/maintain.h"
@@ -29,6 +30,7 @@
 #define FAIR_STAY		2000L	/* ms after which other databases that wait come first */
 #define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
 #define LOOK_ANYWAY		60000L	/* ms until jobs that wait for a worker are, if nobody wakes us */
+#define LOOK_IN_VAIN	600000L /* ms until a database where nothing is due is looked at all the same */
 #define PRUNE_EVERY		3600000L	/* ms between two prunings of the history */
 #define LOST_START		60000L	/* ms after which a runner that has not come never will */
 
@@ -454,7 +456,8 @@ is_wanted(const Look *look)
 	{
 		wanted = entry->wake && entry->holds == 0 && !others_wait();
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
-		entry->next_due = look->next_due;
+		entry->next_due = look->gone ? DT_NOEND :
+			Min(look->next_due, TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_IN_VAIN));
 		entry->failures = 0;
 		if (!wanted)
 		{
