@@ -127,7 +127,7 @@ is(sql('SELECT string_agg(what, $$ $$ ORDER BY n) FROM ran'), 'tuned early 5 4 3
 # more jobs than workers, in several databases: all run, and nobody starves
 sql("CREATE DATABASE $_") for qw(second third);
 sql('CREATE EXTENSION dbops', $_) for qw(second third);
-sql(q{TRUNCATE ran; SELECT dbops.enqueue('INSERT INTO ran (what) SELECT ''mass'' FROM pg_sleep(0.02)') FROM generate_series(1, 150)});
+sql(q{TRUNCATE ran; SELECT dbops.enqueue('INSERT INTO ran (what) SELECT ''mass'' FROM pg_sleep(0.1)') FROM generate_series(1, 150)});
 for my $database (qw(second third))
 {
 	my $id = enqueue(q{'SELECT 1'}, database => $database);

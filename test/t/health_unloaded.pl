@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -86,6 +87,7 @@ my $pid = $victim->query_safe('SELECT pg_backend_pid()');
 $node->append_conf('postgresql.conf', "restart_after_crash = on\n");
 $node->reload;
 kill 'KILL', $pid;
+usleep(300_000);	# a psql that finds no server does not read its query
 $node->poll_query_until('postgres', 'SELECT 1', '1');
 is( $node->safe_psql('postgres', q{SELECT dbops.system_health_check()->'freshness'->>'size_age_s'}),
 	'0.00', 'it is measured anew after a crash');
