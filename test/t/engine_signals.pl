@@ -227,6 +227,7 @@ for my $how ('fast shutdown', 'immediate shutdown', 'kill -9 of a session', 'kil
 	ok(wait_until_gone(@all), "$how: every process of dbops ends");
 	if ($crash)
 	{
+		usleep(300_000);	# a psql that finds no server does not read its query
 		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 	}
 	else

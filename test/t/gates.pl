@@ -214,6 +214,7 @@ $primary->start;
 like(pause_of($primary), $paused, 'and after a crash');
 my $killed = $primary->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
 kill 'KILL', $killed if $killed =~ /^\d+$/;
+usleep(300_000);	# a psql that finds no server does not read its query
 $primary->poll_query_until('postgres', qq{SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $killed}) or die 'it does not end';
 $primary->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
 like(pause_of($primary), $paused, 'and after that of one process');
