@@ -32,4 +32,5 @@ _PG_init(void)
 	dbops_observe_init();
 	dbops_past_init();
 	dbops_pause_init();
+	dbops_run_job_init();
 }

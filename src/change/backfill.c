@@ -34,10 +34,10 @@ PG_FUNCTION_INFO_V1(dbops_start_backfill);
 #define ATTEMPTS		10		/* that get nowhere: rows may be locked for hours */
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
-static void read_request(FunctionCallInfo fcinfo, BackfillRequest *request);
 static void plan(BackfillRun *run);
+static void refuse_unfinished(const BackfillRequest *request);
+static bool needs_job(const BackfillRequest *request);
 static void make_durable(void);
-static void report(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 static Oid	background_login(Oid owner);
@@ -47,7 +47,9 @@ static char *dedupe_key(const BackfillRequest *request);
 
 /*
  * batched_backfill(table_name regclass, set_clause text, where_clause text,
- *					batch_size int, pause interval, verify boolean)
+ *					batch_size int, pause interval, verify boolean, workers int,
+ *					method text, sync boolean, app_writes boolean, on_error text,
+ *					vacuum_every double precision, max_wal_per_s bigint)
  */
 Datum
 dbops_batched_backfill(PG_FUNCTION_ARGS)
@@ -60,7 +62,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	dbops_procedure_begin(fcinfo, "batched_backfill");
 	PreventCommandIfReadOnly("CALL dbops.batched_backfill()");
 	run = palloc0(sizeof(BackfillRun));
-	read_request(fcinfo, &run->request);
+	dbops_backfill_read_request(fcinfo, &run->request);
 	job.call = run;
 
 	context.previous = error_context_stack;
@@ -70,49 +72,20 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 
 	run->request.login = GetUserId();
 	plan(run);
+	if (needs_job(&run->request))
+	{
+		error_context_stack = context.previous;
+		dbops_job_run_here(submit(run, dbops_relation_owner(run->request.relid)));
+		PG_RETURN_VOID();
+	}
 	dbops_procedure_commit();
 	dbops_job_work(&dbops_backfill_kind, &job, NULL, &result);
 	make_durable();
 
 	error_context_stack = context.previous;
-	report(run);
+	dbops_backfill_report(run);
 	dbops_procedure_end();
 	PG_RETURN_VOID();
-}
-
-static void
-read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
-{
-	dbops_require_argument(fcinfo, 0, "table_name");
-	dbops_require_argument(fcinfo, 1, "set_clause");
-	dbops_require_argument(fcinfo, 3, "batch_size");
-	dbops_require_argument(fcinfo, 4, "pause");
-	dbops_require_argument(fcinfo, 5, "verify");
-
-	request->relid = PG_GETARG_OID(0);
-	request->set_clause = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	request->where_clause = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
-	request->batch_size = PG_GETARG_INT32(3);
-	request->pause = dbops_backfill_read_pause(PG_GETARG_INTERVAL_P(4));
-	request->verify = PG_GETARG_BOOL(5);
-
-	if (request->batch_size <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("batch_size must be at least 1 row")));
-}
-
-/* Take an interval for milliseconds, at most an hour. */
-long
-dbops_backfill_read_pause(const Interval *pause)
-{
-	int64		ms = dbops_interval_ms(pause);
-
-	if (ms < 0 || ms > SECS_PER_HOUR * 1000L)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pause must be between 0 and 1 hour")));
-	return (long) ms;
 }
 
 /*
@@ -129,9 +102,39 @@ plan(BackfillRun *run)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table with OID %u does not exist", run->request.relid)));
 
+	refuse_unfinished(&run->request);
 	dbops_backfill_progress_begin(&run->progress, quote_identifier(table));
 	run->leaves = dbops_backfill_leaves(&run->request);
 	run->change = dbops_backfill_understand(&run->request);
+}
+
+/* What the arguments can ask for and the code cannot do yet. */
+static void
+refuse_unfinished(const BackfillRequest *request)
+{
+	const char *what = request->workers > 1 ? "workers" :
+		request->method == BACKFILL_KEYSET ? "method" :
+		request->sync ? "sync" :
+		request->app_writes ? "app_writes" :
+		request->quarantine ? "on_error" :
+		request->vacuum_every > 0 ? "vacuum_every" :
+		request->max_wal > 0 ? "max_wal_per_s" : NULL;
+
+	if (what != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s of a backfill has only its default in this version", what)));
+}
+
+/*
+ * Is it more than this session alone can keep? Then the call is done by a job,
+ * of which this session is the first worker.
+ */
+static bool
+needs_job(const BackfillRequest *request)
+{
+	return request->workers > 1 || request->method == BACKFILL_KEYSET ||
+		request->sync || request->quarantine;
 }
 
 /*
@@ -152,8 +155,8 @@ make_durable(void)
 }
 
 /* Say what was done. */
-static void
-report(const BackfillRun *run)
+void
+dbops_backfill_report(const BackfillRun *run)
 {
 	if (run->pending > 0 || run->unfilled > 0)
 		report_left(run);
@@ -215,8 +218,7 @@ dbops_backfill_left_reason(const BackfillRun *run, const char **hint)
 }
 
 /*
- * start_backfill(table_name regclass, set_clause text, where_clause text,
- *				  batch_size int, pause interval, verify boolean) → bigint
+ * start_backfill(the same) → bigint
  *
  * Everything that can be refused is refused here, with the caller's rights.
  */
@@ -228,7 +230,7 @@ dbops_start_backfill(PG_FUNCTION_ARGS)
 	Oid			owner;
 
 	PreventCommandIfReadOnly("dbops.start_backfill()");
-	read_request(fcinfo, &run->request);
+	dbops_backfill_read_request(fcinfo, &run->request);
 	owner = dbops_relation_owner(run->request.relid);
 	run->request.login = background_login(owner);
 	plan(run);
@@ -269,7 +271,7 @@ submit(const BackfillRun *run, Oid owner)
 		.path = run->change->path,
 		.spec = dbops_backfill_spec(run),
 		.class = DBOPS_CLASS_BATCHES,
-		.idempotent = true,
+		.idempotent = (run->request.method != BACKFILL_KEYSET),
 		.dedupe_key = dedupe_key(&run->request)
 	};
 

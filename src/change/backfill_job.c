@@ -88,6 +88,8 @@ result(DbopsJob *job, void *state)
 	const char *hint;
 	const char *reason = dbops_backfill_left_reason(run, &hint);
 
+	if (job->foreground && job->id != 0)
+		dbops_backfill_report(run);
 	dbops_json_object(&json, NULL);
 	dbops_json_integer(&json, "rows", run->progress.rows);
 	dbops_json_integer(&json, "batches", run->progress.batches);

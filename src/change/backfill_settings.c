@@ -142,11 +142,11 @@ read_pause(const JsonbValue *value)
 		Interval   *pause = dbops_interval_of_ms(DatumGetInt64(DirectFunctionCall1(numeric_int8,
 																				   NumericGetDatum(value->val.numeric))));
 
-		return dbops_backfill_read_pause(pause);
+		return dbops_backfill_check_pause(pause);
 	}
 	if (value->type != jbvString)
 		refuse_setting("pause", "Give a number of milliseconds, or an interval as text.");
-	return dbops_backfill_read_pause(DatumGetIntervalP(
+	return dbops_backfill_check_pause(DatumGetIntervalP(
 				DirectFunctionCall3(interval_in,
 									CStringGetDatum(pnstrdup(value->val.string.val, value->val.string.len)),
 									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));

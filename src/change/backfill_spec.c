@@ -40,6 +40,13 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "batch_size", request->batch_size);
 	dbops_json_integer(json, "pause", request->pause);
 	dbops_json_boolean(json, "verify", request->verify);
+	dbops_json_integer(json, "workers", request->workers);
+	dbops_json_text(json, "method", dbops_backfill_method_name(request->method));
+	dbops_json_boolean(json, "sync", request->sync);
+	dbops_json_boolean(json, "app_writes", request->app_writes);
+	dbops_json_boolean(json, "quarantine", request->quarantine);
+	dbops_json_decimal(json, "vacuum_every", request->vacuum_every);
+	dbops_json_integer(json, "max_wal_per_s", request->max_wal);
 }
 
 static void
@@ -85,6 +92,13 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->batch_size = (int) dbops_jsonb_integer(spec, "batch_size");
 	request->pause = (long) dbops_jsonb_integer(spec, "pause");
 	request->verify = dbops_jsonb_boolean(spec, "verify");
+	request->workers = (int) dbops_jsonb_integer(spec, "workers");
+	request->method = dbops_backfill_method(dbops_jsonb_text(spec, "method"));
+	request->sync = dbops_jsonb_boolean(spec, "sync");
+	request->app_writes = dbops_jsonb_boolean(spec, "app_writes");
+	request->quarantine = dbops_jsonb_boolean(spec, "quarantine");
+	request->vacuum_every = dbops_jsonb_decimal(spec, "vacuum_every");
+	request->max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
 	for (int i = 0; i < n; i++)
 		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
 	run->change = read_change(dbops_jsonb_document(spec, "change"));

@@ -13,6 +13,13 @@
 #include "storage/block.h"
 #include "utils/relcache.h"
 
+typedef enum BackfillMethod
+{
+	BACKFILL_AUTO,				/* blocks where rows may be met again, otherwise keyset */
+	BACKFILL_BLOCKS,			/* in the order of the blocks; several processes may share them */
+	BACKFILL_KEYSET				/* in the order of a key, each row once */
+} BackfillMethod;
+
 /* What the caller of a backfill asks for. Lives as long as the call. */
 typedef struct BackfillRequest
 {
@@ -22,6 +29,13 @@ typedef struct BackfillRequest
 	int			batch_size;		/* rows a batch */
 	long		pause;			/* ms between batches */
 	bool		verify;
+	int			workers;		/* processes, at least 1 */
+	BackfillMethod method;		/* never auto once the change is understood */
+	bool		sync;			/* a trigger covers what is written meanwhile */
+	bool		app_writes;		/* the application does */
+	bool		quarantine;		/* rows that fail are set aside, or else end it */
+	double		vacuum_every;	/* share of the table after which it is vacuumed; 0: never */
+	int64		max_wal;		/* bytes of WAL a second, of all processes; 0: any */
 	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
 	Oid			login;			/* as whom the process that does it is logged in */
 } BackfillRequest;
@@ -127,8 +141,14 @@ typedef struct BackfillRun
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
+/* backfill_request.c */
+extern void dbops_backfill_read_request(FunctionCallInfo fcinfo, BackfillRequest *request);
+extern long dbops_backfill_check_pause(const Interval *pause);
+extern BackfillMethod dbops_backfill_method(const char *name);
+extern const char *dbops_backfill_method_name(BackfillMethod method);
+
 /* backfill.c */
-extern long dbops_backfill_read_pause(const Interval *pause);
+extern void dbops_backfill_report(const BackfillRun *run);
 extern const char *dbops_backfill_left_reason(const BackfillRun *run, const char **hint);
 
 /* backfill_job.c */

@@ -4,10 +4,17 @@ CREATE PROCEDURE dbops.batched_backfill(
     where_clause text     DEFAULT NULL,
     batch_size   integer  DEFAULT 10000,
     pause        interval DEFAULT '0',
-    verify       boolean  DEFAULT true)
+    verify       boolean  DEFAULT true,
+    workers      integer  DEFAULT 1,
+    method       text     DEFAULT 'auto',
+    sync         boolean  DEFAULT false,
+    app_writes   boolean  DEFAULT false,
+    on_error     text     DEFAULT 'stop',
+    vacuum_every  double precision DEFAULT NULL,
+    max_wal_per_s bigint   DEFAULT NULL)
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'dbops_batched_backfill';
-COMMENT ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, interval, boolean) IS
+COMMENT ON PROCEDURE dbops.batched_backfill IS
     'Changes the rows of a large table in short transactions, in block order, with a commit for each batch. '
     'table_name: an ordinary table, a partitioned table or a table with inheritance children, owned by the caller or a role that the caller is a member of. '
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
@@ -16,7 +23,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, inter
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
     'A change that could be applied twice to a row is refused (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
     'clauses that are not exactly one set list or one expression (42601), and calls inside a transaction block (2D000).';
-REVOKE ALL ON PROCEDURE dbops.batched_backfill(regclass, text, text, integer, interval, boolean) FROM PUBLIC;
+REVOKE ALL ON PROCEDURE dbops.batched_backfill FROM PUBLIC;
 
 CREATE FUNCTION dbops.start_backfill(
     table_name   regclass,
@@ -24,17 +31,24 @@ CREATE FUNCTION dbops.start_backfill(
     where_clause text     DEFAULT NULL,
     batch_size   integer  DEFAULT 10000,
     pause        interval DEFAULT '0',
-    verify       boolean  DEFAULT true) RETURNS bigint
+    verify       boolean  DEFAULT true,
+    workers      integer  DEFAULT 1,
+    method       text     DEFAULT 'auto',
+    sync         boolean  DEFAULT false,
+    app_writes   boolean  DEFAULT false,
+    on_error     text     DEFAULT 'stop',
+    vacuum_every  double precision DEFAULT NULL,
+    max_wal_per_s bigint   DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_start_backfill';
-COMMENT ON FUNCTION dbops.start_backfill(regclass, text, text, integer, interval, boolean) IS
+COMMENT ON FUNCTION dbops.start_backfill IS
     'Has the table changed in the background as batched_backfill does it, whose arguments and refusals it has; returns the id of the job. It begins when the transaction commits. '
     'Everything is understood and refused at once, with the rights and settings of the caller; now() is the time of this call. '
     'The job goes on by itself from its last batch when its process or the server has died; jobs() shows how far it is and what it waits for. '
     'tune_job changes batch_size and pause while it runs. Its result says how many rows were changed, and how many are left and why. '
     'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
     'A temporary table is refused (0A000).';
-REVOKE ALL ON FUNCTION dbops.start_backfill(regclass, text, text, integer, interval, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
     ('batched_backfill', 'operator'),

@@ -262,6 +262,7 @@ extern void dbops_json_document(DbopsJson *json, const char *key, Jsonb *documen
 
 extern const char *dbops_jsonb_text(const Jsonb *object, const char *key);
 extern int64 dbops_jsonb_integer(const Jsonb *object, const char *key);
+extern double dbops_jsonb_decimal(const Jsonb *object, const char *key);
 extern bool dbops_jsonb_boolean(const Jsonb *object, const char *key);
 extern Jsonb *dbops_jsonb_document(const Jsonb *object, const char *key);
 extern int	dbops_jsonb_integers(const Jsonb *object, const char *key, int64 **numbers);

@@ -138,7 +138,7 @@ typedef struct DbopsJobRequest
 	Jsonb	   *spec;			/* or NULL */
 	DbopsJobClass class;		/* of its first phase */
 	bool		atomic;			/* its work commits together with its success */
-	bool		idempotent;		/* doing it twice does no harm */
+	bool		idempotent;		/* doing it twice does no harm; work in steps without it is never given up */
 	int			priority;		/* the highest goes first */
 	TimestampTz run_after;		/* 0: now */
 	long		timeout;		/* ms, of the command or of each step; 0: none */
@@ -158,5 +158,7 @@ typedef struct DbopsJobRequest
 extern int64 dbops_job_submit(const DbopsJobRequest *request);
 extern void dbops_job_submitted_hook(DbopsCallback hook);
 extern bool dbops_job_workers_exist(void);
+extern void dbops_job_run_here_hook(void (*hook) (int64 id));
+extern void dbops_job_run_here(int64 id);
 
 #endif							/* DBOPS_JOB_H */

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 
 static DbopsCallback submitted = NULL;
+static void (*run_here) (int64 id) = NULL;
 
 static void tell_who_runs_it(int64 id);
 
@@ -25,6 +26,25 @@ bool
 dbops_job_workers_exist(void)
 {
 	return submitted != NULL;
+}
+
+/* Have a function run the jobs that a call in the foreground is done by. */
+void
+dbops_job_run_here_hook(void (*hook) (int64 id))
+{
+	run_here = hook;
+}
+
+/*
+ * Run a job of this transaction in this session, as the work of a call. Needs
+ * an open procedure, and ends it. If the call is interrupted or fails the job
+ * does not go on by itself: it is cancelled or has failed, or is paused if it
+ * must not be begun anew.
+ */
+void
+dbops_job_run_here(int64 id)
+{
+	run_here(id);
 }
 
 /* Submit a job; returns its id, or that of the live job with the same dedupe key. */

@@ -31,6 +31,16 @@ dbops_jsonb_integer(const Jsonb *object, const char *key)
 	return find(object, key, jbvNumeric, &value) ? integer_of(&value) : 0;
 }
 
+double
+dbops_jsonb_decimal(const Jsonb *object, const char *key)
+{
+	JsonbValue	value;
+
+	if (!find(object, key, jbvNumeric, &value))
+		return 0;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
+}
+
 bool
 dbops_jsonb_boolean(const Jsonb *object, const char *key)
 {

@@ -78,6 +78,7 @@ static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
 static void stop_timer(void);
 static void time_is_over(void);
+static void end_attended(StoredJob *job, ErrorData *error);
 static void explain_cancel(StoredJob *job, ErrorData *error);
 
 /* Run a claimed job and record how it ended. Errors are the caller's to record. */
@@ -452,6 +453,8 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 	dbops_job_requests(job->job.id, &requests);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
+	else if (job->attended)
+		end_attended(job, error);
 	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out && job->command == NULL)
 		dbops_job_end_unfinished(job, "paused", psprintf("%s; resume_job lets it go on", error->message));
 	else
@@ -464,6 +467,19 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
 	job->error = error;
+}
+
+/* The call is over, and with it the job, unless it must not be begun anew. */
+static void
+end_attended(StoredJob *job, ErrorData *error)
+{
+	explain_cancel(job, error);
+	if (!job->idempotent)
+		dbops_job_end_unfinished(job, "paused", psprintf("%s; the same call, or resume_job, lets it go on", error->message));
+	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		dbops_job_end_unfinished(job, "cancelled", "cancelled with the call that it was the work of");
+	else
+		dbops_job_fail(job, error, false);
 }
 
 /* Our timer interrupts as a user would; say that it was the timer. */

@@ -40,6 +40,7 @@ static void forget_pause(const StoredJob *job);
 static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 						int sqlstate, const char *message, Jsonb *result);
 static ErrorClass classify(int sqlstate);
+static void give_up(const StoredJob *job, const ErrorData *error, const char *why);
 static void retry(StoredJob *job, const ErrorData *error);
 static bool take_dead_slot(RunnerSlot *slot);
 static void judge_slot(const RunnerSlot *slot);
@@ -236,24 +237,31 @@ dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
 	if (job->moved)
 		job->attempts = 1;
 
-	switch (classify(error->sqlerrcode))
+	switch (job->attended ? ERROR_FAIL : classify(error->sqlerrcode))
 	{
 		case ERROR_RETRY:
 			if (repeatable && job->attempts < job->max_attempts)
 				retry(job, error);
-			else if (repeatable)
-				end_claimed(job, "failed", 0, error->sqlerrcode, error->message, NULL);
 			else
-				end_claimed(job, "failed", 0, error->sqlerrcode,
-							psprintf("%s (not repeated, because a part of it may have been committed)", error->message), NULL);
+				give_up(job, error, repeatable ? NULL : " (not repeated, because a part of it may have been committed)");
 			break;
 		case ERROR_BLOCK:
 			end_claimed(job, "blocked", 0, error->sqlerrcode, error->message, NULL);
 			break;
 		case ERROR_FAIL:
-			end_claimed(job, "failed", 0, error->sqlerrcode, error->message, NULL);
+			give_up(job, error, NULL);
 			break;
 	}
+}
+
+/* Work in steps that must not be begun anew is left for a human to go on with. */
+static void
+give_up(const StoredJob *job, const ErrorData *error, const char *why)
+{
+	bool		goes_on = (job->command == NULL && !job->idempotent);
+
+	end_claimed(job, goes_on ? "blocked" : "failed", 0, error->sqlerrcode,
+				psprintf("%s%s", error->message, why ? why : ""), NULL);
 }
 
 /* The process leaves a job that is not done: queued, paused or cancelled. */

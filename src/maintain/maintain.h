@@ -284,6 +284,7 @@ typedef struct StoredJob
 	TimestampTz runner_start;
 	int64		steps;			/* committed */
 	bool		moved;			/* its work got on since it was claimed */
+	bool		attended;		/* the work of a call in the foreground, with which it ends */
 	Oid			login;			/* whom its runner logs in as; set when that is chosen */
 	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */
 } StoredJob;
@@ -332,6 +333,10 @@ extern void dbops_job_commit(void);
 extern void dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context);
 extern void dbops_job_own_transaction(void);
 extern bool dbops_job_has_committed(void);
+
+/* ---- run_job.c: jobs in the foreground ---- */
+
+extern void dbops_run_job_init(void);
 
 /* ---- command.c: a user's SQL ---- */
 

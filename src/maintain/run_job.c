@@ -27,6 +27,9 @@ PG_FUNCTION_INFO_V1(dbops_wait_job);
 
 static int	foreground_slot = -1;
 
+static void run_attended(int64 id);
+static void run_here(int64 id, bool attended);
+static StoredJob *claim_and_run(int64 id, bool attended);
 static StoredJob *claim(int64 id);
 static void require_same_role(const StoredJob *job);
 static void release_slot(void);
@@ -35,31 +38,67 @@ static void run(StoredJob *job, MemoryContext context);
 static char *look_at_state(int64 id);
 static Datum state_row(FunctionCallInfo fcinfo, const char *state);
 
+/* Serve calls of other areas that are done by a job; see dbops_job_run_here. */
+void
+dbops_run_job_init(void)
+{
+	dbops_job_run_here_hook(run_attended);
+}
+
+static void
+run_attended(int64 id)
+{
+	run_here(id, true);
+}
+
 /* run_job(job_id bigint) */
 Datum
 dbops_run_job(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	StoredJob  *volatile job = NULL;
-
 	dbops_require_argument(fcinfo, 0, "job_id");
 	dbops_procedure_begin(fcinfo, "run_job");
+	run_here(PG_GETARG_INT64(0), false);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Claim a job, leave the procedure that is open and run the job. attended: it
+ * is the work of the call and ends with it.
+ */
+static void
+run_here(int64 id, bool attended)
+{
+	StoredJob  *volatile job = NULL;
+
 	PG_TRY();
 	{
-		MemoryContextSwitchTo(context);
-		job = claim(PG_GETARG_INT64(0));
-		dbops_procedure_commit();
-		dbops_procedure_end();
-		run(job, context);
+		job = claim_and_run(id, attended);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
 		release_slot();
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	release_slot();
 	if (job->error != NULL)
 		ReThrowError(job->error);
-	PG_RETURN_VOID();
+}
+
+static StoredJob *
+claim_and_run(int64 id, bool attended)
+{
+	MemoryContext context = PortalContext;	/* lasts across transactions */
+	StoredJob  *job;
+
+	MemoryContextSwitchTo(context);
+	job = claim(id);
+
+	job->attended = attended;
+	dbops_procedure_commit();
+	dbops_procedure_end();
+	run(job, context);
+	return job;
 }
 
 /*
