@@ -117,7 +117,6 @@ refuse_unfinished(const BackfillRequest *request)
 		request->sync ? "sync" :
 		request->app_writes ? "app_writes" :
 		request->quarantine ? "on_error" :
-		request->vacuum_every > 0 ? "vacuum_every" :
 		request->max_wal > 0 ? "max_wal_per_s" : NULL;
 
 	if (what != NULL)

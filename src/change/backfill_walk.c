@@ -26,7 +26,14 @@
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
 
+/*
+ * Blocks that must have been changed, whatever share of the table they are:
+ * a vacuum reads every index of the table.
+ */
+#define VACUUM_BLOCKS (256 * 1024 / BLCKSZ)
+
 static void do_batch(BackfillRun *run, DbopsStep *step);
+static void ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed);
 static void go_on(BackfillRun *run, BlockNumber to);
 static void size_for_round(BackfillWalk *walk);
 static void begin_again(BackfillRun *run);
@@ -106,6 +113,7 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 	walk->skip = 1;
 	walk->round = 0;
 	walk->waited = 0;
+	walk->unvacuumed = 0;
 	walk->blocks_before = run->progress.blocks_done;
 }
 
@@ -142,6 +150,8 @@ do_batch(BackfillRun *run, DbopsStep *step)
 			walk->skip = 1;
 			adapt_size(walk, rows);
 			step->pause = (rows > 0) ? run->request.pause : 0;
+			if (rows > 0)
+				ask_for_vacuum(run, step, to - range->from);
 			go_on(run, to);
 			break;
 
@@ -167,6 +177,20 @@ do_batch(BackfillRun *run, DbopsStep *step)
 			go_on(run, range->to);
 			break;
 	}
+}
+
+/* Have the table vacuumed when enough of its blocks were changed since it was last. */
+static void
+ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed)
+{
+	BackfillWalk *walk = &run->walk;
+	double		share = run->request.vacuum_every * walk->leaf->blocks;
+
+	walk->unvacuumed += changed;
+	if (share == 0 || walk->unvacuumed < Max(share, VACUUM_BLOCKS))
+		return;
+	walk->unvacuumed = 0;
+	step->vacuum = walk->leaf->relid;
 }
 
 /* Go on behind what has been done or left out. */

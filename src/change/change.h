@@ -113,6 +113,7 @@ typedef struct BackfillWalk
 	List	   *locked;			/* BackfillRange, of this table: left out because others lock their rows */
 	int			round;			/* times that it came back to those */
 	long		waited;			/* ms waited for the table's lock since the last batch */
+	BlockNumber unvacuumed;		/* blocks whose rows were changed since the table was vacuumed */
 	uint64		blocks_before;	/* done before this table */
 } BackfillWalk;
 

@@ -20,6 +20,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
     'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
     'verify: end with a proof that no row is left, sweeping again what other sessions moved. '
+    'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
     'A change that could be applied twice to a row is refused (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
     'clauses that are not exactly one set list or one expression (42601), and calls inside a transaction block (2D000).';

@@ -75,6 +75,9 @@ typedef struct DbopsParam
 /* Called once a row, in the memory context of dbops_query_each's caller. */
 typedef void (*DbopsRowCallback) (HeapTuple row, TupleDesc desc, void *arg);
 
+/* For what is done elsewhere: as another role, at commit, outside of a procedure. */
+typedef void (*DbopsCallback) (void *arg);
+
 typedef struct DbopsStatement DbopsStatement;
 struct PlannedStmt;
 typedef void (*DbopsPlanCallback) (struct PlannedStmt *plan, void *arg);
@@ -121,6 +124,7 @@ extern char *dbops_query_safe_path(const char *submission_path);
 extern void dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name);
 extern void dbops_procedure_begin_process(void);
 extern void dbops_procedure_commit(void);
+extern void dbops_procedure_outside(DbopsCallback callback, void *arg);
 extern void dbops_procedure_end(void);
 
 extern DbopsStatement *dbops_statement_prepare(const char *sql, int nparams,
@@ -133,8 +137,6 @@ extern uint64 dbops_statement_run(DbopsStatement *statement,
 extern void dbops_statement_free(DbopsStatement *statement);
 
 /* ---- access.c: who may do it, and as whom it is done ---- */
-
-typedef void (*DbopsCallback) (void *arg);
 
 extern void dbops_require_table_owner(Oid relid);
 extern Oid	dbops_relation_owner(Oid relid);
@@ -183,6 +185,10 @@ extern struct Query *dbops_fragment_analyze(const char *statement);
 
 extern char *dbops_quote_name(const char *name);
 extern char *dbops_quote_qualified(const char *schema, const char *name);
+
+/* ---- vacuum.c: vacuum a table between two transactions of a procedure ---- */
+
+extern void dbops_vacuum(Oid relid);
 
 /* ---- relation_size.c: how large a table is, without a lock ---- */
 

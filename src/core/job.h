@@ -56,6 +56,7 @@ typedef struct DbopsStep
 	long		pause;			/* ms to wait before the next step */
 	const char *waiting;		/* what for, if it is not just a pause; or NULL */
 	int			goto_phase;		/* phase to go on with when finished; 0: the next one */
+	Oid			vacuum;			/* table to be vacuumed after the step; InvalidOid: none */
 } DbopsStep;
 
 typedef struct DbopsPhase

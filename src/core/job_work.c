@@ -6,16 +6,23 @@
  * cursor, commit. A crash loses at most the step in flight. A step need not
  * wait for the disk, since a lost one is done again together with its cursor;
  * the commits that end a phase do wait.
+ *
+ * A step may ask for a table to be vacuumed after it. VACUUM has transactions
+ * of its own and refuses to stand inside one, so it comes when the step is
+ * committed; if it is cut off, it is not done again.
  */
 #include "core/job.h"
 
 #include "access/xact.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 static bool do_step(const DbopsJobKind *kind, DbopsJob *job,
 					const DbopsJobKeeper *keeper, void *state);
 static void begin_step(const DbopsPhase *phase, const DbopsJob *job);
+static void vacuum_after(DbopsJob *job, const DbopsStep *step);
 static void move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step);
 static void keep(Jsonb **document, Jsonb *before);
 
@@ -88,6 +95,8 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	if (step.finished && keeper != NULL)
 		dbops_set_local("synchronous_commit", strcmp(durable, "off") == 0 ? "on" : durable);
 	dbops_procedure_commit();
+	if (OidIsValid(step.vacuum))
+		vacuum_after(job, &step);
 
 	if (keeper != NULL)
 		return keeper->between(job, &step, keeper->arg);
@@ -104,6 +113,18 @@ begin_step(const DbopsPhase *phase, const DbopsJob *job)
 	if (!phase->timed && !job->foreground)
 		dbops_set_local("statement_timeout", "0");
 	dbops_clock_restart_timeouts();
+}
+
+/* Vacuum the table that the step asks for, unless the job is to be left. */
+static void
+vacuum_after(DbopsJob *job, const DbopsStep *step)
+{
+	char	   *table = get_rel_name(step->vacuum);
+
+	if (table != NULL &&
+		dbops_job_goes_on(job, step->done, step->total,
+						  psprintf("vacuum of table %s", quote_identifier(table))))
+		dbops_vacuum(step->vacuum);
 }
 
 /* Move the job's cursor as the step says. */

@@ -40,7 +40,7 @@ typedef struct ValueResult
 	bool		found;			/* a row came and its value was not null */
 } ValueResult;
 
-/* Memory of the procedure that is running, across its transactions. */
+/* Memory of the procedure that is running, across its transactions and connections. */
 static MemoryContext procedure_context = NULL;
 
 /* A query on dbops' own tables, on its way through dbops_store_each. */
@@ -56,6 +56,7 @@ typedef struct StoreQuery
 } StoreQuery;
 
 static uint64 run(const StoreQuery *query, bool read_only);
+static void open_procedure(void);
 static bool push_snapshot(void);
 static void run_store_query(void *arg);
 static void put_row(HeapTuple row, TupleDesc desc, void *arg);
@@ -280,8 +281,7 @@ dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name)
 				 errdetail("It commits its own transactions."),
 				 errhint("CALL it as a statement of its own, with autocommit on.")));
 
-	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	procedure_context = CurrentMemoryContext;
+	open_procedure();
 }
 
 /*
@@ -291,8 +291,34 @@ dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name)
 void
 dbops_procedure_begin_process(void)
 {
+	open_procedure();
+}
+
+/* Work in memory of the procedure's own: that of the connection would go with it. */
+static void
+open_procedure(void)
+{
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	procedure_context = CurrentMemoryContext;
+	procedure_context = AllocSetContextCreate(PortalContext, "dbops procedure", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(procedure_context);
+}
+
+/*
+ * Leave the procedure's connection for as long as the callback takes, for what
+ * refuses to stand inside anything. It may end transactions, and is in one when
+ * it returns. The procedure's memory and statements stay.
+ */
+void
+dbops_procedure_outside(DbopsCallback callback, void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SPI_finish();
+	MemoryContextSwitchTo(context);
+	callback(arg);
+	MemoryContextSwitchTo(PortalContext);
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	MemoryContextSwitchTo(context);
 }
 
 /* Commit what the procedure has done so far and begin a new transaction. */
@@ -306,6 +332,8 @@ void
 dbops_procedure_end(void)
 {
 	SPI_finish();
+	MemoryContextDelete(procedure_context);
+	procedure_context = NULL;
 }
 
 /*

@@ -1,0 +1,122 @@
+/*
+ * vacuum.c
+ *		Vacuum a table between two transactions of a procedure.
+ *
+ * What a long piece of work leaves dead is made room for its own next rows.
+ * The table keeps its length, so that block numbers keep their meaning, and
+ * nothing is waited for: a table that somebody has locked, such as autovacuum,
+ * is left alone. VACUUM asks for the rights of the current user and takes the
+ * costs of the session; functions of indexes run as the table's owner.
+ *
+ * What fails is a warning and not the end of the work, but for a cancel.
+ * VACUUM refuses to stand inside anything, so that no subtransaction can catch
+ * its error: the transaction is ended as for a client, and another one begun.
+ */
+#include "core/core.h"
+
+#include "access/xact.h"
+#include "commands/vacuum.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_node.h"
+#include "storage/proc.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+/* A table, and what came of it. */
+typedef struct Vacuum
+{
+	Oid			relid;
+	ErrorData  *error;			/* or NULL */
+} Vacuum;
+
+static void vacuum_outside(void *arg);
+static VacuumStmt *make_statement(Oid relid);
+static DefElem *make_option(const char *name, bool on);
+static bool must_end(TimestampTz began);
+static ErrorData *begin_anew(MemoryContext context);
+
+/* Vacuum a table. Needs an open procedure whose work is committed. */
+void
+dbops_vacuum(Oid relid)
+{
+	Vacuum		vacuum = {.relid = relid};
+
+	dbops_clock_restart_timeouts();
+	dbops_procedure_outside(vacuum_outside, &vacuum);
+	if (vacuum.error != NULL)
+		ereport(WARNING,
+				(errcode(vacuum.error->sqlerrcode),
+				 errmsg("table \"%s\" could not be vacuumed: %s",
+						get_rel_name(relid), vacuum.error->message),
+				 errdetail("The work goes on; the room of its dead rows is not used again until the table is vacuumed.")));
+}
+
+static void
+vacuum_outside(void *arg)
+{
+	Vacuum	   *vacuum = arg;
+	MemoryContext context = CurrentMemoryContext;
+	VacuumStmt *statement = make_statement(vacuum->relid);
+	TimestampTz began = GetCurrentTimestamp();
+
+	PG_TRY();
+	{
+		ExecVacuum(make_parsestate(NULL), statement, true);
+	}
+	PG_CATCH();
+	{
+		if (must_end(began))
+			PG_RE_THROW();
+		vacuum->error = begin_anew(context);
+	}
+	PG_END_TRY();
+}
+
+/* A table that has gone by then is none to be vacuumed. */
+static VacuumStmt *
+make_statement(Oid relid)
+{
+	VacuumStmt *statement = makeNode(VacuumStmt);
+
+	statement->is_vacuumcmd = true;
+	statement->options = list_make2(make_option("truncate", false),
+									make_option("skip_locked", true));
+	statement->rels = list_make1(makeVacuumRelation(NULL, relid, NIL));
+	return statement;
+}
+
+static DefElem *
+make_option(const char *name, bool on)
+{
+	return makeDefElem(pstrdup(name), (Node *) makeBoolean(on), -1);
+}
+
+/* Somebody asks for the end, and not only the session's statement_timeout for that of the vacuum. */
+static bool
+must_end(TimestampTz began)
+{
+	int			code = geterrcode();
+
+	if (code == ERRCODE_QUERY_CANCELED)
+		return StatementTimeout <= 0 ||
+			!TimestampDifferenceExceeds(began, GetCurrentTimestamp(), StatementTimeout);
+	return ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+/* Take the error away, and have a new transaction. */
+static ErrorData *
+begin_anew(MemoryContext context)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	RESUME_INTERRUPTS();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return error;
+}
