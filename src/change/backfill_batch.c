@@ -82,7 +82,6 @@ static const BackfillLeaf *planned_target = NULL;
 static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static BackfillOutcome run_range(Range *range);
-static void bound_lock_waits(void);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
 static void refuse_renamed(const BackfillLeaf *leaf);
@@ -96,7 +95,6 @@ static bool scans_otherwise(Plan *plan);
 static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
 static void refuse_met_again(HeapTuple row, TupleDesc desc, void *arg);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
-static bool gave_way(int sqlerrcode);
 
 /* Put the hook in place; it does nothing unless a range is being planned. */
 void
@@ -235,7 +233,7 @@ run_range(Range *range)
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 
-		if (!gave_way(error->sqlerrcode))
+		if (!dbops_backfill_gave_way(error->sqlerrcode))
 			ReThrowError(error);
 		strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
 		FreeErrorData(error);
@@ -254,8 +252,8 @@ run_range(Range *range)
  * a session that began to wait later looks for one (deadlock_timeout), and
  * look at once in case the other session has been waiting already.
  */
-static void
-bound_lock_waits(void)
+void
+dbops_backfill_bound_lock_waits(void)
 {
 	int			wait = Min(dbops_backfill_lock_timeout, Max(DeadlockTimeout * 4 / 5, 1));
 
@@ -272,7 +270,7 @@ run_as_owner(void *arg)
 	Range	   *range = arg;
 	const BackfillLeaf *leaf = range->batcher->leaf;
 
-	bound_lock_waits();
+	dbops_backfill_bound_lock_waits();
 	dbops_set_nested("search_path", range->batcher->change->path);
 	dbops_backfill_use_settings(range->batcher->change);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
@@ -477,8 +475,8 @@ take_counts(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /* Errors that only say that others were there first. */
-static bool
-gave_way(int sqlerrcode)
+bool
+dbops_backfill_gave_way(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;

@@ -1,11 +1,13 @@
 /*
  * backfill_job.c
- *		A backfill as a job of steps: walk, then count what is left and sweep
- *		that, in turn, until nothing is left or sweeping does not help.
+ *		A backfill as a job of steps: prepare what has to be in place, walk, then
+ *		count what is left and sweep that, in turn, until nothing is left or
+ *		sweeping does not help; and clear up.
  *
- *		walk -> verify -> end
- *		        verify -> sweep -> verify | end
+ *		prepare -> walk -> verify -> finish
+ *		                   verify -> sweep -> verify | finish
  *
+ * Where there is nothing to prepare, or to clear up, those phases are left out.
  * The same steps serve the job, which a process can take over from another one
  * at any step, and the call in the foreground, which understands its change
  * itself and keeps no position.
@@ -16,9 +18,11 @@
 
 enum
 {
+	PHASE_PREPARE,
 	PHASE_WALK,
 	PHASE_VERIFY,
 	PHASE_SWEEP,
+	PHASE_FINISH,
 	PHASES
 };
 
@@ -26,22 +30,32 @@ typedef void (*StepCallback) (DbopsJob *job, BackfillRun *run, DbopsStep *step);
 
 static void *open_job(DbopsJob *job);
 static Jsonb *result(DbopsJob *job, void *state);
+static bool is_to_prepare(const BackfillRun *run);
+static int	last_phase(const BackfillRun *run);
+static const char *abandon(const DbopsJob *job, long patience);
+static const char *keeps(const DbopsJob *job);
+static void prepare_step(DbopsJob *job, void *state, DbopsStep *step);
 static void walk_step(DbopsJob *job, void *state, DbopsStep *step);
 static void verify_step(DbopsJob *job, void *state, DbopsStep *step);
 static void sweep_step(DbopsJob *job, void *state, DbopsStep *step);
+static void finish_step(DbopsJob *job, void *state, DbopsStep *step);
 static void do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work);
+static void prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void give_up(const BackfillRun *run);
-static void finish(DbopsStep *step, int next);
+static void step_is_done(DbopsStep *step, int next);
 
 static const DbopsPhase phases[PHASES] = {
-	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, walk_step},
-	[PHASE_VERIFY] = {"verify", DBOPS_CLASS_SNAPSHOT, false, verify_step},
-	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, sweep_step}
+	[PHASE_PREPARE] = {"prepare", DBOPS_CLASS_BATCHES, true, false, prepare_step},
+	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, true, walk_step},
+	[PHASE_VERIFY] = {"verify", DBOPS_CLASS_SNAPSHOT, false, false, verify_step},
+	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, false, sweep_step},
+	[PHASE_FINISH] = {"finish", DBOPS_CLASS_PLAIN, true, false, finish_step}
 };
 
 const DbopsJobKind dbops_backfill_kind = {
@@ -51,6 +65,8 @@ const DbopsJobKind dbops_backfill_kind = {
 	.n_phases = PHASES,
 	.open = open_job,
 	.result = result,
+	.abandon = abandon,
+	.keeps = keeps,
 	.check_settings = dbops_backfill_check_settings
 };
 
@@ -76,7 +92,23 @@ open_job(DbopsJob *job)
 	}
 	run->job = job;
 	run->memory = CurrentMemoryContext;
+	if (job->phase == PHASE_PREPARE && !is_to_prepare(run))
+		job->phase = PHASE_WALK;
 	return run;
+}
+
+/* Has something to be in place before the walk? */
+static bool
+is_to_prepare(const BackfillRun *run)
+{
+	return run->request.sync || run->request.app_writes;
+}
+
+/* The phase after the last walk or count: clear up, or nothing. */
+static int
+last_phase(const BackfillRun *run)
+{
+	return run->request.sync ? PHASE_FINISH : PHASES;
 }
 
 /* What was done, and what is left and why. */
@@ -106,6 +138,25 @@ result(DbopsJob *job, void *state)
 	return dbops_json_finish(&json);
 }
 
+/* Remove the triggers of a job that ends without success, or say which stay. */
+static const char *
+abandon(const DbopsJob *job, long patience)
+{
+	return dbops_backfill_triggers_abandon(job->id, patience);
+}
+
+static const char *
+keeps(const DbopsJob *job)
+{
+	return dbops_backfill_triggers_kept(job->id);
+}
+
+static void
+prepare_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, prepare);
+}
+
 static void
 walk_step(DbopsJob *job, void *state, DbopsStep *step)
 {
@@ -122,6 +173,12 @@ static void
 sweep_step(DbopsJob *job, void *state, DbopsStep *step)
 {
 	do_step(job, state, step, sweep);
+}
+
+static void
+finish_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, clear_up);
 }
 
 /* Do a step in the memory of the run, and report where it has come to. */
@@ -151,6 +208,13 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 		step->position = dbops_backfill_position(run);
 }
 
+/* Put in place what has to be there before the walk. */
+static void
+prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	step_is_done(step, PHASE_WALK);
+}
+
 /* Walk all tables once. */
 static void
 walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
@@ -160,7 +224,7 @@ walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (!dbops_backfill_walk_step(run, step))
 		return;
 	run->last_pending = PG_INT64_MAX;	/* the first count is compared with none */
-	finish(step, run->request.verify ? PHASE_VERIFY : PHASES);
+	step_is_done(step, run->request.verify ? PHASE_VERIFY : last_phase(run));
 }
 
 /* Count what is left. */
@@ -171,7 +235,7 @@ verify(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		give_up(run);
 	run->looked_up = true;
 	if (dbops_backfill_verify_step(run))
-		finish(step, PHASE_SWEEP);
+		step_is_done(step, PHASE_SWEEP);
 	else if (!run->count_spoiled)
 		end(job, run, step);
 }
@@ -185,7 +249,7 @@ sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (!dbops_backfill_walk_step(run, step))
 		return;
 	if (dbops_backfill_sweep_helped(run))
-		finish(step, PHASE_VERIFY);
+		step_is_done(step, PHASE_VERIFY);
 	else
 		end(job, run, step);
 }
@@ -201,12 +265,20 @@ end(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	run->give_up = (job->id != 0 && run->rows_locked && run->pending > 0);
 	if (!run->give_up)
 	{
-		finish(step, PHASES);
+		step_is_done(step, last_phase(run));
 		return;
 	}
 	run->stalled = 0;
 	run->last_pending = PG_INT64_MAX;
-	finish(step, PHASE_VERIFY);
+	step_is_done(step, PHASE_VERIFY);
+}
+
+/* Take away what prepare has put in place. */
+static void
+clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	if (dbops_backfill_triggers_clear(run, step))
+		step_is_done(step, PHASES);
 }
 
 /* End an attempt that can do no more. */
@@ -233,7 +305,7 @@ look_up(DbopsJob *job, BackfillRun *run)
 }
 
 static void
-finish(DbopsStep *step, int next)
+step_is_done(DbopsStep *step, int next)
 {
 	step->finished = true;
 	step->goto_phase = next;

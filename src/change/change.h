@@ -133,6 +133,7 @@ typedef struct BackfillRun
 	bool		rows_locked;	/* some were left because others lock them */
 	bool		give_up;		/* this attempt: others lock what is left */
 	char		obstacle[256];	/* what the last attempt at those said */
+	long		table_waited;	/* ms waited for a table's lock to put or drop a trigger */
 	bool		count_spoiled;	/* a table was rewritten during the count */
 	uint64		last_pending;	/* of the count before; of the first one, the rows changed */
 	int			stalled;		/* counts that have found no fewer */
@@ -214,6 +215,8 @@ extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BackfillCounts *counts);
 extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
+extern void dbops_backfill_bound_lock_waits(void);
+extern bool dbops_backfill_gave_way(int sqlerrcode);
 
 /* backfill_walk.c */
 #define BACKFILL_TABLE_WAIT 100L	/* ms between two tries for a table's lock */
@@ -229,6 +232,19 @@ extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
 /* backfill_verify.c */
 extern bool dbops_backfill_verify_step(BackfillRun *run);
 extern bool dbops_backfill_sweep_helped(const BackfillRun *run);
+
+/* backfill_trigger.c */
+extern bool dbops_backfill_trigger_create(Oid relid, const char *name, const char *events,
+										  const char *function, List *args);
+extern bool dbops_backfill_trigger_drop(Oid relid, const char *name);
+extern char *dbops_backfill_trigger_drop_statement(Oid relid, const char *name);
+
+/* backfill_clear.c */
+extern char *dbops_backfill_trigger_name(const char *what, int64 job);
+extern bool dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step);
+extern void dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid);
+extern const char *dbops_backfill_triggers_abandon(int64 job, long patience);
+extern const char *dbops_backfill_triggers_kept(int64 job);
 
 /* backfill_progress.c */
 extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);

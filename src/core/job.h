@@ -64,6 +64,7 @@ typedef struct DbopsPhase
 	const char *name;			/* shown to users */
 	DbopsJobClass class;
 	bool		timed;			/* the job's timeout holds for each step */
+	bool		gets_on;		/* more of done gets the job on, not just more rows */
 	void		(*step) (DbopsJob *job, void *state, DbopsStep *step);
 } DbopsPhase;
 
@@ -90,6 +91,17 @@ typedef struct DbopsJobKind
 
 	/* Called when a process leaves the job, done or not; or NULL. */
 	void		(*close) (DbopsJob *job, void *state);
+
+	/*
+	 * Called when a job ends for good other than by success, in the transaction
+	 * that records the end: remove what must not stay. patience: ms that may
+	 * pass with tries. Returns what could not be removed and how to, as a user
+	 * reads it, and then the job does not end; NULL: nothing is left. Or NULL.
+	 */
+	const char *(*abandon) (const DbopsJob *job, long patience);
+
+	/* What stays in place while a job is blocked or paused, as a user reads it; NULL: nothing. Or NULL. */
+	const char *(*keeps) (const DbopsJob *job);
 
 	/*
 	 * Check what tune_job is to change, raising an error; NULL: nothing of it

@@ -21,6 +21,8 @@ PG_FUNCTION_INFO_V1(dbops_pause_job);
 PG_FUNCTION_INFO_V1(dbops_resume_job);
 PG_FUNCTION_INFO_V1(dbops_tune_job);
 
+#define CANCEL_PATIENCE 1000L	/* ms that cancel_job may take to remove what must not stay */
+
 /* What is asked; a param without a type is not. */
 typedef struct Request
 {
@@ -35,6 +37,7 @@ typedef struct Request
 
 static void request(int64 id, Request wish);
 static DbopsParam or_null(DbopsParam wish, Oid type);
+static void abandon(int64 id);
 static bool change_unclaimed(int64 id, const char *from, const char *to, const char *message);
 static void refuse_state(const StoredJob *job, const char *what, const char *hint);
 static void check_kind_settings(const StoredJob *job, Jsonb *settings);
@@ -57,9 +60,26 @@ dbops_job_cancel(int64 id)
 {
 	request(id, (Request) {.cancel = dbops_param_bool(true)});
 	if (change_unclaimed(id, "{queued,paused,blocked}", "cancelled", "cancelled"))
+	{
+		abandon(id);
 		return true;
+	}
 	dbops_runner_cancel_at_commit(id);
 	return false;
+}
+
+/* Remove what must not stay of the job, or refuse to cancel it now. */
+static void
+abandon(int64 id)
+{
+	const char *left = dbops_job_abandon(dbops_job_load(id), CANCEL_PATIENCE);
+
+	if (left != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("cannot cancel job " INT64_FORMAT " now", id),
+				 errdetail_internal("%s.", left),
+				 errhint("Look in pg_locks who holds the table, and call cancel_job(" INT64_FORMAT ") again.", id)));
 }
 
 /* pause_job(job_id bigint) → the state that it is in now */

@@ -68,6 +68,7 @@ static void allow_record(void);
 static void begin_step(DbopsJob *job, void *arg);
 static void save_step(DbopsJob *job, const DbopsStep *step, void *arg);
 static void note_progress(Keeping *keeping, const DbopsStep *step);
+static bool phase_gets_on(const Keeping *keeping);
 static bool during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
@@ -292,15 +293,23 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 	keeping->job->steps++;
 }
 
-/* To count or to wait again and again does not get a job on: the first phase does, and rows. */
+/* To count or to wait again and again does not get a job on: rows do, and phases that say so. */
 static void
 note_progress(Keeping *keeping, const DbopsStep *step)
 {
 	if (keeping->steps_here > 0 &&
-		(step->rows > keeping->rows || (keeping->job->job.phase == 0 && step->done > keeping->done)))
+		(step->rows > keeping->rows || (phase_gets_on(keeping) && step->done > keeping->done)))
 		keeping->job->moved = true;
 	keeping->done = step->done;
 	keeping->rows = step->rows;
+}
+
+static bool
+phase_gets_on(const Keeping *keeping)
+{
+	int			phase = keeping->job->job.phase;
+
+	return phase < keeping->kind->n_phases && keeping->kind->phases[phase].gets_on;
 }
 
 /*

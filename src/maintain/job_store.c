@@ -22,6 +22,7 @@
 #define LONGEST_BACKOFF	3600000L	/* ms */
 #define FIRST_CRASH_BACKOFF	60000L	/* ms, after the second crash */
 #define MOST_CRASHES	3
+#define ABANDON_PATIENCE 10000L	/* ms, of the process that ends its own job */
 #define QUEUE_LENGTH	10000	/* jobs that one look considers */
 
 /* What an error says about trying again. */
@@ -39,6 +40,7 @@ static bool take_claim(StoredJob *job);
 static void forget_pause(const StoredJob *job);
 static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 						int sqlstate, const char *message, Jsonb *result);
+static void abandon(const StoredJob *job, const char *message);
 static ErrorClass classify(int sqlstate);
 static void give_up(const StoredJob *job, const ErrorData *error, const char *why);
 static void retry(StoredJob *job, const ErrorData *error);
@@ -292,6 +294,9 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 			int sqlstate, const char *message, Jsonb *result)
 {
 	bool		counts = (sqlstate != 0 || strcmp(state, "queued") != 0);
+	bool		stays = (strcmp(state, "blocked") == 0 || strcmp(state, "paused") == 0);
+	bool		fails = (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0);
+	bool		ours;
 	DbopsParam	params[] = {
 		dbops_param_int8(job->job.id),
 		dbops_param_int4(job->runner_pid),
@@ -299,7 +304,7 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 		dbops_param_text(state),
 		dbops_param_time(run_after),
 		dbops_param_text(sqlstate != 0 ? unpack_sql_state(sqlstate) : NULL),
-		dbops_param_text(message),
+		dbops_param_text(stays ? psprintf("%s%s", message, dbops_job_keeps(job)) : message),
 		dbops_param_jsonb(result),
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_int4(counts ? job->attempts : Max(job->attempts - 1, 0)),
@@ -307,12 +312,33 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 		dbops_param_int8(job->crash_steps)
 	};
 
-	return dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
+	ours = dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
 							" message = left(coalesce($7, $8 ->> 'message'), 1000), result = $8 - 'message', attempts = $10, crashes = $11, crash_steps = $12,"
 							" runner_pid = NULL, runner_start = NULL,"
 							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
 							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",
 							lengthof(params), params, NULL, NULL) == 1;
+	if (ours && fails)
+		abandon(job, message);
+	return ours;
+}
+
+/* Remove what must not stay of a job that has just ended without success, or block it instead. */
+static void
+abandon(const StoredJob *job, const char *message)
+{
+	const char *left = dbops_job_abandon(job, job->runner_pid == MyProcPid ? ABANDON_PATIENCE : 0);
+	DbopsParam	params[] = {
+		dbops_param_int8(job->job.id),
+		dbops_param_text(unpack_sql_state(ERRCODE_OBJECT_IN_USE)),
+		dbops_param_text(left == NULL ? NULL : psprintf("%s; it ended with: %s", left, message))
+	};
+
+	if (left == NULL)
+		return;
+	dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000), finished_at = NULL"
+					 " WHERE id = $1",
+					 lengthof(params), params, NULL, NULL);
 }
 
 /*

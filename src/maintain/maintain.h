@@ -316,6 +316,11 @@ extern void dbops_job_reap_slots(void);
 extern bool dbops_job_reap_lost(void);
 extern void dbops_job_prune(void);
 
+/* ---- job_abandon.c: what a job that does not succeed leaves behind ---- */
+
+extern const char *dbops_job_abandon(const StoredJob *job, long patience);
+extern const char *dbops_job_keeps(const StoredJob *job);
+
 /* ---- job_obstacle.c: why a job does not start ---- */
 
 extern char *dbops_job_obstacle(const StoredJob *job, TimestampTz now);
