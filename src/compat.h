@@ -112,6 +112,11 @@ find_setting(const char *name)
 #include "archive/archive_module.h"
 #endif
 
+/* 16 lets BRIN indexes follow a HOT update; before, every index keeps one from being HOT. */
+#if PG_VERSION_NUM < 160000
+#define INDEX_ATTR_BITMAP_HOT_BLOCKING INDEX_ATTR_BITMAP_ALL
+#endif
+
 /* 16 numbers files by a type of their own. */
 #if PG_VERSION_NUM < 160000
 #define RelationMapOidToFilenumber(oid, shared) RelationMapOidToFilenode(oid, shared)

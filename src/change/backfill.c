@@ -225,17 +225,23 @@ Datum
 dbops_start_backfill(PG_FUNCTION_ARGS)
 {
 	BackfillRun *run = palloc0(sizeof(BackfillRun));
-	int			nest_level = NewGUCNestLevel();
-	Oid			owner;
 
 	PreventCommandIfReadOnly("dbops.start_backfill()");
+	dbops_backfill_prepare(fcinfo, run);
+	PG_RETURN_INT64(submit(run, dbops_relation_owner(run->request.relid)));
+}
+
+/* Understand and judge what is asked for, as if it were to be done in the background. */
+void
+dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run)
+{
+	int			nest_level = NewGUCNestLevel();
+
 	dbops_backfill_read_request(fcinfo, &run->request);
-	owner = dbops_relation_owner(run->request.relid);
-	run->request.login = background_login(owner);
+	run->request.login = background_login(dbops_relation_owner(run->request.relid));
 	plan(run);
 	refuse_temporary(&run->request);
 	AtEOXact_GUC(false, nest_level);
-	PG_RETURN_INT64(submit(run, owner));
 }
 
 /* As whom the process that does it will be logged in; see dbops_job_login. */

@@ -28,6 +28,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -81,6 +82,7 @@ static const BackfillLeaf *planned_target = NULL;
 
 static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
+static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
 static BackfillOutcome run_range(Range *range);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
@@ -152,15 +154,46 @@ dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 				 leaf->name, change->alias, change->set_list,
 				 change->alias, change->alias, change->matches, change->pending,
 				 returning);
-	batcher->count_sql =
-		psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*)"
-				 " FROM ONLY %s AS %s"
-				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
-				 " AND %s.ctid OPERATOR(pg_catalog.<) $2"
-				 " AND (%s)",
-				 change->pending, leaf->name, change->alias,
-				 change->alias, change->alias, change->matches);
+	batcher->count_sql = count_sql(change, leaf, "");
 	return batcher;
+}
+
+/*
+ * The same to look at a few ranges: its counts also have the sizes of each
+ * column that is assigned, before and after, if the values may be computed.
+ */
+BackfillBatcher *
+dbops_backfill_sampler(const BackfillChange *change, const BackfillLeaf *leaf, bool sizes)
+{
+	BackfillBatcher *batcher = dbops_backfill_batcher(change, leaf);
+	StringInfoData columns;
+	ListCell   *cell;
+
+	initStringInfo(&columns);
+	foreach(cell, sizes ? change->columns : NIL)
+	{
+		const BackfillColumn *column = lfirst(cell);
+
+		appendStringInfo(&columns,
+						 ", pg_catalog.sum(pg_catalog.pg_column_size(%s.%s)) FILTER (WHERE %s)"
+						 ", pg_catalog.sum(pg_catalog.pg_column_size(%s)) FILTER (WHERE %s)",
+						 change->alias, quote_identifier(column->name), change->pending,
+						 column->value, change->pending);
+	}
+	batcher->count_sql = count_sql(change, leaf, columns.data);
+	return batcher;
+}
+
+static char *
+count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns)
+{
+	return psprintf("SELECT pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*)%s"
+					" FROM ONLY %s AS %s"
+					" WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
+					" AND %s.ctid OPERATOR(pg_catalog.<) $2"
+					" AND (%s)",
+					change->pending, columns, leaf->name, change->alias,
+					change->alias, change->alias, change->matches);
 }
 
 void
@@ -192,7 +225,7 @@ BackfillOutcome
 dbops_backfill_count(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 					 BackfillCounts *counts)
 {
-	Range		range = {.batcher = batcher,.from = from,.to = to,.update = false};
+	Range		range = {.batcher = batcher,.from = from,.to = to,.update = false,.counts = *counts};
 	BackfillOutcome outcome = run_range(&range);
 
 	*counts = range.counts;
@@ -472,6 +505,12 @@ take_counts(HeapTuple row, TupleDesc desc, void *arg)
 
 	counts->pending = DatumGetInt64(heap_getattr(row, 1, desc, &isnull));
 	counts->matching = DatumGetInt64(heap_getattr(row, 2, desc, &isnull));
+	for (int i = 0; i < desc->natts - 2; i++)
+	{
+		Datum		size = heap_getattr(row, i + 3, desc, &isnull);
+
+		counts->sizes[i] = isnull ? 0 : DatumGetInt64(size);
+	}
 }
 
 /* Errors that only say that others were there first. */

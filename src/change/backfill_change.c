@@ -64,8 +64,8 @@ static void deparse(Query *query, Relation rel, bool compare_image,
 static Node *name_row_type(Node *node, RowWalk *walk);
 static Node *strip_assignment_cast(Node *node);
 static char *deparse_set_list(Query *query, Relation rel, List *names);
-static char *deparse_image_comparison(Query *query, Relation rel, List *names,
-									  const char *alias);
+static List *deparse_columns(Query *query, Relation rel, List *names);
+static char *deparse_image_comparison(const BackfillChange *change);
 static char *column_name(const TargetEntry *target, Relation rel);
 
 /*
@@ -391,11 +391,12 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 
 	change->alias = pstrdup(quote_identifier(alias));
 	change->set_list = deparse_set_list(query, rel, names);
+	change->columns = deparse_columns(query, rel, names);
 	change->matches = (where == NULL) ? pstrdup("true") :
 		deparse_expression(where, names, true, true);
 
 	if (compare_image)
-		change->pending = deparse_image_comparison(query, rel, names, change->alias);
+		change->pending = deparse_image_comparison(change);
 	else if (null_resno > 0)
 	{
 		TargetEntry *target = get_tle_by_resno(query->targetList, null_resno);
@@ -495,13 +496,35 @@ deparse_set_list(Query *query, Relation rel, List *names)
 	return list.data;
 }
 
+/* Each column that is assigned, with its value as the assignment casts it. */
+static List *
+deparse_columns(Query *query, Relation rel, List *names)
+{
+	List	   *columns = NIL;
+	ListCell   *cell;
+
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+		Form_pg_attribute type = TupleDescAttr(RelationGetDescr(rel), target->resno - 1);
+		BackfillColumn *column = palloc(sizeof(BackfillColumn));
+
+		column->name = pstrdup(NameStr(type->attname));
+		column->value = psprintf("CAST(%s AS %s)",
+								 deparse_expression((Node *) target->expr, names, true, true),
+								 format_type_with_typemod(type->atttypid, type->atttypmod));
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
 /*
  * Say "some assigned column differs from its expression" by the stored bytes,
  * which every type has: equality is coarser than what an assignment changes
  * (1.0 and 1.00, 'a' and 'A' under some collations) and some types have none.
  */
 static char *
-deparse_image_comparison(Query *query, Relation rel, List *names, const char *alias)
+deparse_image_comparison(const BackfillChange *change)
 {
 	StringInfoData columns;
 	StringInfoData values;
@@ -509,16 +532,13 @@ deparse_image_comparison(Query *query, Relation rel, List *names, const char *al
 
 	initStringInfo(&columns);
 	initStringInfo(&values);
-	foreach(cell, query->targetList)
+	foreach(cell, change->columns)
 	{
-		TargetEntry *target = lfirst_node(TargetEntry, cell);
-		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(rel), target->resno - 1);
+		const BackfillColumn *column = lfirst(cell);
 		const char *separator = columns.len > 0 ? ", " : "";
 
-		appendStringInfo(&columns, "%s%s.%s", separator, alias, column_name(target, rel));
-		appendStringInfo(&values, "%sCAST(%s AS %s)", separator,
-						 deparse_expression((Node *) target->expr, names, true, true),
-						 format_type_with_typemod(column->atttypid, column->atttypmod));
+		appendStringInfo(&columns, "%s%s.%s", separator, change->alias, quote_identifier(column->name));
+		appendStringInfo(&values, "%s%s", separator, column->value);
 	}
 	return psprintf("pg_catalog.record_image_ne(ROW(%s), ROW(%s))",
 					columns.data, values.data);

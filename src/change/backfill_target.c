@@ -13,7 +13,6 @@
 
 #include "access/relation.h"
 #include "access/tableam.h"
-#include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
@@ -25,9 +24,16 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/rls.h"
 
+/* The tables of a request, looked up without keeping their locks. */
+typedef struct LookUp
+{
+	const BackfillRequest *request;
+	List	   *leaves;
+} LookUp;
+
+static void look_up(void *arg);
 static void require_right(const BackfillRequest *request, Oid relid);
 static void check_kind(Relation rel);
 static void check_root(Relation rel);
@@ -95,30 +101,18 @@ compare_leaves(const ListCell *a, const ListCell *b)
 List *
 dbops_backfill_look_up(const BackfillRequest *request)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	List	   *volatile leaves = NIL;
-	ErrorData  *volatile error = NULL;
+	LookUp		look = {.request = request};
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		MemoryContextSwitchTo(context);
-		leaves = dbops_backfill_leaves(request);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL)
-		ReThrowError(error);
-	return leaves;
+	dbops_look(look_up, &look);
+	return look.leaves;
+}
+
+static void
+look_up(void *arg)
+{
+	LookUp	   *look = arg;
+
+	look->leaves = dbops_backfill_leaves(look->request);
 }
 
 /* Describe a table anew after it has been rewritten; it may be gone: no blocks. */

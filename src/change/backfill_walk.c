@@ -26,12 +26,6 @@
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
 
-/*
- * Blocks that must have been changed, whatever share of the table they are:
- * a vacuum reads every index of the table.
- */
-#define VACUUM_BLOCKS (256 * 1024 / BLCKSZ)
-
 static void do_batch(BackfillRun *run, DbopsStep *step);
 static void ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed);
 static void go_on(BackfillRun *run, BlockNumber to);
@@ -187,7 +181,7 @@ ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed)
 	double		share = run->request.vacuum_every * walk->leaf->blocks;
 
 	walk->unvacuumed += changed;
-	if (share == 0 || walk->unvacuumed < Max(share, VACUUM_BLOCKS))
+	if (share == 0 || walk->unvacuumed < Max(share, BACKFILL_VACUUM_BLOCKS))
 		return;
 	walk->unvacuumed = 0;
 	step->vacuum = walk->leaf->relid;

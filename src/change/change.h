@@ -40,6 +40,13 @@ typedef struct BackfillRequest
 	Oid			login;			/* as whom the process that does it is logged in */
 } BackfillRequest;
 
+/* A column that is assigned, and what to. */
+typedef struct BackfillColumn
+{
+	char	   *name;
+	char	   *value;			/* SQL, cast to the column's type */
+} BackfillColumn;
+
 /*
  * The change as dbops understood it: SQL for a search_path of its own, with the
  * name of the table that the caller gave as its alias.
@@ -53,6 +60,7 @@ typedef struct BackfillChange
 	char	   *pending;		/* of the rows that match, those to be changed */
 	bool		harmless_again; /* a row that is met again gets the same values */
 	char	   *null_column;	/* column that a NULL would leave matching, or NULL */
+	List	   *columns;		/* BackfillColumn; NIL in a job, which does without */
 	Jsonb	   *settings;		/* of the submission, that values depend on; NULL: those of the session */
 } BackfillChange;
 
@@ -150,6 +158,7 @@ extern BackfillMethod dbops_backfill_method(const char *name);
 extern const char *dbops_backfill_method_name(BackfillMethod method);
 
 /* backfill.c */
+extern void dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run);
 extern void dbops_backfill_report(const BackfillRun *run);
 extern const char *dbops_backfill_left_reason(const BackfillRun *run, const char **hint);
 
@@ -202,11 +211,14 @@ typedef struct BackfillCounts
 {
 	uint64		pending;		/* rows that match and would be changed */
 	uint64		matching;		/* rows that match */
+	int64	   *sizes;			/* of a sampler: bytes before and after, column by column; or NULL */
 } BackfillCounts;
 
 extern void dbops_backfill_init(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
+extern BackfillBatcher *dbops_backfill_sampler(const BackfillChange *change,
+											   const BackfillLeaf *leaf, bool sizes);
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 											 BlockNumber from, BlockNumber to,
 											 uint64 *rows);
@@ -219,6 +231,12 @@ extern void dbops_backfill_bound_lock_waits(void);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
 
 /* backfill_walk.c */
+
+/*
+ * Blocks that must have been changed before a vacuum, whatever share of the
+ * table they are: it reads every index of the table.
+ */
+#define BACKFILL_VACUUM_BLOCKS (256 * 1024 / BLCKSZ)
 #define BACKFILL_TABLE_WAIT 100L	/* ms between two tries for a table's lock */
 
 extern void dbops_backfill_walk_all(BackfillRun *run);
@@ -257,5 +275,83 @@ extern char *dbops_backfill_progress_pace(const BackfillProgress *progress);
 extern char *dbops_backfill_rows(uint64 number);
 extern void dbops_backfill_progress_batch(BackfillProgress *progress, uint64 rows);
 extern void dbops_backfill_progress_context(void *progress);
+
+/* backfill_sample.c */
+
+/* What a look at some blocks of a table has found: sums over those. */
+typedef struct BackfillSample
+{
+	const BackfillLeaf *leaf;
+	const char *error;			/* why rows could not be counted; or NULL */
+	bool		sizes_known;	/* the new values could be computed */
+	double		reserve;		/* bytes of a page that only updates of its rows fill */
+	double		looked;			/* blocks */
+	double		seconds;		/* that it took to count in them */
+	double		rows;
+	double		room;			/* bytes free on the pages */
+	double		unfilled;		/* rows that match and would get NULL */
+	double		pending;		/* rows to be changed */
+	double		pending_squares;	/* sum of the squares of each block's */
+	double		old_bytes;		/* of the rows to be changed */
+	double		new_bytes;
+	double		assigned;		/* bytes of the new values alone */
+	double		outside;		/* bytes of values that are kept outside of the row */
+	double		fit;			/* rows to be changed that their page has room for */
+	double		guarded;		/* of those, in the room that fillfactor reserves */
+	double		open;			/* rows that pages have room for, of any page */
+	double		empty;			/* pages without rows */
+	double		touched;		/* blocks with rows to be changed */
+	double		cold;			/* of those, not written since the last checkpoint */
+	double		image;			/* bytes of their full-page images */
+} BackfillSample;
+
+extern List *dbops_backfill_sample(const BackfillRun *run);
+extern double dbops_backfill_slot(double width);
+
+/* backfill_forecast.c */
+
+/* What will come of a backfill, of all its tables. */
+typedef struct BackfillForecast
+{
+	double		looked;			/* blocks */
+	double		rows;			/* of the tables */
+	double		pending;		/* to be changed */
+	double		variance;		/* of that estimate */
+	double		unfilled;		/* rows that match and would get NULL */
+	double		old_bytes;		/* of the rows to be changed */
+	double		new_bytes;
+	double		room;			/* bytes free on the pages */
+	double		touched;		/* pages with rows to be changed */
+	double		stay;			/* rows that stay on their page */
+	double		hot;			/* of those, without an entry in any index */
+	double		growth;			/* bytes of the tables */
+	int			indexes;
+	double		index_bytes;
+	double		index_growth;
+	double		entries;		/* index entries that are made */
+	double		outside;		/* bytes of values kept outside of rows */
+	double		batches;
+	double		vacuums;
+	double		records;		/* bytes of WAL without images */
+	double		images;
+	double		heap_images;	/* bytes, if each page were written once as a whole */
+	double		cold;			/* pages not written since the last checkpoint */
+	double		scattered_images;	/* the same of indexes in another order than the table's */
+	double		ordered_images;
+	double		compute;		/* s, that counting in all blocks would take */
+	List	   *blocking;		/* char *: assigned columns that are in an index */
+	bool		sizes_known;
+	bool		complete;		/* every table was looked at */
+} BackfillForecast;
+
+extern void dbops_backfill_forecast(const BackfillRun *run, List *samples, BackfillForecast *forecast);
+
+/* backfill_effects.c */
+extern void dbops_backfill_report_effects(const BackfillRun *run, double pending, ReturnSetInfo *rsinfo);
+extern void dbops_backfill_report_warnings(const BackfillRun *run, double pending, ReturnSetInfo *rsinfo);
+
+/* backfill_plan.c */
+extern void dbops_backfill_plan_put(ReturnSetInfo *rsinfo, const char *item, const char *value,
+									double number, const char *note);
 
 #endif							/* DBOPS_CHANGE_H */

@@ -51,6 +51,33 @@ COMMENT ON FUNCTION dbops.start_backfill IS
     'A temporary table is refused (0A000).';
 REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;
 
+CREATE FUNCTION dbops.backfill_plan(
+    table_name   regclass,
+    set_clause   text,
+    where_clause text     DEFAULT NULL,
+    batch_size   integer  DEFAULT 10000,
+    pause        interval DEFAULT '0',
+    verify       boolean  DEFAULT true,
+    workers      integer  DEFAULT 1,
+    method       text     DEFAULT 'auto',
+    sync         boolean  DEFAULT false,
+    app_writes   boolean  DEFAULT false,
+    on_error     text     DEFAULT 'stop',
+    vacuum_every  double precision DEFAULT NULL,
+    max_wal_per_s bigint   DEFAULT NULL,
+    OUT item text, OUT value text, OUT number double precision, OUT note text)
+    RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_backfill_plan';
+COMMENT ON FUNCTION dbops.backfill_plan IS
+    'Says what start_backfill with the same arguments would do, and is refused as that is; changes nothing. '
+    'item: tables, blocks, size, rows, rows to change, method, batches, row width, free space, HOT updates, WAL, table growth, index growth, disk, duration, '
+    'rows written meanwhile; and one row each for every trigger, foreign key, publication, slot and warning that there is. '
+    'value: for people. number: the same in rows, bytes, percent or seconds (of duration the longest), or null. note: what the figure rests on. '
+    'Looks at a few hundred blocks drawn at random, whatever the size of the table, for at most about 5 s; there the clauses are evaluated with the rights of the table''s owner, in a transaction that cannot write.';
+REVOKE ALL ON FUNCTION dbops.backfill_plan FROM PUBLIC;
+
 INSERT INTO dbops.function_access VALUES
+    ('backfill_plan', 'operator'),
     ('batched_backfill', 'operator'),
     ('start_backfill', 'operator');

@@ -1,6 +1,6 @@
 /*
  * attempt.c
- *		To do something that may fail, and go on.
+ *		To do something that may fail, or is to be undone, and go on.
  *
  * A report that looks at many things must not lose all of them to the first
  * that fails. What is attempted runs in a subtransaction, which releases
@@ -47,6 +47,37 @@ dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error)
 		ReThrowError(caught);
 	*error = caught;
 	return caught == NULL;
+}
+
+/*
+ * Call back and undo what it has done: its locks are given back, and settings
+ * are what they were. An error is the caller's.
+ */
+void
+dbops_look(DbopsCallback callback, void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		callback(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 static bool

@@ -126,6 +126,7 @@ extern void dbops_procedure_begin_process(void);
 extern void dbops_procedure_commit(void);
 extern void dbops_procedure_outside(DbopsCallback callback, void *arg);
 extern void dbops_procedure_end(void);
+extern void dbops_query_inside(DbopsCallback callback, void *arg);
 
 extern DbopsStatement *dbops_statement_prepare(const char *sql, int nparams,
 											   const Oid *types);
@@ -154,6 +155,7 @@ extern void dbops_at_commit(DbopsCallback callback, void *arg);
 /* ---- attempt.c: to do something that may fail, and go on ---- */
 
 extern bool dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error);
+extern void dbops_look(DbopsCallback callback, void *arg);
 
 /* ---- shared.c: shared memory, when preloaded ---- */
 

@@ -337,8 +337,36 @@ dbops_procedure_end(void)
 }
 
 /*
+ * Call back with a connection in which statements can be prepared, for a
+ * function, which does not commit. A procedure's statement may call such a
+ * function: what is the procedure's comes back also after an error.
+ */
+void
+dbops_query_inside(DbopsCallback callback, void *arg)
+{
+	MemoryContext outer = procedure_context;
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		SPI_connect();
+		procedure_context = CurrentMemoryContext;
+		MemoryContextSwitchTo(caller);
+		callback(arg);
+		SPI_finish();
+	}
+	PG_FINALLY();
+	{
+		procedure_context = outer;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+}
+
+/*
  * Prepare a statement that is planned once, for any parameter values, and
- * lasts until it is freed or the procedure ends. Needs an open procedure.
+ * lasts until it is freed or the procedure ends. Needs an open procedure, or
+ * dbops_query_inside.
  */
 DbopsStatement *
 dbops_statement_prepare(const char *sql, int nparams, const Oid *types)

@@ -1,0 +1,169 @@
+-- backfill_plan: what it predicts is held against what the backfill then does.
+-- The tables are small enough to be looked at in full, or large enough that they
+-- are not; either way the bounds are wide, and autovacuum is off in these tests.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+
+CREATE TABLE plan_result (item text, predicted float8, measured float8);
+CREATE TABLE plan_before (wal pg_lsn, size float8, hot bigint, updated bigint);
+
+-- Predict, do, and measure: rows and HOT share as the server counts them.
+CREATE PROCEDURE plan_note(relation regclass) LANGUAGE sql AS $$
+    DELETE FROM plan_before;
+    INSERT INTO plan_before SELECT pg_current_wal_insert_lsn(), pg_table_size(relation),
+        pg_stat_get_tuples_hot_updated(relation), pg_stat_get_tuples_updated(relation) $$;
+CREATE FUNCTION plan_compare(relation regclass, OUT "rows" boolean, OUT hot boolean, OUT wal boolean, OUT growth boolean) LANGUAGE sql AS $$
+    WITH m AS (SELECT pg_stat_get_tuples_updated(relation) - updated AS updated,
+            pg_stat_get_tuples_hot_updated(relation) - hot AS hot,
+            pg_current_wal_insert_lsn() - wal AS wal, pg_table_size(relation) - size AS growth FROM plan_before),
+        p AS (SELECT max(predicted) FILTER (WHERE item = 'rows to change') AS updated,
+            max(predicted) FILTER (WHERE item = 'HOT updates') AS hot,
+            max(predicted) FILTER (WHERE item = 'WAL') AS wal,
+            max(predicted) FILTER (WHERE item = 'table growth') AS growth FROM plan_result)
+    SELECT abs(p.updated - m.updated) <= 0.05 * m.updated,
+           abs(p.hot - 100.0 * m.hot / m.updated) <= 10,
+           p.wal BETWEEN 0.7 * m.wal AND 1.3 * m.wal,
+           abs(p.growth - m.growth) <= 0.3 * m.growth + 64 * 1024
+      FROM m, p $$;
+\set predict 'TRUNCATE plan_result; INSERT INTO plan_result SELECT item, number FROM dbops.backfill_plan(''plan_t'', :''set'', ''b IS NULL'', vacuum_every => :every); CALL plan_note(''plan_t'');'
+\set measure 'CALL dbops.batched_backfill(''plan_t'', :''set'', ''b IS NULL'', vacuum_every => :every); DO $x$ BEGIN PERFORM pg_stat_force_next_flush(); END $x$; SELECT * FROM plan_compare(''plan_t'');'
+\set every null
+\set set 'b = 1'
+
+-- full pages: no row has room
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO plan_t SELECT i, 'n' || i FROM generate_series(1, 20000) i;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+:measure
+DROP TABLE plan_t;
+
+-- half of each page is reserved, wide rows: all are HOT
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer) WITH (fillfactor = 50);
+INSERT INTO plan_t SELECT i, repeat('n', 500) FROM generate_series(1, 5000) i;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+:measure
+DROP TABLE plan_t;
+
+-- the same with an index on what is assigned, by its predicate: none is
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer) WITH (fillfactor = 50);
+INSERT INTO plan_t SELECT i, repeat('n', 50) FROM generate_series(1, 10000) i;
+CREATE INDEX ON plan_t (a) WHERE b > 0;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+SELECT value, note FROM dbops.backfill_plan('plan_t', 'b = 1', 'b IS NULL') WHERE item = 'HOT updates';
+:measure
+DROP TABLE plan_t;
+
+-- deleted rows have left room for some
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO plan_t SELECT i, 'n' || i FROM generate_series(1, 25000) i;
+DELETE FROM plan_t WHERE id % 5 = 0;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+:measure
+DROP TABLE plan_t;
+
+-- longer rows in a table larger than the sample, vacuumed on the way
+\set set 'b = 1, a = repeat(''y'', 60)'
+\set every 0.1
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer);
+INSERT INTO plan_t SELECT i, repeat('n', 60) FROM generate_series(1, 60000) i;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+:measure
+DROP TABLE plan_t;
+
+-- values that are kept outside of the row
+\set set 'b = 1, a = repeat(md5(id::text), 100)'
+\set every null
+CREATE TABLE plan_t (id integer PRIMARY KEY, a text, b integer);
+ALTER TABLE plan_t ALTER a SET STORAGE EXTERNAL;
+INSERT INTO plan_t SELECT i FROM generate_series(1, 2000) i;
+VACUUM ANALYZE plan_t;
+CHECKPOINT;
+:predict
+:measure
+DROP TABLE plan_t;
+RESET client_min_messages;
+
+-- What an update sets off: a trigger of another column and one for deletes are not in it.
+CREATE TABLE plan_refs (code text PRIMARY KEY);
+CREATE TABLE plan_parts (id integer, place text REFERENCES plan_refs, "it's ""b""" integer, UNIQUE (id, place)) PARTITION BY RANGE (id);
+CREATE TABLE plan_parts_1 PARTITION OF plan_parts FOR VALUES FROM (1) TO (1001);
+CREATE TABLE plan_parts_2 PARTITION OF plan_parts FOR VALUES FROM (1001) TO (2001);
+CREATE TABLE plan_children (parent integer, place text, FOREIGN KEY (parent, place) REFERENCES plan_parts (id, place));
+CREATE FUNCTION plan_nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER stamp BEFORE UPDATE ON plan_parts FOR EACH ROW EXECUTE FUNCTION plan_nothing();
+CREATE TRIGGER of_place AFTER UPDATE OF place ON plan_parts FOR EACH ROW EXECUTE FUNCTION plan_nothing();
+CREATE TRIGGER of_id AFTER UPDATE OF id ON plan_parts FOR EACH ROW EXECUTE FUNCTION plan_nothing();
+CREATE TRIGGER gone AFTER DELETE ON plan_parts FOR EACH ROW EXECUTE FUNCTION plan_nothing();
+CREATE TRIGGER once AFTER UPDATE ON plan_parts_1 FOR EACH STATEMENT EXECUTE FUNCTION plan_nothing();
+SET client_min_messages = error;
+CREATE PUBLICATION regress_plan FOR TABLE plan_parts;
+CREATE PUBLICATION regress_plan_inserts FOR TABLE plan_parts WITH (publish = 'insert');
+RESET client_min_messages;
+INSERT INTO plan_refs VALUES ('PT');
+INSERT INTO plan_parts SELECT i FROM generate_series(1, 1500) i;
+ANALYZE plan_parts;
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', 'place IS NULL')
+ WHERE item IN ('tables', 'rows', 'rows to change', 'method', 'batches', 'trigger', 'foreign key', 'publication', 'rows written meanwhile')
+    OR item = 'warning' AND value LIKE '%identity%';
+SELECT item, value, number FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = id', '"it''s ""b""" IS NULL')
+ WHERE item IN ('rows to change', 'trigger', 'foreign key', 'HOT updates');
+
+-- rows that would get NULL
+SELECT item, value, number FROM dbops.backfill_plan('plan_parts', 'place = CASE WHEN id <= 500 THEN NULL ELSE ''PT'' END', 'place IS NULL')
+ WHERE item = 'rows to change' OR value LIKE '%NULL%';
+
+-- nothing to be changed
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', 'id < 0') WHERE item IN ('rows to change', 'HOT updates', 'WAL', 'table growth');
+
+-- It changes nothing: what would write is refused, and no lock is left. A value
+-- that cannot be had without it is taken to be as long as the old one.
+CREATE SEQUENCE plan_numbers;
+CREATE FUNCTION plan_writes(id integer) RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO plan_refs VALUES ('w' || id); RETURN 'PT'; END $$;
+BEGIN;
+SELECT item, number, note FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = nextval(''plan_numbers'')', '"it''s ""b""" IS NULL')
+ WHERE item IN ('rows to change', 'row width');
+SELECT item, number FROM dbops.backfill_plan('plan_parts', 'place = plan_writes(id)', 'place IS NULL') WHERE item = 'rows to change';
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('plan_parts'::regclass, 'plan_parts_1'::regclass);
+SELECT current_setting('transaction_read_only'), current_setting('lock_timeout') AS lock_timeout;
+COMMIT;
+SELECT is_called FROM plan_numbers;
+SELECT count(*) FROM plan_refs;
+BEGIN READ ONLY;
+SELECT count(*) > 10 AS planned FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', 'place IS NULL');
+COMMIT;
+
+-- a condition that fails says so
+SELECT item, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', '1 / (id - 1400) > 0') WHERE item = 'rows to change';
+
+-- it is refused as start_backfill is
+SELECT * FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = "it''s ""b""" + 1');
+SELECT * FROM dbops.backfill_plan('plan_parts', 'id = 1');
+SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''x''; DROP TABLE plan_refs');
+SELECT * FROM dbops.backfill_plan('plan_parts', NULL);
+SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''x''', vacuum_every => 2);
+CREATE TEMP TABLE plan_temp (id integer, b integer);
+SELECT * FROM dbops.backfill_plan('plan_temp', 'b = 1');
+CREATE ROLE regress_plan_other;
+SELECT dbops.grant_access('regress_plan_other', 'operator');
+SET ROLE regress_plan_other;
+SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''PT''');
+RESET ROLE;
+SELECT dbops.revoke_access('regress_plan_other');
+
+DROP PUBLICATION regress_plan, regress_plan_inserts;
+DROP TABLE plan_children, plan_parts, plan_refs, plan_temp, plan_result, plan_before;
+DROP SEQUENCE plan_numbers;
+DROP FUNCTION plan_nothing, plan_writes, plan_compare;
+DROP PROCEDURE plan_note;
+DROP ROLE regress_plan_other;
