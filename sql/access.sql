@@ -14,10 +14,11 @@ SELECT c.oid::regclass AS open_to_public
  WHERE c.relnamespace = 'dbops'::regnamespace
    AND EXISTS (SELECT FROM aclexplode(c.relacl) x WHERE x.grantee = 0);
 
--- every function belongs to a level, and is described
+-- every function belongs to a level, but for those of triggers, and is described
 SELECT p.oid::regprocedure AS without_level
   FROM pg_proc p
  WHERE p.pronamespace = 'dbops'::regnamespace
+   AND p.prorettype <> 'trigger'::regtype
    AND NOT EXISTS (SELECT FROM dbops.function_access a WHERE a.function_name = p.proname);
 SELECT a.function_name AS without_function
   FROM dbops.function_access a

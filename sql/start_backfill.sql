@@ -63,7 +63,8 @@ SELECT dbops.tune_job(:job, settings => '{"pause": -1}');
 SELECT dbops.tune_job(:job, settings => '{"verify": false}');
 SELECT dbops.tune_job(:job, settings => '{"batch_size": 100000, "pause": "1 ms"}');
 CALL dbops.run_job(:job);
-SELECT dbops.job_status(:job) -> 'result' AS result;
+SELECT r - 'proof' - 'meanwhile' AS result, (r -> 'proof') - 'lsn' - 'at' AS proof
+  FROM dbops.job_status(:job) s, LATERAL (SELECT s -> 'result') r (r);
 
 -- Rows that are left, with the reason
 UPDATE regress_start SET place = NULL WHERE id < 10;

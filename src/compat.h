@@ -193,6 +193,15 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define proc_local_xid(proc) ((proc)->vxid.lxid)
 #endif
 
+/* 17 names a transaction by the number of its process, which another one may have by now. */
+#if PG_VERSION_NUM < 170000
+#include "storage/sinvaladt.h"
+#define vxid_process(vxid) BackendIdGetProc((vxid).backendId)
+#else
+#include "storage/procarray.h"
+#define vxid_process(vxid) ProcNumberGetProc((vxid).procNumber)
+#endif
+
 /* 17 tells kinds of processes apart by one variable. */
 #if PG_VERSION_NUM < 170000
 #include "miscadmin.h"

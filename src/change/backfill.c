@@ -114,8 +114,6 @@ refuse_unfinished(const BackfillRequest *request)
 {
 	const char *what = request->workers > 1 ? "workers" :
 		request->method == BACKFILL_KEYSET ? "method" :
-		request->sync ? "sync" :
-		request->app_writes ? "app_writes" :
 		request->quarantine ? "on_error" :
 		request->max_wal > 0 ? "max_wal_per_s" : NULL;
 
@@ -166,7 +164,8 @@ dbops_backfill_report(const BackfillRun *run)
 				(errmsg("backfill of %s: %s changed, %s",
 						run->progress.table, dbops_backfill_rows(run->progress.rows),
 						run->request.verify ? "none left" : "not verified"),
-				 errdetail_internal("%s", dbops_backfill_progress_pace(&run->progress))));
+				 errdetail_internal("%s %s", dbops_backfill_progress_pace(&run->progress),
+									dbops_backfill_meanwhile(run))));
 }
 
 /* Say that rows were left out, where it was not asked for their number. */

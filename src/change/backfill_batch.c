@@ -304,8 +304,7 @@ run_as_owner(void *arg)
 	const BackfillLeaf *leaf = range->batcher->leaf;
 
 	dbops_backfill_bound_lock_waits();
-	dbops_set_nested("search_path", range->batcher->change->path);
-	dbops_backfill_use_settings(range->batcher->change);
+	dbops_backfill_use_meaning(range->batcher->change);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	LockRelationOid(leaf->relid, range->update ? RowExclusiveLock : AccessShareLock);
 	range->table_lock_taken = true;

@@ -108,6 +108,8 @@ understand(void *arg)
 	query = analyze(understanding->request, rel);
 	check_targets(query, rel);
 	query = (Query *) fix_moment((Node *) query, NULL);
+	if (understanding->request->sync)
+		dbops_backfill_sync_check(query);
 	dbops_backfill_judge_repeat(query, rel, understanding->change,
 								&compare_image, &null_resno);
 

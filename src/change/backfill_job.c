@@ -14,6 +14,7 @@
  */
 #include "change/change.h"
 
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 
 enum
@@ -42,11 +43,13 @@ static void finish_step(DbopsJob *job, void *state, DbopsStep *step);
 static void do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work);
 static void prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static bool have_all_tables(BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void note_gap(BackfillRun *run);
 static void give_up(const BackfillRun *run);
 static void step_is_done(DbopsStep *step, int next);
 
@@ -131,6 +134,8 @@ result(DbopsJob *job, void *state)
 	else
 		dbops_json_null(&json, "left");
 	dbops_json_text(&json, "reason", reason);
+	dbops_backfill_put_proof(&json, run);
+	dbops_json_text(&json, "meanwhile", dbops_backfill_meanwhile(run));
 	if (reason != NULL)
 		dbops_json_text(&json, "message",
 						!run->request.verify ? reason :
@@ -212,19 +217,44 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 static void
 prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	if (run->request.sync && !dbops_backfill_sync_step(run, step))
+		return;
+	if (run->request.app_writes && !dbops_backfill_barrier_step(run, step))
+		return;
+	dbops_backfill_note_point(&run->covered_since, run->request.sync);
+	run->leaves = NIL;			/* to be looked up, with the blocks of now */
 	step_is_done(step, PHASE_WALK);
 }
 
-/* Walk all tables once. */
+/* Walk all tables once, with those that come meanwhile. */
 static void
 walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
 	if (!run->looked_up)
 		look_up(job, run);
-	if (!dbops_backfill_walk_step(run, step))
+	if (!run->walked)
+	{
+		run->walked = dbops_backfill_walk_step(run, step);
+		if (!run->walked || has_subclass(run->request.relid))
+			return;
+	}
+	else if (!have_all_tables(run, step))
 		return;
 	run->last_pending = PG_INT64_MAX;	/* the first count is compared with none */
 	step_is_done(step, run->request.verify ? PHASE_VERIFY : last_phase(run));
+}
+
+/*
+ * Have all tables been walked that there are? If not, what has come will be; a
+ * partition has its trigger, an inheritance child gets it first.
+ */
+static bool
+have_all_tables(BackfillRun *run, DbopsStep *step)
+{
+	if (run->request.sync && !dbops_backfill_sync_step(run, step))
+		return false;
+	run->walked = !dbops_backfill_walk_new(run);
+	return run->walked;
 }
 
 /* Count what is left. */
@@ -277,8 +307,24 @@ end(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 static void
 clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	note_gap(run);
 	if (dbops_backfill_triggers_clear(run, step))
 		step_is_done(step, PHASES);
+}
+
+/* See whether the trigger stood until now; what is dropped already was seen then. */
+static void
+note_gap(BackfillRun *run)
+{
+	BackfillLeaf *leaf;
+
+	if (run->clearing)
+		return;
+	if (run->leaves == NIL)
+		run->leaves = dbops_backfill_look_up(&run->request);
+	leaf = dbops_backfill_sync_gap(run);
+	run->gap = (leaf == NULL) ? NULL : leaf->name;
+	run->clearing = true;
 }
 
 /* End an attempt that can do no more. */

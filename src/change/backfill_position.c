@@ -54,6 +54,7 @@ put_figures(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "swept_from", run->swept_from);
 	dbops_json_boolean(json, "rows_locked", run->rows_locked);
 	dbops_json_text(json, "obstacle", run->obstacle);
+	dbops_backfill_put_points(json, run);
 }
 
 /* The table in work, and what is left to be walked of it, or of all for a sweep. */
@@ -151,6 +152,7 @@ dbops_backfill_take_over(BackfillRun *run, Jsonb *position)
 	run->swept_from = dbops_jsonb_integer(position, "swept_from");
 	run->rows_locked = dbops_jsonb_boolean(position, "rows_locked");
 	strlcpy(run->obstacle, obstacle ? obstacle : "", sizeof(run->obstacle));
+	dbops_backfill_take_points(run, position);
 }
 
 /* Take over the walk; false if the position knows of none. */

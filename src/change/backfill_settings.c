@@ -58,6 +58,14 @@ dbops_backfill_use_settings(const BackfillChange *change)
 		use(meaning[i], dbops_jsonb_text(change->settings, meaning[i]));
 }
 
+/* The same, and the search_path that the texts are written for. */
+void
+dbops_backfill_use_meaning(const BackfillChange *change)
+{
+	dbops_set_nested("search_path", change->path);
+	dbops_backfill_use_settings(change);
+}
+
 static void
 use(const char *name, const char *value)
 {

@@ -11,10 +11,8 @@
 #include "utils/builtins.h"
 
 static void put_request(DbopsJson *json, const BackfillRun *run);
-static void put_change(DbopsJson *json, const BackfillChange *change);
 static void put_owners(DbopsJson *json, List *leaves);
 static char *copy_text(const Jsonb *object, const char *key);
-static BackfillChange *read_change(const Jsonb *spec);
 
 Jsonb *
 dbops_backfill_spec(const BackfillRun *run)
@@ -23,7 +21,7 @@ dbops_backfill_spec(const BackfillRun *run)
 
 	dbops_json_object(&json, NULL);
 	put_request(&json, run);
-	put_change(&json, run->change);
+	dbops_backfill_put_change(&json, run->change);
 	put_owners(&json, run->leaves);
 	return dbops_json_finish(&json);
 }
@@ -49,8 +47,9 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "max_wal_per_s", request->max_wal);
 }
 
-static void
-put_change(DbopsJson *json, const BackfillChange *change)
+/* Write the change as the member change; those settings hold that it was submitted with. */
+void
+dbops_backfill_put_change(DbopsJson *json, const BackfillChange *change)
 {
 	dbops_json_object(json, "change");
 	dbops_json_text(json, "path", change->path);
@@ -60,7 +59,8 @@ put_change(DbopsJson *json, const BackfillChange *change)
 	dbops_json_text(json, "pending", change->pending);
 	dbops_json_boolean(json, "harmless_again", change->harmless_again);
 	dbops_json_text(json, "null_column", change->null_column);
-	dbops_json_document(json, "settings", dbops_backfill_submission_settings());
+	dbops_json_document(json, "settings",
+						change->settings ? change->settings : dbops_backfill_submission_settings());
 	dbops_json_object_end(json);
 }
 
@@ -101,7 +101,7 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
 	for (int i = 0; i < n; i++)
 		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
-	run->change = read_change(dbops_jsonb_document(spec, "change"));
+	run->change = dbops_backfill_read_change(spec);
 	dbops_backfill_progress_begin(&run->progress, copy_text(spec, "table"));
 }
 
@@ -111,9 +111,11 @@ copy_text(const Jsonb *object, const char *key)
 	return unconstify(char *, dbops_jsonb_text(object, key));
 }
 
-static BackfillChange *
-read_change(const Jsonb *spec)
+/* Read the member change. */
+BackfillChange *
+dbops_backfill_read_change(const Jsonb *document)
 {
+	const Jsonb *spec = dbops_jsonb_document(document, "change");
 	BackfillChange *change = palloc0(sizeof(BackfillChange));
 
 	change->path = copy_text(spec, "path");

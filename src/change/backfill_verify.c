@@ -90,8 +90,11 @@ count(BackfillRun *run)
 	List	   *before = dbops_backfill_look_up(&run->request);
 	ListCell   *cell;
 
+	dbops_backfill_note_point(&run->counted_at, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	run->leaves = dbops_backfill_look_up(&run->request);
+	run->counted_tables = list_length(run->leaves);
+	run->counted_blocks = dbops_backfill_blocks(run->leaves);
 
 	run->pending = 0;
 	run->unfilled = 0;

@@ -26,6 +26,7 @@
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
 
+static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
 static void ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed);
 static void go_on(BackfillRun *run, BlockNumber to);
@@ -51,6 +52,39 @@ dbops_backfill_walk_all(BackfillRun *run)
 		run->walk.ahead = dbops_backfill_add_range(run->walk.ahead, leaf, 0, leaf->blocks);
 	}
 	dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
+}
+
+/* Go on with the tables that have come since the walk began; false if there are none. */
+bool
+dbops_backfill_walk_new(BackfillRun *run)
+{
+	List	   *leaves = dbops_backfill_look_up(&run->request);
+	List	   *new = NIL;
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+		if (!is_known(run, lfirst(cell)))
+			new = lappend(new, lfirst(cell));
+	foreach(cell, new)
+	{
+		BackfillLeaf *leaf = lfirst(cell);
+
+		run->walk.ahead = dbops_backfill_add_range(run->walk.ahead, leaf, 0, leaf->blocks);
+		run->progress.blocks += leaf->blocks;
+	}
+	run->leaves = list_concat(run->leaves, new);
+	return run->walk.ahead != NIL;
+}
+
+static bool
+is_known(const BackfillRun *run, const BackfillLeaf *leaf)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->leaves)
+		if (((BackfillLeaf *) lfirst(cell))->relid == leaf->relid)
+			return true;
+	return false;
 }
 
 /* Add blocks to a list of ranges, unless they are none. */

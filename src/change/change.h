@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "core/job.h"
 
+#include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
 #include "storage/block.h"
@@ -125,6 +126,16 @@ typedef struct BackfillWalk
 	uint64		blocks_before;	/* done before this table */
 } BackfillWalk;
 
+/* A moment of the server. */
+typedef struct BackfillPoint
+{
+	XLogRecPtr	lsn;
+	TimestampTz at;				/* 0: has not come */
+	uint64		xid;			/* of the transaction that it is in; 0: not noted */
+} BackfillPoint;
+
+typedef struct BackfillBarrier BackfillBarrier;
+
 /* A backfill. Lives as long as a process works on it, across its transactions. */
 typedef struct BackfillRun
 {
@@ -141,6 +152,15 @@ typedef struct BackfillRun
 	bool		rows_locked;	/* some were left because others lock them */
 	bool		give_up;		/* this attempt: others lock what is left */
 	char		obstacle[256];	/* what the last attempt at those said */
+	BackfillBarrier *barrier;	/* transactions that are waited for before the walk; or NULL */
+	List	   *synced;			/* OIDs of tables that this process has seen the trigger on */
+	BackfillPoint covered_since;	/* what is written is right, by a trigger or the application */
+	const char *gap;			/* a table where that was interrupted; or NULL */
+	bool		clearing;		/* triggers are being dropped */
+	bool		walked;			/* all that was known of; tables may have come */
+	BackfillPoint counted_at;	/* when the last count's snapshot was taken */
+	int			counted_tables;
+	uint64		counted_blocks;
 	long		table_waited;	/* ms waited for a table's lock to put or drop a trigger */
 	bool		count_spoiled;	/* a table was rewritten during the count */
 	uint64		last_pending;	/* of the count before; of the first one, the rows changed */
@@ -170,6 +190,8 @@ extern void dbops_backfill_job_init(void);
 /* backfill_spec.c */
 extern Jsonb *dbops_backfill_spec(const BackfillRun *run);
 extern void dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec);
+extern void dbops_backfill_put_change(DbopsJson *json, const BackfillChange *change);
+extern BackfillChange *dbops_backfill_read_change(const Jsonb *document);
 
 /* backfill_position.c */
 extern Jsonb *dbops_backfill_position(const BackfillRun *run);
@@ -181,6 +203,7 @@ extern void dbops_backfill_check_settings(Jsonb *settings);
 extern void dbops_backfill_tune(BackfillRun *run, Jsonb *settings);
 extern Jsonb *dbops_backfill_submission_settings(void);
 extern void dbops_backfill_use_settings(const BackfillChange *change);
+extern void dbops_backfill_use_meaning(const BackfillChange *change);
 
 /* backfill_target.c */
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
@@ -243,6 +266,7 @@ extern void dbops_backfill_walk_all(BackfillRun *run);
 extern List *dbops_backfill_add_range(List *ranges, BackfillLeaf *leaf,
 									  BlockNumber from, BlockNumber to);
 extern void dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf);
+extern bool dbops_backfill_walk_new(BackfillRun *run);
 extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);
 extern void dbops_backfill_walk_leave(BackfillWalk *walk);
 extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
@@ -263,6 +287,21 @@ extern bool dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step);
 extern void dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid);
 extern const char *dbops_backfill_triggers_abandon(int64 job, long patience);
 extern const char *dbops_backfill_triggers_kept(int64 job);
+
+/* backfill_sync.c */
+extern void dbops_backfill_sync_check(struct Query *query);
+extern bool dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step);
+extern BackfillLeaf *dbops_backfill_sync_gap(const BackfillRun *run);
+
+/* backfill_barrier.c */
+extern bool dbops_backfill_barrier_step(BackfillRun *run, DbopsStep *step);
+
+/* backfill_proof.c */
+extern void dbops_backfill_note_point(BackfillPoint *point, bool with_xid);
+extern void dbops_backfill_put_points(DbopsJson *json, const BackfillRun *run);
+extern void dbops_backfill_take_points(BackfillRun *run, const Jsonb *position);
+extern void dbops_backfill_put_proof(DbopsJson *json, const BackfillRun *run);
+extern char *dbops_backfill_meanwhile(const BackfillRun *run);
 
 /* backfill_progress.c */
 extern void dbops_backfill_progress_begin(BackfillProgress *progress, const char *table);

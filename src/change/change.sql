@@ -20,6 +20,8 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
     'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
     'verify: end with a proof that no row is left, sweeping again what other sessions moved. '
+    'sync: a trigger, dbops_sync_<job id>, makes rows right as others write them, from before the walk until the proof; refused for subselects (0A000). '
+    'app_writes: the application does; waits first, at most an hour, for transactions that began before. '
     'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
     'A change that could be applied twice to a row is refused (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
@@ -81,3 +83,11 @@ INSERT INTO dbops.function_access VALUES
     ('backfill_plan', 'operator'),
     ('batched_backfill', 'operator'),
     ('start_backfill', 'operator');
+
+-- Nobody may execute it: a trigger with another argument would be another's code with the owner's rights.
+CREATE FUNCTION dbops.backfill_sync() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_backfill_sync';
+COMMENT ON FUNCTION dbops.backfill_sync() IS
+    'The trigger that a backfill with sync puts on its table, dbops_sync_<job id>: it makes rows right as they are written, with the rights of the table''s owner, until the backfill has ended.';
+REVOKE ALL ON FUNCTION dbops.backfill_sync() FROM PUBLIC;

@@ -1,0 +1,155 @@
+/*
+ * backfill_sync.c
+ *		Cover the rows that other sessions write while a backfill walks: a
+ *		trigger makes them right as they are written.
+ *
+ * To get its lock the trigger waits for every transaction that has written to
+ * the table; so whoever writes after the lock was granted meets the trigger,
+ * and what was written before stands in blocks that the walk, which begins when
+ * the trigger is committed, will read. It is taken away after the proof.
+ *
+ * The trigger of a partitioned table reaches its partitions, those that come
+ * later too; inheritance children have one each. Its argument holds all that
+ * it has to know; backfill_sync_row.c is what it does.
+ */
+#include "change/change.h"
+
+#include "access/sysattr.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define SYNC_EVENTS "BEFORE INSERT OR UPDATE"
+#define SYNC_FUNCTION "backfill_sync"
+
+static bool check_node(Node *node, void *context);
+static void check_column(const Var *var);
+static List *tables(const BackfillRun *run);
+static char *argument(const BackfillRun *run);
+static void take_covered(HeapTuple row, TupleDesc desc, void *arg);
+
+/* Refuse what a trigger cannot evaluate for a row that is not stored yet. */
+void
+dbops_backfill_sync_check(Query *query)
+{
+	check_node((Node *) query->targetList, NULL);
+	check_node(query->jointree->quals, NULL);
+}
+
+static bool
+check_node(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SubLink))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("sync cannot evaluate a subselect for each row that is written"),
+				 errhint("Have a function do the subselect, or have the application write rows that are right and give app_writes => true.")));
+	if (IsA(node, Var))
+		check_column((Var *) node);
+	return expression_tree_walker(node, check_node, context);
+}
+
+static void
+check_column(const Var *var)
+{
+	if (var->varattno < 0 && var->varattno != TableOidAttributeNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("sync cannot read a system column of a row that is not stored yet"),
+				 errhint("Leave it out, or have the application write rows that are right and give app_writes => true.")));
+}
+
+/*
+ * Put the trigger on the next table that has none, a table a step, so that no
+ * lock is held while another is asked for; true when all have it.
+ */
+bool
+dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables(run))
+	{
+		Oid			relid = lfirst_oid(cell);
+
+		if (list_member_oid(run->synced, relid))
+			continue;
+		if (dbops_backfill_trigger_create(relid, dbops_backfill_trigger_name("sync", run->job->id),
+										  SYNC_EVENTS, SYNC_FUNCTION, list_make1(argument(run))))
+		{
+			run->synced = lappend_oid(run->synced, relid);
+			run->table_waited = 0;
+		}
+		else
+			dbops_backfill_await_table(run, step, relid);
+		return false;
+	}
+	return true;
+}
+
+/* The tables that have a trigger of their own (OIDs). */
+static List *
+tables(const BackfillRun *run)
+{
+	Oid			relid = run->request.relid;
+
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+		return list_make1_oid(relid);
+	return find_all_inheritors(relid, NoLock, NULL);
+}
+
+/* What the trigger has to know, as a document; backfill_sync_row.c reads it. */
+static char *
+argument(const BackfillRun *run)
+{
+	DbopsJson	json = {0};
+	Jsonb	   *document;
+	ListCell   *cell;
+
+	dbops_json_object(&json, NULL);
+	dbops_backfill_put_change(&json, run->change);
+	dbops_json_array(&json, "owners");
+	foreach(cell, run->request.owners)
+		dbops_json_integer(&json, NULL, lfirst_oid(cell));
+	dbops_json_array_end(&json);
+	document = dbops_json_finish(&json);
+	return JsonbToCString(NULL, &document->root, VARSIZE(document));
+}
+
+/* The first table that is not covered by its trigger, which somebody has dropped or disabled; or NULL. */
+BackfillLeaf *
+dbops_backfill_sync_gap(const BackfillRun *run)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(dbops_backfill_trigger_name("sync", run->job->id)),
+		dbops_param_text(SYNC_FUNCTION)
+	};
+	List	   *covered = NIL;
+	ListCell   *cell;
+
+	dbops_query_each("SELECT t.tgrelid FROM pg_trigger t"
+					 " JOIN pg_proc p ON p.oid = t.tgfoid"
+					 " JOIN pg_namespace n ON n.oid = p.pronamespace"
+					 " WHERE t.tgname = $1 AND p.proname = $2 AND n.nspname = 'dbops' AND t.tgenabled = 'A'",
+					 lengthof(params), params, take_covered, &covered);
+	foreach(cell, run->leaves)
+		if (!list_member_oid(covered, ((BackfillLeaf *) lfirst(cell))->relid))
+			return lfirst(cell);
+	return NULL;
+}
+
+static void
+take_covered(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **covered = arg;
+
+	*covered = lappend_oid(*covered, dbops_row_oid(row, desc, 1));
+}

@@ -1,0 +1,454 @@
+/*
+ * backfill_sync_row.c
+ *		dbops.backfill_sync(): the trigger that makes a row right as it is
+ *		written; see backfill_sync.c.
+ *
+ * What it assigns is understood once a session and kept until something that
+ * it depends on changes; a row costs the evaluation of its expressions, without
+ * a statement and without a look into a catalog.
+ *
+ * The expressions are the table owner's, who wrote them or whose member did, so
+ * they run with that role's rights, in a restricted context that the writer's
+ * session is safe from, and with the search_path and settings of the
+ * submission, so that the writer has no say in what they mean. A table that
+ * has been given to a role that the backfill was not submitted for is left
+ * alone: the former owner's code must not run with the new owner's rights.
+ * Expressions that are made of the server's own immutable functions and types
+ * alone can do no such harm, and are evaluated as they are.
+ *
+ * Where the expressions cannot be understood any more (a column was dropped),
+ * the backfill itself cannot go on either, so nothing depends on the trigger
+ * and the application is spared an error.
+ */
+#include "change/change.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
+
+PG_FUNCTION_INFO_V1(dbops_backfill_sync);
+
+/* What a trigger does to a row of its table, as this session understands it. */
+typedef struct SyncChange
+{
+	MemoryContext memory;
+	char	   *argument;		/* that it was made of */
+	TupleDesc	desc;			/* of the table, when it was */
+	BackfillChange *change;
+	List	   *owners;			/* roles that it may run as */
+	CachedExpression *expressions;	/* the plain condition, the other one, the values; NULL: not understood */
+	int			n_columns;
+	int		   *columns;		/* that the values go to */
+	bool		plain;			/* all of it runs nobody's code, whatever the settings are */
+} SyncChange;
+
+/* Of the session, one for each trigger; never removed, as triggers are few. */
+typedef struct SyncEntry
+{
+	Oid			trigger;		/* key */
+	SyncChange *change;			/* or NULL */
+	bool		warned;
+} SyncEntry;
+
+/* A statement's use of a trigger, in the memory of the statement. */
+typedef struct SyncStatement
+{
+	SyncChange *change;			/* lasts at least as long as the transaction */
+	Oid			owner;
+	bool		idle;			/* does nothing */
+	ExprState  *plain_condition;
+	ExprState  *condition;
+	ExprState **expressions;
+	ExprContext *context;
+	Datum	   *values;
+	bool	   *nulls;
+	bool		applies;		/* to the row in work */
+} SyncStatement;
+
+/* What is to be understood, on its way through the callbacks. */
+typedef struct Understanding
+{
+	SyncChange *change;
+	Relation	rel;
+} Understanding;
+
+static HTAB *entries = NULL;
+
+static SyncStatement *begin_statement(FunctionCallInfo fcinfo, TriggerData *data);
+static SyncEntry *find_entry(Oid trigger);
+static bool is_current(const SyncChange *change, const char *argument, Relation rel);
+static void forget(SyncEntry *entry);
+static SyncChange *read_argument(const char *argument, Relation rel);
+static bool understand(SyncEntry *entry, Relation rel);
+static void understand_as_owner(void *arg);
+static void analyze(void *arg);
+static Query *analyze_update(const SyncChange *change, Relation rel);
+static Node *compute_generated(Node *node, void *rel);
+static List *split_condition(List *expressions);
+static bool is_not_plain(Node *node, void *context);
+static bool is_users(Oid function, void *context);
+static void prepare(void *arg);
+static void evaluate_as_owner(void *arg);
+static void evaluate(SyncStatement *statement);
+static bool holds(ExprState *condition, ExprContext *context);
+
+/* backfill_sync() → trigger */
+Datum
+dbops_backfill_sync(PG_FUNCTION_ARGS)
+{
+	TriggerData *data = (TriggerData *) fcinfo->context;
+	SyncStatement *statement;
+	HeapTuple	row;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("dbops.backfill_sync() is for the triggers that a backfill makes")));
+
+	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
+	statement = fcinfo->flinfo->fn_extra;
+	if (statement == NULL)
+		statement = begin_statement(fcinfo, data);
+	if (statement->idle)
+		return PointerGetDatum(row);
+
+	statement->context->ecxt_scantuple =
+		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot : data->tg_trigslot;
+	statement->applies = holds(statement->plain_condition, statement->context);
+	if (statement->applies && statement->change->plain)
+		evaluate(statement);
+	else if (statement->applies)
+		dbops_run_as(statement->owner, evaluate_as_owner, statement);
+	if (statement->applies)
+		row = heap_modify_tuple_by_cols(row, RelationGetDescr(data->tg_relation),
+										statement->change->n_columns, statement->change->columns,
+										statement->values, statement->nulls);
+	ResetExprContext(statement->context);
+	return PointerGetDatum(row);
+}
+
+/* Make ready for the rows of a statement. */
+static SyncStatement *
+begin_statement(FunctionCallInfo fcinfo, TriggerData *data)
+{
+	MemoryContext row = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	SyncStatement *statement = palloc0(sizeof(SyncStatement));
+	SyncEntry  *entry = find_entry(data->tg_trigger->tgoid);
+	Relation	rel = data->tg_relation;
+
+	if (!is_current(entry->change, data->tg_trigger->tgargs[0], rel))
+	{
+		forget(entry);
+		entry->change = read_argument(data->tg_trigger->tgargs[0], rel);
+	}
+	statement->change = entry->change;
+	statement->owner = rel->rd_rel->relowner;
+	statement->idle = !list_member_oid(entry->change->owners, statement->owner) ||
+		(entry->change->expressions == NULL && !understand(entry, rel));
+	if (!statement->idle)
+	{
+		statement->context = CreateStandaloneExprContext();
+		if (entry->change->plain)
+			prepare(statement);
+		else
+			dbops_run_as(statement->owner, prepare, statement);
+	}
+	fcinfo->flinfo->fn_extra = statement;
+	MemoryContextSwitchTo(row);
+	return statement;
+}
+
+static SyncEntry *
+find_entry(Oid trigger)
+{
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(SyncEntry)};
+	SyncEntry  *entry;
+	bool		found;
+
+	if (entries == NULL)
+		entries = hash_create("dbops triggers", 16, &control, HASH_ELEM | HASH_BLOBS);
+	entry = hash_search(entries, &trigger, HASH_ENTER, &found);
+	if (!found)
+	{
+		entry->change = NULL;
+		entry->warned = false;
+	}
+	return entry;
+}
+
+/* Does it still say what the trigger does to its table? */
+static bool
+is_current(const SyncChange *change, const char *argument, Relation rel)
+{
+	return change != NULL &&
+		(change->expressions == NULL || change->expressions->is_valid) &&
+		strcmp(change->argument, argument) == 0 &&
+		equalTupleDescs(change->desc, RelationGetDescr(rel));
+}
+
+/* Statements that are under way may use it until the transaction ends. */
+static void
+forget(SyncEntry *entry)
+{
+	SyncChange *change = entry->change;
+
+	entry->change = NULL;
+	if (change == NULL)
+		return;
+	if (change->expressions != NULL)
+		FreeCachedExpression(change->expressions);
+	MemoryContextSetParent(change->memory, TopTransactionContext);
+}
+
+/* Read the trigger's argument, into memory of the session. */
+static SyncChange *
+read_argument(const char *argument, Relation rel)
+{
+	MemoryContext memory = AllocSetContextCreate(CurTransactionContext, "dbops trigger", ALLOCSET_SMALL_SIZES);
+	MemoryContext before = MemoryContextSwitchTo(memory);
+	SyncChange *change = palloc0(sizeof(SyncChange));
+	Jsonb	   *document = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(argument)));
+	int64	   *owners;
+	int			n = dbops_jsonb_integers(document, "owners", &owners);
+
+	change->memory = memory;
+	change->argument = pstrdup(argument);
+	change->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	change->change = dbops_backfill_read_change(document);
+	for (int i = 0; i < n; i++)
+		change->owners = lappend_oid(change->owners, (Oid) owners[i]);
+	MemoryContextSwitchTo(before);
+	MemoryContextSetParent(memory, CacheMemoryContext);
+	return change;
+}
+
+/*
+ * Understand what is assigned, with the owner's rights; false if that is no
+ * longer possible, which the writer is told once.
+ */
+static bool
+understand(SyncEntry *entry, Relation rel)
+{
+	Understanding understanding = {.change = entry->change,.rel = rel};
+	ErrorData  *error;
+
+	if (dbops_attempt(understand_as_owner, &understanding, &error))
+		return true;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+		ReThrowError(error);
+	if (!entry->warned)
+		ereport(WARNING,
+				(errmsg("the trigger of a backfill of table \"%s\" does nothing, because its expressions do not fit the table any more",
+						RelationGetRelationName(rel)),
+				 errdetail_internal("%s", error->message)));
+	entry->warned = true;
+	return false;
+}
+
+static void
+understand_as_owner(void *arg)
+{
+	dbops_run_as(((Understanding *) arg)->rel->rd_rel->relowner, analyze, arg);
+}
+
+static void
+analyze(void *arg)
+{
+	Understanding *understanding = arg;
+	SyncChange *change = understanding->change;
+	List	   *expressions;
+	Query	   *query;
+	ListCell   *cell;
+	SyncStatement trial = {.change = change};
+
+	dbops_backfill_use_meaning(change->change);
+	query = analyze_update(change, understanding->rel);
+	expressions = list_make1(query->jointree->quals);
+	change->columns = MemoryContextAlloc(change->memory,
+										 sizeof(int) * list_length(query->targetList));
+	change->n_columns = 0;
+	foreach(cell, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+
+		change->columns[change->n_columns++] = target->resno;
+		expressions = lappend(expressions, target->expr);
+	}
+	expressions = (List *) compute_generated((Node *) expressions, understanding->rel);
+	change->plain = !is_not_plain((Node *) expressions, NULL);
+	expressions = split_condition(expressions);
+	change->expressions = GetCachedExpression((Node *) expressions);
+
+	/* The rights on its functions are asked for here. */
+	PG_TRY();
+	{
+		prepare(&trial);
+	}
+	PG_CATCH();
+	{
+		FreeCachedExpression(change->expressions);
+		change->expressions = NULL;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/* Have the server analyze the UPDATE that a batch would do. */
+static Query *
+analyze_update(const SyncChange *change, Relation rel)
+{
+	const BackfillChange *texts = change->change;
+	Query	   *query;
+
+	query = dbops_fragment_analyze(psprintf("UPDATE ONLY %s AS %s SET %s WHERE (%s) AND (%s)",
+											quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+																	   RelationGetRelationName(rel)),
+											texts->alias, texts->set_list, texts->matches, texts->pending));
+	if (rt_fetch(query->resultRelation, query->rtable)->relid != RelationGetRelid(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table \"%s\" has been renamed", RelationGetRelationName(rel))));
+	return query;
+}
+
+/* A generated column has no value before its row is stored: put its expression in its place. */
+static Node *
+compute_generated(Node *node, void *rel)
+{
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var))
+	{
+		AttrNumber	column = ((Var *) node)->varattno;
+
+		if (column <= 0 ||
+			TupleDescAttr(RelationGetDescr((Relation) rel), column - 1)->attgenerated == '\0')
+			return copyObject(node);
+		return build_column_default(rel, column);
+	}
+	return expression_tree_mutator(node, compute_generated, rel);
+}
+
+/*
+ * Make two of the condition, which is the first of the expressions: what is
+ * plain up to the first part that is not, and the rest. Most rows that are
+ * written do not match, and shall be found out cheaply.
+ */
+static List *
+split_condition(List *expressions)
+{
+	List	   *rest = list_copy(make_ands_implicit(linitial(expressions)));
+	List	   *plain = NIL;
+
+	while (rest != NIL && !is_not_plain(linitial(rest), NULL))
+	{
+		plain = lappend(plain, linitial(rest));
+		rest = list_delete_first(rest);
+	}
+	linitial(expressions) = make_ands_explicit(rest);
+	return lcons(make_ands_explicit(plain), expressions);
+}
+
+/* Look for what could run somebody's code, or depend on a setting. */
+static bool
+is_not_plain(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+		case T_CaseWhen:
+			return expression_tree_walker(node, is_not_plain, context);
+		case T_Var:
+		case T_Const:
+		case T_FuncExpr:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+		case T_BoolExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_CaseExpr:
+		case T_CaseTestExpr:
+		case T_CoalesceExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+		case T_RowExpr:
+		case T_ArrayExpr:
+			break;
+		default:
+			return true;
+	}
+	return exprType(node) >= FirstNormalObjectId ||
+		check_functions_in_node(node, is_users, NULL) ||
+		expression_tree_walker(node, is_not_plain, context);
+}
+
+/* A function that is not the server's own, or does not always yield the same. */
+static bool
+is_users(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId || func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+/* Make the expressions ready to be evaluated, in the current memory, as who may execute what they call. */
+static void
+prepare(void *arg)
+{
+	SyncStatement *statement = arg;
+	List	   *expressions = copyObject((List *) statement->change->expressions->expr);
+	int			n = statement->change->n_columns;
+
+	statement->values = palloc(sizeof(Datum) * n);
+	statement->nulls = palloc(sizeof(bool) * n);
+	statement->expressions = palloc(sizeof(ExprState *) * n);
+	statement->plain_condition = ExecInitExpr(linitial(expressions), NULL);
+	statement->condition = ExecInitExpr(lsecond(expressions), NULL);
+	for (int i = 0; i < n; i++)
+		statement->expressions[i] = ExecInitExpr(list_nth(expressions, i + 2), NULL);
+}
+
+static void
+evaluate_as_owner(void *arg)
+{
+	SyncStatement *statement = arg;
+
+	dbops_backfill_use_meaning(statement->change->change);
+	evaluate(statement);
+}
+
+/* Find out whether the row is to be changed, and the values that it gets. */
+static void
+evaluate(SyncStatement *statement)
+{
+	statement->applies = holds(statement->condition, statement->context);
+	for (int i = 0; statement->applies && i < statement->change->n_columns; i++)
+		statement->values[i] = ExecEvalExprSwitchContext(statement->expressions[i], statement->context,
+														 &statement->nulls[i]);
+}
+
+/* Is the condition true of the row? */
+static bool
+holds(ExprState *condition, ExprContext *context)
+{
+	bool		isnull;
+	Datum		value = ExecEvalExprSwitchContext(condition, context, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}
