@@ -19,6 +19,7 @@
 #include "access/heapam.h"
 #include "access/heaptoast.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_am.h"
 #include "common/pg_prng.h"
@@ -121,10 +122,9 @@ look_at_table(void *arg)
 {
 	Look	   *look = arg;
 	const BackfillLeaf *leaf = look->sample->leaf;
-	int			nest_level = NewGUCNestLevel();
 	double		part = (double) leaf->blocks / look->blocks;
 
-	dbops_set_nested("transaction_read_only", "on");
+	XactReadOnly = true;		/* until the attempt's subtransaction ends */
 	look->rel = relation_open(leaf->relid, AccessShareLock);
 	look->batcher = dbops_backfill_sampler(look->change, leaf, look->sizes);
 	look->counts.sizes = palloc0(sizeof(int64) * 2 * (list_length(look->change->columns) + 1));
@@ -140,7 +140,6 @@ look_at_table(void *arg)
 	}
 	dbops_backfill_batcher_free(look->batcher);
 	relation_close(look->rel, NoLock);
-	AtEOXact_GUC(false, nest_level);
 }
 
 /* Counting prunes the page as any reader does, so its room is looked at afterwards. */
