@@ -216,6 +216,13 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define NOLOGIN_ROLES_RUN true
 #endif
 
+/* 18 knows NOT NULL constraints that do not hold for all rows yet. */
+#if PG_VERSION_NUM < 180000
+#define column_is_not_null(desc, i) (TupleDescAttr(desc, i)->attnotnull)
+#else
+#define column_is_not_null(desc, i) (TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID)
+#endif
+
 /* 16 made the writing of completion tags a function of its own. */
 #if PG_VERSION_NUM < 160000
 #define write_completion_tag(tag, completion) \

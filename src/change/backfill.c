@@ -35,6 +35,9 @@ PG_FUNCTION_INFO_V1(dbops_start_backfill);
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
 static void plan(BackfillRun *run);
+static void settle_method(BackfillRun *run);
+static bool have_keys(const BackfillRun *run);
+static void require_keys(const BackfillRun *run);
 static void refuse_unfinished(const BackfillRequest *request);
 static bool needs_job(const BackfillRequest *request);
 static void make_durable(void);
@@ -106,6 +109,71 @@ plan(BackfillRun *run)
 	dbops_backfill_progress_begin(&run->progress, quote_identifier(table));
 	run->leaves = dbops_backfill_leaves(&run->request);
 	run->change = dbops_backfill_understand(&run->request);
+	settle_method(run);
+}
+
+/*
+ * Decide in which order the rows are changed: that of the blocks where a row
+ * may be met again, that of a key where it may not.
+ */
+static void
+settle_method(BackfillRun *run)
+{
+	BackfillRequest *request = &run->request;
+	const char *twice = run->change->twice;
+
+	if (request->method == BACKFILL_AUTO)
+		request->method = (twice != NULL && have_keys(run)) ? BACKFILL_KEYSET : BACKFILL_BLOCKS;
+	if (request->method == BACKFILL_KEYSET)
+	{
+		require_keys(run);
+		request->verify = false;	/* nothing is left that could be counted */
+	}
+	else if (twice != NULL)
+		dbops_backfill_refuse_twice(twice, psprintf("%s Or give the table a primary key that is not assigned, and use method => 'keyset' with one worker, which visits each row once.",
+													run->change->twice_hint));
+}
+
+/* Could auto choose the order of a key? */
+static bool
+have_keys(const BackfillRun *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, run->leaves)
+	{
+		char	   *defect;
+
+		if (dbops_backfill_key_find(((BackfillLeaf *) lfirst(cell))->relid, run->request.relid,
+									run->change->assigned, &defect) == NULL)
+			return false;
+	}
+	return run->request.workers == 1 && !run->request.sync && !run->request.app_writes &&
+		!run->request.quarantine;
+}
+
+static void
+require_keys(const BackfillRun *run)
+{
+	const BackfillRequest *request = &run->request;
+	ListCell   *cell;
+
+	if (get_rel_relkind(request->relid) == RELKIND_PARTITIONED_TABLE)
+		(void) dbops_backfill_key_require(request->relid, request->relid, run->change->assigned);
+	foreach(cell, run->leaves)
+		(void) dbops_backfill_key_require(((BackfillLeaf *) lfirst(cell))->relid, request->relid,
+										  run->change->assigned);
+	if (request->sync && run->change->twice != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("sync would change rows more often than once"),
+				 errdetail("%s", run->change->twice),
+				 errhint("Leave sync out: rows that applications insert meanwhile are left as they are.")));
+	if (request->quarantine)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("method keyset does not set rows aside"),
+				 errhint("Leave on_error out: the backfill then stops before the row that fails, and goes on with it.")));
 }
 
 /* What the arguments can ask for and the code cannot do yet. */
@@ -113,7 +181,6 @@ static void
 refuse_unfinished(const BackfillRequest *request)
 {
 	const char *what = request->workers > 1 ? "workers" :
-		request->method == BACKFILL_KEYSET ? "method" :
 		request->quarantine ? "on_error" :
 		request->max_wal > 0 ? "max_wal_per_s" : NULL;
 
@@ -163,6 +230,7 @@ dbops_backfill_report(const BackfillRun *run)
 		ereport(NOTICE,
 				(errmsg("backfill of %s: %s changed, %s",
 						run->progress.table, dbops_backfill_rows(run->progress.rows),
+						run->request.method == BACKFILL_KEYSET ? "each row visited once" :
 						run->request.verify ? "none left" : "not verified"),
 				 errdetail_internal("%s %s", dbops_backfill_progress_pace(&run->progress),
 									dbops_backfill_meanwhile(run))));

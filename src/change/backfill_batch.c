@@ -30,6 +30,7 @@
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -62,6 +63,8 @@ typedef struct Range
 	BlockNumber from;
 	BlockNumber to;				/* the first block after the range */
 	bool		update;			/* or count */
+	DbopsCallback work;			/* that is done in the place of these; or NULL */
+	void	   *arg;			/* of work */
 	bool		table_lock_taken;
 	BackfillOutcome outcome;
 	uint64		rows;
@@ -72,7 +75,8 @@ typedef struct Range
 typedef struct PlanLook
 {
 	const BackfillLeaf *leaf;
-	bool		ranges_only;
+	Oid			index;			/* by which it is to be read; InvalidOid: by ranges of blocks */
+	bool		as_meant;
 } PlanLook;
 
 static get_relation_info_hook_type previous_relation_info_hook = NULL;
@@ -80,7 +84,11 @@ static get_relation_info_hook_type previous_relation_info_hook = NULL;
 /* The target of the statement that is being planned right now, or NULL. */
 static const BackfillLeaf *planned_target = NULL;
 
+/* The index by which it is to be read; InvalidOid: by ranges of blocks. */
+static Oid	planned_index = InvalidOid;
+
 static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
+static List *only_index(List *indexes, Oid index);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
 static BackfillOutcome run_range(Range *range);
@@ -92,8 +100,9 @@ static void count_range(Range *range);
 static DbopsStatement *prepare(const char *sql);
 static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
 static bool scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf);
+static bool scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index);
 static void look_at_plan(PlannedStmt *plan, void *arg);
-static bool scans_otherwise(Plan *plan);
+static bool scans_otherwise(Plan *plan, Oid index);
 static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
 static void refuse_met_again(HeapTuple row, TupleDesc desc, void *arg);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
@@ -119,10 +128,21 @@ hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
 
 	if (is_target(root, relid, rel))
 	{
-		rel->indexlist = NIL;
+		rel->indexlist = only_index(rel->indexlist, planned_index);
 		rel->pages = Max(rel->pages, LARGE_TABLE);
 		rel->tuples = Min(rel->tuples, planned_target->batch_rows / RANGE_SHARE);
 	}
+}
+
+static List *
+only_index(List *indexes, Oid index)
+{
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+		if (lfirst_node(IndexOptInfo, cell)->indexoid == index)
+			return list_make1(lfirst(cell));
+	return NIL;
 }
 
 /* Is this the table that the statement changes or counts, not a subselect's? */
@@ -233,6 +253,18 @@ dbops_backfill_count(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 }
 
 /*
+ * Do something else that changes rows of the table, in the way of a range: with
+ * the same locks, rights and settings, and giving way to others as it does.
+ */
+BackfillOutcome
+dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg)
+{
+	Range		range = {.batcher = batcher,.update = true,.work = work,.arg = arg};
+
+	return run_range(&range);
+}
+
+/*
  * Run a range in a subtransaction. If others hold its locks for too long, it
  * is rolled back and the outcome says so; any other error is the caller's. A
  * statement timeout covers each range, not the whole call.
@@ -259,6 +291,7 @@ run_range(Range *range)
 		ErrorData  *error;
 
 		planned_target = NULL;
+		planned_index = InvalidOid;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -310,10 +343,14 @@ run_as_owner(void *arg)
 	range->table_lock_taken = true;
 
 	range->outcome = look_at_storage(leaf);
+	if (range->work != NULL && range->outcome == BATCH_REWRITTEN)
+		range->outcome = BATCH_DONE;	/* no block numbers are kept */
 	if (range->outcome != BATCH_DONE)
 		return;
 	dbops_backfill_check_still(leaf);
-	if (range->update)
+	if (range->work != NULL)
+		range->work(range->arg);
+	else if (range->update)
 		update_range(range);
 	else
 		count_range(range);
@@ -417,7 +454,7 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 static bool
 scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf)
 {
-	PlanLook	look = {.leaf = leaf};
+	PlanLook	look = {.leaf = leaf,.index = InvalidOid};
 
 	dbops_set_nested("enable_tidscan", "on");
 	planned_target = leaf;
@@ -426,7 +463,53 @@ scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf)
 	PopActiveSnapshot();
 	planned_target = NULL;
 
-	return look.ranges_only;
+	return look.as_meant;
+}
+
+/*
+ * Have a statement planned that reads the table by an index, in the order of
+ * that; see plan_as_range_scan.
+ */
+void
+dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int nparams,
+						   const Oid *types, const BackfillLeaf *leaf, Oid index)
+{
+	if (*statement == NULL)
+		*statement = dbops_statement_prepare(sql, nparams, types);
+	if (scans_index_only(*statement, leaf, index))
+		return;
+
+	dbops_statement_free(*statement);
+	*statement = NULL;
+	*statement = dbops_statement_prepare(sql, nparams, types);
+	if (!scans_index_only(*statement, leaf, index))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the planner does not read table %s by index \"%s\"", leaf->name, get_rel_name(index)),
+				 errdetail("Every batch would read the whole table."),
+				 errhint("Remove from where_clause what keeps it from an Index Scan.")));
+}
+
+static bool
+scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index)
+{
+	PlanLook	look = {.leaf = leaf,.index = index};
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("enable_indexscan", "on");
+	dbops_set_nested("enable_seqscan", "off");
+	dbops_set_nested("enable_bitmapscan", "off");
+	dbops_set_nested("enable_tidscan", "off");
+	dbops_set_nested("enable_sort", "off");
+	planned_target = leaf;
+	planned_index = index;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	dbops_statement_inspect(statement, look_at_plan, &look);
+	PopActiveSnapshot();
+	planned_target = NULL;
+	planned_index = InvalidOid;
+	AtEOXact_GUC(false, nest_level);
+	return look.as_meant;
 }
 
 static void
@@ -440,32 +523,38 @@ look_at_plan(PlannedStmt *plan, void *arg)
 	/* The text names the table; the walk means one that had the name. */
 	if (rt_fetch(1, plan->rtable)->relid != look->leaf->relid)
 		refuse_renamed(look->leaf);
-	look->ranges_only = !scans_otherwise(plan->planTree);
+	look->as_meant = !scans_otherwise(plan->planTree, look->index);
 }
 
 /* Does the plan read the target, its first table, by another scan? */
 static bool
-scans_otherwise(Plan *plan)
+scans_otherwise(Plan *plan, Oid index)
 {
 	if (plan == NULL)
 		return false;
 
 	switch (nodeTag(plan))
 	{
+		case T_IndexScan:
+			return ((Scan *) plan)->scanrelid == 1 &&
+				(((IndexScan *) plan)->indexid != index || ((IndexScan *) plan)->indexqual == NIL);
+		case T_IndexOnlyScan:
+			return ((Scan *) plan)->scanrelid == 1 &&
+				(((IndexOnlyScan *) plan)->indexid != index || ((IndexOnlyScan *) plan)->indexqual == NIL);
 		case T_SeqScan:
 		case T_SampleScan:
-		case T_IndexScan:
-		case T_IndexOnlyScan:
 		case T_BitmapHeapScan:
 		case T_TidScan:
 			return ((Scan *) plan)->scanrelid == 1;
+		case T_TidRangeScan:
+			return ((Scan *) plan)->scanrelid == 1 && OidIsValid(index);
 		case T_Append:
 		case T_MergeAppend:
 		case T_SubqueryScan:
 			return false;		/* never above the target */
 		default:
-			return scans_otherwise(outerPlan(plan)) ||
-				scans_otherwise(innerPlan(plan));
+			return scans_otherwise(outerPlan(plan), index) ||
+				scans_otherwise(innerPlan(plan), index);
 	}
 }
 

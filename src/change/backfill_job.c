@@ -6,6 +6,9 @@
  *
  *		prepare -> walk -> verify -> finish
  *		                   verify -> sweep -> verify | finish
+ *		prepare -> keys -> finish
+ *
+ * The order of a key takes one walk of its own, keys, and nothing is counted.
  *
  * Where there is nothing to prepare, or to clear up, those phases are left out.
  * The same steps serve the job, which a process can take over from another one
@@ -23,9 +26,13 @@ enum
 	PHASE_WALK,
 	PHASE_VERIFY,
 	PHASE_SWEEP,
+	PHASE_KEYS,
 	PHASE_FINISH,
 	PHASES
 };
+
+/* Notes about rows that a step may delete. */
+#define FORGOTTEN_ROWS 10000
 
 typedef void (*StepCallback) (DbopsJob *job, BackfillRun *run, DbopsStep *step);
 
@@ -39,13 +46,16 @@ static void prepare_step(DbopsJob *job, void *state, DbopsStep *step);
 static void walk_step(DbopsJob *job, void *state, DbopsStep *step);
 static void verify_step(DbopsJob *job, void *state, DbopsStep *step);
 static void sweep_step(DbopsJob *job, void *state, DbopsStep *step);
+static void keys_step(DbopsJob *job, void *state, DbopsStep *step);
 static void finish_step(DbopsJob *job, void *state, DbopsStep *step);
 static void do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work);
 static void prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static bool put_guard(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static bool have_all_tables(BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step);
@@ -58,6 +68,7 @@ static const DbopsPhase phases[PHASES] = {
 	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, true, walk_step},
 	[PHASE_VERIFY] = {"verify", DBOPS_CLASS_SNAPSHOT, false, false, verify_step},
 	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, false, sweep_step},
+	[PHASE_KEYS] = {"keys", DBOPS_CLASS_BATCHES, true, true, keys_step},
 	[PHASE_FINISH] = {"finish", DBOPS_CLASS_PLAIN, true, false, finish_step}
 };
 
@@ -104,14 +115,14 @@ open_job(DbopsJob *job)
 static bool
 is_to_prepare(const BackfillRun *run)
 {
-	return run->request.sync || run->request.app_writes;
+	return run->request.sync || run->request.app_writes || run->request.method == BACKFILL_KEYSET;
 }
 
 /* The phase after the last walk or count: clear up, or nothing. */
 static int
 last_phase(const BackfillRun *run)
 {
-	return run->request.sync ? PHASE_FINISH : PHASES;
+	return run->request.sync || run->request.method == BACKFILL_KEYSET ? PHASE_FINISH : PHASES;
 }
 
 /* What was done, and what is left and why. */
@@ -128,6 +139,8 @@ result(DbopsJob *job, void *state)
 	dbops_json_object(&json, NULL);
 	dbops_json_integer(&json, "rows", run->progress.rows);
 	dbops_json_integer(&json, "batches", run->progress.batches);
+	if (run->request.method == BACKFILL_KEYSET)
+		dbops_json_text(&json, "method", dbops_backfill_method_name(BACKFILL_KEYSET));
 	dbops_json_boolean(&json, "verified", run->request.verify);
 	if (run->request.verify)
 		dbops_json_integer(&json, "left", run->pending + run->unfilled);
@@ -147,7 +160,11 @@ result(DbopsJob *job, void *state)
 static const char *
 abandon(const DbopsJob *job, long patience)
 {
-	return dbops_backfill_triggers_abandon(job->id, patience);
+	const char *left = dbops_backfill_triggers_abandon(job->id, patience);
+
+	while (left == NULL && dbops_backfill_visit_forget(job->id, FORGOTTEN_ROWS))
+		CHECK_FOR_INTERRUPTS();
+	return left;
 }
 
 static const char *
@@ -178,6 +195,12 @@ static void
 sweep_step(DbopsJob *job, void *state, DbopsStep *step)
 {
 	do_step(job, state, step, sweep);
+}
+
+static void
+keys_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	do_step(job, state, step, walk_keys);
 }
 
 static void
@@ -223,7 +246,36 @@ prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		return;
 	dbops_backfill_note_point(&run->covered_since, run->request.sync);
 	run->leaves = NIL;			/* to be looked up, with the blocks of now */
-	step_is_done(step, PHASE_WALK);
+	if (run->request.method != BACKFILL_KEYSET)
+		step_is_done(step, PHASE_WALK);
+	else if (put_guard(job, run, step))
+		step_is_done(step, PHASE_KEYS);
+}
+
+/* Put the guard trigger up and take the bounds; false if that is to be tried again. */
+static bool
+put_guard(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	run->leaves = dbops_backfill_look_up(&run->request);
+	if (dbops_backfill_guard_put(run))
+		return true;
+	dbops_backfill_await_table(run, step, run->request.relid);
+	return false;
+}
+
+/* Visit each row once, in the order of a key. */
+static void
+walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	if (!run->looked_up)
+	{
+		run->leaves = dbops_backfill_look_up(&run->request);
+		dbops_backfill_progress_pass(&run->progress, dbops_backfill_blocks(run->leaves), false);
+		run->progress.blocks_done = dbops_jsonb_integer(job->position, "done");
+		run->looked_up = true;
+	}
+	if (dbops_backfill_keyset_step(run, step))
+		step_is_done(step, last_phase(run));
 }
 
 /* Walk all tables once, with those that come meanwhile. */
@@ -308,7 +360,8 @@ static void
 clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
 	note_gap(run);
-	if (dbops_backfill_triggers_clear(run, step))
+	if (dbops_backfill_triggers_clear(run, step) &&
+		(run->request.method != BACKFILL_KEYSET || !dbops_backfill_visit_forget(job->id, FORGOTTEN_ROWS)))
 		step_is_done(step, PHASES);
 }
 
@@ -318,11 +371,13 @@ note_gap(BackfillRun *run)
 {
 	BackfillLeaf *leaf;
 
-	if (run->clearing)
+	if (run->clearing || !(run->request.sync || run->request.method == BACKFILL_KEYSET))
 		return;
 	if (run->leaves == NIL)
 		run->leaves = dbops_backfill_look_up(&run->request);
-	leaf = dbops_backfill_sync_gap(run);
+	leaf = run->request.sync ? dbops_backfill_sync_gap(run) : NULL;
+	if (leaf == NULL && run->request.method == BACKFILL_KEYSET)
+		leaf = dbops_backfill_guard_gap(run);
 	run->gap = (leaf == NULL) ? NULL : leaf->name;
 	run->clearing = true;
 }

@@ -116,8 +116,12 @@ dbops_backfill_progress_context(void *arg)
 
 	if (progress->leaf == NULL)
 		return;
-	errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
-			   progress->leaf->name, progress->from, progress->to - 1, rows, number);
+	if (progress->keys != NULL)
+		errcontext("backfill of table %s, keys %s; %s in %s committed before",
+				   progress->leaf->name, progress->keys, rows, number);
+	else
+		errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
+				   progress->leaf->name, progress->from, progress->to - 1, rows, number);
 
 	if (geterrcode() == ERRCODE_QUERY_CANCELED && !progress->job)
 	{

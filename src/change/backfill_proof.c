@@ -136,6 +136,9 @@ dbops_backfill_meanwhile(const BackfillRun *run)
 	bool		proved = run->request.verify && run->pending + run->unfilled == 0;
 	char	   *proof = proved ? psprintf("No row was left at WAL position %s. ", lsn_text(run->counted_at.lsn)) : "";
 
+	if (run->gap != NULL && run->request.method == BACKFILL_KEYSET)
+		return psprintf("The trigger of table %s was dropped or disabled on the way, so rows written meanwhile may be missing or have been changed twice.",
+						run->gap);
 	if (run->gap != NULL)
 		return psprintf("%sThe trigger of table %s was dropped or disabled on the way, so rows written meanwhile may be missing.",
 						proof, run->gap);
@@ -143,5 +146,7 @@ dbops_backfill_meanwhile(const BackfillRun *run)
 		return psprintf("%sA trigger has made right what was written from %s until the end.", proof, since);
 	if (run->request.app_writes)
 		return psprintf("%sThe application makes right what is written; transactions from before had ended at %s.", proof, since);
+	if (run->request.method == BACKFILL_KEYSET)
+		return "Rows inserted meanwhile are as they were inserted.";
 	return psprintf("%sRows written %s may be missing.", proof, proved ? "since" : "meanwhile");
 }

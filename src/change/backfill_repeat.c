@@ -15,8 +15,8 @@
  *     something assigned to the column, or a condition that the server's own
  *     theorem prover refutes from what is assigned.
  *
- * Anything else (balance = balance * 1.1) is refused. A BEFORE UPDATE trigger
- * can break either rule, by changing what an expression reads or by making the
+ * Anything else (balance = balance * 1.1) takes a key by which each row is
+ * visited once (backfill_keyset.c), or is refused. A BEFORE UPDATE trigger can break either rule, by changing what an expression reads or by making the
  * row match again; where that would do harm, the batch looks at its own rows.
  */
 #include "change/change.h"
@@ -47,6 +47,7 @@ typedef struct Judgement
 	Bitmapset  *assigned;		/* attribute numbers, with generated columns that follow */
 	Bitmapset  *pinned;			/* attribute numbers that are null in every row met */
 	List	   *family;			/* oids of the tables above and below, and of itself */
+	BackfillChange *change;		/* where the judgement goes */
 } Judgement;
 
 /* What a walk over an expression looks for. */
@@ -66,12 +67,13 @@ typedef struct ReadWalk
 static const char *const ends_match_hint =
 "Add to where_clause a condition that the assignment ends, such as \"column IS NULL\" of a column that is assigned a value.";
 
+static void name_assigned(const Judgement *judgement);
 static List *find_conditions(Query *query);
 static Bitmapset *find_assigned(Query *query, Relation rel);
 static Bitmapset *find_pinned(const Judgement *judgement);
 static int	null_tested_column(Node *condition);
 static List *find_family(Oid relid);
-static void refuse_common(const Judgement *judgement);
+static void judge_common(const Judgement *judgement);
 static int	find_null_column(const Judgement *judgement);
 static bool assignment_ends_condition(const Judgement *judgement);
 static bool refutes(const TargetEntry *target, const Judgement *judgement, Node *condition);
@@ -86,10 +88,13 @@ static bool has_moment(Node *node, void *context);
 static void note_columns(Bitmapset *columns, ReadWalk *walk);
 static void note_column(AttrNumber attnum, ReadWalk *walk);
 static void add_ancestor(HeapTuple row, TupleDesc desc, void *arg);
+static void note_harm(const Judgement *judgement, const char *detail, const char *hint);
 static void refuse(const char *detail, const char *hint);
 
 /*
- * Judge a change; error if a second visit could do harm.
+ * Judge a change: twice says why a second visit would do harm, which is an
+ * error where rows are not visited by a key. What a single visit does not make
+ * right either is an error here.
  *
  * compare_image: rows that hold the assigned values already must be left
  * alone. null_resno: rows for which this column's expression yields NULL still
@@ -99,7 +104,7 @@ void
 dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 							bool *compare_image, int *null_resno)
 {
-	Judgement	judgement = {.query = query, .rel = rel};
+	Judgement	judgement = {.query = query, .rel = rel, .change = change};
 	Node	   *assignments = (Node *) query->targetList;
 	int			null_column;
 
@@ -109,7 +114,10 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 	judgement.family = find_family(RelationGetRelid(rel));
 	*compare_image = false;
 	*null_resno = 0;
-	refuse_common(&judgement);
+	name_assigned(&judgement);
+	judge_common(&judgement);
+	if (change->twice != NULL)
+		return;
 
 	null_column = find_null_column(&judgement);
 	if (null_column > 0 || assignment_ends_condition(&judgement))
@@ -128,15 +136,27 @@ dbops_backfill_judge_repeat(Query *query, Relation rel, BackfillChange *change,
 	}
 
 	if (contain_volatile_functions(assignments))
-		refuse("An expression is volatile: it would yield another value when the row is met again.",
-			   reads_assigned(&judgement, assignments, judgement.pinned) ?
-			   "Assign what is volatile in a backfill of its own, and the rest in another." :
-			   ends_match_hint);
-	if (reads_assigned(&judgement, assignments, NULL))
-		refuse("An expression reads a column that is assigned: it would be applied twice when the row is met again.",
-			   ends_match_hint);
+		note_harm(&judgement, "An expression is volatile: it would yield another value when the row is met again.",
+				  reads_assigned(&judgement, assignments, judgement.pinned) ?
+				  "Assign what is volatile in a backfill of its own, and the rest in another." :
+				  ends_match_hint);
+	else if (reads_assigned(&judgement, assignments, NULL))
+		note_harm(&judgement, "An expression reads a column that is assigned: it would be applied twice when the row is met again.",
+				  ends_match_hint);
+	if (change->twice != NULL)
+		return;
 	*compare_image = true;
 	change->harmless_again = !reads_row(&judgement, assignments);
+}
+
+static void
+name_assigned(const Judgement *judgement)
+{
+	int			attnum = -1;
+
+	while ((attnum = bms_next_member(judgement->assigned, attnum)) >= 0)
+		judgement->change->assigned = lappend(judgement->change->assigned,
+											  get_attname(RelationGetRelid(judgement->rel), attnum, false));
 }
 
 /* Split the predicate as the planner would. */
@@ -237,29 +257,29 @@ add_ancestor(HeapTuple row, TupleDesc desc, void *arg)
 	*family = list_concat_unique_oid(*family, find_all_inheritors(ancestor, NoLock, NULL));
 }
 
-/* Refuse what no rule allows. */
+/* What no rule allows: refuse what a single visit does not make right, and note the rest. */
 static void
-refuse_common(const Judgement *judgement)
+judge_common(const Judgement *judgement)
 {
 	ReadWalk	walk = {.judgement = judgement};
 
 	read_walker((Node *) judgement->query->targetList, &walk);
 	read_walker(judgement->query->jointree->quals, &walk);
 
-	if (contain_volatile_functions(judgement->query->jointree->quals))
-		refuse("where_clause is volatile: it would match other rows each time.",
-			   "Remove from where_clause what changes from one moment to the next.");
-	if (walk.system)
-		refuse("A system column is read: its value changes whenever the row is changed.",
-			   "Read a column of the table instead.");
 	if (walk.elsewhere)
 		refuse("A subselect reads what is assigned: each batch would see what the batches before it have changed.",
 			   "Keep the result of the subselect in a table first, and read it from there.");
-	if (walk.volatile_view)
-		refuse("A subselect yields other rows each time it is run.",
-			   "Keep the result of the subselect in a table first, and read it from there.");
 	if (walk.locking)
 		refuse("A subselect locks rows.", "Remove FOR UPDATE or its like from the subselect.");
+	if (contain_volatile_functions(judgement->query->jointree->quals))
+		note_harm(judgement, "where_clause is volatile: it would match other rows each time.",
+				  "Remove from where_clause what changes from one moment to the next.");
+	else if (walk.system)
+		note_harm(judgement, "A system column is read: its value changes whenever the row is changed.",
+				  "Read a column of the table instead.");
+	else if (walk.volatile_view)
+		note_harm(judgement, "A subselect yields other rows each time it is run.",
+				  "Keep the result of the subselect in a table first, and read it from there.");
 }
 
 /*
@@ -503,6 +523,20 @@ note_column(AttrNumber attnum, ReadWalk *walk)
 	else if (bms_is_member(attnum, walk->judgement->assigned) &&
 			 !bms_is_member(attnum, walk->harmless))
 		walk->assigned = true;
+}
+
+static void
+note_harm(const Judgement *judgement, const char *detail, const char *hint)
+{
+	judgement->change->twice = detail;
+	judgement->change->twice_hint = hint;
+}
+
+/* The error of a change that could be applied twice, also with what to do about it. */
+void
+dbops_backfill_refuse_twice(const char *detail, const char *hint)
+{
+	refuse(detail, hint);
 }
 
 static void

@@ -51,6 +51,8 @@ put_request(DbopsJson *json, const BackfillRun *run)
 void
 dbops_backfill_put_change(DbopsJson *json, const BackfillChange *change)
 {
+	ListCell   *cell;
+
 	dbops_json_object(json, "change");
 	dbops_json_text(json, "path", change->path);
 	dbops_json_text(json, "alias", change->alias);
@@ -59,6 +61,10 @@ dbops_backfill_put_change(DbopsJson *json, const BackfillChange *change)
 	dbops_json_text(json, "pending", change->pending);
 	dbops_json_boolean(json, "harmless_again", change->harmless_again);
 	dbops_json_text(json, "null_column", change->null_column);
+	dbops_json_array(json, "assigned");
+	foreach(cell, change->assigned)
+		dbops_json_text(json, NULL, lfirst(cell));
+	dbops_json_array_end(json);
 	dbops_json_document(json, "settings",
 						change->settings ? change->settings : dbops_backfill_submission_settings());
 	dbops_json_object_end(json);
@@ -125,6 +131,7 @@ dbops_backfill_read_change(const Jsonb *document)
 	change->pending = copy_text(spec, "pending");
 	change->harmless_again = dbops_jsonb_boolean(spec, "harmless_again");
 	change->null_column = copy_text(spec, "null_column");
+	change->assigned = dbops_jsonb_texts(spec, "assigned");
 	change->settings = dbops_jsonb_document(spec, "settings");
 	return change;
 }

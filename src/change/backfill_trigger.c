@@ -44,6 +44,7 @@ typedef struct TriggerWork
 	Oid			relid;
 	const char *name;
 	const char *events;			/* as in CREATE TRIGGER, such as "BEFORE INSERT OR UPDATE" */
+	const char *condition;		/* what would stand behind WHEN; or NULL */
 	const char *function;		/* of schema dbops */
 	List	   *args;			/* char * */
 } TriggerWork;
@@ -69,8 +70,17 @@ bool
 dbops_backfill_trigger_create(Oid relid, const char *name, const char *events,
 							  const char *function, List *args)
 {
+	return dbops_backfill_trigger_create_when(relid, name, events, NULL, function, args);
+}
+
+/* The same, to fire only under a condition. */
+bool
+dbops_backfill_trigger_create_when(Oid relid, const char *name, const char *events,
+								   const char *condition, const char *function, List *args)
+{
 	TriggerWork work = {
-		.relid = relid,.name = name,.events = events,.function = function,.args = args
+		.relid = relid,.name = name,.events = events,.condition = condition,
+		.function = function,.args = args
 	};
 
 	return try(create, &work);
@@ -258,8 +268,10 @@ statement(const TriggerWork *work)
 	ListCell   *cell;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TRIGGER %s %s ON t FOR EACH ROW EXECUTE FUNCTION %s(",
-					 quote_identifier(work->name), work->events, quote_identifier(work->function));
+	appendStringInfo(&sql, "CREATE TRIGGER %s %s ON t FOR EACH ROW%s%s%s EXECUTE FUNCTION %s(",
+					 quote_identifier(work->name), work->events,
+					 work->condition ? " WHEN (" : "", work->condition ? work->condition : "",
+					 work->condition ? ")" : "", quote_identifier(work->function));
 	foreach(cell, work->args)
 		appendStringInfo(&sql, "%s%s", cell == list_head(work->args) ? "" : ", ",
 						 quote_literal_cstr(lfirst(cell)));

@@ -8,11 +8,13 @@
 #include "core/core.h"
 #include "core/job.h"
 
+#include "access/stratnum.h"
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
 #include "storage/block.h"
 #include "utils/relcache.h"
+#include "utils/snapshot.h"
 
 typedef enum BackfillMethod
 {
@@ -63,6 +65,9 @@ typedef struct BackfillChange
 	char	   *null_column;	/* column that a NULL would leave matching, or NULL */
 	List	   *columns;		/* BackfillColumn; NIL in a job, which does without */
 	Jsonb	   *settings;		/* of the submission, that values depend on; NULL: those of the session */
+	List	   *assigned;		/* names of columns, with the generated ones that follow */
+	const char *twice;			/* why a row must not be met twice, as an error's detail; NULL: it may */
+	const char *twice_hint;
 } BackfillChange;
 
 /* A table that holds rows: the caller's, or one below it. */
@@ -98,6 +103,7 @@ typedef struct BackfillProgress
 	const BackfillLeaf *leaf;	/* the range in work, for error messages; or NULL */
 	BlockNumber from;
 	BlockNumber to;
+	const char *keys;			/* the range where it is one of keys; or NULL */
 } BackfillProgress;
 
 /* Blocks of one table that are to be walked, or were left out. */
@@ -136,6 +142,69 @@ typedef struct BackfillPoint
 
 typedef struct BackfillBarrier BackfillBarrier;
 
+/* One column of a key. */
+typedef struct BackfillKeyColumn
+{
+	AttrNumber	attnum;
+	Oid			type;
+	int16		length;
+	bool		by_value;
+	Oid			collation;
+	char	   *name;			/* quoted */
+	FmgrInfo   *compare;		/* of the type's default order */
+} BackfillKeyColumn;
+
+/* The key by which a table is visited; see backfill_key.c. */
+typedef struct BackfillKey
+{
+	Oid			index;			/* InvalidOid: only to compare values */
+	int			columns;
+	BackfillKeyColumn column[INDEX_MAX_KEYS];
+	char	   *operators[BTMaxStrategyNumber + 1]; /* OPERATOR(schema.name), by strategy; if there is an index */
+} BackfillKey;
+
+/* How far the pass over a table is, in the order of its key. */
+typedef struct BackfillPass
+{
+	int			columns;
+	AttrNumber	attnums[INDEX_MAX_KEYS];
+	bytea	   *cursor;			/* NULL: it has no rows to be visited */
+	bool		cursor_visited; /* or is the first to be */
+	bytea	   *bound;
+} BackfillPass;
+
+/* Whether a row has been visited, or what a note says of it. */
+typedef enum BackfillVisit
+{
+	NOT_NOTED,
+	VISITED,
+	TO_COME
+} BackfillVisit;
+
+/* A row whose turn is still to come by a note. */
+typedef struct BackfillNote
+{
+	Oid			relid;
+	bytea	   *key;
+	ItemPointerData tid;
+	TransactionId written_by;
+} BackfillNote;
+
+typedef bool (*BackfillNoteCallback) (const BackfillNote *note, void *arg);
+
+typedef struct BackfillKeyTable BackfillKeyTable;
+
+/* A walk by key. */
+typedef struct BackfillKeyWalk
+{
+	BackfillKeyTable *table;	/* in work; NULL: none yet */
+	int			next;			/* place in the list of tables of the one to come */
+	int			size;			/* rows of the next batch; 0: not known yet */
+	bool		notes_left;		/* rows to come by their notes were seen */
+	bool		notes_done;		/* a batch of them, so that the next one is the pass's */
+	long		waited;			/* ms waited since something was last done */
+} BackfillKeyWalk;
+
 /* A backfill. Lives as long as a process works on it, across its transactions. */
 typedef struct BackfillRun
 {
@@ -147,6 +216,7 @@ typedef struct BackfillRun
 	bool		looked_up;		/* the leaves, in this process */
 	BackfillProgress progress;
 	BackfillWalk walk;
+	BackfillKeyWalk keys;
 	uint64		pending;		/* rows that the last count found to be changed */
 	uint64		unfilled;		/* rows that still match because they got NULL */
 	bool		rows_locked;	/* some were left because others lock them */
@@ -219,6 +289,7 @@ extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request)
 extern void dbops_backfill_judge_repeat(struct Query *query, Relation rel,
 										BackfillChange *change,
 										bool *compare_image, int *null_resno);
+extern void dbops_backfill_refuse_twice(const char *detail, const char *hint);
 
 /* backfill_batch.c */
 typedef enum BackfillOutcome
@@ -253,6 +324,54 @@ extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 extern void dbops_backfill_bound_lock_waits(void);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
 
+/* For what is done to a table in the place of a range of blocks. */
+extern BackfillOutcome dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg);
+extern void dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int nparams,
+									   const Oid *types, const BackfillLeaf *leaf, Oid index);
+
+/* backfill_key.c */
+extern BackfillKey *dbops_backfill_key_find(Oid relid, Oid root, List *assigned, char **defect);
+extern BackfillKey *dbops_backfill_key_require(Oid relid, Oid root, List *assigned);
+extern BackfillKey *dbops_backfill_key_over(Oid relid, int columns, const AttrNumber *attnums);
+extern BackfillKey *dbops_backfill_key_plain(TupleDesc desc, int columns, const AttrNumber *attnums);
+extern bool dbops_backfill_key_of_row(const BackfillKey *key, HeapTuple row, TupleDesc desc, Datum *values);
+extern int	dbops_backfill_key_compare(const BackfillKey *key, const Datum *a, const Datum *b);
+extern bytea *dbops_backfill_key_pack(const BackfillKey *key, const Datum *values);
+extern Datum *dbops_backfill_key_unpack(const BackfillKey *key, bytea *packed);
+extern void dbops_backfill_key_ends(const BackfillKey *key, Oid relid, Oid owner,
+									bytea **first, bytea **last);
+extern char *dbops_backfill_key_order(const BackfillKey *key, const char *prefix, int strategy);
+extern char *dbops_backfill_key_condition(const BackfillKey *key, const char *prefix,
+										  int strategy, int parameter);
+extern char *dbops_backfill_key_names(const BackfillKey *key);
+extern char *dbops_backfill_key_text(const BackfillKey *key, const Datum *values);
+
+/* backfill_visit.c */
+extern bool dbops_backfill_pass_read(int64 job, Oid relid, Snapshot snapshot, BackfillPass *pass);
+extern bool dbops_backfill_pass_of(int64 job, Oid relid, Oid root, BackfillPass *pass);
+extern void dbops_backfill_pass_begin(int64 job, Oid relid, const BackfillKey *key,
+									  const bytea *first, const bytea *last);
+extern void dbops_backfill_pass_move(int64 job, Oid relid, bytea *cursor);
+extern BackfillVisit dbops_backfill_pass_visit(const BackfillPass *pass, const BackfillKey *key,
+											   const Datum *values);
+extern bool dbops_backfill_pass_done(const BackfillPass *pass);
+extern BackfillVisit dbops_backfill_note_find(int64 job, Oid relid, bytea *key, Snapshot snapshot);
+extern void dbops_backfill_note_set(int64 job, Oid relid, bytea *key, BackfillVisit visit);
+extern bool dbops_backfill_note_any(int64 job, Oid relid, Snapshot snapshot);
+extern void dbops_backfill_note_each(int64 job, Oid relid, Snapshot snapshot,
+									 BackfillNoteCallback each, void *arg);
+extern void dbops_backfill_note_delete(const BackfillNote *note);
+extern void dbops_backfill_notes_forget(int64 job, Oid relid);
+extern bool dbops_backfill_visit_forget(int64 job, int rows);
+
+/* backfill_guard.c */
+extern bool dbops_backfill_guard_put(BackfillRun *run);
+extern void dbops_backfill_guard_own(int64 job);
+extern BackfillLeaf *dbops_backfill_guard_gap(const BackfillRun *run);
+
+/* backfill_keyset.c */
+extern bool dbops_backfill_keyset_step(BackfillRun *run, DbopsStep *step);
+
 /* backfill_walk.c */
 
 /*
@@ -278,6 +397,9 @@ extern bool dbops_backfill_sweep_helped(const BackfillRun *run);
 /* backfill_trigger.c */
 extern bool dbops_backfill_trigger_create(Oid relid, const char *name, const char *events,
 										  const char *function, List *args);
+extern bool dbops_backfill_trigger_create_when(Oid relid, const char *name, const char *events,
+											   const char *condition, const char *function,
+											   List *args);
 extern bool dbops_backfill_trigger_drop(Oid relid, const char *name);
 extern char *dbops_backfill_trigger_drop_statement(Oid relid, const char *name);
 

@@ -15,7 +15,7 @@ CREATE PROCEDURE dbops.batched_backfill(
     LANGUAGE c
     AS 'MODULE_PATHNAME', 'dbops_batched_backfill';
 COMMENT ON PROCEDURE dbops.batched_backfill IS
-    'Changes the rows of a large table in short transactions, in block order, with a commit for each batch. '
+    'Changes the rows of a large table in short transactions, with a commit for each batch. '
     'table_name: an ordinary table, a partitioned table or a table with inheritance children, owned by the caller or a role that the caller is a member of. '
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
     'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
@@ -24,7 +24,8 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'app_writes: the application does; waits first, at most an hour, for transactions that began before. '
     'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
-    'A change that could be applied twice to a row is refused (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
+    'method: blocks; keyset, which visits each row once in the order of a unique key (42P10 if there is none), as a job that goes on from its last batch when the same call is made again; auto, which is blocks where a row may be met twice and keyset otherwise. '
+    'A change that could be applied twice to a row is refused in block order (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
     'clauses that are not exactly one set list or one expression (42601), and calls inside a transaction block (2D000).';
 REVOKE ALL ON PROCEDURE dbops.batched_backfill FROM PUBLIC;
 
@@ -78,6 +79,37 @@ COMMENT ON FUNCTION dbops.backfill_plan IS
     'value: for people. number: the same in rows, bytes, percent or seconds (of duration the longest), or null. note: what the figure rests on. '
     'Looks at a few hundred blocks drawn at random, whatever the size of the table, for at most about 5 s; there the clauses are evaluated with the rights of the table''s owner, in a transaction that cannot write.';
 REVOKE ALL ON FUNCTION dbops.backfill_plan FROM PUBLIC;
+
+CREATE TABLE dbops.backfill_pass (
+    job_id         bigint     NOT NULL,
+    relid          oid        NOT NULL,
+    key_columns    int2vector NOT NULL,
+    cursor         bytea,
+    cursor_visited boolean    NOT NULL,
+    bound          bytea,
+    PRIMARY KEY (job_id, relid)) WITH (fillfactor = 50);
+COMMENT ON TABLE dbops.backfill_pass IS
+    'How far a backfill by key has come in each table: the key up to which its rows have been visited, and the last one that is to be, as they are stored. Written by dbops.';
+REVOKE ALL ON dbops.backfill_pass FROM PUBLIC;
+
+CREATE TABLE dbops.backfill_note (
+    job_id  bigint  NOT NULL,
+    relid   oid     NOT NULL,
+    key     bytea   NOT NULL,
+    to_come boolean NOT NULL,
+    PRIMARY KEY (job_id, relid, key));
+CREATE INDEX backfill_note_to_come ON dbops.backfill_note (job_id, to_come);
+COMMENT ON TABLE dbops.backfill_note IS
+    'Rows that came, or changed their key, while a backfill by key was at work: whether their turn is still to come. Written by the trigger of the backfill.';
+REVOKE ALL ON dbops.backfill_note FROM PUBLIC;
+
+CREATE FUNCTION dbops.backfill_guard() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_backfill_guard';
+COMMENT ON FUNCTION dbops.backfill_guard IS
+    'Serves the triggers dbops_exact_<job> and dbops_exactkey_<job>, which a backfill by key puts on a table for as long as it lasts, so that each row is changed once although applications insert rows and change keys. '
+    'It does nothing when its job has ended.';
+REVOKE ALL ON FUNCTION dbops.backfill_guard FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
     ('backfill_plan', 'operator'),

@@ -135,6 +135,7 @@ extern void dbops_statement_inspect(DbopsStatement *statement,
 extern uint64 dbops_statement_run(DbopsStatement *statement,
 								  const Datum *values, bool read_only,
 								  DbopsRowCallback each, void *arg);
+extern uint64 dbops_statement_change_seen(DbopsStatement *statement, const Datum *values);
 extern void dbops_statement_free(DbopsStatement *statement);
 
 /* ---- access.c: who may do it, and as whom it is done ---- */
@@ -273,6 +274,7 @@ extern int64 dbops_jsonb_integer(const Jsonb *object, const char *key);
 extern double dbops_jsonb_decimal(const Jsonb *object, const char *key);
 extern bool dbops_jsonb_boolean(const Jsonb *object, const char *key);
 extern Jsonb *dbops_jsonb_document(const Jsonb *object, const char *key);
+extern List *dbops_jsonb_texts(const Jsonb *object, const char *key);
 extern int	dbops_jsonb_integers(const Jsonb *object, const char *key, int64 **numbers);
 
 #endif							/* DBOPS_CORE_H */

@@ -71,6 +71,23 @@ dbops_jsonb_integers(const Jsonb *object, const char *key, int64 **numbers)
 	return n;
 }
 
+/* An array of texts, as a list of char *. */
+List *
+dbops_jsonb_texts(const Jsonb *object, const char *key)
+{
+	Jsonb	   *array = dbops_jsonb_document(object, key);
+	int			n = (array == NULL) ? 0 : JB_ROOT_COUNT(array);
+	List	   *texts = NIL;
+
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(&array->root, i);
+
+		texts = lappend(texts, pnstrdup(value->val.string.val, value->val.string.len));
+	}
+	return texts;
+}
+
 static bool
 find(const Jsonb *object, const char *key, enum jbvType type, JsonbValue *value)
 {

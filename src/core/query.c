@@ -434,6 +434,21 @@ dbops_statement_run(DbopsStatement *statement, const Datum *values, bool read_on
 	return rows;
 }
 
+/*
+ * Run a statement that changes rows on what the active snapshot sees, rather
+ * than on what is there now. Returns the number of rows.
+ */
+uint64
+dbops_statement_change_seen(DbopsStatement *statement, const Datum *values)
+{
+	check_result(SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), NULL,
+									  GetActiveSnapshot(), InvalidSnapshot, false, true, 0),
+				 "statement");
+	if (SPI_tuptable != NULL)
+		SPI_freetuptable(SPI_tuptable);
+	return SPI_processed;
+}
+
 /* Free the statement's plan; the rest goes with the procedure. */
 void
 dbops_statement_free(DbopsStatement *statement)

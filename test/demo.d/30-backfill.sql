@@ -22,9 +22,7 @@ CALL dbops.batched_backfill('venue_visits', 'duration = coalesce(left_at - visit
 ALTER TABLE venue_visits ALTER COLUMN duration SET NOT NULL;
 
 \echo
-\echo '   In batches a row can be met twice. An assignment that would change it again'
-\echo '   is refused before anything is done:'
+\echo '   In block order a row can be met twice. Where that would change it again, rows'
+\echo '   are visited in the order of their key, each once, also after a crash:'
 \echo
-\set ON_ERROR_STOP off
 CALL dbops.batched_backfill('pgbench_accounts', 'abalance = abalance * 1.1', 'abalance > 0');
-\set ON_ERROR_STOP on
