@@ -118,6 +118,40 @@ SELECT item, value, number, note FROM dbops.backfill_plan('plan_parts', 'place =
 SELECT item, value, number FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = id', '"it''s ""b""" IS NULL')
  WHERE item IN ('rows to change', 'trigger', 'foreign key', 'HOT updates');
 
+-- What keeps an update from being HOT: a column in an expression, or a generated
+-- one that is made of it; BRIN only up to 15.
+CREATE TABLE plan_hot (id integer, a text, b integer, c integer GENERATED ALWAYS AS (b + 1) STORED, d integer) WITH (fillfactor = 40);
+INSERT INTO plan_hot SELECT i, 'n' || i FROM generate_series(1, 1000) i;
+CREATE INDEX ON plan_hot (c);
+CREATE INDEX ON plan_hot (lower(a));
+CREATE INDEX ON plan_hot USING brin (d);
+VACUUM ANALYZE plan_hot;
+SELECT s AS set_clause, p.value, p.note
+  FROM unnest('{"a = ''x''", "b = 1"}'::text[]) s, dbops.backfill_plan('plan_hot', s) p WHERE p.item = 'HOT updates';
+SELECT (number = 100) = (current_setting('server_version_num')::int >= 160000) AS brin
+  FROM dbops.backfill_plan('plan_hot', 'd = 1') WHERE item = 'HOT updates';
+DROP TABLE plan_hot;
+
+-- warnings: of a table that was never analyzed, and of a transaction that has been open for an hour
+CREATE TABLE plan_new (id integer, b integer);
+INSERT INTO plan_new SELECT generate_series(1, 100);
+BEGIN;
+CREATE TABLE plan_prepared ();
+PREPARE TRANSACTION 'regress_plan';
+SELECT extract(epoch FROM now() + '1 hour 1 minute') AS later \gset
+SET dbops.test_now = :later;
+SELECT item, value, note FROM dbops.backfill_plan('plan_new', 'b = 1') WHERE item = 'warning';
+RESET dbops.test_now;
+ROLLBACK PREPARED 'regress_plan';
+ANALYZE plan_new;
+SELECT item, value, note FROM dbops.backfill_plan('plan_new', 'b = 1') WHERE item = 'warning';
+
+-- an inactive slot
+SELECT slot_name FROM pg_create_physical_replication_slot('regress_plan', true);
+SELECT item, value, note FROM dbops.backfill_plan('plan_new', 'b = 1') WHERE item LIKE '%slot';
+SELECT pg_drop_replication_slot('regress_plan');
+DROP TABLE plan_new;
+
 -- rows that would get NULL
 SELECT item, value, number FROM dbops.backfill_plan('plan_parts', 'place = CASE WHEN id <= 500 THEN NULL ELSE ''PT'' END', 'place IS NULL')
  WHERE item = 'rows to change' OR value LIKE '%NULL%';

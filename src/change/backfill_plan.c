@@ -30,6 +30,9 @@ PG_FUNCTION_INFO_V1(dbops_backfill_plan);
 #define FASTER 0.5
 #define SLOWER 5
 
+/* Blocks from which nothing can be said about how far the figures may be off. */
+#define FEW_BLOCKS 30
+
 /* Rows that a past backfill must have changed for its rate to tell something. */
 #define TELLING_ROWS 10000
 
@@ -165,6 +168,8 @@ put_rows(const BackfillPlan *plan)
 		note = "counted in all blocks";
 	else if (!forecast->complete && forecast->pending == 0)
 		note = "none were found";
+	else if (forecast->looked < FEW_BLOCKS)
+		note = psprintf("a guess from only %.0f blocks, since the clauses take long to evaluate", forecast->looked);
 	else if (forecast->pending == 0)
 		note = psprintf("none in %.0f blocks drawn at random: at most about %s of the blocks have some",
 						forecast->looked, percent(3, Max(forecast->looked, 3)));

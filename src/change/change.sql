@@ -77,7 +77,7 @@ COMMENT ON FUNCTION dbops.backfill_plan IS
     'item: tables, blocks, size, rows, rows to change, method, batches, row width, free space, HOT updates, WAL, table growth, index growth, disk, duration, '
     'rows written meanwhile; and one row each for every trigger, foreign key, publication, slot and warning that there is. '
     'value: for people. number: the same in rows, bytes, percent or seconds (of duration the longest), or null. note: what the figure rests on. '
-    'Looks at a few hundred blocks drawn at random, whatever the size of the table, for at most about 5 s; there the clauses are evaluated with the rights of the table''s owner, in a transaction that cannot write.';
+    'Looks at a few hundred blocks drawn at random, whatever the size of the table, and begins with no other one after 5 s; there the clauses are evaluated with the rights of the table''s owner, in a transaction that cannot write.';
 REVOKE ALL ON FUNCTION dbops.backfill_plan FROM PUBLIC;
 
 CREATE TABLE dbops.backfill_pass (
