@@ -156,6 +156,14 @@ DROP TABLE plan_new;
 SELECT item, value, number FROM dbops.backfill_plan('plan_parts', 'place = CASE WHEN id <= 500 THEN NULL ELSE ''PT'' END', 'place IS NULL')
  WHERE item = 'rows to change' OR value LIKE '%NULL%';
 
+-- by a key, where blocks are not enough
+CREATE TABLE plan_keyed ("My Id" integer PRIMARY KEY, b integer);
+INSERT INTO plan_keyed SELECT i, i FROM generate_series(1, 500) i;
+ANALYZE plan_keyed;
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_keyed', 'b = b * 2', 'b > 0')
+ WHERE item IN ('method', 'rows to change', 'own trigger', 'rows written meanwhile');
+DROP TABLE plan_keyed;
+
 -- nothing to be changed
 SELECT item, value, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', 'id < 0') WHERE item IN ('rows to change', 'HOT updates', 'WAL', 'table growth');
 

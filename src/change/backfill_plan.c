@@ -67,6 +67,7 @@ static void put_tables(const BackfillPlan *plan);
 static void put_rows(const BackfillPlan *plan);
 static const char *unlooked_reason(const BackfillPlan *plan);
 static void put_method(const BackfillPlan *plan);
+static const char *key_columns(const BackfillRun *run);
 static void put_hot(const BackfillPlan *plan);
 static void put_wal(const BackfillPlan *plan);
 static void put_growth(const BackfillPlan *plan);
@@ -210,17 +211,31 @@ put_method(const BackfillPlan *plan)
 {
 	const BackfillRequest *request = &plan->run->request;
 	const BackfillForecast *forecast = &plan->forecast;
-	bool		keyset = (request->method == BACKFILL_KEYSET);
+	const char *note = "in the order of blocks, by one process";
 
-	dbops_backfill_plan_put(plan->rsinfo, "method",
-							dbops_backfill_method_name(keyset ? BACKFILL_KEYSET : BACKFILL_BLOCKS),
-							request->workers,
-							keyset ? "in the order of a key, each row once" :
-							request->workers == 1 ? "in the order of blocks, by one process" :
-							psprintf("in the order of blocks, by %d processes", request->workers));
+	if (request->method == BACKFILL_KEYSET)
+		note = psprintf("in the order of %s, by one process, each row once", key_columns(plan->run));
+	else if (request->workers > 1)
+		note = psprintf("in the order of blocks, by %d processes", request->workers);
+	dbops_backfill_plan_put(plan->rsinfo, "method", dbops_backfill_method_name(request->method),
+							request->workers, note);
 	dbops_backfill_plan_put(plan->rsinfo, "batches", psprintf("%.0f", forecast->batches), forecast->batches,
 							psprintf("of about %.0f rows, and some more at the beginning, a transaction each",
 									 forecast->pending / Max(forecast->batches, 1)));
+}
+
+/* The key of the first table; others have one of the same columns. */
+static const char *
+key_columns(const BackfillRun *run)
+{
+	const BackfillLeaf *leaf = linitial(run->leaves);
+	BackfillKey *key = dbops_backfill_key_require(leaf->relid, run->request.relid, run->change->assigned);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < key->columns; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", key->column[i].name);
+	return list.data;
 }
 
 static void
@@ -383,6 +398,11 @@ put_meanwhile(const BackfillPlan *plan)
 {
 	const BackfillRequest *request = &plan->run->request;
 
+	if (request->method == BACKFILL_KEYSET || request->sync)
+		dbops_backfill_plan_put(plan->rsinfo, "own trigger",
+								request->method == BACKFILL_KEYSET ? "on inserts and changes of a key" :
+								"on inserts and updates", NAN,
+								"put on each table at the beginning, under a lock that nobody queues behind for long, and taken off at the end");
 	if (request->sync)
 		dbops_backfill_plan_put(plan->rsinfo, "rows written meanwhile", "a trigger makes them right", NAN,
 								"from the moment that its lock was granted; it is dropped at the end");
@@ -391,6 +411,8 @@ put_meanwhile(const BackfillPlan *plan)
 								"all older transactions are waited for first");
 	else
 		dbops_backfill_plan_put(plan->rsinfo, "rows written meanwhile", "may be missing", NAN,
+								request->method == BACKFILL_KEYSET ?
+								"new rows with keys beyond the highest one at the beginning are left as they are" :
 								"sync => true has a trigger make them right, app_writes => true says that the application does");
 }
 
