@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(dbops_start_backfill);
 #define ATTEMPTS		10		/* that get nowhere: rows may be locked for hours */
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
+static void check_workers(const BackfillRequest *request, bool call);
 static void plan(BackfillRun *run);
 static void settle_method(BackfillRun *run);
 static bool have_keys(const BackfillRun *run);
@@ -73,7 +74,10 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	context.arg = &run->progress;
 	error_context_stack = &context;
 
+	check_workers(&run->request, true);
 	run->request.login = GetUserId();
+	if (run->request.workers > 1)
+		run->request.helper_login = background_login(dbops_relation_owner(run->request.relid));
 	plan(run);
 	if (needs_job(&run->request))
 	{
@@ -89,6 +93,36 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	dbops_backfill_report(run);
 	dbops_procedure_end();
 	PG_RETURN_VOID();
+}
+
+/* Refuse more processes than there can be. In a call the session is one of them. */
+static void
+check_workers(const BackfillRequest *request, bool call)
+{
+	int			most = dbops_backfill_most_workers(call);
+
+	if (request->workers == 1)
+		return;
+	if (call && !dbops_job_workers_exist())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a backfill has several workers only where dbops is preloaded"),
+				 errhint("Add dbops to shared_preload_libraries and restart the server, or CALL with workers => 1.")));
+	if (request->workers > most)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("workers must be at most %d", Max(most, 1)),
+				 call ? errdetail("One is this session, and dbops.max_workers lets %d processes run in the background.",
+								  dbops_max_workers) :
+				 errdetail("dbops.max_workers lets %d processes run in the background.", dbops_max_workers),
+				 errhint("Raise dbops.max_workers, and max_worker_processes with it, or give fewer workers.")));
+}
+
+/* How many processes one backfill can have. */
+int
+dbops_backfill_most_workers(bool call)
+{
+	return dbops_max_workers + (call ? 1 : 0);
 }
 
 /*
@@ -180,8 +214,7 @@ require_keys(const BackfillRun *run)
 static void
 refuse_unfinished(const BackfillRequest *request)
 {
-	const char *what = request->workers > 1 ? "workers" :
-		request->quarantine ? "on_error" :
+	const char *what = request->quarantine ? "on_error" :
 		request->max_wal > 0 ? "max_wal_per_s" : NULL;
 
 	if (what != NULL)
@@ -305,6 +338,7 @@ dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run)
 	int			nest_level = NewGUCNestLevel();
 
 	dbops_backfill_read_request(fcinfo, &run->request);
+	check_workers(&run->request, false);
 	run->request.login = background_login(dbops_relation_owner(run->request.relid));
 	plan(run);
 	refuse_temporary(&run->request);

@@ -11,6 +11,9 @@
  * The order of a key takes one walk of its own, keys, and nothing is counted.
  *
  * Where there is nothing to prepare, or to clear up, those phases are left out.
+ * Walk and sweep can be shared by several processes (backfill_share.c): their
+ * steps are then those of a part.
+ *
  * The same steps serve the job, which a process can take over from another one
  * at any step, and the call in the foreground, which understands its change
  * itself and keeps no position.
@@ -56,6 +59,11 @@ static bool have_all_tables(BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static List *share(DbopsJob *job, void *state, DbopsStep *step);
+static void gather(DbopsJob *job, void *state, Jsonb *position);
+static void report(DbopsJob *job, void *state);
+static void walk_part(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void note_others(const DbopsJob *job, BackfillProgress *progress);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step);
@@ -65,9 +73,9 @@ static void step_is_done(DbopsStep *step, int next);
 
 static const DbopsPhase phases[PHASES] = {
 	[PHASE_PREPARE] = {"prepare", DBOPS_CLASS_BATCHES, true, false, prepare_step},
-	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, true, walk_step},
+	[PHASE_WALK] = {"walk", DBOPS_CLASS_BATCHES, true, true, walk_step, share, gather},
 	[PHASE_VERIFY] = {"verify", DBOPS_CLASS_SNAPSHOT, false, false, verify_step},
-	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, false, sweep_step},
+	[PHASE_SWEEP] = {"sweep", DBOPS_CLASS_BATCHES, true, false, sweep_step, share, gather},
 	[PHASE_KEYS] = {"keys", DBOPS_CLASS_BATCHES, true, true, keys_step},
 	[PHASE_FINISH] = {"finish", DBOPS_CLASS_PLAIN, true, false, finish_step}
 };
@@ -81,6 +89,7 @@ const DbopsJobKind dbops_backfill_kind = {
 	.result = result,
 	.abandon = abandon,
 	.keeps = keeps,
+	.report = report,
 	.check_settings = dbops_backfill_check_settings
 };
 
@@ -225,7 +234,10 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 		error_context_stack = &context;
 	dbops_backfill_tune(run, job->settings);	/* in memory that passes */
 	passing = MemoryContextSwitchTo(run->memory);
-	work(job, run, step);
+	if (job->share.part > 0)
+		walk_part(job, run, step);
+	else
+		work(job, run, step);
 	error_context_stack = (job->id != 0) ? context.previous : error_context_stack;
 
 	MemoryContextSwitchTo(passing);
@@ -234,6 +246,8 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 	step->rows = run->progress.rows;
 	if (job->id != 0)
 		step->position = dbops_backfill_position(run);
+	if (job->share.part > 0 && step->finished)
+		dbops_backfill_part_leave(run);
 }
 
 /* Put in place what has to be there before the walk. */
@@ -277,6 +291,86 @@ walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (dbops_backfill_keyset_step(run, step))
 		step_is_done(step, last_phase(run));
 }
+
+/* ---- phases that are shared ---- */
+
+/* Cut the walk into parts, if several processes are to share it. */
+static List *
+share(DbopsJob *job, void *state, DbopsStep *step)
+{
+	BackfillRun *run = state;
+	MemoryContext passing = CurrentMemoryContext;
+	List	   *parts;
+
+	dbops_backfill_tune(run, job->settings);
+	job->share.wanted = run->request.workers;
+	if (run->request.workers <= 1)
+		return NIL;
+
+	MemoryContextSwitchTo(run->memory);
+	if (!run->looked_up)
+		look_up(job, run);
+	MemoryContextSwitchTo(passing);
+	parts = dbops_backfill_cut(run);
+	if (parts == NIL)
+		return NIL;
+	step->total = run->progress.blocks;
+	step->rows = run->progress.rows;
+	step->position = dbops_backfill_position(run);
+	return parts;
+}
+
+/* Take over what a part has come to. */
+static void
+gather(DbopsJob *job, void *state, Jsonb *position)
+{
+	BackfillRun *run = state;
+	MemoryContext passing = MemoryContextSwitchTo(run->memory);
+
+	if (!run->looked_up)
+	{
+		run->leaves = dbops_backfill_look_up(&run->request);
+		run->looked_up = true;
+	}
+	dbops_backfill_part_gather(run, position);
+	MemoryContextSwitchTo(passing);
+}
+
+/* Say how far it is, while others walk the last parts. */
+static void
+report(DbopsJob *job, void *state)
+{
+	BackfillRun *run = state;
+
+	if (!job->foreground)
+		return;
+	run->progress.in_part = true;
+	dbops_backfill_progress_report(&run->progress);
+	run->progress.in_part = false;
+}
+
+/* Walk the part that this process has taken. */
+static void
+walk_part(DbopsJob *job, BackfillRun *run, DbopsStep *step)
+{
+	job->share.wanted = run->request.workers;
+	if (job->share.position != NULL)
+		dbops_backfill_part_enter(run, job->share.position);
+	note_others(job, &run->progress);
+	step->finished = dbops_backfill_walk_step(run, step);
+}
+
+/* Note what the other parts have come to, as far as it is known. */
+static void
+note_others(const DbopsJob *job, BackfillProgress *progress)
+{
+	progress->other_blocks = job->share.total;
+	progress->other_blocks_done = job->share.done;
+	progress->other_rows = job->share.rows;
+	progress->workers = job->share.working;
+}
+
+/* ---- the phases ---- */
 
 /* Walk all tables once, with those that come meanwhile. */
 static void

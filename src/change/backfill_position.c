@@ -12,19 +12,13 @@
  */
 #include "change/change.h"
 
-/* Ranges of blocks that are written, of those to be walked and of those left out. */
-#define MOST_RANGES 20
-
-/* Numbers that stand for one range: table, its storage, from, to. */
-#define RANGE_NUMBERS 4
-
 static void put_figures(DbopsJson *json, const BackfillRun *run);
 static void put_walk(DbopsJson *json, const BackfillRun *run);
 static List *ranges_of(List *ranges, const BackfillLeaf *leaf);
 static void put_ranges(DbopsJson *json, const char *key, List *ranges);
 static void put_range(DbopsJson *json, const BackfillRange *range);
 static List *read_ranges(const BackfillRun *run, Jsonb *position, const char *key);
-static BackfillLeaf *find_leaf(const BackfillRun *run, Oid relid);
+static void put_again(DbopsJson *json, List *again);
 static void add_later_tables(BackfillRun *run, Oid current, bool current_too);
 
 /* Write where the run is. */
@@ -37,6 +31,7 @@ dbops_backfill_position(const BackfillRun *run)
 	put_figures(&json, run);
 	if (run->walk.ahead != NIL || run->walk.locked != NIL)
 		put_walk(&json, run);
+	put_again(&json, run->again);
 	return dbops_json_finish(&json);
 }
 
@@ -96,7 +91,7 @@ ranges_of(List *ranges, const BackfillLeaf *leaf)
 static void
 put_ranges(DbopsJson *json, const char *key, List *ranges)
 {
-	int			together = (list_length(ranges) + MOST_RANGES - 1) / MOST_RANGES;
+	int			together = (list_length(ranges) + BACKFILL_POSITION_RANGES - 1) / BACKFILL_POSITION_RANGES;
 	int			number = 0;
 	int			written = 0;
 	BackfillRange piece = {0};
@@ -111,7 +106,7 @@ put_ranges(DbopsJson *json, const char *key, List *ranges)
 			piece.to = range->to;
 		else
 		{
-			if (written == 2 * MOST_RANGES)
+			if (written == 2 * BACKFILL_POSITION_RANGES)
 				break;
 			if (number > 0)
 				put_range(json, &piece);
@@ -133,6 +128,20 @@ put_range(DbopsJson *json, const BackfillRange *range)
 	dbops_json_integer(json, NULL, range->leaf->filenode);
 	dbops_json_integer(json, NULL, range->from);
 	dbops_json_integer(json, NULL, range->to);
+}
+
+/* Tables whose part of a shared walk has ended, because they were rewritten. */
+static void
+put_again(DbopsJson *json, List *again)
+{
+	ListCell   *cell;
+
+	if (again == NIL)
+		return;
+	dbops_json_array(json, "again");
+	foreach(cell, again)
+		dbops_json_integer(json, NULL, lfirst_oid(cell));
+	dbops_json_array_end(json);
 }
 
 /* Take over the figures; the walk is taken over where the tables are known. */
@@ -161,7 +170,7 @@ dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep)
 {
 	BackfillWalk *walk = &run->walk;
 	Oid			table = (Oid) dbops_jsonb_integer(position, "table");
-	BackfillLeaf *leaf = find_leaf(run, table);
+	BackfillLeaf *leaf = dbops_backfill_find_leaf(run, table);
 	bool		same = (leaf != NULL && leaf->filenode == (Oid) dbops_jsonb_integer(position, "storage"));
 	List	   *locked;
 
@@ -195,9 +204,9 @@ read_ranges(const BackfillRun *run, Jsonb *position, const char *key)
 	int			n = dbops_jsonb_integers(position, key, &numbers);
 	List	   *ranges = NIL;
 
-	for (int i = 0; i + RANGE_NUMBERS <= n; i += RANGE_NUMBERS)
+	for (int i = 0; i + BACKFILL_RANGE_NUMBERS <= n; i += BACKFILL_RANGE_NUMBERS)
 	{
-		BackfillLeaf *leaf = find_leaf(run, (Oid) numbers[i]);
+		BackfillLeaf *leaf = dbops_backfill_find_leaf(run, (Oid) numbers[i]);
 
 		if (leaf != NULL && leaf->filenode == (Oid) numbers[i + 1])
 			ranges = dbops_backfill_add_range(ranges, leaf,
@@ -207,8 +216,9 @@ read_ranges(const BackfillRun *run, Jsonb *position, const char *key)
 	return ranges;
 }
 
-static BackfillLeaf *
-find_leaf(const BackfillRun *run, Oid relid)
+/* The table with an OID; NULL if there is none such. */
+BackfillLeaf *
+dbops_backfill_find_leaf(const BackfillRun *run, Oid relid)
 {
 	ListCell   *cell;
 
@@ -216,6 +226,28 @@ find_leaf(const BackfillRun *run, Oid relid)
 		if (((BackfillLeaf *) lfirst(cell))->relid == relid)
 			return lfirst(cell);
 	return NULL;
+}
+
+/* Are all tables of a position known, with the storage that its blocks are of? */
+bool
+dbops_backfill_position_fits(const BackfillRun *run, Jsonb *position)
+{
+	static const char *const keys[] = {"ahead", "locked"};
+
+	for (int k = 0; k < lengthof(keys); k++)
+	{
+		int64	   *numbers;
+		int			n = dbops_jsonb_integers(position, keys[k], &numbers);
+
+		for (int i = 0; i + BACKFILL_RANGE_NUMBERS <= n; i += BACKFILL_RANGE_NUMBERS)
+		{
+			BackfillLeaf *leaf = dbops_backfill_find_leaf(run, (Oid) numbers[i]);
+
+			if (leaf == NULL || leaf->filenode != (Oid) numbers[i + 1])
+				return false;
+		}
+	}
+	return true;
 }
 
 /* All of the tables that come after the one in work, and perhaps all of that one. */

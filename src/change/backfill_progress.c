@@ -6,6 +6,8 @@
 
 #include "storage/proc.h"
 
+static double share_done(const BackfillProgress *progress);
+static char *workers(const BackfillProgress *progress);
 static uint64 in_flight(const BackfillProgress *progress);
 static double seconds_since(instr_time begin);
 static char *batches(uint64 number);
@@ -74,7 +76,8 @@ void
 dbops_backfill_progress_report(BackfillProgress *progress)
 {
 	double		elapsed = seconds_since(progress->pass_begin);
-	double		share = (double) progress->blocks_done / Max(progress->blocks, 1);
+	double		share = share_done(progress);
+	uint64		rows = progress->rows + (progress->in_part ? progress->other_rows : 0);
 
 	if (dbops_progress_interval == 0 || share <= 0 ||
 		seconds_since(progress->reported) * 1000 < dbops_progress_interval)
@@ -89,10 +92,29 @@ dbops_backfill_progress_report(BackfillProgress *progress)
 						elapsed * (1 - share) / share)));
 	else
 		ereport(NOTICE,
-				(errmsg("backfill of %s: " UINT64_FORMAT " rows, %.1f %%, %.0f rows/s, about %.0f s left",
-						progress->table, progress->rows, 100 * share,
-						progress->rows / seconds_since(progress->begin),
-						elapsed * (1 - share) / share)));
+				(errmsg("backfill of %s: " UINT64_FORMAT " rows, %.1f %%, %.0f rows/s, about %.0f s left%s",
+						progress->table, rows, 100 * share,
+						rows / seconds_since(progress->begin),
+						elapsed * (1 - share) / share, workers(progress))));
+}
+
+/* The share of the blocks that is done, by all processes. */
+static double
+share_done(const BackfillProgress *progress)
+{
+	if (!progress->in_part)
+		return (double) progress->blocks_done / Max(progress->blocks, 1);
+	return (double) (progress->blocks_done + progress->other_blocks_done) /
+		Max(progress->blocks + progress->other_blocks, 1);
+}
+
+/* How many processes are at work, where there can be several. */
+static char *
+workers(const BackfillProgress *progress)
+{
+	if (!progress->in_part || progress->workers == 0)
+		return "";
+	return psprintf(", %d %s", progress->workers, progress->workers == 1 ? "worker" : "workers");
 }
 
 /* Sum up what has been done and how fast. */
@@ -119,6 +141,9 @@ dbops_backfill_progress_context(void *arg)
 	if (progress->keys != NULL)
 		errcontext("backfill of table %s, keys %s; %s in %s committed before",
 				   progress->leaf->name, progress->keys, rows, number);
+	else if (progress->in_part)
+		errcontext("backfill of table %s, blocks %u to %u",
+				   progress->leaf->name, progress->from, progress->to - 1);
 	else
 		errcontext("backfill of table %s, blocks %u to %u; %s in %s committed before",
 				   progress->leaf->name, progress->from, progress->to - 1, rows, number);

@@ -35,6 +35,8 @@ static const char *const meaning[] = {
 static void use(const char *name, const char *value);
 static void refuse_setting(const char *key, const char *hint);
 static int64 read_batch_size(const JsonbValue *value);
+static int	read_workers(const JsonbValue *value);
+static int64 integer_of(const JsonbValue *value);
 static long read_pause(const JsonbValue *value);
 
 /* The settings of this session that values depend on. */
@@ -94,8 +96,10 @@ dbops_backfill_check_settings(Jsonb *settings)
 			(void) read_batch_size(&value);
 		else if (strcmp(name, "pause") == 0)
 			(void) read_pause(&value);
+		else if (strcmp(name, "workers") == 0)
+			(void) read_workers(&value);
 		else
-			refuse_setting(name, "A backfill has the settings batch_size and pause.");
+			refuse_setting(name, "A backfill has the settings batch_size, pause and workers.");
 	}
 }
 
@@ -112,6 +116,8 @@ dbops_backfill_tune(BackfillRun *run, Jsonb *settings)
 		return;
 	if (getKeyJsonValueFromContainer(&settings->root, "pause", strlen("pause"), &value) != NULL)
 		request->pause = read_pause(&value);
+	if (getKeyJsonValueFromContainer(&settings->root, "workers", strlen("workers"), &value) != NULL)
+		request->workers = integer_of(&value);
 	if (getKeyJsonValueFromContainer(&settings->root, "batch_size", strlen("batch_size"), &value) != NULL)
 		request->batch_size = read_batch_size(&value);
 	if (request->batch_size == before)
@@ -132,13 +138,32 @@ dbops_backfill_tune(BackfillRun *run, Jsonb *settings)
 static int64
 read_batch_size(const JsonbValue *value)
 {
-	int64		size = 0;
+	int64		size = integer_of(value);
 
-	if (value->type == jbvNumeric)
-		size = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 	if (size < 1 || size > PG_INT32_MAX)
 		refuse_setting("batch_size", "Give a number of rows, at least 1.");
 	return size;
+}
+
+/* Who is worker 1 is not known here: a session may be, beside the background. */
+static int
+read_workers(const JsonbValue *value)
+{
+	int64		workers = integer_of(value);
+
+	if (workers < 1 || workers > dbops_backfill_most_workers(true))
+		refuse_setting("workers", psprintf("Give a number of processes, from 1 to %d (dbops.max_workers, and one in a CALL).",
+										   dbops_backfill_most_workers(true)));
+	return (int) workers;
+}
+
+/* A number as an integer; what is none is 0. */
+static int64
+integer_of(const JsonbValue *value)
+{
+	if (value->type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
 /* Milliseconds as a number, or an interval as text. */

@@ -257,8 +257,10 @@ static void
 check_deferred_triggers(const BackfillRequest *request, Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
+	bool		own = (rel->rd_rel->relowner == request->login);
 
-	if (triggers == NULL || rel->rd_rel->relowner == request->login)
+	if (triggers == NULL ||
+		(own && (!OidIsValid(request->helper_login) || rel->rd_rel->relowner == request->helper_login)))
 		return;
 
 	for (int i = 0; i < triggers->numtriggers; i++)
@@ -273,6 +275,7 @@ check_deferred_triggers(const BackfillRequest *request, Relation rel)
 							RelationGetRelationName(rel)),
 					 errdetail("Trigger \"%s\" could run at commit, when the owner's rights are no longer in force.",
 							   trigger->tgname),
+					 own ? errhint("CALL with workers => 1: background processes cannot log in as the owner of the table.") :
 					 errhint("SET ROLE to the owner of the table and CALL again.")));
 	}
 }

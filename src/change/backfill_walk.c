@@ -141,7 +141,9 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 	walk->skip = 1;
 	walk->round = 0;
 	walk->waited = 0;
-	walk->unvacuumed = 0;
+	if (walk->unvacuumed_of != leaf->relid)
+		walk->unvacuumed = 0;	/* else it goes on in another part of the table */
+	walk->unvacuumed_of = leaf->relid;
 	walk->blocks_before = run->progress.blocks_done;
 }
 
@@ -262,6 +264,14 @@ begin_again(BackfillRun *run)
 
 	ereport(NOTICE,
 			(errmsg("table %s was rewritten, beginning again with its first block", leaf->name)));
+	if (run->progress.in_part)
+	{
+		/* Who gathers the parts has all of it walked anew, once. */
+		run->again = list_append_unique_oid(run->again, leaf->relid);
+		dbops_backfill_walk_leave(walk);
+		walk->ahead = remove_ranges(walk->ahead, leaf);
+		return;
+	}
 	dbops_backfill_look_again(leaf, &run->request);
 	run->progress.blocks_done = walk->blocks_before;
 	dbops_backfill_walk_leave(walk);

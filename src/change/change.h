@@ -41,6 +41,7 @@ typedef struct BackfillRequest
 	int64		max_wal;		/* bytes of WAL a second, of all processes; 0: any */
 	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
 	Oid			login;			/* as whom the process that does it is logged in */
+	Oid			helper_login;	/* and those that help it; InvalidOid: the same */
 } BackfillRequest;
 
 /* A column that is assigned, and what to. */
@@ -96,6 +97,11 @@ typedef struct BackfillProgress
 	LocalTransactionId batch_in;	/* the transaction that it was done in */
 	uint64		blocks;			/* to be read in this pass */
 	uint64		blocks_done;
+	bool		in_part;		/* these are a part's, and the next are all other parts' */
+	uint64		other_rows;		/* with those that were changed before the parts */
+	uint64		other_blocks;
+	uint64		other_blocks_done;
+	int			workers;		/* processes at work; 0: not known here */
 	bool		verifying;
 	instr_time	begin;
 	instr_time	pass_begin;
@@ -129,6 +135,7 @@ typedef struct BackfillWalk
 	int			round;			/* times that it came back to those */
 	long		waited;			/* ms waited for the table's lock since the last batch */
 	BlockNumber unvacuumed;		/* blocks whose rows were changed since the table was vacuumed */
+	Oid			unvacuumed_of;	/* that table */
 	uint64		blocks_before;	/* done before this table */
 } BackfillWalk;
 
@@ -205,6 +212,21 @@ typedef struct BackfillKeyWalk
 	long		waited;			/* ms waited since something was last done */
 } BackfillKeyWalk;
 
+/*
+ * What a process puts aside while it works on a part of a shared walk: what
+ * the backfill had come to before.
+ */
+typedef struct BackfillAside
+{
+	uint64		rows;
+	uint64		batches;
+	uint64		blocks;
+	uint64		blocks_done;
+	instr_time	pass_begin;
+	bool		rows_locked;
+	bool		sweep;
+} BackfillAside;
+
 /* A backfill. Lives as long as a process works on it, across its transactions. */
 typedef struct BackfillRun
 {
@@ -217,6 +239,8 @@ typedef struct BackfillRun
 	BackfillProgress progress;
 	BackfillWalk walk;
 	BackfillKeyWalk keys;
+	BackfillAside aside;		/* while it works on a part */
+	List	   *again;			/* OIDs of tables that were rewritten under their parts, to be walked anew */
 	uint64		pending;		/* rows that the last count found to be changed */
 	uint64		unfilled;		/* rows that still match because they got NULL */
 	bool		rows_locked;	/* some were left because others lock them */
@@ -238,6 +262,12 @@ typedef struct BackfillRun
 	uint64		swept_from;		/* rows that had been changed when the last count began */
 } BackfillRun;
 
+/* Ranges of blocks that a position tells apart. */
+#define BACKFILL_POSITION_RANGES 20
+
+/* Numbers that stand for one of them: table, its storage, from, to. */
+#define BACKFILL_RANGE_NUMBERS 4
+
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
@@ -249,6 +279,7 @@ extern const char *dbops_backfill_method_name(BackfillMethod method);
 
 /* backfill.c */
 extern void dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run);
+extern int	dbops_backfill_most_workers(bool call);
 extern void dbops_backfill_report(const BackfillRun *run);
 extern const char *dbops_backfill_left_reason(const BackfillRun *run, const char **hint);
 
@@ -267,6 +298,8 @@ extern BackfillChange *dbops_backfill_read_change(const Jsonb *document);
 extern Jsonb *dbops_backfill_position(const BackfillRun *run);
 extern void dbops_backfill_take_over(BackfillRun *run, Jsonb *position);
 extern bool dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep);
+extern bool dbops_backfill_position_fits(const BackfillRun *run, Jsonb *position);
+extern BackfillLeaf *dbops_backfill_find_leaf(const BackfillRun *run, Oid relid);
 
 /* backfill_settings.c */
 extern void dbops_backfill_check_settings(Jsonb *settings);
@@ -389,6 +422,12 @@ extern bool dbops_backfill_walk_new(BackfillRun *run);
 extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);
 extern void dbops_backfill_walk_leave(BackfillWalk *walk);
 extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
+
+/* backfill_share.c */
+extern List *dbops_backfill_cut(BackfillRun *run);
+extern void dbops_backfill_part_enter(BackfillRun *run, Jsonb *position);
+extern void dbops_backfill_part_leave(BackfillRun *run);
+extern void dbops_backfill_part_gather(BackfillRun *run, Jsonb *position);
 
 /* backfill_verify.c */
 extern bool dbops_backfill_verify_step(BackfillRun *run);

@@ -131,6 +131,27 @@ COMMENT ON TABLE dbops.job_cursor IS
     'began_at and began_done: when the present process or phase began, and with what done.';
 REVOKE ALL ON TABLE dbops.job_cursor FROM PUBLIC;
 
+CREATE TABLE dbops.job_part (
+    job_id      bigint,
+    part        integer,
+    phase       integer NOT NULL,
+    worker      integer,
+    position    jsonb NOT NULL,
+    done        bigint NOT NULL DEFAULT 0,
+    total       bigint NOT NULL,
+    row_count   bigint NOT NULL DEFAULT 0,
+    steps       bigint NOT NULL DEFAULT 0,
+    crashes     integer NOT NULL DEFAULT 0,
+    crash_steps bigint NOT NULL DEFAULT 0,
+    finished    boolean NOT NULL DEFAULT false,
+    error       jsonb,
+    PRIMARY KEY (job_id, part)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE dbops.job_part IS
+    'The parts of a job''s phase that several processes share, each with a cursor of its own, written in the transaction of each step; they are deleted when the phase ends. '
+    'worker: the process that works on it, 0 for the job''s own, null for none. error: what ended the work of a helping process.';
+REVOKE ALL ON TABLE dbops.job_part FROM PUBLIC;
+
 CREATE TABLE dbops.job_request (
     job_id       bigint PRIMARY KEY,
     cancel       boolean NOT NULL DEFAULT false,

@@ -10,11 +10,16 @@
  *
  * The same steps serve a call in the foreground that has no job: the engine
  * then keeps the cursor in memory.
+ *
+ * A phase can be shared: its work is cut into parts, and several processes do
+ * the same steps, each on a part of its own (job_part.c).
  */
 #ifndef DBOPS_JOB_H
 #define DBOPS_JOB_H
 
 #include "core/core.h"
+
+#include "nodes/pg_list.h"
 
 /* What a phase is like for others; see dbops_class_conflict. */
 typedef enum DbopsJobClass
@@ -24,6 +29,23 @@ typedef enum DbopsJobClass
 	DBOPS_CLASS_SNAPSHOT,		/* holds one snapshot for long */
 	DBOPS_CLASS_CONCURRENT_DDL	/* waits for every older snapshot of its database */
 } DbopsJobClass;
+
+/* A phase that several processes share, as one of them sees it. */
+typedef struct DbopsShare
+{
+	int			wanted;			/* processes that may work on it, this one too; the kind says so */
+	int			working;		/* that do; known to the first */
+	bool		looked;			/* for parts that an earlier process has left */
+	bool		shared;			/* the phase is cut into parts */
+	int			part;			/* the one in work, from 1; 0: none */
+	Jsonb	   *position;		/* where that begins, in the step that takes it; or NULL */
+	bool		idle;			/* no part is left to be taken */
+	int			unclaimed;		/* parts that nobody has taken; known to the first */
+	int64		done;			/* of all other parts, as of looked_at; known to the first */
+	int64		total;
+	int64		rows;
+	TimestampTz looked_at;
+} DbopsShare;
 
 /* A job as its steps see it. Lives as long as it is worked on. */
 typedef struct DbopsJob
@@ -40,6 +62,8 @@ typedef struct DbopsJob
 	Jsonb	   *position;		/* where the phase goes on; NULL: at its beginning */
 	void	   *call;			/* what a call in the foreground hands to open; or NULL */
 	const struct DbopsJobKeeper *keeper;	/* who keeps it; or NULL */
+	int			worker;			/* 0: the process that has claimed it; others help that */
+	DbopsShare	share;
 } DbopsJob;
 
 /*
@@ -59,13 +83,38 @@ typedef struct DbopsStep
 	Oid			vacuum;			/* table to be vacuumed after the step; InvalidOid: none */
 } DbopsStep;
 
+/* A part of a phase, as it is cut. */
+typedef struct DbopsPart
+{
+	Jsonb	   *position;		/* where it begins */
+	int64		total;			/* in the kind's unit */
+} DbopsPart;
+
 typedef struct DbopsPhase
 {
 	const char *name;			/* shown to users */
 	DbopsJobClass class;
 	bool		timed;			/* the job's timeout holds for each step */
 	bool		gets_on;		/* more of done gets the job on, not just more rows */
+
+	/*
+	 * With job->share.part the step is one of that part, and position, finished
+	 * and figures are the part's.
+	 */
 	void		(*step) (DbopsJob *job, void *state, DbopsStep *step);
+
+	/*
+	 * Cut what is left of the phase into parts (of DbopsPart *), and say where
+	 * the phase stands without them in step->position; NIL: it is not to be
+	 * shared now. NULL: it never is.
+	 */
+	List	   *(*share) (DbopsJob *job, void *state, DbopsStep *step);
+
+	/*
+	 * When all parts are done, take over what each says; a step that is not a
+	 * part's follows in the same transaction.
+	 */
+	void		(*gather) (DbopsJob *job, void *state, Jsonb *position);
 } DbopsPhase;
 
 typedef struct DbopsJobKind
@@ -88,6 +137,9 @@ typedef struct DbopsJobKind
 	 * object, or NULL. Its member message becomes the job's message.
 	 */
 	Jsonb	   *(*result) (DbopsJob *job, void *state);
+
+	/* Show who waits for it how far it is, while others do what is left; or NULL. */
+	void		(*report) (DbopsJob *job, void *state);
 
 	/* Called when a process leaves the job, done or not; or NULL. */
 	void		(*close) (DbopsJob *job, void *state);
@@ -130,6 +182,9 @@ typedef struct DbopsJobKeeper
 	 */
 	bool		(*during) (DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 
+	/* Before a part of a shared phase is worked on: remember which; 0: none. */
+	void		(*take_part) (DbopsJob *job, int part, void *arg);
+
 	/* Between steps: wait as long as something asks for it; false: leave the job. */
 	bool		(*between) (DbopsJob *job, const DbopsStep *step, void *arg);
 	void	   *arg;
@@ -138,6 +193,13 @@ typedef struct DbopsJobKeeper
 extern bool dbops_job_goes_on(DbopsJob *job, int64 done, int64 total, const char *waiting);
 extern bool dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 						   const DbopsJobKeeper *keeper, Jsonb **result);
+
+/* ---- job_part.c: share a phase among several processes ---- */
+
+extern void dbops_job_part_step(const DbopsJobKind *kind, DbopsJob *job, void *state, DbopsStep *step);
+extern void dbops_job_part_release(int64 job, const int *alive, int n_alive);
+extern bool dbops_job_part_fail(int64 job, int worker, const ErrorData *error);
+extern int	dbops_job_part_crashes(int64 job, int part);
 
 /* ---- job_submit.c: put a job in the queue ---- */
 

@@ -88,7 +88,10 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	begin_step(phase, job);
 	if (keeper != NULL)
 		keeper->begin(job, keeper->arg);
-	phase->step(job, state, &step);
+	if (keeper != NULL && phase->share != NULL)
+		dbops_job_part_step(kind, job, state, &step);
+	else
+		phase->step(job, state, &step);
 	move_on(kind, job, &step);
 	if (keeper != NULL)
 		keeper->save(job, &step, keeper->arg);

@@ -22,7 +22,7 @@
 #include "utils/guc.h"
 
 /* In the postmaster, while there is no shared memory. */
-static CrashedJob remembered = {InvalidOid, 0};
+static CrashedJob remembered = {InvalidOid, 0, 0};
 
 static void quit(SIGNAL_ARGS);
 static void remember(int code, Datum arg);
@@ -51,7 +51,7 @@ void
 dbops_crash_prepare(Engine *engine)
 {
 	engine->crashed = remembered;
-	remembered = (CrashedJob) {InvalidOid, 0};
+	remembered = (CrashedJob) {InvalidOid, 0, 0};
 	on_shmem_exit(remember, PointerGetDatum(engine));
 }
 
@@ -70,11 +70,11 @@ remember(int code, Datum arg)
 
 		if (!died_by_itself(slot))
 			continue;
-		remembered = (CrashedJob) {slot->database, slot->job};
+		remembered = (CrashedJob) {slot->database, slot->job, slot->part};
 		found++;
 	}
 	if (found != 1)
-		remembered = (CrashedJob) {InvalidOid, 0};
+		remembered = (CrashedJob) {InvalidOid, 0, 0};
 }
 
 /* A session that runs a job in the foreground quits without a mark. */
@@ -93,9 +93,12 @@ quits_with_sigquit(void)
 	return value == NULL || strcmp(value, "off") == 0;
 }
 
-/* Was it this job whose process took the server down? Says so once. */
+/*
+ * Was it a process of this job that took the server down, and at which part of
+ * a shared phase (0: at none)? Says so once.
+ */
 bool
-dbops_crash_was_first(Oid database, int64 job)
+dbops_crash_was_first(Oid database, int64 job, int *part)
 {
 	CrashedJob *crashed;
 	bool		first;
@@ -105,8 +108,9 @@ dbops_crash_was_first(Oid database, int64 job)
 	crashed = &dbops_engine->crashed;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	first = (OidIsValid(database) && crashed->database == database && crashed->job == job);
+	*part = crashed->part;
 	if (first)
-		*crashed = (CrashedJob) {InvalidOid, 0};
+		*crashed = (CrashedJob) {InvalidOid, 0, 0};
 	LWLockRelease(dbops_engine_lock);
 	return first;
 }

@@ -35,9 +35,8 @@ static void wake(DatabaseEntry *entry);
 static void add_hold(Oid database);
 static bool is_empty(Oid database);
 static void end_holds(XactEvent event, void *arg);
-static void signal_runner(RunnerSlot *slot, int signal);
+static bool is_taken(Oid database, int64 job);
 static void cancel_runner(void *arg);
-static int	count_background(void);
 
 /* Ask for the shared memory. */
 void
@@ -184,8 +183,8 @@ dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground)
 	if (dbops_engine == NULL)
 		return -1;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	if (dbops_runner_find(MyDatabaseId, job) < 0 &&
-		(foreground || count_background() < dbops_max_workers))
+	if (!is_taken(MyDatabaseId, job) &&
+		(foreground || dbops_runner_count() < dbops_max_workers))
 		for (int i = 0; i < ENGINE_RUNNERS && index < 0; i++)
 			if (dbops_engine->runners[i].state == RUNNER_FREE)
 				index = i;
@@ -221,6 +220,7 @@ dbops_runner_release(int index)
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	database = dbops_engine->runners[index].database;
 	dbops_engine->runners[index].state = RUNNER_FREE;
+	dbops_helpers_tell(index);
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 		if (dbops_engine->databases[i].waits_for_worker)
 			wake(&dbops_engine->databases[i]);
@@ -239,11 +239,12 @@ dbops_runner_abandon(int index)
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	slot->state = RUNNER_DEAD;
+	dbops_helpers_tell(index);
 	LWLockRelease(dbops_engine_lock);
 	dbops_engine_wake_database(slot->database);
 }
 
-/* Find the slot of a job, -1 if it has none; the lock is held. */
+/* Find the slot of the process that has claimed a job, -1 if there is none; the lock is held. */
 int
 dbops_runner_find(Oid database, int64 job)
 {
@@ -251,13 +252,14 @@ dbops_runner_find(Oid database, int64 job)
 	{
 		const RunnerSlot *slot = &dbops_engine->runners[i];
 
-		if (slot->state != RUNNER_FREE && slot->database == database && slot->job == job)
+		if (slot->state != RUNNER_FREE && slot->worker == 0 &&
+			slot->database == database && slot->job == job)
 			return i;
 	}
 	return -1;
 }
 
-/* Has a job of this database a slot? */
+/* Has a job of this database a slot, be it of one that helps a process that is gone? */
 bool
 dbops_runner_has(int64 job)
 {
@@ -266,14 +268,28 @@ dbops_runner_has(int64 job)
 	if (dbops_engine == NULL)
 		return false;
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
-	has = (dbops_runner_find(MyDatabaseId, job) >= 0);
+	has = is_taken(MyDatabaseId, job);
 	LWLockRelease(dbops_engine_lock);
 	return has;
 }
 
+/* The same; the lock is held. */
+static bool
+is_taken(Oid database, int64 job)
+{
+	for (int i = 0; i < ENGINE_RUNNERS; i++)
+	{
+		const RunnerSlot *slot = &dbops_engine->runners[i];
+
+		if (slot->state != RUNNER_FREE && slot->database == database && slot->job == job)
+			return true;
+	}
+	return false;
+}
+
 /* How many slots of dbops.max_workers are taken; the lock is held. */
-static int
-count_background(void)
+int
+dbops_runner_count(void)
 {
 	int			count = 0;
 
@@ -315,6 +331,8 @@ dbops_runner_enter_class(int index, DbopsJobClass class)
 	{
 		const RunnerSlot *slot = &dbops_engine->runners[i];
 
+		if (index >= 0 && slot->job == dbops_engine->runners[index].job)
+			continue;			/* those that help each other */
 		if (i != index && slot->state != RUNNER_FREE && slot->state != RUNNER_DEAD &&
 			slot->database == MyDatabaseId && dbops_class_conflict(slot->class, class))
 			other = slot->job;
@@ -348,7 +366,18 @@ dbops_runner_set_progress(int index, int64 done, int64 total)
 	LWLockRelease(dbops_engine_lock);
 }
 
-/* Interrupt a job's process when the transaction that cancels it commits. */
+/* Say at which part of a shared phase it is; 0: none. */
+void
+dbops_runner_set_part(int index, int part)
+{
+	if (index < 0)
+		return;
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	dbops_engine->runners[index].part = part;
+	LWLockRelease(dbops_engine_lock);
+}
+
+/* Interrupt a job's processes when the transaction that cancels it commits. */
 void
 dbops_runner_cancel_at_commit(int64 job)
 {
@@ -361,23 +390,24 @@ dbops_runner_cancel_at_commit(int64 job)
 static void
 cancel_runner(void *arg)
 {
-	int			index;
-
 	if (dbops_engine == NULL)
 		return;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	index = dbops_runner_find(MyDatabaseId, *(int64 *) arg);
-	if (index >= 0)
+	for (int i = 0; i < ENGINE_RUNNERS; i++)
 	{
-		dbops_engine->runners[index].cancel = true;
-		signal_runner(&dbops_engine->runners[index], SIGINT);
+		RunnerSlot *slot = &dbops_engine->runners[i];
+
+		if (slot->state == RUNNER_FREE || slot->database != MyDatabaseId || slot->job != *(int64 *) arg)
+			continue;
+		slot->cancel = true;
+		dbops_runner_signal(slot, SIGINT);
 	}
 	LWLockRelease(dbops_engine_lock);
 }
 
 /* Signal a slot's process; one that has not attached yet looks at the slot. */
-static void
-signal_runner(RunnerSlot *slot, int signal)
+void
+dbops_runner_signal(RunnerSlot *slot, int signal)
 {
 	if (slot->state == RUNNER_RUNNING && slot->pid != 0)
 		kill(slot->pid, signal);
@@ -396,7 +426,7 @@ dbops_engine_stop_runners(Oid database)
 			(OidIsValid(database) && slot->database != database))
 			continue;
 		slot->stop = true;
-		signal_runner(slot, SIGTERM);
+		dbops_runner_signal(slot, SIGTERM);
 	}
 	LWLockRelease(dbops_engine_lock);
 }

@@ -40,6 +40,7 @@ typedef struct Keeping
 	int64		done;			/* as the last of them said */
 	int64		rows;
 	TimestampTz looked;			/* when the last look within a step was */
+	HelpersKept helpers;
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
 } Keeping;
@@ -60,27 +61,32 @@ static LocalTransactionId began_in = InvalidLocalTransactionId;
 static void name_job(void *arg);
 static void run_command(StoredJob *job);
 static void run_steps(StoredJob *job, int slot);
+static const DbopsJobKind *require_kind(const StoredJob *job);
+static bool do_steps(Keeping *keeping, Jsonb **result);
 static void prepare_process(const StoredJob *job);
 static void change_settings(const StoredJob *job);
 static void change_setting(SavedSetting *setting, bool restore, const char *value);
 static void restore_settings(void);
 static void allow_record(void);
 static void begin_step(DbopsJob *job, void *arg);
+static void lock_cursor(const StoredJob *job);
 static void save_step(DbopsJob *job, const DbopsStep *step, void *arg);
+static void save_cursor(const Keeping *keeping, const DbopsStep *step);
 static void note_progress(Keeping *keeping, const DbopsStep *step);
 static bool phase_gets_on(const Keeping *keeping);
+static void take_part(DbopsJob *job, int part, void *arg);
 static bool during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
 static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
+static bool is_helpful(const Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
 static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
 static void stop_timer(void);
 static void time_is_over(void);
 static void end_attended(StoredJob *job, ErrorData *error);
-static void explain_cancel(StoredJob *job, ErrorData *error);
 
 /* Run a claimed job and record how it ended. Errors are the caller's to record. */
 void
@@ -198,30 +204,67 @@ allow_record(void)
 static void
 run_steps(StoredJob *job, int slot)
 {
-	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
-	Keeping		keeping = {.job = job,.kind = kind,.slot = slot,.phase = -1};
-	DbopsJobKeeper keeper = {
-		.begin = begin_step,.save = save_step,.during = during_step,
-		.between = between_steps,.arg = &keeping
-	};
+	Keeping		keeping = {.job = job,.kind = require_kind(job),.slot = slot,.phase = -1};
 	Jsonb	   *result = NULL;
+	bool		finished;
+
+	if (!job->job.foreground)
+		prepare_process(job);
+	dbops_procedure_begin_process();
+	finished = do_steps(&keeping, &result);
+	dbops_helpers_end(slot, false);
+	if (finished)
+		dbops_job_succeed(job, result);
+	else
+		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
+	dbops_procedure_end();
+}
+
+/*
+ * Do steps of a job beside the process that has claimed it, as long as there
+ * are parts of a shared phase to be done. Errors are the caller's to tell.
+ */
+void
+dbops_job_help(StoredJob *job, int slot)
+{
+	Keeping		keeping = {.job = job,.kind = require_kind(job),.slot = slot,.phase = -1};
+	Jsonb	   *result = NULL;
+	ErrorContextCallback context = {
+		.previous = error_context_stack,.callback = name_job,.arg = job
+	};
+
+	error_context_stack = &context;
+	prepare_process(job);
+	dbops_procedure_begin_process();
+	(void) do_steps(&keeping, &result);
+	dbops_procedure_end();
+	error_context_stack = context.previous;
+}
+
+static const DbopsJobKind *
+require_kind(const StoredJob *job)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
 
 	if (kind == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("this version of dbops knows no kind of job \"%s\"", job->job.kind),
 				 errhint("Install the version that submitted it.")));
+	return kind;
+}
 
-	if (!job->job.foreground)
-		prepare_process(job);
-	dbops_procedure_begin_process();
-	if (!look_between(&keeping, 0, NULL))
-		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
-	else if (dbops_job_work(kind, &job->job, &keeper, &result))
-		dbops_job_succeed(job, result);
-	else
-		dbops_job_end_unfinished(job, keeping.leave_as, keeping.why);
-	dbops_procedure_end();
+/* Do steps until the work is done; false if the process leaves it before. */
+static bool
+do_steps(Keeping *keeping, Jsonb **result)
+{
+	DbopsJobKeeper keeper = {
+		.begin = begin_step,.save = save_step,.during = during_step,
+		.take_part = take_part,.between = between_steps,.arg = keeping
+	};
+
+	return look_between(keeping, 0, NULL) &&
+		dbops_job_work(keeping->kind, &keeping->job->job, &keeper, result);
 }
 
 /* All transactions of a process that does steps are ours. */
@@ -246,28 +289,54 @@ dbops_job_own_transaction(void)
 	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
-/* Lock the cursor, which nobody else writes, before any row of the user's. */
+/* Who helps has no cursor but that of its part. */
 static void
 begin_step(DbopsJob *job, void *arg)
 {
 	Keeping    *keeping = arg;
-	DbopsParam	params[] = {dbops_param_int8(job->id), dbops_param_time(dbops_clock_now())};
 
-	if (keeping->job->steps == 0)
-		dbops_store_each("INSERT INTO dbops.job_cursor (job_id, phase, began_at, moved_at)"
-						 " VALUES ($1, 0, $2, $2) ON CONFLICT (job_id) DO NOTHING",
-						 lengthof(params), params, NULL, NULL);
-	dbops_store_each("SELECT FROM dbops.job_cursor WHERE job_id = $1 FOR UPDATE", 1, params, NULL, NULL);
+	if (job->worker == 0)
+		lock_cursor(keeping->job);
 	SetCurrentStatementStartTimestamp();
 	if (keeping->kind->phases[job->phase].timed)
 		start_timer(keeping->job->timeout);
 }
 
-/* Write the cursor in the step's own transaction. */
+/* Lock the cursor, which nobody else writes, before any row of the user's. */
+static void
+lock_cursor(const StoredJob *job)
+{
+	DbopsParam	params[] = {dbops_param_int8(job->job.id), dbops_param_time(dbops_clock_now())};
+
+	if (job->steps == 0)
+		dbops_store_each("INSERT INTO dbops.job_cursor (job_id, phase, began_at, moved_at)"
+						 " VALUES ($1, 0, $2, $2) ON CONFLICT (job_id) DO NOTHING",
+						 lengthof(params), params, NULL, NULL);
+	dbops_store_each("SELECT FROM dbops.job_cursor WHERE job_id = $1 FOR UPDATE", 1, params, NULL, NULL);
+}
+
 static void
 save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 {
 	Keeping    *keeping = arg;
+
+	stop_timer();
+	dbops_runner_set_progress(keeping->slot, 0, 0);
+	if (job->worker == 0)
+		save_cursor(keeping, step);
+	note_progress(keeping, step);
+	keeping->steps_here++;
+	keeping->job->steps++;
+}
+
+/*
+ * Write the cursor in the step's own transaction. While a phase is shared its
+ * rows are those of before: the parts count their own.
+ */
+static void
+save_cursor(const Keeping *keeping, const DbopsStep *step)
+{
+	const DbopsJob *job = &keeping->job->job;
 	DbopsParam	params[] = {
 		dbops_param_int8(job->id),
 		dbops_param_int4(job->phase),
@@ -277,20 +346,26 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 		dbops_param_int8(step->rows),
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_bool(keeping->steps_here == 0 || step->finished),
-		dbops_param_bool(step->finished)
+		dbops_param_bool(step->finished),
+		dbops_param_bool(job->share.shared && step->position == NULL)
 	};
 
-	stop_timer();
-	dbops_runner_set_progress(keeping->slot, 0, 0);
-	dbops_store_each("UPDATE dbops.job_cursor SET phase = $2, position = $3, done = $4, total = $5, row_count = $6,"
+	dbops_store_each("UPDATE dbops.job_cursor SET phase = $2, position = $3, done = $4, total = $5,"
+					 " row_count = CASE WHEN $10 THEN row_count ELSE $6 END,"
 					 " steps = steps + 1, moved_at = $7,"
 					 " began_at = CASE WHEN $8 THEN $7 ELSE began_at END,"
 					 " began_done = CASE WHEN $9 THEN 0 WHEN $8 THEN $4 ELSE began_done END"
 					 " WHERE job_id = $1",
 					 lengthof(params), params, NULL, NULL);
-	note_progress(keeping, step);
-	keeping->steps_here++;
-	keeping->job->steps++;
+}
+
+/* Remember what is worked on, for the case that it takes the server down. */
+static void
+take_part(DbopsJob *job, int part, void *arg)
+{
+	Keeping    *keeping = arg;
+
+	dbops_runner_set_part(keeping->slot, part);
 }
 
 /* To count or to wait again and again does not get a job on: rows do, and phases that say so. */
@@ -337,7 +412,11 @@ during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *a
 static bool
 between_steps(DbopsJob *job, const DbopsStep *step, void *arg)
 {
-	return look_between(arg, step->pause, step->waiting ? pstrdup(step->waiting) : NULL);
+	Keeping    *keeping = arg;
+
+	if (job->worker == 0 && job->share.shared)
+		dbops_helpers_keep(keeping->job, keeping->slot, &keeping->helpers, step->done + step->rows);
+	return look_between(keeping, step->pause, step->waiting ? pstrdup(step->waiting) : NULL);
 }
 
 /*
@@ -398,7 +477,19 @@ look_once(Keeping *keeping)
 		leave(keeping, "paused", "paused");
 	else if (!dbops_enabled && !keeping->job->job.foreground)
 		leave(keeping, "queued", NULL);
+	else if (keeping->job->job.worker > 0 && !is_helpful(keeping))
+		leave(keeping, "queued", NULL);
 	return obstacle;
+}
+
+/* Is there work for this process, which helps another one? */
+static bool
+is_helpful(const Keeping *keeping)
+{
+	const DbopsJob *job = &keeping->job->job;
+
+	return dbops_helper_is_wanted(keeping->slot) && !job->share.idle &&
+		(job->share.wanted == 0 || job->worker < job->share.wanted);
 }
 
 /* What keeps the next step from being done; NULL: nothing. */
@@ -439,20 +530,9 @@ leave(Keeping *keeping, const char *state, const char *why)
 void
 dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 {
-	ErrorData  *error;
+	ErrorData  *error = dbops_job_take_error(slot, context);
 	JobRequests requests;
 	bool		repeatable;
-
-	HOLD_INTERRUPTS();
-	stop_timer();
-	may_have_committed = dbops_job_has_committed();
-	began_in = InvalidLocalTransactionId;
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	QueryCancelPending = false;
-	RESUME_INTERRUPTS();
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -468,7 +548,7 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 		dbops_job_end_unfinished(job, "paused", psprintf("%s; resume_job lets it go on", error->message));
 	else
 	{
-		explain_cancel(job, error);
+		dbops_job_explain_cancel(job, error);
 		dbops_job_fail(job, error, repeatable);
 	}
 	dbops_runner_set_waiting(slot, NULL);
@@ -478,11 +558,34 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 	job->error = error;
 }
 
+/*
+ * Take the error that was caught and end the transaction that it was in, and
+ * then the processes that help this one: nothing of the job goes on.
+ */
+ErrorData *
+dbops_job_take_error(int slot, MemoryContext context)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	stop_timer();
+	may_have_committed = dbops_job_has_committed();
+	began_in = InvalidLocalTransactionId;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	dbops_helpers_end(slot, true);
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
+	return error;
+}
+
 /* The call is over, and with it the job, unless it must not be begun anew. */
 static void
 end_attended(StoredJob *job, ErrorData *error)
 {
-	explain_cancel(job, error);
+	dbops_job_explain_cancel(job, error);
 	if (!job->idempotent)
 		dbops_job_end_unfinished(job, "paused", psprintf("%s; the same call, or resume_job, lets it go on", error->message));
 	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
@@ -492,8 +595,8 @@ end_attended(StoredJob *job, ErrorData *error)
 }
 
 /* Our timer interrupts as a user would; say that it was the timer. */
-static void
-explain_cancel(StoredJob *job, ErrorData *error)
+void
+dbops_job_explain_cancel(StoredJob *job, ErrorData *error)
 {
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
 	{

@@ -49,7 +49,8 @@ static void judge_slot(const RunnerSlot *slot);
 static void judge_lost(HeapTuple row, TupleDesc desc, void *arg);
 static void count_lost_start(int64 id);
 static void judge_death(StoredJob *job, const RunnerSlot *slot);
-static void judge_crash(StoredJob *job);
+static void judge_crash(StoredJob *job, int part);
+static void count_crash(StoredJob *job, int part);
 
 /* ---- reading ---- */
 
@@ -514,6 +515,7 @@ judge_death(StoredJob *job, const RunnerSlot *slot)
 		.message = "its process was terminated"
 	};
 	JobRequests requests;
+	int			part;
 
 	dbops_job_requests(job->job.id, &requests);
 	if (requests.cancel)
@@ -523,8 +525,8 @@ judge_death(StoredJob *job, const RunnerSlot *slot)
 		end_claimed(job, "blocked", 0, ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
 					"outcome unknown: its process ended before the command did, and a part of it may have been committed; "
 					"resume_job runs it again, cancel_job leaves it as it is", NULL);
-	else if (dbops_crash_was_first(MyDatabaseId, job->job.id))
-		judge_crash(job);
+	else if (dbops_crash_was_first(MyDatabaseId, job->job.id, &part))
+		judge_crash(job, part);
 	else if (slot != NULL && !slot->stop)
 		dbops_job_fail(job, &died, true);
 	else
@@ -533,15 +535,12 @@ judge_death(StoredJob *job, const RunnerSlot *slot)
 
 /* Its process took the server down: at once, then later, then not any more. */
 static void
-judge_crash(StoredJob *job)
+judge_crash(StoredJob *job, int part)
 {
 	long		wait;
 
-	if (job->steps > job->crash_steps)
-		job->crashes = 0;
-	wait = (job->crashes == 0) ? 0 : FIRST_CRASH_BACKOFF;
-	job->crashes++;
-	job->crash_steps = job->steps;
+	count_crash(job, part);
+	wait = (job->crashes == 1) ? 0 : FIRST_CRASH_BACKOFF;
 	if (job->crashes >= MOST_CRASHES)
 		end_claimed(job, "blocked", 0, ERRCODE_CRASH_SHUTDOWN,
 					psprintf("its process has crashed the server %d times", job->crashes), NULL);
@@ -549,6 +548,24 @@ judge_crash(StoredJob *job)
 		end_claimed(job, "queued", TimestampTzPlusMilliseconds(dbops_clock_now(), wait),
 					0, psprintf("its process has crashed the server; crash %d of %d",
 								job->crashes, MOST_CRASHES), NULL);
+}
+
+/*
+ * Count the crashes without a step between them. Where a phase is shared those
+ * of its part count: the steps that others did meanwhile prove nothing.
+ */
+static void
+count_crash(StoredJob *job, int part)
+{
+	int			crashes = (part > 0) ? dbops_job_part_crashes(job->job.id, part) : 0;
+
+	if (crashes > 0)
+		job->crashes = crashes;
+	else if (job->steps > job->crash_steps)
+		job->crashes = 1;
+	else
+		job->crashes++;
+	job->crash_steps = job->steps;
 }
 
 /* ---- history ---- */
@@ -571,6 +588,9 @@ dbops_job_prune(void)
 	dbops_store_each("DELETE FROM dbops.job_request r WHERE ctid IN ("
 					 " SELECT r.ctid FROM dbops.job_request r WHERE NOT EXISTS ("
 					 " SELECT FROM dbops.job j WHERE j.id = r.job_id AND j.finished_at IS NULL) FOR UPDATE SKIP LOCKED)",
+					 0, NULL, NULL, NULL);
+	dbops_store_each("DELETE FROM dbops.job_part p WHERE NOT EXISTS ("
+					 " SELECT FROM dbops.job j WHERE j.id = p.job_id AND j.finished_at IS NULL)",
 					 0, NULL, NULL, NULL);
 	dbops_store_each("DELETE FROM dbops.job_cursor c WHERE NOT EXISTS ("
 					 " SELECT FROM dbops.job j WHERE j.id = c.job_id AND j.finished_at IS NULL)",

@@ -22,12 +22,15 @@ PG_FUNCTION_INFO_V1(dbops_job_status);
 PG_FUNCTION_INFO_V1(dbops_job_waiting);
 
 #define JOB_COLUMNS \
-	" j.id, j.kind, j.name, j.state, j.owner, c.done, c.total, c.row_count, c.began_at, c.began_done, c.moved_at," \
+	" j.id, j.kind, j.name, j.state, j.owner, coalesce(p.done, c.done), coalesce(p.total, c.total)," \
+	" c.row_count + coalesce(p.row_count, 0), c.began_at, c.began_done, c.moved_at," \
 	" coalesce(c.phase, 0), j.attempts, j.max_attempts, j.crashes, j.sqlstate, j.message, j.submitted_at, j.started_at," \
 	" j.finished_at, j.command, j.result, j.schedule, coalesce(r.priority, j.priority), j.run_after," \
 	" coalesce(r.cancel, false), coalesce(r.pause, false)" \
 	" FROM dbops.job j" \
 	" LEFT JOIN dbops.job_cursor c ON c.job_id = j.id" \
+	" LEFT JOIN LATERAL (SELECT sum(done)::bigint AS done, sum(total)::bigint AS total, sum(row_count)::bigint AS row_count" \
+	" FROM dbops.job_part p WHERE p.job_id = j.id) p ON true" \
 	" LEFT JOIN dbops.job_request r ON r.job_id = j.id"
 
 /* A job as a report shows it. */
@@ -62,6 +65,7 @@ typedef struct Shown
 	bool		pausing;
 
 	/* derived */
+	int			workers;		/* processes that work on it */
 	bool		open;			/* the caller may see what it does */
 	char	   *waiting;		/* NULL: it works, or has ended */
 	double		rate;			/* of its unit, a second; 0: not known */
@@ -208,6 +212,7 @@ read_slot(Shown *job, bool *alive)
 			job->total = slot->total;
 			job->moved_at = dbops_clock_now();
 		}
+		job->workers = 1 + dbops_helpers_count(index, NULL);
 	}
 	LWLockRelease(dbops_engine_lock);
 	return waiting;
@@ -240,8 +245,8 @@ unit_name(const Shown *job)
 static void
 put_shown(ReturnSetInfo *rsinfo, const Shown *job)
 {
-	Datum		values[17];
-	bool		nulls[17] = {false};
+	Datum		values[18];
+	bool		nulls[18] = {false};
 
 	values[0] = Int64GetDatum(job->id);
 	TEXT_OR_NULL(1, job->kind);
@@ -265,6 +270,8 @@ put_shown(ReturnSetInfo *rsinfo, const Shown *job)
 	TIME_OR_NULL(14, job->finished_at);
 	TEXT_OR_NULL(15, job->schedule);
 	TEXT_OR_NULL(16, job->open ? job->command : NULL);
+	nulls[17] = (job->workers == 0);
+	values[17] = Int32GetDatum(job->workers);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -320,6 +327,7 @@ put_progress(DbopsJson *json, const Shown *job)
 		dbops_json_null(json, "seconds_left");
 	else
 		dbops_json_decimal(json, "seconds_left", job->left);
+	dbops_json_integer(json, "workers", job->workers);
 	dbops_json_time(json, "moved_at", job->moved_at);
 	dbops_json_object_end(json);
 }

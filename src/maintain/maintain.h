@@ -64,6 +64,10 @@ typedef struct RunnerSlot
 	bool		foreground;		/* a session's CALL; not counted by dbops.max_workers */
 	Oid			database;
 	int64		job;
+	int			worker;			/* 0: has claimed the job; others help that one */
+	int			leader;			/* index of that one's slot */
+	int			part;			/* of a shared phase, that it is at; 0: none */
+	int			deaths;			/* of those that helped it and were not told to end */
 	DbopsJobClass class;		/* of the phase that it is in */
 	pid_t		pid;			/* 0: not known yet */
 	bool		stop;			/* told to end; the job goes on later */
@@ -81,6 +85,7 @@ typedef struct CrashedJob
 {
 	Oid			database;		/* InvalidOid: none, or nobody knows */
 	int64		job;
+	int			part;			/* of it that the process was at; 0: none */
 } CrashedJob;
 
 typedef struct Engine
@@ -111,7 +116,10 @@ extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
 extern int	dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground);
 extern void dbops_runner_release(int index);
 extern void dbops_runner_abandon(int index);
+extern int	dbops_runner_count(void);	/* lock held */
 extern int	dbops_runner_find(Oid database, int64 job); /* lock held */
+extern void dbops_runner_signal(RunnerSlot *slot, int signal);	/* lock held */
+extern void dbops_runner_set_part(int index, int part);
 extern bool dbops_runner_has(int64 job);
 extern int64 dbops_runner_enter_class(int index, DbopsJobClass class);
 extern bool dbops_class_conflict(DbopsJobClass a, DbopsJobClass b);
@@ -153,7 +161,7 @@ extern void dbops_identity_init(void);
 
 extern void dbops_crash_prepare(Engine *engine);
 extern void dbops_crash_watch(void);
-extern bool dbops_crash_was_first(Oid database, int64 job);
+extern bool dbops_crash_was_first(Oid database, int64 job, int *part);
 
 /* ---- gate.c: conditions under which jobs wait ---- */
 
@@ -331,13 +339,43 @@ extern bool dbops_job_is_heavy(const StoredJob *job);
 extern Oid	dbops_job_login(const StoredJob *job);
 extern char *dbops_job_role_refusal(const StoredJob *job);
 
+/* ---- runner.c: have a process started in a slot that is reserved ---- */
+
+extern bool dbops_runner_start(int index, const StoredJob *job, Oid login);
+
 /* ---- job_run.c: run a claimed job ---- */
 
 extern void dbops_job_run(StoredJob *job, int slot);
+extern void dbops_job_help(StoredJob *job, int slot);
+extern ErrorData *dbops_job_take_error(int slot, MemoryContext context);
+extern void dbops_job_explain_cancel(StoredJob *job, ErrorData *error);
 extern void dbops_job_commit(void);
 extern void dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context);
 extern void dbops_job_own_transaction(void);
 extern bool dbops_job_has_committed(void);
+
+/* ---- helper.c: a process that helps another one with a job ---- */
+
+extern void dbops_helper_run(int index, MemoryContext context);
+extern bool dbops_helper_is_wanted(int index);
+extern void dbops_helper_leave(int index, bool done);
+
+/* ---- helper_keep.c: have enough of them ---- */
+
+/* What a process remembers of those that help it. */
+typedef struct HelpersKept
+{
+	TimestampTz looked;			/* when it last looked who is alive */
+	TimestampTz start_at;		/* none is started before */
+	int64		progress;		/* of the job, when deaths were last forgiven */
+	int			forgiven;		/* deaths */
+} HelpersKept;
+
+extern void dbops_helpers_keep(StoredJob *job, int leader, HelpersKept *kept, int64 progress);
+extern void dbops_helpers_end(int leader, bool at_once);
+extern int	dbops_helpers_count(int leader, int *workers);	/* lock held */
+extern void dbops_helpers_tell(int leader); /* lock held */
+extern void dbops_helpers_await(int64 job);
 
 /* ---- run_job.c: jobs in the foreground ---- */
 

@@ -27,13 +27,14 @@ CREATE FUNCTION dbops.jobs(
     OUT percent numeric, OUT row_count bigint, OUT per_second numeric, OUT time_left interval,
     OUT message text, OUT attempts integer,
     OUT submitted_at timestamptz, OUT started_at timestamptz, OUT finished_at timestamptz,
-    OUT schedule text, OUT command text) RETURNS SETOF record
+    OUT schedule text, OUT command text, OUT workers integer) RETURNS SETOF record
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_jobs';
 COMMENT ON FUNCTION dbops.jobs(integer) IS
     'Lists the jobs of this database: those that have not ended, then the latest that have; at most row_limit. '
     'state: queued, running, paused, blocked (a human must act), succeeded, failed, cancelled. waiting: what for, with figures. '
-    'percent, row_count, per_second (of the kind''s unit) and time_left: of jobs in steps. command: only shown to members of the owner and to pg_read_all_stats.';
+    'percent, row_count, per_second (of the kind''s unit) and time_left: of jobs in steps. command: only shown to members of the owner and to pg_read_all_stats. '
+    'workers: the processes that work on it now.';
 REVOKE ALL ON FUNCTION dbops.jobs(integer) FROM PUBLIC;
 
 CREATE FUNCTION dbops.job_status(job_id bigint) RETURNS jsonb

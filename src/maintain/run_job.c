@@ -116,6 +116,7 @@ claim(int64 id)
 		before_shmem_exit(abandon_slot, (Datum) 0);
 	registered = true;
 	job->job.foreground = true;
+	dbops_helpers_await(id);
 	(void) dbops_job_reap_lost();
 	foreground_slot = dbops_runner_reserve(id, job->class, true);
 	if (!dbops_job_claim(job))

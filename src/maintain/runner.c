@@ -1,6 +1,7 @@
 /*
  * runner.c
- *		The process that runs one job, logged in as the job's role.
+ *		The process that runs one job, or helps one that does, logged in as the
+ *		job's role.
  *
  * It claims the job in a transaction of its own, which is the mark that it was
  * begun; runs it; and records how it ended. If it dies on the way its slot and
@@ -32,6 +33,8 @@ static void note_committed(int code, Datum arg);
 static void log_in(void);
 static StoredJob *claim(int64 id);
 static void run(StoredJob *job, MemoryContext context);
+static void await_start(BackgroundWorkerHandle *handle, int index, uint32 generation);
+static void set_start(int index, uint32 generation, pid_t pid);
 
 void
 dbops_runner_main(Datum arg)
@@ -53,8 +56,9 @@ dbops_runner_main(Datum arg)
 	PortalContext = context;
 	MessageContext = AllocSetContextCreate(context, "dbops command", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	job = claim(dbops_engine->runners[my_slot].job);
-	if (job != NULL)
+	if (dbops_engine->runners[my_slot].worker > 0)
+		dbops_helper_run(my_slot, context);
+	else if ((job = claim(dbops_engine->runners[my_slot].job)) != NULL)
 		run(job, context);
 	done = true;
 	proc_exit(0);
@@ -92,7 +96,9 @@ attach(int index)
 static void
 leave(int code, Datum arg)
 {
-	if (done)
+	if (dbops_engine->runners[my_slot].worker > 0)
+		dbops_helper_leave(my_slot, done);
+	else if (done)
 		dbops_runner_release(my_slot);
 	else
 		dbops_runner_abandon(my_slot);
@@ -174,4 +180,73 @@ run(StoredJob *job, MemoryContext context)
 	PG_END_TRY();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* ---- to start one ---- */
+
+/*
+ * Have a process started in a slot that is reserved; false if there is no room
+ * for it, and then the slot is free again.
+ */
+bool
+dbops_runner_start(int index, const StoredJob *job, Oid login)
+{
+	const RunnerSlot *slot = &dbops_engine->runners[index];
+	RunnerArgs	args = {
+		.database = MyDatabaseId,
+		.role = login,
+		.generation = slot->generation
+	};
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_library_name = "dbops",
+		.bgw_function_name = "dbops_runner_main",
+		.bgw_type = "dbops runner",
+		.bgw_main_arg = Int32GetDatum(index),
+		.bgw_notify_pid = MyProcPid
+	};
+	BackgroundWorkerHandle *handle;
+
+	StaticAssertStmt(sizeof(RunnerArgs) <= BGW_EXTRALEN, "too large for the arguments of a worker");
+	memcpy(worker.bgw_extra, &args, sizeof(args));
+	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops runner of job " INT64_FORMAT, job->job.id);
+
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	{
+		set_start(index, args.generation, 0);
+		dbops_engine_note_no_process();
+		return false;
+	}
+	dbops_engine->no_process_slot = false;
+	await_start(handle, index, args.generation);
+	pfree(handle);
+	return true;
+}
+
+/* Learn its process id, so that its death can be noticed whenever it comes. */
+static void
+await_start(BackgroundWorkerHandle *handle, int index, uint32 generation)
+{
+	pid_t		pid;
+	bool		alive = (WaitForBackgroundWorkerStartup(handle, &pid) == BGWH_STARTED);
+
+	set_start(index, generation, alive ? pid : 0);
+}
+
+/* Note the process of a slot that has not attached yet; 0: it never will. */
+static void
+set_start(int index, uint32 generation, pid_t pid)
+{
+	RunnerSlot *slot = &dbops_engine->runners[index];
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	if (slot->state == RUNNER_STARTING && slot->generation == generation)
+	{
+		slot->pid = pid;
+		if (pid == 0)
+			slot->state = RUNNER_FREE;
+	}
+	LWLockRelease(dbops_engine_lock);
 }

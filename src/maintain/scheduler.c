@@ -62,8 +62,6 @@ static bool choose_job(StoredJob *job, Look *look, TimestampTz now);
 static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
 static bool start_runners(Look *look);
-static bool start_runner(const StoredJob *job, int slot);
-static void await_start(BackgroundWorkerHandle *handle, int slot);
 static bool is_wanted(const Look *look);
 static bool others_wait(void);
 
@@ -375,69 +373,15 @@ start_runners(Look *look)
 
 	forboth(job, look->starts, slot, look->slots)
 	{
-		if (start_runner(lfirst(job), lfirst_int(slot)))
+		const StoredJob *stored = lfirst(job);
+
+		if (dbops_runner_start(lfirst_int(slot), stored, stored->login))
 			any = true;
 		else
 			look->next_due = Min(look->next_due,
 								 TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_AGAIN));
 	}
 	return any;
-}
-
-static bool
-start_runner(const StoredJob *job, int slot)
-{
-	RunnerArgs	args = {
-		.database = my_database,
-		.role = job->login,
-		.generation = dbops_engine->runners[slot].generation
-	};
-	BackgroundWorker worker = {
-		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-		.bgw_start_time = BgWorkerStart_RecoveryFinished,
-		.bgw_restart_time = BGW_NEVER_RESTART,
-		.bgw_library_name = "dbops",
-		.bgw_function_name = "dbops_runner_main",
-		.bgw_type = "dbops runner",
-		.bgw_main_arg = Int32GetDatum(slot),
-		.bgw_notify_pid = MyProcPid
-	};
-	BackgroundWorkerHandle *handle;
-
-	StaticAssertStmt(sizeof(RunnerArgs) <= BGW_EXTRALEN, "too large for the arguments of a worker");
-	memcpy(worker.bgw_extra, &args, sizeof(args));
-	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops runner of job " INT64_FORMAT, job->job.id);
-
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-	{
-		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-		dbops_engine->runners[slot].state = RUNNER_FREE;
-		LWLockRelease(dbops_engine_lock);
-		dbops_engine_note_no_process();
-		return false;
-	}
-	dbops_engine->no_process_slot = false;
-	await_start(handle, slot);
-	pfree(handle);
-	return true;
-}
-
-/* Learn the runner's process id, so that its death can be noticed whenever it comes. */
-static void
-await_start(BackgroundWorkerHandle *handle, int index)
-{
-	pid_t		pid;
-	bool		alive = (WaitForBackgroundWorkerStartup(handle, &pid) == BGWH_STARTED);
-	RunnerSlot *slot = &dbops_engine->runners[index];
-
-	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	if (slot->state == RUNNER_STARTING)
-	{
-		slot->pid = alive ? pid : 0;
-		if (!alive)
-			slot->state = RUNNER_FREE;
-	}
-	LWLockRelease(dbops_engine_lock);
 }
 
 /*
