@@ -1,0 +1,134 @@
+# A backfill that several processes share, of which now one and now another is
+# ended, killed, or goes down with the server, at random instants: it goes on by
+# itself, every row is changed exactly once, and the figures are exact. TAP,
+# because processes and servers die.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $rounds = 35;
+my $rows = 40000;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    autovacuum = off
+    restart_after_crash = on
+    wal_writer_delay = 10ms
+    dbops.progress_interval = 0
+    CONF
+$node->start;
+
+# The row counts its changes, and a trigger notes each; both commit with it.
+$node->safe_psql('postgres', qq{
+	CREATE EXTENSION dbops;
+	CREATE TABLE t (id integer PRIMARY KEY, place text, changed integer NOT NULL DEFAULT 0, filler text);
+	ALTER TABLE t ALTER filler SET STORAGE PLAIN;
+	INSERT INTO t (id, filler) SELECT i, repeat('x', 900) FROM generate_series(1, $rows) i;
+	CREATE TABLE change (id integer NOT NULL, pid integer NOT NULL);
+	CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO change VALUES (NEW.id, pg_backend_pid()); RETURN NULL; END';
+	CREATE TRIGGER note_change AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION note_change();
+	ANALYZE t;
+	CHECKPOINT});
+my $job = $node->safe_psql('postgres', q{
+	SELECT dbops.start_backfill('t', 'place = ''p'' || id, changed = changed + 1', 'place IS NULL',
+		batch_size => 8, pause => '8ms', workers => 3)});
+
+# Each time that its first process is ended counts as an attempt.
+$node->safe_psql('postgres', "SELECT dbops.tune_job($job, max_attempts => 100)");
+
+my ($differed, $ended) = (0, 0);
+for my $round (1 .. $rounds)
+{
+	my @processes = processes();
+
+	usleep(int(rand(50_000)));
+	last if look() eq '';
+	my $victim = $processes[rand @processes];
+	if ($round % 7 < 2) { $node->psql('postgres', "SELECT pg_terminate_backend($victim)") }
+	elsif ($round % 7 < 4) { terminate_first() }
+	elsif ($round % 7 < 6) { kill('KILL', $victim); usleep(100_000); comes_back() }
+	else { $node->stop('immediate'); $node->start }
+	$ended++;
+	look();
+}
+is($ended, $rounds, "ended $rounds times in the middle");
+is($differed, 0, 'the figures agree with the rows each time');
+cmp_ok($node->safe_psql('postgres', 'SELECT count(DISTINCT pid) FROM change'), '>', 3, 'several processes have worked on it');
+
+$node->safe_psql('postgres', qq{SELECT dbops.tune_job($job, settings => '{"batch_size": 5000, "pause": 0}')});
+wake();
+$node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.jobs() WHERE id = $job", 't')
+  or die 'the job did not end: ' . status();
+like(status(), qr/"left": 0, "rows": $rows, "reason": null/, 'it ends by itself, with the proof');
+is($node->safe_psql('postgres', q{SELECT count(*), min(changed), max(changed) FROM t WHERE place = 'p' || id}),
+	"$rows|1|1", 'every row is changed exactly once');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM change'),
+	"$rows|$rows", 'and every change was noted once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM dbops.job_part'), '0', 'no part is left');
+$node->stop;
+done_testing();
+
+# The processes at work, once there are at least two.
+sub processes
+{
+	my @pids;
+
+	for (1 .. 3000)
+	{
+		wake() if $_ % 5 == 0;
+		@pids = split /\n/, $node->safe_psql('postgres',
+			"SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'dbops job $job%' AND backend_type = 'dbops runner'");
+		return @pids if @pids > 1;
+		usleep(10_000);
+	}
+	die 'the job has no helping process: ' . status();
+}
+
+# One that was ended would go on only after a while.
+sub wake
+{
+	$node->psql('postgres', "UPDATE dbops.job SET run_after = now() WHERE id = $job AND state = 'queued'; SELECT dbops.tune_job($job)");
+}
+
+sub terminate_first
+{
+	$node->psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dbops job $job'");
+}
+
+sub comes_back
+{
+	for (1 .. 500)
+	{
+		return if $node->psql('postgres', 'SELECT true') == 0;
+		usleep(20_000);
+	}
+	die 'the server did not come back';
+}
+
+# See that the figures say what the rows say.
+sub look
+{
+	my $seen = $node->safe_psql('postgres', qq{
+		SELECT c.row_count + coalesce((SELECT sum(row_count) FROM dbops.job_part WHERE job_id = $job), 0),
+		       (SELECT count(*) FROM t WHERE place IS NOT NULL), (SELECT count(*) FROM change)
+		  FROM dbops.job_cursor c WHERE job_id = $job});
+	return $seen if $seen eq '';
+	my ($counted, $changed, $noted) = split /\|/, $seen;
+	if ($counted != $changed || $counted != $noted)
+	{
+		$differed++;
+		diag("the cursors say $counted rows, the table $changed, the trigger $noted");
+	}
+	return $seen;
+}
+
+sub status
+{
+	return $node->safe_psql('postgres', "SELECT dbops.job_status($job)");
+}
