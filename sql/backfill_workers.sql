@@ -47,15 +47,15 @@ CALL dbops.batched_backfill('regress_workers', 'place = ''p'' || id', 'place IS 
 SELECT count(*), count(DISTINCT by_pid) AS processes, bool_or(by_pid = pg_backend_pid()) AS session_too,
        min(changed) AS least, max(changed) AS most, count(*) FILTER (WHERE place = 'p' || id) AS right
   FROM regress_workers;
-SELECT state, result - 'batches' AS result, (SELECT count(*) FROM dbops.job_part) AS parts
-  FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT state, result - '{batches,proof,meanwhile}'::text[] AS result, (SELECT count(*) FROM dbops.job_part) AS parts
+  FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
 
 -- What a value that never comes about leaves is told as with one.
 SET client_min_messages = error;
 UPDATE regress_workers SET place = NULL;
 CALL dbops.batched_backfill('regress_workers', 'place = nullif(id, 7)::text', 'place IS NULL', batch_size => 200, workers => 2);
 SET client_min_messages = warning;
-SELECT result - 'batches' AS result FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT result - '{batches,proof,meanwhile}'::text[] AS result FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
 SELECT count(*) FROM regress_workers WHERE place IS NULL;
 
 -- An error of one of them is that of the call, whoever meets it.
@@ -63,7 +63,7 @@ ALTER TABLE regress_workers ADD CHECK (place <> 'q19999');
 \set VERBOSITY terse
 CALL dbops.batched_backfill('regress_workers', 'place = ''q'' || id', 'place NOT LIKE ''q%''', batch_size => 200, workers => 2);
 \set VERBOSITY default
-SELECT state, sqlstate FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT state, sqlstate FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
 DROP TABLE regress_workers;
 
 -- Many tables in one part, and one that is much larger than the others
@@ -75,7 +75,7 @@ INSERT INTO regress_workers (id) SELECT generate_series(0, 9999);
 CREATE TRIGGER note BEFORE UPDATE ON regress_workers_large FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
 CALL dbops.batched_backfill('regress_workers', 'place = id, changed = 1', batch_size => 500, workers => 3);
 SELECT count(*), count(*) FILTER (WHERE place = id::text AND changed = 1) AS right FROM regress_workers;
-SELECT result - 'batches' AS result FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT result - '{batches,proof,meanwhile}'::text[] AS result FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
 
 -- An empty table, and one without anything to do
 TRUNCATE regress_workers;
@@ -93,7 +93,7 @@ SELECT dbops.tune_job(:job, settings => '{"workers": "two"}');
 SELECT dbops.tune_job(:job, settings => '{"workers": 2}');
 SELECT dbops.resume_job(:job);
 CALL dbops.wait_job(:job);
-SELECT result - 'batches' AS result FROM dbops.job WHERE id = :job;
+SELECT result - '{batches,proof,meanwhile}'::text[] AS result FROM dbops.job WHERE id = :job;
 DROP TABLE regress_workers;
 
 -- As whom: the owner, who cannot log in, whatever member calls; in all processes.

@@ -12,7 +12,9 @@
  * A process that works on a part puts aside what the backfill had come to
  * before, so that its figures are the part's; the process that gathers the
  * parts adds them up. A table that is rewritten ends the parts of its old
- * storage; it is walked anew, as a whole, when the others are done.
+ * storage; it is walked anew, as a whole, when the others are done. Beside them
+ * stands a part without blocks, which says of which tables they are: what has
+ * come since is walked afterwards, whichever process gathers them.
  */
 #include "change/change.h"
 
@@ -29,6 +31,7 @@ typedef struct Cutting
 	BlockNumber filled;			/* blocks of those ranges */
 } Cutting;
 
+static DbopsPart *tables_part(List *leaves);
 static List *all_ranges(const BackfillWalk *walk);
 static BlockNumber part_size(const BackfillRun *run, List *ranges);
 static void cut_range(Cutting *cutting, const BackfillRange *range);
@@ -38,6 +41,8 @@ static void put_aside(BackfillRun *run);
 static void take_back(BackfillRun *run);
 static List *read_again(Jsonb *position);
 static void note_rewritten(BackfillRun *run, Jsonb *position, const char *key);
+static void keep_tables(BackfillRun *run, int64 *tables, int n);
+static int	compare_oids(const void *a, const void *b);
 static void walk_again(BackfillRun *run, Oid relid);
 
 /*
@@ -54,6 +59,7 @@ dbops_backfill_cut(BackfillRun *run)
 
 	if (ranges == NIL)
 		return NIL;
+	cutting.parts = list_make1(tables_part(run->leaves));
 	foreach(cell, ranges)
 		cut_range(&cutting, lfirst(cell));
 	end_part(&cutting);
@@ -63,6 +69,23 @@ dbops_backfill_cut(BackfillRun *run)
 	walk->ahead = NIL;
 	run->progress.leaf = NULL;
 	return cutting.parts;
+}
+
+/* The part that says which tables are known. */
+static DbopsPart *
+tables_part(List *leaves)
+{
+	DbopsPart  *part = palloc0(sizeof(DbopsPart));
+	DbopsJson	json = {0};
+	ListCell   *cell;
+
+	dbops_json_object(&json, NULL);
+	dbops_json_array(&json, "tables");
+	foreach(cell, leaves)
+		dbops_json_integer(&json, NULL, ((BackfillLeaf *) lfirst(cell))->relid);
+	dbops_json_array_end(&json);
+	part->position = dbops_json_finish(&json);
+	return part;
 }
 
 /* What is ahead and what was left out, those that touch each other as one. */
@@ -252,8 +275,12 @@ void
 dbops_backfill_part_gather(BackfillRun *run, Jsonb *position)
 {
 	const char *obstacle = dbops_jsonb_text(position, "obstacle");
+	int64	   *tables;
+	int			n = dbops_jsonb_integers(position, "tables", &tables);
 	ListCell   *cell;
 
+	if (n > 0)
+		keep_tables(run, tables, n);
 	run->progress.rows += dbops_jsonb_integer(position, "rows");
 	run->progress.batches += dbops_jsonb_integer(position, "batches");
 	run->progress.blocks_done = run->progress.blocks;
@@ -262,6 +289,34 @@ dbops_backfill_part_gather(BackfillRun *run, Jsonb *position)
 		strlcpy(run->obstacle, obstacle, sizeof(run->obstacle));
 	foreach(cell, read_again(position))
 		walk_again(run, lfirst_oid(cell));
+}
+
+/* Forget the tables that have come since. */
+static void
+keep_tables(BackfillRun *run, int64 *tables, int n)
+{
+	List	   *kept = NIL;
+	ListCell   *cell;
+
+	qsort(tables, n, sizeof(int64), compare_oids);
+	foreach(cell, run->leaves)
+	{
+		BackfillLeaf *leaf = lfirst(cell);
+		int64		relid = leaf->relid;
+
+		if (bsearch(&relid, tables, n, sizeof(int64), compare_oids) != NULL)
+			kept = lappend(kept, leaf);
+	}
+	run->leaves = kept;
+}
+
+static int
+compare_oids(const void *a, const void *b)
+{
+	int64		left = *(const int64 *) a;
+	int64		right = *(const int64 *) b;
+
+	return (left > right) - (left < right);
 }
 
 /* Put a table that was rewritten ahead of the walk, as a whole and once. */

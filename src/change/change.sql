@@ -20,6 +20,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
     'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
     'verify: end with a proof that no row is left, sweeping again what other sessions moved. '
+    'workers: processes that share the table; this session is one, the others run in the background (55000 where dbops is not preloaded), at most dbops.max_workers of them (22023). '
     'sync: a trigger, dbops_sync_<job id>, makes rows right as others write them, from before the walk until the proof; refused for subselects (0A000). '
     'app_writes: the application does; waits first, at most an hour, for transactions that began before. '
     'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
@@ -49,7 +50,7 @@ COMMENT ON FUNCTION dbops.start_backfill IS
     'Has the table changed in the background as batched_backfill does it, whose arguments and refusals it has; returns the id of the job. It begins when the transaction commits. '
     'Everything is understood and refused at once, with the rights and settings of the caller; now() is the time of this call. '
     'The job goes on by itself from its last batch when its process or the server has died; jobs() shows how far it is and what it waits for. '
-    'tune_job changes batch_size and pause while it runs. Its result says how many rows were changed, and how many are left and why. '
+    'tune_job changes batch_size, pause and workers while it runs. Its result says how many rows were changed, and how many are left and why. '
     'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
     'A temporary table is refused (0A000).';
 REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;

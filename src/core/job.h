@@ -83,7 +83,7 @@ typedef struct DbopsStep
 	Oid			vacuum;			/* table to be vacuumed after the step; InvalidOid: none */
 } DbopsStep;
 
-/* A part of a phase, as it is cut. */
+/* A part of a phase, as it is cut. One without anything to do is only gathered. */
 typedef struct DbopsPart
 {
 	Jsonb	   *position;		/* where it begins */

@@ -44,7 +44,7 @@ typedef struct Gathering
 
 static bool goes_on_shared(const DbopsPhase *phase, DbopsJob *job, void *state, DbopsStep *step);
 static bool has_parts(DbopsJob *job);
-static void store_parts(const DbopsJob *job, List *parts);
+static int	store_parts(const DbopsJob *job, List *parts);
 static bool take_part(DbopsJob *job);
 static void take_position(HeapTuple row, TupleDesc desc, void *arg);
 static void work_on_part(const DbopsPhase *phase, DbopsJob *job, void *state, DbopsStep *step);
@@ -107,10 +107,9 @@ goes_on_shared(const DbopsPhase *phase, DbopsJob *job, void *state, DbopsStep *s
 
 	parts = phase->share(job, state, step);
 	share->shared = (parts != NIL);
-	share->unclaimed = list_length(parts);
 	share->looked_at = 0;
 	if (share->shared)
-		store_parts(job, parts);
+		share->unclaimed = store_parts(job, parts);
 	else
 		phase->step(job, state, step);
 	return false;
@@ -131,11 +130,13 @@ has_parts(DbopsJob *job)
 							1, params, NULL, NULL) > 0;
 }
 
-static void
+/* Store the parts; returns how many there is something to do for. */
+static int
 store_parts(const DbopsJob *job, List *parts)
 {
 	ListCell   *cell;
 	int			number = 0;
+	int			unfinished = 0;
 
 	foreach(cell, parts)
 	{
@@ -148,9 +149,11 @@ store_parts(const DbopsJob *job, List *parts)
 			dbops_param_int8(part->total)
 		};
 
-		dbops_store_each("INSERT INTO dbops.job_part (job_id, part, phase, position, total) VALUES ($1, $2, $3, $4, $5)",
+		dbops_store_each("INSERT INTO dbops.job_part (job_id, part, phase, position, total, finished) VALUES ($1, $2, $3, $4, $5, $5 = 0)",
 						 lengthof(params), params, NULL, NULL);
+		unfinished += (part->total > 0);
 	}
+	return unfinished;
 }
 
 /* Take the first part that nobody has; false if there is none. */
