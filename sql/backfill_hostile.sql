@@ -88,7 +88,7 @@ CREATE TABLE public.mallory_later (id integer);
 CREATE CONSTRAINT TRIGGER t AFTER INSERT ON public.mallory_later DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION public.mallory_trigger();
 CREATE OR REPLACE FUNCTION public.mallory_trigger() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN INSERT INTO public.mallory_later VALUES (1); RETURN NULL; END $$;
+    $$ BEGIN SET CONSTRAINTS ALL DEFERRED; INSERT INTO public.mallory_later VALUES (1); RETURN NULL; END $$;
 CREATE TRIGGER t AFTER UPDATE ON public.mallory_table FOR EACH ROW EXECUTE FUNCTION public.mallory_trigger();
 RESET ROLE;
 CALL dbops.batched_backfill('public.mallory_table', 'place = ''d''');

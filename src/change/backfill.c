@@ -42,6 +42,7 @@ static void require_keys(const BackfillRun *run);
 static void refuse_unfinished(const BackfillRequest *request);
 static bool needs_job(const BackfillRequest *request);
 static void make_durable(void);
+static void report_set_aside(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 static Oid	background_login(Oid owner);
@@ -214,8 +215,7 @@ require_keys(const BackfillRun *run)
 static void
 refuse_unfinished(const BackfillRequest *request)
 {
-	const char *what = request->quarantine ? "on_error" :
-		request->max_wal > 0 ? "max_wal_per_s" : NULL;
+	const char *what = request->max_wal > 0 ? "max_wal_per_s" : NULL;
 
 	if (what != NULL)
 		ereport(ERROR,
@@ -255,8 +255,12 @@ make_durable(void)
 void
 dbops_backfill_report(const BackfillRun *run)
 {
-	if (run->pending > 0 || run->unfilled > 0)
+	if (run->quarantined > 0)
+		report_set_aside(run);
+	if (dbops_backfill_left(run) > 0 || run->unfilled > 0)
 		report_left(run);
+	else if (run->quarantined > 0)
+		return;
 	else if (run->rows_locked && !run->request.verify)
 		report_locked(run);
 	else
@@ -267,6 +271,19 @@ dbops_backfill_report(const BackfillRun *run)
 						run->request.verify ? "none left" : "not verified"),
 				 errdetail_internal("%s %s", dbops_backfill_progress_pace(&run->progress),
 									dbops_backfill_meanwhile(run))));
+}
+
+/* Say that rows are as they were because they fail. */
+static void
+report_set_aside(const BackfillRun *run)
+{
+	ereport(WARNING,
+			(errmsg("backfill of %s: %s changed, %s",
+					run->progress.table, dbops_backfill_rows(run->progress.rows),
+					dbops_backfill_aside(run)),
+			 errdetail_internal("%s", dbops_backfill_progress_pace(&run->progress)),
+			 errhint("See dbops.backfill_errors(" INT64_FORMAT "), correct those rows or the expression, and CALL again with the same arguments.",
+					 run->job->id)));
 }
 
 /* Say that rows were left out, where it was not asked for their number. */
@@ -290,7 +307,7 @@ report_left(const BackfillRun *run)
 	ereport(WARNING,
 			(errmsg("backfill of %s: %s changed, %s left",
 					run->progress.table, dbops_backfill_rows(run->progress.rows),
-					dbops_backfill_rows(run->pending + run->unfilled)),
+					dbops_backfill_rows(dbops_backfill_left(run) + run->unfilled)),
 			 errdetail_internal("%s", reason),
 			 errhint("%s", hint)));
 }
@@ -299,20 +316,22 @@ report_left(const BackfillRun *run)
 const char *
 dbops_backfill_left_reason(const BackfillRun *run, const char **hint)
 {
-	if (run->pending == 0 && run->unfilled > 0)
+	uint64		left = dbops_backfill_left(run);
+
+	if (left == 0 && run->unfilled > 0)
 	{
 		*hint = "Give an expression that is never NULL, such as COALESCE(..., default).";
 		return psprintf("The expression for column \"%s\" yields NULL for them, which is what where_clause asks for.",
 						run->change->null_column);
 	}
-	if (run->rows_locked && (run->pending > 0 || !run->request.verify))
+	if (run->rows_locked && (left > 0 || !run->request.verify))
 	{
 		*hint = "CALL again with the same arguments when those have ended.";
 		return psprintf("They are locked by other transactions. The last attempt said: %s.",
 						run->obstacle);
 	}
 	*hint = "Make new rows right first (a column default or a trigger), then CALL again with the same arguments.";
-	return (run->pending == 0) ? NULL :
+	return (left == 0) ? NULL :
 		"Other sessions insert or change rows so that they match, a trigger changes what is assigned, or an expression yields NULL.";
 }
 

@@ -19,6 +19,7 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
@@ -52,6 +53,7 @@ struct BackfillBatcher
 	char	   *update_sql;
 	char	   *count_sql;
 	char		obstacle[256];	/* what the last attempt that gave way said */
+	ErrorData  *failure;		/* of the last range that failed; or NULL */
 	DbopsStatement *update;		/* prepared when first needed */
 	DbopsStatement *count;
 };
@@ -60,12 +62,12 @@ struct BackfillBatcher
 typedef struct Range
 {
 	BackfillBatcher *batcher;
-	BlockNumber from;
-	BlockNumber to;				/* the first block after the range */
+	ItemPointerData bounds[2];	/* where it begins, and where the next one does */
 	bool		update;			/* or count */
 	DbopsCallback work;			/* that is done in the place of these; or NULL */
 	void	   *arg;			/* of work */
 	bool		table_lock_taken;
+	bool		planned;		/* what fails from here on is not the statement */
 	BackfillOutcome outcome;
 	uint64		rows;
 	BackfillCounts counts;
@@ -96,6 +98,7 @@ static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
 static void refuse_renamed(const BackfillLeaf *leaf);
 static void update_range(Range *range);
+static void check_at_once(void);
 static void count_range(Range *range);
 static DbopsStatement *prepare(const char *sql);
 static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
@@ -103,7 +106,8 @@ static bool scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *lea
 static bool scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index);
 static void look_at_plan(PlannedStmt *plan, void *arg);
 static bool scans_otherwise(Plan *plan, Oid index);
-static void range_bounds(const Range *range, ItemPointerData *bounds, Datum *values);
+static void block_bounds(BlockNumber from, BlockNumber to, ItemPointerData *bounds);
+static void keep_failure(BackfillBatcher *batcher, ErrorData *error);
 static void refuse_met_again(HeapTuple row, TupleDesc desc, void *arg);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
 
@@ -223,33 +227,64 @@ dbops_backfill_batcher_free(BackfillBatcher *batcher)
 		dbops_statement_free(batcher->update);
 	if (batcher->count)
 		dbops_statement_free(batcher->count);
+	if (batcher->failure)
+		FreeErrorData(batcher->failure);
 	pfree(batcher->update_sql);
 	pfree(batcher->count_sql);
 	pfree(batcher);
 }
 
-/* Change the pending rows of [from, to). The caller commits. */
+/* Change the pending rows of blocks [from, to). The caller commits. */
 BackfillOutcome
 dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 					  uint64 *rows)
 {
-	Range		range = {.batcher = batcher,.from = from,.to = to,.update = true};
+	ItemPointerData bounds[2];
+
+	block_bounds(from, to, bounds);
+	return dbops_backfill_update_tids(batcher, bounds, rows);
+}
+
+/* The same for the rows from one place to another. */
+BackfillOutcome
+dbops_backfill_update_tids(BackfillBatcher *batcher, const ItemPointerData *bounds, uint64 *rows)
+{
+	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = true};
 	BackfillOutcome outcome = run_range(&range);
 
 	*rows = range.rows;
 	return outcome;
 }
 
-/* Count the matching and the pending rows of [from, to). */
+/* Count the matching and the pending rows of blocks [from, to). */
 BackfillOutcome
 dbops_backfill_count(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 					 BackfillCounts *counts)
 {
-	Range		range = {.batcher = batcher,.from = from,.to = to,.update = false,.counts = *counts};
+	ItemPointerData bounds[2];
+
+	block_bounds(from, to, bounds);
+	return dbops_backfill_count_tids(batcher, bounds, counts);
+}
+
+/* The same for the rows from one place to another. */
+BackfillOutcome
+dbops_backfill_count_tids(BackfillBatcher *batcher, const ItemPointerData *bounds,
+						  BackfillCounts *counts)
+{
+	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = false,.counts = *counts};
 	BackfillOutcome outcome = run_range(&range);
 
 	*counts = range.counts;
 	return outcome;
+}
+
+/* (from, 0) is below every row of the first block: offsets begin at 1. */
+static void
+block_bounds(BlockNumber from, BlockNumber to, ItemPointerData *bounds)
+{
+	ItemPointerSet(&bounds[0], from, 0);
+	ItemPointerSet(&bounds[1], to, 0);
 }
 
 /*
@@ -265,9 +300,10 @@ dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg)
 }
 
 /*
- * Run a range in a subtransaction. If others hold its locks for too long, it
- * is rolled back and the outcome says so; any other error is the caller's. A
- * statement timeout covers each range, not the whole call.
+ * Run a range in a subtransaction. If others hold its locks for too long, or
+ * something in a row makes it fail, it is rolled back and the outcome says so;
+ * any other error is the caller's. A statement timeout covers each range, not
+ * the whole call.
  */
 static BackfillOutcome
 run_range(Range *range)
@@ -299,18 +335,35 @@ run_range(Range *range)
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 
-		if (!dbops_backfill_gave_way(error->sqlerrcode))
-			ReThrowError(error);
-		strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
-		FreeErrorData(error);
 		range->rows = 0;
-		range->outcome = range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
+		if (range->planned && dbops_backfill_is_of_row(error->sqlerrcode))
+		{
+			keep_failure(range->batcher, error);
+			range->outcome = BATCH_FAILED;
+		}
+		else if (dbops_backfill_gave_way(error->sqlerrcode))
+		{
+			strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
+			FreeErrorData(error);
+			range->outcome = range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
+		}
+		else
+			ReThrowError(error);
 	}
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return range->outcome;
+}
+
+/* Keep the error of the last range that failed, and no other. */
+static void
+keep_failure(BackfillBatcher *batcher, ErrorData *error)
+{
+	if (batcher->failure != NULL)
+		FreeErrorData(batcher->failure);
+	batcher->failure = error;
 }
 
 /*
@@ -396,26 +449,36 @@ look_at_storage(const BackfillLeaf *leaf)
 static void
 update_range(Range *range)
 {
-	ItemPointerData bounds[2];
-	Datum		values[2];
+	Datum		values[] = {PointerGetDatum(&range->bounds[0]), PointerGetDatum(&range->bounds[1])};
 
 	plan_as_range_scan(&range->batcher->update, range->batcher->update_sql,
 					   range->batcher->leaf);
-	range_bounds(range, bounds, values);
+	range->planned = true;
+	check_at_once();
 	range->rows = dbops_statement_run(range->batcher->update, values, false,
 									  refuse_met_again, range);
+}
+
+/*
+ * Have deferred constraints checked with the batch, which is all of its
+ * transaction, so that a row that breaks one is found.
+ */
+static void
+check_at_once(void)
+{
+	ConstraintsSetStmt all = {.type = T_ConstraintsSetStmt,.constraints = NIL,.deferred = false};
+
+	AfterTriggerSetState(&all);
 }
 
 static void
 count_range(Range *range)
 {
-	ItemPointerData bounds[2];
-	Datum		values[2];
-
+	Datum		values[] = {PointerGetDatum(&range->bounds[0]), PointerGetDatum(&range->bounds[1])};
 
 	plan_as_range_scan(&range->batcher->count, range->batcher->count_sql,
 					   range->batcher->leaf);
-	range_bounds(range, bounds, values);
+	range->planned = true;
 	dbops_statement_run(range->batcher->count, values, true, take_counts, &range->counts);
 }
 
@@ -558,16 +621,6 @@ scans_otherwise(Plan *plan, Oid index)
 	}
 }
 
-/* (from, 0) is below every row of the first block: offsets begin at 1. */
-static void
-range_bounds(const Range *range, ItemPointerData *bounds, Datum *values)
-{
-	ItemPointerSet(&bounds[0], range->from, 0);
-	ItemPointerSet(&bounds[1], range->to, 0);
-	values[0] = PointerGetDatum(&bounds[0]);
-	values[1] = PointerGetDatum(&bounds[1]);
-}
-
 /* The row says whether, as it is now, it would be changed again. */
 static void
 refuse_met_again(HeapTuple row, TupleDesc desc, void *arg)
@@ -614,4 +667,11 @@ const char *
 dbops_backfill_obstacle(const BackfillBatcher *batcher)
 {
 	return batcher->obstacle;
+}
+
+/* The error of the last range that failed. */
+ErrorData *
+dbops_backfill_failure(const BackfillBatcher *batcher)
+{
+	return batcher->failure;
 }

@@ -41,6 +41,7 @@ typedef void (*StepCallback) (DbopsJob *job, BackfillRun *run, DbopsStep *step);
 
 static void *open_job(DbopsJob *job);
 static Jsonb *result(DbopsJob *job, void *state);
+static char *message(const BackfillRun *run, const char *reason);
 static bool is_to_prepare(const BackfillRun *run);
 static int	last_phase(const BackfillRun *run);
 static const char *abandon(const DbopsJob *job, long patience);
@@ -152,17 +153,33 @@ result(DbopsJob *job, void *state)
 		dbops_json_text(&json, "method", dbops_backfill_method_name(BACKFILL_KEYSET));
 	dbops_json_boolean(&json, "verified", run->request.verify);
 	if (run->request.verify)
-		dbops_json_integer(&json, "left", run->pending + run->unfilled);
+		dbops_json_integer(&json, "left", dbops_backfill_left(run) + run->unfilled);
 	else
 		dbops_json_null(&json, "left");
+	if (run->request.quarantine)
+		dbops_json_integer(&json, "quarantined", run->quarantined);
 	dbops_json_text(&json, "reason", reason);
 	dbops_backfill_put_proof(&json, run);
 	dbops_json_text(&json, "meanwhile", dbops_backfill_meanwhile(run));
-	if (reason != NULL)
-		dbops_json_text(&json, "message",
-						!run->request.verify ? reason :
-						psprintf("%s left: %s", dbops_backfill_rows(run->pending + run->unfilled), reason));
+	if (reason != NULL || run->quarantined > 0)
+		dbops_json_text(&json, "message", message(run, reason));
 	return dbops_json_finish(&json);
+}
+
+/* What is left as it was, in a sentence. */
+static char *
+message(const BackfillRun *run, const char *reason)
+{
+	char	   *aside = "";
+
+	if (run->quarantined > 0)
+		aside = psprintf("%s; see dbops.backfill_errors(" INT64_FORMAT ")",
+						 dbops_backfill_aside(run), run->job->id);
+	if (reason == NULL)
+		return aside;
+	if (run->request.verify)
+		reason = psprintf("%s left: %s", dbops_backfill_rows(dbops_backfill_left(run) + run->unfilled), reason);
+	return psprintf("%s%s%s", aside, aside[0] != '\0' ? "; " : "", reason);
 }
 
 /* Remove the triggers of a job that ends without success, or say which stay. */
@@ -234,6 +251,7 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 		error_context_stack = &context;
 	dbops_backfill_tune(run, job->settings);	/* in memory that passes */
 	passing = MemoryContextSwitchTo(run->memory);
+	dbops_backfill_stop(run);
 	if (job->share.part > 0)
 		walk_part(job, run, step);
 	else
@@ -386,6 +404,7 @@ walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	}
 	else if (!have_all_tables(run, step))
 		return;
+	dbops_backfill_settle(run, run->pass);
 	run->last_pending = PG_INT64_MAX;	/* the first count is compared with none */
 	step_is_done(step, run->request.verify ? PHASE_VERIFY : last_phase(run));
 }
@@ -424,6 +443,7 @@ sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		look_up(job, run);
 	if (!dbops_backfill_walk_step(run, step))
 		return;
+	dbops_backfill_settle(run, run->pass);
 	if (dbops_backfill_sweep_helped(run))
 		step_is_done(step, PHASE_VERIFY);
 	else
@@ -438,7 +458,7 @@ sweep(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 static void
 end(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
-	run->give_up = (job->id != 0 && run->rows_locked && run->pending > 0);
+	run->give_up = (job->id != 0 && run->rows_locked && dbops_backfill_left(run) > 0);
 	if (!run->give_up)
 	{
 		step_is_done(step, last_phase(run));
@@ -483,7 +503,7 @@ give_up(const BackfillRun *run)
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("%s left that other transactions lock: %s",
-					dbops_backfill_rows(run->pending), run->obstacle)));
+					dbops_backfill_rows(dbops_backfill_left(run)), run->obstacle)));
 }
 
 /* Look the tables up in a process that takes over, and go on where the last one was. */

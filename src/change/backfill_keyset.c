@@ -447,6 +447,9 @@ settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
 		case BATCH_GONE:
 			forget_table(run);
 			return true;
+
+		case BATCH_FAILED:
+			break;				/* not of an attempt that is not a range */
 	}
 	return false;
 }

@@ -47,6 +47,8 @@ put_figures(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "last_pending", run->last_pending);
 	dbops_json_integer(json, "stalled", run->stalled);
 	dbops_json_integer(json, "swept_from", run->swept_from);
+	dbops_json_integer(json, "pass", run->pass);
+	dbops_json_integer(json, "quarantined", run->quarantined);
 	dbops_json_boolean(json, "rows_locked", run->rows_locked);
 	dbops_json_text(json, "obstacle", run->obstacle);
 	dbops_backfill_put_points(json, run);
@@ -159,6 +161,8 @@ dbops_backfill_take_over(BackfillRun *run, Jsonb *position)
 	run->last_pending = dbops_jsonb_integer(position, "last_pending");
 	run->stalled = dbops_jsonb_integer(position, "stalled");
 	run->swept_from = dbops_jsonb_integer(position, "swept_from");
+	run->pass = dbops_jsonb_integer(position, "pass");
+	run->quarantined = dbops_jsonb_integer(position, "quarantined");
 	run->rows_locked = dbops_jsonb_boolean(position, "rows_locked");
 	strlcpy(run->obstacle, obstacle ? obstacle : "", sizeof(run->obstacle));
 	dbops_backfill_take_points(run, position);

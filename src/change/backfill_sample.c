@@ -149,9 +149,13 @@ look_at_block(Look *look, BlockNumber block)
 	instr_time	begin;
 	instr_time	end;
 	BlockFacts	facts = {0};
+	BackfillOutcome outcome;
 
 	INSTR_TIME_SET_CURRENT(begin);
-	if (dbops_backfill_count(look->batcher, block, block + 1, &look->counts) != BATCH_DONE)
+	outcome = dbops_backfill_count(look->batcher, block, block + 1, &look->counts);
+	if (outcome == BATCH_FAILED)
+		ReThrowError(dbops_backfill_failure(look->batcher));
+	if (outcome != BATCH_DONE)
 		return;
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, begin);

@@ -169,7 +169,7 @@ end_part(Cutting *cutting)
 static Jsonb *
 part_position(BackfillRun *run, List *ranges, BlockNumber blocks)
 {
-	BackfillRun part = {.progress.blocks = blocks};
+	BackfillRun part = {.progress.blocks = blocks,.pass = run->pass};
 
 	part.walk.sweep = true;		/* so that no more than these are walked */
 	part.walk.ahead = ranges;
@@ -194,6 +194,7 @@ dbops_backfill_part_enter(BackfillRun *run, Jsonb *position)
 	run->progress.rows = dbops_jsonb_integer(position, "rows");
 	run->progress.batches = dbops_jsonb_integer(position, "batches");
 	run->rows_locked = dbops_jsonb_boolean(position, "rows_locked");
+	run->pass = dbops_jsonb_integer(position, "pass");
 	(void) dbops_backfill_take_over_walk(run, position, true);
 	if (!INSTR_TIME_IS_ZERO(run->aside.pass_begin))
 		run->progress.pass_begin = run->aside.pass_begin;

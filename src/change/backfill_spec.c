@@ -43,6 +43,7 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_boolean(json, "sync", request->sync);
 	dbops_json_boolean(json, "app_writes", request->app_writes);
 	dbops_json_boolean(json, "quarantine", request->quarantine);
+	dbops_json_integer(json, "max_errors", request->max_errors);
 	dbops_json_decimal(json, "vacuum_every", request->vacuum_every);
 	dbops_json_integer(json, "max_wal_per_s", request->max_wal);
 }
@@ -103,6 +104,7 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->sync = dbops_jsonb_boolean(spec, "sync");
 	request->app_writes = dbops_jsonb_boolean(spec, "app_writes");
 	request->quarantine = dbops_jsonb_boolean(spec, "quarantine");
+	request->max_errors = (int) dbops_jsonb_integer(spec, "max_errors");
 	request->vacuum_every = dbops_jsonb_decimal(spec, "vacuum_every");
 	request->max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
 	for (int i = 0; i < n; i++)

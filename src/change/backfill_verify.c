@@ -39,6 +39,7 @@ static void count_table(Count *count, BackfillLeaf *leaf);
 static bool goes_on(const Count *count);
 static BlockNumber count_range(Count *count, BlockNumber from);
 static void begin_sweep(BackfillRun *run, List *found);
+static bool only_set_aside(const BackfillRun *run);
 static bool has_stalled(BackfillRun *run);
 
 /*
@@ -54,7 +55,9 @@ dbops_backfill_verify_step(BackfillRun *run)
 
 	run->swept_from = run->progress.rows;
 	found = count(run);
-	if (run->count_spoiled || run->pending == 0 || has_stalled(run))
+	if (!run->count_spoiled)
+		dbops_backfill_settle(run, run->pending == 0 ? run->pass + 1 : run->pass);
+	if (run->count_spoiled || run->pending == 0 || only_set_aside(run) || has_stalled(run))
 	{
 		list_free_deep(found);
 		return false;
@@ -69,6 +72,13 @@ bool
 dbops_backfill_sweep_helped(const BackfillRun *run)
 {
 	return run->progress.rows > run->swept_from;
+}
+
+/* Is nothing left but rows that have failed in a sweep, too? */
+static bool
+only_set_aside(const BackfillRun *run)
+{
+	return run->pass > 0 && dbops_backfill_left(run) == 0;
 }
 
 /* Has the count stopped to fall? A few rows may come back by chance. */
@@ -163,9 +173,14 @@ count_range(Count *count, BlockNumber from)
 	BackfillLeaf *leaf = count->leaf;
 	BlockNumber to = (leaf->blocks - from > COUNT_BLOCKS) ? from + COUNT_BLOCKS : leaf->blocks;
 	BackfillCounts counts = {0};
+	BackfillOutcome outcome;
 
 	dbops_backfill_progress_range(&run->progress, leaf, from, to);
-	switch (dbops_backfill_count(count->batcher, from, to, &counts))
+	outcome = dbops_backfill_count(count->batcher, from, to, &counts);
+	if (outcome == BATCH_FAILED)
+		outcome = dbops_backfill_count_pieces(run, count->batcher, leaf, from, &to, &counts);
+	dbops_backfill_stop(run);
+	switch (outcome)
 	{
 		case BATCH_ROWS_LOCKED:
 		case BATCH_TABLE_LOCKED:
@@ -182,6 +197,7 @@ count_range(Count *count, BlockNumber from)
 			return leaf->blocks;
 
 		case BATCH_DONE:
+		case BATCH_FAILED:
 			break;
 	}
 
@@ -206,6 +222,7 @@ begin_sweep(BackfillRun *run, List *found)
 		blocks += ((BackfillRange *) lfirst(cell))->to - ((BackfillRange *) lfirst(cell))->from;
 	dbops_backfill_progress_pass(&run->progress, blocks, false);
 	run->rows_locked = false;
+	run->pass++;
 	run->walk.sweep = true;
 	run->walk.ahead = found;
 }

@@ -164,6 +164,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 {
 	BackfillWalk *walk = &run->walk;
 	BackfillRange *range = linitial(walk->ahead);
+	BackfillOutcome outcome;
 	BlockNumber to;
 	uint64		rows;
 
@@ -172,7 +173,10 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	to = (range->to - range->from > walk->size) ? range->from + walk->size : range->to;
 	dbops_backfill_progress_range(&run->progress, walk->leaf, range->from, to);
 
-	switch (dbops_backfill_update(walk->batcher, range->from, to, &rows))
+	outcome = dbops_backfill_update(walk->batcher, range->from, to, &rows);
+	if (outcome == BATCH_FAILED)
+		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &rows);
+	switch (outcome)
 	{
 		case BATCH_DONE:
 			dbops_backfill_progress_batch(&run->progress, rows);
@@ -205,6 +209,9 @@ do_batch(BackfillRun *run, DbopsStep *step)
 
 		case BATCH_GONE:
 			go_on(run, range->to);
+			break;
+
+		case BATCH_FAILED:
 			break;
 	}
 }

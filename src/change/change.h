@@ -13,6 +13,7 @@
 #include "nodes/pg_list.h"
 #include "portability/instr_time.h"
 #include "storage/block.h"
+#include "storage/itemptr.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -37,6 +38,7 @@ typedef struct BackfillRequest
 	bool		sync;			/* a trigger covers what is written meanwhile */
 	bool		app_writes;		/* the application does */
 	bool		quarantine;		/* rows that fail are set aside, or else end it */
+	int			max_errors;		/* rows that may be set aside */
 	double		vacuum_every;	/* share of the table after which it is vacuumed; 0: never */
 	int64		max_wal;		/* bytes of WAL a second, of all processes; 0: any */
 	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
@@ -260,6 +262,10 @@ typedef struct BackfillRun
 	uint64		last_pending;	/* of the count before; of the first one, the rows changed */
 	int			stalled;		/* counts that have found no fewer */
 	uint64		swept_from;		/* rows that had been changed when the last count began */
+	int			pass;			/* 0: the walk; then the sweep */
+	uint64		quarantined;	/* rows set aside; known when a pass has ended */
+	ErrorData  *failure;		/* that the next step is to stop with; or NULL */
+	bool		too_many;		/* it is the last of too many */
 } BackfillRun;
 
 /* Ranges of blocks that a position tells apart. */
@@ -331,7 +337,8 @@ typedef enum BackfillOutcome
 	BATCH_ROWS_LOCKED,			/* gave up: others hold row locks */
 	BATCH_TABLE_LOCKED,			/* gave up: others hold a lock on the table */
 	BATCH_REWRITTEN,			/* the table has new storage: begin again */
-	BATCH_GONE					/* the table has been dropped */
+	BATCH_GONE,					/* the table has been dropped */
+	BATCH_FAILED				/* because of what is in a row; see dbops_backfill_failure */
 } BackfillOutcome;
 
 typedef struct BackfillCounts
@@ -352,7 +359,13 @@ extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
+extern BackfillOutcome dbops_backfill_update_tids(BackfillBatcher *batcher,
+												  const ItemPointerData *bounds, uint64 *rows);
+extern BackfillOutcome dbops_backfill_count_tids(BackfillBatcher *batcher,
+												 const ItemPointerData *bounds,
+												 BackfillCounts *counts);
 extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
+extern ErrorData *dbops_backfill_failure(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 extern void dbops_backfill_bound_lock_waits(void);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
@@ -404,6 +417,21 @@ extern BackfillLeaf *dbops_backfill_guard_gap(const BackfillRun *run);
 
 /* backfill_keyset.c */
 extern bool dbops_backfill_keyset_step(BackfillRun *run, DbopsStep *step);
+
+/* backfill_quarantine.c */
+extern bool dbops_backfill_is_of_row(int sqlerrcode);
+extern BackfillOutcome dbops_backfill_update_pieces(BackfillRun *run, BackfillBatcher *batcher,
+													const BackfillLeaf *leaf, BlockNumber from,
+													BlockNumber *to, uint64 *rows);
+extern BackfillOutcome dbops_backfill_count_pieces(BackfillRun *run, BackfillBatcher *batcher,
+												   const BackfillLeaf *leaf, BlockNumber from,
+												   BlockNumber *to, BackfillCounts *counts);
+extern bool dbops_backfill_set_aside(BackfillRun *run, const BackfillLeaf *leaf,
+									 const ItemPointerData *tid, const ErrorData *error);
+extern void dbops_backfill_stop(const BackfillRun *run);
+extern void dbops_backfill_settle(BackfillRun *run, int pass);
+extern char *dbops_backfill_aside(const BackfillRun *run);
+extern uint64 dbops_backfill_left(const BackfillRun *run);
 
 /* backfill_walk.c */
 

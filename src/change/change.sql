@@ -24,6 +24,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'sync: a trigger, dbops_sync_<job id>, makes rows right as others write them, from before the walk until the proof; refused for subselects (0A000). '
     'app_writes: the application does; waits first, at most an hour, for transactions that began before. '
     'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
+    'on_error: stop at a row that fails, which is named while what was changed before stays; or quarantine: set such rows aside, up to dbops.backfill_max_errors, for backfill_errors. '
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
     'method: blocks; keyset, which visits each row once in the order of a unique key (42P10 if there is none), as a job that goes on from its last batch when the same call is made again; auto, which is blocks where a row may be met twice and keyset otherwise. '
     'A change that could be applied twice to a row is refused in block order (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '
@@ -54,6 +55,42 @@ COMMENT ON FUNCTION dbops.start_backfill IS
     'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
     'A temporary table is refused (0A000).';
 REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;
+
+CREATE TABLE dbops.backfill_error (
+    job_id     bigint NOT NULL REFERENCES dbops.job ON DELETE CASCADE,
+    relid      oid NOT NULL,
+    identity   bytea NOT NULL,
+    table_name text NOT NULL,
+    row_ctid   tid NOT NULL,
+    key        jsonb,
+    sqlstate   text NOT NULL,
+    message    text NOT NULL,
+    detail     text,
+    pass       integer NOT NULL,
+    failed_at  timestamptz NOT NULL,
+    PRIMARY KEY (job_id, relid, identity)
+);
+COMMENT ON TABLE dbops.backfill_error IS
+    'Rows that a backfill could not change because they fail; deleted with the history of its job. identity: hash of the key, or else of the place, '
+    'by which a row that fails again is known. pass: in which it failed last; 0 is the walk, the others are sweeps.';
+REVOKE ALL ON TABLE dbops.backfill_error FROM PUBLIC;
+
+CREATE FUNCTION dbops.backfill_errors(
+    job_id         bigint,
+    OUT table_name text,
+    OUT row_ctid   tid,
+    OUT key        jsonb,
+    OUT sqlstate   text,
+    OUT message    text,
+    OUT detail     text,
+    OUT failed_at  timestamptz) RETURNS SETOF record
+    LANGUAGE c STRICT STABLE
+    AS 'MODULE_PATHNAME', 'dbops_backfill_errors';
+COMMENT ON FUNCTION dbops.backfill_errors(bigint) IS
+    'The rows that a backfill has set aside because they fail, or the one that has stopped it. row_ctid: where the row was then. '
+    'key: its primary key, or another unique key that is never null; null if the table has none. Long values are cut off after 200 characters. '
+    'Only for members of the job''s role and admins (42501), and for backfills (42704). Pruned with the job.';
+REVOKE ALL ON FUNCTION dbops.backfill_errors(bigint) FROM PUBLIC;
 
 CREATE FUNCTION dbops.backfill_plan(
     table_name   regclass,
@@ -113,6 +150,7 @@ COMMENT ON FUNCTION dbops.backfill_guard IS
 REVOKE ALL ON FUNCTION dbops.backfill_guard FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
+    ('backfill_errors', 'operator'),
     ('backfill_plan', 'operator'),
     ('batched_backfill', 'operator'),
     ('start_backfill', 'operator');

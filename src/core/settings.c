@@ -13,6 +13,7 @@
 #include "utils/guc.h"
 
 int			dbops_backfill_lock_timeout = 200;
+int			dbops_backfill_max_errors = 1000;
 bool		dbops_enabled = true;
 int			dbops_health_max_age = 60;
 int			dbops_job_history_age = 30 * 24 * 60;
@@ -50,6 +51,19 @@ dbops_settings_init(void)
 							60000,
 							PGC_USERSET,
 							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.backfill_max_errors",
+							"Sets how many rows of a backfill may fail and be set aside before it stops.",
+							"What holds when it is submitted holds for its whole length.",
+							&dbops_backfill_max_errors,
+							1000,
+							0,
+							INT_MAX,
+							PGC_USERSET,
+							0,
 							NULL,
 							NULL,
 							NULL);

@@ -1,0 +1,163 @@
+-- Rows that fail: the backfill stops with the row named, or sets such rows aside and goes on.
+SET client_min_messages = warning;
+CREATE FUNCTION backfill_aside(OUT table_name text, OUT key jsonb, OUT sqlstate text, OUT message text, OUT detail text)
+    RETURNS SETOF record LANGUAGE sql AS
+    $$ SELECT e.table_name, e.key, e.sqlstate, e.message, e.detail
+         FROM dbops.backfill_errors((SELECT id FROM dbops.job ORDER BY submitted_at DESC LIMIT 1)) e
+        ORDER BY e.table_name, e.key $$;
+CREATE FUNCTION backfill_outcome(OUT state text, OUT sqlstate text, OUT message text, OUT result jsonb)
+    LANGUAGE sql AS
+    $$ SELECT j.state, j.sqlstate, replace(j.message, '(' || j.id || ')', '(N)'),
+              jsonb_build_object('left', j.result -> 'left', 'quarantined', j.result -> 'quarantined', 'rows', j.result -> 'rows')
+         FROM dbops.job j ORDER BY j.submitted_at DESC LIMIT 1 $$;
+
+CREATE TABLE backfill_bad ("Id" integer PRIMARY KEY, divisor integer, place integer) WITH (autovacuum_enabled = off);
+INSERT INTO backfill_bad SELECT i, CASE WHEN i IN (7, 3000, 3001, 9999) THEN 0 ELSE 5 END FROM generate_series(1, 10000) i;
+
+-- stop: the row is named, and the rows before it stay changed
+CALL dbops.batched_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', batch_size => 2000);
+SELECT count(*), max("Id") FROM backfill_bad WHERE place IS NOT NULL;
+UPDATE backfill_bad SET divisor = 5 WHERE "Id" = 7;
+\set VERBOSITY terse
+CALL dbops.batched_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', batch_size => 2000);
+SELECT count(*), max("Id") FROM backfill_bad WHERE place IS NOT NULL;
+SELECT count(*) AS recorded FROM dbops.backfill_error;
+
+-- a job that stops has recorded the row
+SELECT dbops.start_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL') AS job \gset
+\set VERBOSITY terse
+CALL dbops.run_job(:job);
+SELECT * FROM backfill_outcome();
+SELECT * FROM backfill_aside();
+SELECT row_ctid, place FROM dbops.backfill_errors(:job), backfill_bad b WHERE b.ctid = row_ctid;
+
+-- quarantine: everything else is changed
+CALL dbops.batched_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', batch_size => 2000, on_error => 'quarantine');
+SELECT * FROM backfill_outcome();
+SELECT * FROM backfill_aside();
+SELECT count(*) FROM backfill_bad WHERE place IS NULL;
+-- without a verification too, and where the expression fails in it
+CALL dbops.batched_backfill('backfill_bad', 'place = 101 / divisor', verify => false, on_error => 'quarantine');
+SELECT * FROM backfill_outcome();
+CALL dbops.batched_backfill('backfill_bad', 'place = 102 / divisor', on_error => 'quarantine');
+SELECT * FROM backfill_outcome();
+SELECT * FROM backfill_aside();
+SELECT place, count(*) FROM backfill_bad GROUP BY place ORDER BY place;
+-- by several processes
+CALL dbops.batched_backfill('backfill_bad', 'place = 103 / divisor', on_error => 'quarantine', workers => 2);
+SELECT * FROM backfill_outcome();
+SELECT * FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bad', 'place = 104 / divisor', workers => 2);
+SELECT * FROM backfill_outcome();
+SELECT count(*) BETWEEN 1 AND 2 AS some FROM backfill_aside();
+-- corrected
+UPDATE backfill_bad SET divisor = 1 WHERE divisor = 0;
+CALL dbops.batched_backfill('backfill_bad', 'place = 102 / divisor', on_error => 'quarantine');
+SELECT * FROM backfill_outcome();
+SELECT * FROM backfill_aside();
+
+-- a whole block, with its neighbours
+VACUUM FULL backfill_bad;
+UPDATE backfill_bad SET divisor = 0 WHERE (ctid::text::point)[0] = 20;
+VACUUM FULL backfill_bad;
+SELECT count(*) FROM backfill_bad WHERE divisor = 0;
+CALL dbops.batched_backfill('backfill_bad', 'place = 103 / divisor', on_error => 'quarantine');
+SELECT count(*) AS aside, count(DISTINCT key) AS keys FROM backfill_aside();
+SELECT place, count(*), count(*) FILTER (WHERE divisor = 0) AS zero FROM backfill_bad GROUP BY place ORDER BY place;
+
+-- too many: it stops, with those recorded
+SET dbops.backfill_max_errors = 3;
+CALL dbops.batched_backfill('backfill_bad', 'place = 104 / (divisor * 0)', on_error => 'quarantine');
+RESET dbops.backfill_max_errors;
+SELECT state, sqlstate, message FROM backfill_outcome();
+SELECT key, message FROM backfill_aside();
+SET dbops.backfill_max_errors = 0;
+\set VERBOSITY terse
+CALL dbops.batched_backfill('backfill_bad', 'place = 104 / (divisor * 0)', on_error => 'quarantine');
+SELECT count(*) FROM backfill_aside();
+RESET dbops.backfill_max_errors;
+
+-- every constraint there is, a deferred one too, and a trigger that raises its own error
+CREATE TABLE backfill_parent (id integer PRIMARY KEY);
+INSERT INTO backfill_parent SELECT generate_series(1, 1000);
+CREATE TABLE backfill_bound (id integer PRIMARY KEY, wanted text, checked integer CHECK (checked <> 13), filled integer NOT NULL DEFAULT 0,
+    small smallint, parent integer REFERENCES backfill_parent DEFERRABLE INITIALLY DEFERRED, code integer UNIQUE,
+    later integer UNIQUE DEFERRABLE INITIALLY DEFERRED) WITH (autovacuum_enabled = off);
+INSERT INTO backfill_bound (id, wanted) SELECT i, i::text FROM generate_series(1, 500) i;
+UPDATE backfill_bound SET wanted = 'x' WHERE id = 20;
+UPDATE backfill_bound SET wanted = '40000' WHERE id = 30;
+UPDATE backfill_bound SET wanted = '2000' WHERE id = 40;
+UPDATE backfill_bound SET wanted = '51' WHERE id = 50;
+UPDATE backfill_bound SET wanted = NULL WHERE id = 60;
+CREATE FUNCTION backfill_raise() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id = 70 THEN
+        RAISE EXCEPTION 'no % here', NEW.id USING ERRCODE = 'ZZ070', DETAIL = 'It is not wanted.', HINT = 'Take another.';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER raise AFTER UPDATE ON backfill_bound FOR EACH ROW EXECUTE FUNCTION backfill_raise();
+CALL dbops.batched_backfill('backfill_bound', 'small = wanted::smallint', 'small IS NULL', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bound', 'checked = id', 'checked IS NULL', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bound', 'filled = nullif(id, 80)', 'filled = 0', on_error => 'quarantine');
+SELECT key, sqlstate, message FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bound', 'parent = small', 'parent IS NULL AND small IS NOT NULL', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bound', 'code = small', 'code IS NULL AND small IS NOT NULL', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+CALL dbops.batched_backfill('backfill_bound', 'later = small', 'later IS NULL AND small IS NOT NULL', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+\set VERBOSITY default
+CALL dbops.batched_backfill('backfill_bound', 'small = 70', 'id = 70');
+SET ROLE pg_monitor;
+SELECT * FROM dbops.backfill_errors(1);
+RESET ROLE;
+
+-- Unique values that rows give up while others take them: those that failed in the walk succeed in the sweep.
+\set VERBOSITY terse
+CREATE TABLE backfill_chain (id integer PRIMARY KEY, code integer UNIQUE, wanted integer) WITH (autovacuum_enabled = off);
+INSERT INTO backfill_chain SELECT i, i, CASE WHEN i % 2 = 1 THEN i + 1 ELSE i + 1000 END FROM generate_series(1, 300) i;
+CALL dbops.batched_backfill('backfill_chain', 'code = wanted', on_error => 'quarantine', batch_size => 100);
+SELECT state, message, result FROM backfill_outcome();
+SELECT count(*) FILTER (WHERE code = wanted) AS done, count(*) FROM backfill_chain;
+SELECT count(*) FROM backfill_aside();
+
+-- partitions, with names and keys that need quotes, and one without a key
+CREATE TABLE "Backfill parts" (part integer, "a ""b" text, divisor integer, place integer) PARTITION BY LIST (part);
+CREATE TABLE "Backfill part '1" PARTITION OF "Backfill parts" FOR VALUES IN (1);
+CREATE TABLE backfill_part_2 PARTITION OF "Backfill parts" FOR VALUES IN (2);
+ALTER TABLE "Backfill part '1" ADD PRIMARY KEY ("a ""b");
+INSERT INTO "Backfill parts" SELECT i % 2 + 1, 'it''s ' || i, CASE WHEN i IN (150, 151) THEN 0 ELSE 1 END FROM generate_series(1, 200) i;
+INSERT INTO "Backfill parts" VALUES (1, repeat('x', 1000), 0);
+\set VERBOSITY terse
+CALL dbops.batched_backfill('"Backfill parts"', 'place = 1 / divisor', 'place IS NULL', on_error => 'quarantine');
+SELECT table_name, length(key ->> 'a "b'), left(key::text, 30) AS key, message FROM backfill_aside();
+\set VERBOSITY default
+DELETE FROM "Backfill parts" WHERE length("a ""b") < 1000 AND divisor <> 0;
+CALL dbops.batched_backfill('"Backfill parts"', 'place = 1 / divisor', 'place IS NULL');
+
+-- what is not of a row ends it, whatever was asked for
+CREATE FUNCTION backfill_broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nosuch; RETURN NEW; END $$;
+CREATE TRIGGER broken BEFORE UPDATE ON backfill_chain FOR EACH ROW EXECUTE FUNCTION backfill_broken();
+\set VERBOSITY terse
+CALL dbops.batched_backfill('backfill_chain', 'code = -wanted', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+DROP TRIGGER broken ON backfill_chain;
+-- a statement's trigger fails without a row
+CREATE FUNCTION backfill_statement() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no statement'; END $$;
+CREATE TRIGGER statement BEFORE UPDATE ON backfill_chain FOR EACH STATEMENT EXECUTE FUNCTION backfill_statement();
+CALL dbops.batched_backfill('backfill_chain', 'code = -wanted', on_error => 'quarantine');
+SELECT * FROM backfill_aside();
+
+-- the records go with the history of the job
+SELECT count(DISTINCT job_id) > 1 AS some FROM dbops.backfill_error;
+DELETE FROM dbops.job;
+SELECT count(*) FROM dbops.backfill_error;
+SELECT * FROM dbops.backfill_errors(1);
+SELECT * FROM dbops.backfill_errors(NULL);
+
+DROP TABLE backfill_bad, backfill_bound, backfill_parent, backfill_chain, "Backfill parts";
+DROP FUNCTION backfill_aside, backfill_outcome, backfill_raise, backfill_broken, backfill_statement;
+
