@@ -32,6 +32,7 @@
 #include "access/relation.h"
 #include "access/sysattr.h"
 #include "access/xlog.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_statistic.h"
 #include "nodes/value.h"
