@@ -37,6 +37,23 @@ RESET client_min_messages;
 SELECT pg_stat_get_vacuum_count('backfill_room'::regclass) - :vacuumed BETWEEN 2 AND 4 AS vacuumed;
 SELECT count(*) FROM backfill_room WHERE name = repeat('z', 60);
 
+-- in the order of a key, and by two processes
+VACUUM FULL backfill_room;
+ANALYZE backfill_room;
+SELECT pg_relation_size('backfill_room') AS before, pg_stat_get_vacuum_count('backfill_room'::regclass) AS vacuumed \gset
+SET client_min_messages = warning;
+CALL dbops.batched_backfill('backfill_room', 'name = reverse(name)', batch_size => 1000, method => 'keyset', vacuum_every => 0.1);
+SELECT pg_relation_size('backfill_room') < 1.3 * :before AS bounded,
+       pg_stat_get_vacuum_count('backfill_room'::regclass) - :vacuumed BETWEEN 5 AND 11 AS vacuumed;
+VACUUM FULL backfill_room;
+ANALYZE backfill_room;
+SELECT pg_stat_get_vacuum_count('backfill_room'::regclass) AS vacuumed \gset
+CALL dbops.batched_backfill('backfill_room', 'name = repeat(''v'', 60)', batch_size => 1000, workers => 2, vacuum_every => 0.1);
+RESET client_min_messages;
+SELECT pg_relation_size('backfill_room') < 1.6 * :before AS bounded,
+       pg_stat_get_vacuum_count('backfill_room'::regclass) - :vacuumed BETWEEN 3 AND 11 AS vacuumed;
+SELECT count(*) FROM backfill_room WHERE name = repeat('v', 60);
+
 -- each partition for itself
 CREATE TABLE backfill_parts (id integer, name text) PARTITION BY RANGE (id);
 CREATE TABLE backfill_parts_1 PARTITION OF backfill_parts FOR VALUES FROM (1) TO (20001);

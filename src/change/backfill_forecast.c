@@ -277,7 +277,7 @@ growth(const BackfillRun *run, const Table *table)
 	double		share = 1;
 
 	if (vacuums(run, table) > 0)
-		share = between_vacuums(run, table) / (sample->touched * table->scale);
+		share = Min(run->request.workers * between_vacuums(run, table) / (sample->touched * table->scale), 1);
 	return share * bytes + (1 - share) * bytes * Max(1 - old_slot / slot, 0);
 }
 
@@ -290,7 +290,7 @@ vacuums(const BackfillRun *run, const Table *table)
 	return floor(table->sample->touched * table->scale / between_vacuums(run, table));
 }
 
-/* Blocks from one vacuum to the next, which are whole batches; see ask_for_vacuum. */
+/* Blocks that each process changes until it vacuums, in whole batches; see dbops_backfill_ask_for_vacuum. */
 static double
 between_vacuums(const BackfillRun *run, const Table *table)
 {

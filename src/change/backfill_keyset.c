@@ -255,6 +255,8 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
 	step->pause = (batch->rows > 0) ? run->request.pause : 0;
 	share = (double) batch->seen / leaf->batch_rows;
+	dbops_backfill_ask_for_vacuum(run, step, leaf,
+								  (BlockNumber) ceil(leaf->batch_blocks * (double) batch->rows / leaf->batch_rows));
 	run->progress.blocks_done = Min(run->progress.blocks_done + (uint64) ceil(share * leaf->batch_blocks),
 									run->progress.blocks);
 	dbops_backfill_progress_report(&run->progress);

@@ -191,6 +191,7 @@ dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep)
 		walk->round = dbops_jsonb_integer(position, "round");
 		walk->size = Max(Min(dbops_jsonb_integer(position, "size"), leaf->batch_blocks), 1);
 		walk->unvacuumed = dbops_jsonb_integer(position, "unvacuumed");
+		walk->unvacuumed_of = leaf->relid;
 		walk->locked = locked;
 	}
 	if (same)

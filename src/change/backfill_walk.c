@@ -28,7 +28,6 @@
 
 static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
-static void ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed);
 static void go_on(BackfillRun *run, BlockNumber to);
 static void size_for_round(BackfillWalk *walk);
 static void begin_again(BackfillRun *run);
@@ -141,9 +140,6 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 	walk->skip = 1;
 	walk->round = 0;
 	walk->waited = 0;
-	if (walk->unvacuumed_of != leaf->relid)
-		walk->unvacuumed = 0;	/* else it goes on in another part of the table */
-	walk->unvacuumed_of = leaf->relid;
 	walk->blocks_before = run->progress.blocks_done;
 }
 
@@ -185,7 +181,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 			adapt_size(walk, rows);
 			step->pause = (rows > 0) ? run->request.pause : 0;
 			if (rows > 0)
-				ask_for_vacuum(run, step, to - range->from);
+				dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - range->from);
 			go_on(run, to);
 			break;
 
@@ -216,18 +212,25 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	}
 }
 
-/* Have the table vacuumed when enough of its blocks were changed since it was last. */
-static void
-ask_for_vacuum(BackfillRun *run, DbopsStep *step, BlockNumber changed)
+/*
+ * Have a table vacuumed when enough of its blocks were changed since it was
+ * last. Of several processes each counts its own, so that together they do it
+ * as often as one would, whichever of them works on the table.
+ */
+void
+dbops_backfill_ask_for_vacuum(BackfillRun *run, DbopsStep *step, const BackfillLeaf *leaf, BlockNumber changed)
 {
 	BackfillWalk *walk = &run->walk;
-	double		share = run->request.vacuum_every * walk->leaf->blocks;
+	double		share = run->request.vacuum_every * leaf->blocks;
 
+	if (walk->unvacuumed_of != leaf->relid)
+		walk->unvacuumed = 0;	/* else it goes on, perhaps in another part of the table */
+	walk->unvacuumed_of = leaf->relid;
 	walk->unvacuumed += changed;
 	if (share == 0 || walk->unvacuumed < Max(share, BACKFILL_VACUUM_BLOCKS))
 		return;
 	walk->unvacuumed = 0;
-	step->vacuum = walk->leaf->relid;
+	step->vacuum = leaf->relid;
 }
 
 /* Go on behind what has been done or left out. */

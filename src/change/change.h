@@ -448,6 +448,8 @@ extern List *dbops_backfill_add_range(List *ranges, BackfillLeaf *leaf,
 extern void dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf);
 extern bool dbops_backfill_walk_new(BackfillRun *run);
 extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);
+extern void dbops_backfill_ask_for_vacuum(BackfillRun *run, DbopsStep *step,
+										  const BackfillLeaf *leaf, BlockNumber changed);
 extern void dbops_backfill_walk_leave(BackfillWalk *walk);
 extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
 
