@@ -153,7 +153,8 @@ SELECT * FROM backfill_aside();
 
 -- the records go with the history of the job
 SELECT count(DISTINCT job_id) > 1 AS some FROM dbops.backfill_error;
-DELETE FROM dbops.job;
+DELETE FROM dbops.job_part WHERE job_id IN (SELECT job_id FROM dbops.backfill_error);
+DELETE FROM dbops.job WHERE id IN (SELECT job_id FROM dbops.backfill_error);
 SELECT count(*) FROM dbops.backfill_error;
 SELECT * FROM dbops.backfill_errors(1);
 SELECT * FROM dbops.backfill_errors(NULL);
