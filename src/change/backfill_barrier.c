@@ -14,8 +14,10 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "utils/guc.h"
 
-#define BARRIER_NAP 100L		/* ms between two looks */
+#define BARRIER_NAP 20L			/* ms between two looks */
+#define BARRIER_WAIT 100		/* ms that a look may wait for a transaction */
 #define BARRIER_PATIENCE (60 * 60 * 1000)	/* ms */
 #define NAMED_TRANSACTIONS 5	/* in the text that says what is waited for */
 
@@ -30,6 +32,7 @@ struct BackfillBarrier
 };
 
 static BackfillBarrier *begin(void);
+static void await(void *transaction);
 static void remove_ended(BackfillBarrier *barrier);
 static char *describe(const BackfillBarrier *barrier);
 static void append_transaction(StringInfo text, VirtualTransactionId transaction);
@@ -38,6 +41,8 @@ static void append_transaction(StringInfo text, VirtualTransactionId transaction
 bool
 dbops_backfill_barrier_step(BackfillRun *run, DbopsStep *step)
 {
+	ErrorData  *error;
+
 	if (run->barrier == NULL)
 		run->barrier = begin();
 	remove_ended(run->barrier);
@@ -52,7 +57,20 @@ dbops_backfill_barrier_step(BackfillRun *run, DbopsStep *step)
 				 errhint("End them: SELECT pg_terminate_backend(pid), or ROLLBACK PREPARED as pg_prepared_xacts names them.")));
 	step->pause = BARRIER_NAP;
 	step->waiting = psprintf("for transactions that began before the backfill: %s", describe(run->barrier));
+	if (dbops_job_goes_on(run->job, 0, 0, step->waiting))
+		(void) dbops_attempt(await, &run->barrier->transactions[0], &error);
 	return false;
+}
+
+/* Wait for one to end, for a moment, so that its end and who waits for it are seen at once. */
+static void
+await(void *transaction)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("lock_timeout", psprintf("%d", BARRIER_WAIT));
+	VirtualXactLock(*(VirtualTransactionId *) transaction, true);
+	AtEOXact_GUC(false, nest_level);
 }
 
 /* Note what is running in this database. */
