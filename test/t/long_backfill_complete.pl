@@ -72,7 +72,8 @@ reach($job, 'walk');
 $bench = IPC::Run::start(['pgbench', '-n', '-c', '3', '-t', '300', '-f', $storm, '-h', $node->host, '-p', $node->port, 'postgres'],
 	'>', '/dev/null', '2>', \$bench_errors);
 $bench->finish;
-$node->safe_psql('postgres', "SELECT dbops.tune_job($job, settings => '{\"pause\": 0, \"batch_size\": 5000}'); SELECT dbops.pause_job($job)");
+tune($job);
+$node->safe_psql('postgres', "SELECT dbops.pause_job($job)");
 await($job, 'paused');
 like(status($job), qr/trigger dbops_sync_$job stays on table public.t until the job ends/, 'a paused job says that its trigger stays');
 my $holder = $node->background_psql('postgres');
@@ -92,12 +93,12 @@ for my $phase (qw(prepare walk verify sweep finish))
 	my ($blocker, $pid);
 
 	$job = stop_in($phase, \$blocker);
+	tune($job);
 	$pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name = 'dbops job $job'");
 	is(kill('KILL', $pid), 1, "$phase: its process is killed");
 	eval { $blocker->quit };
 	usleep(300_000);	# a psql that finds no server does not read its query
-	$node->poll_query_until('postgres', qq{SELECT true FROM dbops.tune_job($job, settings => '{"pause": 0, "batch_size": 5000}')})
-	  or die 'the server did not come back';
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server did not come back';
 	await($job, 'succeeded');
 	is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE place IS DISTINCT FROM 'at ' || name}), 0, "$phase: nothing is lost");
 	no_trigger($phase);
@@ -239,6 +240,14 @@ sub reach
 	my $there = $phase eq 'prepare' ? q{s ->> 'waiting' LIKE 'for a lock%'} : qq{s #>> '{progress,phase}' = '$phase'};
 
 	$node->poll_query_until('postgres', "SELECT $there FROM dbops.job_status($number) s") or die "$phase: " . status($number);
+}
+
+# What comes after the present pause has none.
+sub tune
+{
+	my ($number) = @_;
+
+	$node->safe_psql('postgres', qq{SELECT dbops.tune_job($number, settings => '{"pause": 0, "batch_size": 5000}')});
 }
 
 sub await
