@@ -1,0 +1,93 @@
+# What an application feels while a column is filled: the latency of short
+# transactions on the same table, alone, during a backfill with one worker and
+# with two, during the guides' loop, and during one UPDATE, which holds the lock
+# of every row that it has changed until its end.
+#
+# The application is pgbench's built-in transaction reduced to the table in
+# work: read one account, change its balance. It runs for a fixed time, and what
+# it did after the other was done does not count.
+#
+# The floor is that of the design: during a backfill the 99th percentile is at
+# most twice what it is alone.
+. "$(dirname "$0")/lib.sh"
+
+seconds=$([ "$DBOPS_BENCH" = quick ] && echo 5 || echo 20)
+rows=$(scaled 5000000)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+cat >"$folder/transaction.sql" <<-SQL
+	\set id random(1, $rows)
+	BEGIN;
+	SELECT balance FROM accounts WHERE id = :id;
+	UPDATE accounts SET balance = balance + 1 WHERE id = :id;
+	COMMIT;
+SQL
+
+make_accounts() {
+	psql_run "DROP TABLE IF EXISTS accounts" \
+		"CREATE TABLE accounts (id bigint PRIMARY KEY, balance bigint NOT NULL DEFAULT 0, filler text, state text)" \
+		"INSERT INTO accounts (id, filler) SELECT i, repeat('x', 80) FROM generate_series(1, $rows) i" \
+		"VACUUM ANALYZE accounts" "CHECKPOINT"
+}
+
+# Of the latencies, which are in order, in milliseconds.
+percentile() {
+	awk -v p="$1" '{ v[NR] = $1 } END { printf "%.2f\n", v[int((NR - 1) * p / 100) + 1] }' "$folder/latencies"
+}
+
+# Run the application beside a statement, or alone; leaves its 99th percentile in $p99.
+beside() {
+	local name=$1 sql=$2 work='' end
+
+	make_accounts
+	rm -f "$folder"/log* "$folder/end"
+	if [ -n "$sql" ]; then
+		(
+			psql -X -q -c 'SET client_min_messages = warning' -c "$sql" >/dev/null 2>&1 || true
+			date +%s >"$folder/end"
+		) &
+		work=$!
+	fi
+	pgbench -n -M prepared -c 4 -j 2 -T "$seconds" -f "$folder/transaction.sql" -l --log-prefix="$folder/log" >"$folder/out" 2>&1 ||
+		{ cat "$folder/out"; exit 1; }
+	if [ -n "$work" ]; then
+		psql_run "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query ~ 'accounts' AND backend_type = 'client backend'" >/dev/null
+		psql_run "SELECT dbops.cancel_job(id) FROM dbops.jobs() WHERE finished_at IS NULL" >/dev/null
+		wait "$work" || true
+	fi
+	date +%s >>"$folder/end"
+	end=$(head -n 1 "$folder/end")
+	cat "$folder"/log* | awk -v end="$end" 'NF >= 6 && $5 <= end { print $3 / 1000 }' | sort -g >"$folder/latencies"
+	p99=$(percentile 99)
+	printf '  %-24s p50 %8s ms   p99 %8s ms   longest %8s ms   %8d transactions\n' \
+		"$name" "$(percentile 50)" "$p99" "$(percentile 100)" "$(wc -l <"$folder/latencies")"
+}
+
+fill="'accounts', 'state = ''new''', 'state IS NULL'"
+loop="DO \$\$
+	DECLARE
+		changed integer;
+	BEGIN
+		LOOP
+			UPDATE accounts SET state = 'new' WHERE id IN (SELECT id FROM accounts WHERE state IS NULL LIMIT 10000);
+			GET DIAGNOSTICS changed = ROW_COUNT;
+			EXIT WHEN changed = 0;
+			COMMIT;
+			PERFORM pg_sleep(0.1);
+		END LOOP;
+	END \$\$"
+
+echo "latency of 4 clients on $rows rows, $seconds s each"
+alone=() one=()
+for _ in 1 2 3; do
+	beside 'alone' ''
+	alone+=("$p99")
+	beside 'backfill, 1 worker' "CALL dbops.batched_backfill($fill)"
+	one+=("$p99")
+done
+beside 'backfill, 2 workers' "CALL dbops.batched_backfill($fill, workers => 2)"
+beside "the guides' loop" "$loop"
+beside 'one UPDATE' "UPDATE accounts SET state = 'new' WHERE state IS NULL"
+hold 'p99 of an application alone, against during a backfill' \
+	"$(ratio "$(median "${alone[@]}")" "$(median "${one[@]}")")" 0.5
