@@ -129,13 +129,17 @@ INSERT INTO regress_bad SELECT i, i FROM generate_series(1, 100) i;
 UPDATE regress_bad SET v = 'bad' WHERE id = 60;
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer / v::integer', batch_size => 10);
 SELECT state, regexp_replace(message, '\d{2,}', 'N') AS message FROM dbops.job WHERE name = 'regress_bad';
-SELECT n, count(*) > 0 AS some FROM regress_bad GROUP BY n ORDER BY n;
-UPDATE regress_bad SET v = '60' WHERE id = 60;
+SELECT n, count(*), min(id), max(id) FROM regress_bad GROUP BY n ORDER BY n;
+-- also where the table gets new storage meanwhile, or the key another name
+CLUSTER regress_bad USING regress_bad_pkey;
+VACUUM FULL regress_bad;
+ALTER TABLE regress_bad RENAME id TO "i d";
+UPDATE regress_bad SET v = '60' WHERE "i d" = 60;
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer / v::integer', batch_size => 10);
 SELECT n, count(*) FROM regress_bad GROUP BY n;
 SELECT state, result ->> 'rows' AS rows FROM dbops.job WHERE name = 'regress_bad';
 -- one that is given up leaves no trigger
-UPDATE regress_bad SET v = 'bad' WHERE id = 60;
+UPDATE regress_bad SET v = 'bad' WHERE "i d" = 60;
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer', batch_size => 10);
 SELECT dbops.cancel_job(id) FROM dbops.job WHERE name = 'regress_bad' AND finished_at IS NULL;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'regress_bad'::regclass;

@@ -401,6 +401,7 @@ run_as_owner(void *arg)
 	if (range->outcome != BATCH_DONE)
 		return;
 	dbops_backfill_check_still(leaf);
+	range->planned = (range->work != NULL);
 	if (range->work != NULL)
 		range->work(range->arg);
 	else if (range->update)
@@ -548,7 +549,7 @@ dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int npar
 	if (!scans_index_only(*statement, leaf, index))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the planner does not read table %s by index \"%s\"", leaf->name, get_rel_name(index)),
+				 errmsg("the planner does not read table %s by its key", leaf->name),
 				 errdetail("Every batch would read the whole table."),
 				 errhint("Remove from where_clause what keeps it from an Index Scan.")));
 }
@@ -654,12 +655,13 @@ take_counts(HeapTuple row, TupleDesc desc, void *arg)
 	}
 }
 
-/* Errors that only say that others were there first. */
+/* Errors that only say that others were there first, such as with a row that went to another partition. */
 bool
 dbops_backfill_gave_way(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 /* What the last attempt that gave way said. */

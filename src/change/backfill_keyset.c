@@ -78,6 +78,7 @@ static void change(KeyBatch *batch, const Datum *from, int from_variant,
 				   const Datum *to, int to_variant);
 static void begin_anew_if_moved_in(KeyBatch *batch);
 static bool look_at_moved(const BackfillNote *note, void *arg);
+static BackfillOutcome attempt(KeyBatch *batch, DbopsCallback work);
 static bool settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome);
 static void wait_for_rows(BackfillRun *run, DbopsStep *step);
 static void forget_table(BackfillRun *run);
@@ -142,7 +143,7 @@ do_notes(BackfillRun *run, DbopsStep *step)
 	}
 	enter(run, leaf, &batch.pass);
 	batch.table = run->keys.table;
-	if (settle(run, step, dbops_backfill_attempt(batch.table->batcher, change_noted, &batch)))
+	if (settle(run, step, attempt(&batch, change_noted)))
 	{
 		dbops_backfill_progress_batch(&run->progress, batch.rows);
 		step->pause = (batch.rows > 0) ? run->request.pause : 0;
@@ -171,6 +172,7 @@ change_noted(void *arg)
 
 	MemoryContextSwitchTo(batch->memory);
 	batch->notes = NIL;
+	run->progress.leaf = batch->table->leaf;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	dbops_backfill_note_each(run->job->id, batch->table->leaf->relid, GetActiveSnapshot(), take_note, batch);
 	foreach(cell, batch->notes)
@@ -198,6 +200,7 @@ change_noted_row(KeyBatch *batch, const BackfillNote *note)
 	Datum	   *key = dbops_backfill_key_unpack(table->key, note->key);
 	BackfillVisit visit;
 
+	batch->run->progress.keys = psprintf("key (%s)", dbops_backfill_key_text(table->key, key));
 	plan(table, &table->lock,
 		 psprintf("SELECT FROM ONLY %s AS %s WHERE %s FOR NO KEY UPDATE",
 				  table->leaf->name, table->alias, range_condition(table, FROM_HERE, TO_HERE)),
@@ -246,7 +249,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 	double		share;
 
 	batch->from = dbops_backfill_key_unpack(table->key, batch->pass.cursor);
-	if (!settle(run, step, dbops_backfill_attempt(table->batcher, change_range, batch)))
+	if (!settle(run, step, attempt(batch, change_range)))
 		return;
 	if (run->keys.table == NULL)
 		return;					/* it is gone */
@@ -272,11 +275,13 @@ change_range(void *arg)
 
 	MemoryContextSwitchTo(batch->memory);
 	batch->run->progress.leaf = table->leaf;
-	batch->run->progress.keys = psprintf("%s (%s)", from == FROM_NEXT ? "after" : "from",
+	batch->run->progress.keys = psprintf("keys %s (%s)", from == FROM_NEXT ? "after" : "from",
 										 dbops_backfill_key_text(table->key, batch->from));
 	PushActiveSnapshot(GetTransactionSnapshot());
 	batch->has_notes = dbops_backfill_note_any(batch->run->job->id, table->leaf->relid, GetActiveSnapshot());
 	look_ahead(batch);
+	if (batch->run->keys.size == 1)
+		batch->run->progress.keys = psprintf("key (%s)", dbops_backfill_key_text(table->key, batch->to));
 	if (batch->has_notes)
 		change_pieces(batch);
 	else if (batch->seen > 0)
@@ -417,6 +422,17 @@ look_at_moved(const BackfillNote *note, void *arg)
 
 /* ---- others ---- */
 
+/* The error of one that fails is kept beyond the step. */
+static BackfillOutcome
+attempt(KeyBatch *batch, DbopsCallback work)
+{
+	MemoryContext before = MemoryContextSwitchTo(batch->run->memory);
+	BackfillOutcome outcome = dbops_backfill_attempt(batch->table->batcher, work, batch);
+
+	MemoryContextSwitchTo(before);
+	return outcome;
+}
+
 /* Find out what comes after an attempt; true if it was done. */
 static bool
 settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
@@ -451,7 +467,11 @@ settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
 			return true;
 
 		case BATCH_FAILED:
-			break;				/* not of an attempt that is not a range */
+			/* Get as far as the row that fails, so that the error is of that alone. */
+			if (walk->size == 1)
+				ReThrowError(dbops_backfill_failure(walk->table->batcher));
+			walk->size /= 2;
+			return false;
 	}
 	return false;
 }

@@ -139,7 +139,7 @@ dbops_backfill_progress_context(void *arg)
 	if (progress->leaf == NULL)
 		return;
 	if (progress->keys != NULL)
-		errcontext("backfill of table %s, keys %s; %s in %s committed before",
+		errcontext("backfill of table %s, %s; %s in %s committed before",
 				   progress->leaf->name, progress->keys, rows, number);
 	else if (progress->in_part)
 		errcontext("backfill of table %s, blocks %u to %u",

@@ -70,6 +70,16 @@ $session->quit;
 $node->safe_psql('postgres', "CALL dbops.wait_job($job, '1 minute', NULL)");
 is(counts(), 'f:2:6000 t:1:60', 'then it goes on');
 
+# A row that fails is named, and those before it are done
+$node->safe_psql('postgres', q{
+	CREATE TABLE bad (id integer, part text, n integer NOT NULL DEFAULT 1, PRIMARY KEY (id, part));
+	INSERT INTO bad SELECT i, 'p' || i, i - 60 FROM generate_series(1, 100) i});
+my ($stdout, $stderr);
+$node->psql('postgres', q{CALL dbops.batched_backfill('bad', 'n = 100 / n + n', batch_size => 50)}, stderr => \$stderr);
+like($stderr, qr/division by zero.*backfill of table public\.bad, key \(60, p60\); 59 rows in \d+ batches committed before/s,
+	'the row that fails is named');
+$node->safe_psql('postgres', 'SELECT dbops.cancel_job(max(id)) FROM dbops.job');
+
 # Its process or the server is killed, between and in the middle of batches
 $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'n = n + 1', batch_size => 20, pause => '5ms')});
 for my $round (1 .. 4)
