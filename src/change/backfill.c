@@ -39,7 +39,6 @@ static void plan(BackfillRun *run);
 static void settle_method(BackfillRun *run);
 static bool have_keys(const BackfillRun *run);
 static void require_keys(const BackfillRun *run);
-static void refuse_unfinished(const BackfillRequest *request);
 static bool needs_job(const BackfillRequest *request);
 static void make_durable(void);
 static void report_set_aside(const BackfillRun *run);
@@ -140,7 +139,6 @@ plan(BackfillRun *run)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table with OID %u does not exist", run->request.relid)));
 
-	refuse_unfinished(&run->request);
 	dbops_backfill_progress_begin(&run->progress, quote_identifier(table));
 	run->leaves = dbops_backfill_leaves(&run->request);
 	run->change = dbops_backfill_understand(&run->request);
@@ -209,18 +207,6 @@ require_keys(const BackfillRun *run)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("method keyset does not set rows aside"),
 				 errhint("Leave on_error out: the backfill then stops before the row that fails, and goes on with it.")));
-}
-
-/* What the arguments can ask for and the code cannot do yet. */
-static void
-refuse_unfinished(const BackfillRequest *request)
-{
-	const char *what = request->max_wal > 0 ? "max_wal_per_s" : NULL;
-
-	if (what != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("%s of a backfill has only its default in this version", what)));
 }
 
 /*

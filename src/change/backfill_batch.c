@@ -8,10 +8,11 @@
  * statements, and no others, a hook hides the target's indexes from it, and
  * the plan is checked.
  *
- * A range runs in a subtransaction of the procedure's transaction. It waits
- * for others' locks only as long as dbops.backfill_lock_timeout, and looks for
- * a deadlock sooner than other sessions do, so that it is the one to give way.
- * Rows are changed with the rights of the table's owner.
+ * A range runs in a subtransaction of the procedure's transaction, which waits
+ * for others' locks only briefly and gives way in a deadlock; see
+ * backfill_polite.c. A careful batch waits for no row: it leaves out those
+ * that others lock, and counts what it has left. Rows are changed with the
+ * rights of the table's owner.
  */
 #include "change/change.h"
 
@@ -20,6 +21,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/instrument.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
@@ -52,9 +54,11 @@ struct BackfillBatcher
 	const BackfillChange *change;
 	char	   *update_sql;
 	char	   *count_sql;
+	const char *returning;
 	char		obstacle[256];	/* what the last attempt that gave way said */
 	ErrorData  *failure;		/* of the last range that failed; or NULL */
 	DbopsStatement *update;		/* prepared when first needed */
+	DbopsStatement *skip;		/* the same without waiting for rows */
 	DbopsStatement *count;
 };
 
@@ -66,8 +70,11 @@ typedef struct Range
 	bool		update;			/* or count */
 	DbopsCallback work;			/* that is done in the place of these; or NULL */
 	void	   *arg;			/* of work */
+	bool		careful;		/* wait for no row */
+	bool		divisible;		/* it could be done with fewer blocks */
 	bool		table_lock_taken;
 	bool		planned;		/* what fails from here on is not the statement */
+	bool		waited_for;		/* others wait for its locks */
 	BackfillOutcome outcome;
 	uint64		rows;
 	BackfillCounts counts;
@@ -79,6 +86,8 @@ typedef struct PlanLook
 	const BackfillLeaf *leaf;
 	Oid			index;			/* by which it is to be read; InvalidOid: by ranges of blocks */
 	bool		as_meant;
+	bool		skips;			/* what it finds locked */
+	bool		assigns_key;
 } PlanLook;
 
 static get_relation_info_hook_type previous_relation_info_hook = NULL;
@@ -94,15 +103,18 @@ static List *only_index(List *indexes, Oid index);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
 static BackfillOutcome run_range(Range *range);
+static BackfillOutcome judge_failure(const Range *range, const ErrorData *error);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
 static void refuse_renamed(const BackfillLeaf *leaf);
 static void update_range(Range *range);
 static void check_at_once(void);
+static BackfillOutcome skip_range(Range *range);
+static bool plan_to_skip(BackfillBatcher *batcher);
 static void count_range(Range *range);
 static DbopsStatement *prepare(const char *sql);
 static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
-static bool scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf);
+static PlanLook look_at(DbopsStatement *statement, const BackfillLeaf *leaf);
 static bool scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index);
 static void look_at_plan(PlannedStmt *plan, void *arg);
 static bool scans_otherwise(Plan *plan, Oid index);
@@ -149,12 +161,15 @@ only_index(List *indexes, Oid index)
 	return NIL;
 }
 
-/* Is this the table that the statement changes or counts, not a subselect's? */
+/*
+ * Is this the table that the statement changes or counts, or locks first, not a
+ * subselect's of the user's, which locks nothing?
+ */
 static bool
 is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel)
 {
-	return planned_target != NULL && relid == planned_target->relid &&
-		root->query_level == 1 && rel->relid == 1;
+	return planned_target != NULL && relid == planned_target->relid && rel->relid == 1 &&
+		(root->query_level == 1 || (root->query_level == 2 && root->parse->rowMarks != NIL));
 }
 
 /* Prepare to work on one table. The memory and the result are the caller's. */
@@ -162,7 +177,7 @@ BackfillBatcher *
 dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 {
 	BackfillBatcher *batcher = palloc0(sizeof(BackfillBatcher));
-	char	   *returning = "";
+	const char *returning = "";
 
 	/* A trigger may undo what makes a second visit harmless: see. */
 	if (leaf->has_before_trigger && !change->harmless_again)
@@ -170,6 +185,7 @@ dbops_backfill_batcher(const BackfillChange *change, const BackfillLeaf *leaf)
 
 	batcher->leaf = leaf;
 	batcher->change = change;
+	batcher->returning = returning;
 	batcher->update_sql =
 		psprintf("UPDATE ONLY %s AS %s SET %s"
 				 " WHERE %s.ctid OPERATOR(pg_catalog.>=) $1"
@@ -225,6 +241,8 @@ dbops_backfill_batcher_free(BackfillBatcher *batcher)
 {
 	if (batcher->update)
 		dbops_statement_free(batcher->update);
+	if (batcher->skip)
+		dbops_statement_free(batcher->skip);
 	if (batcher->count)
 		dbops_statement_free(batcher->count);
 	if (batcher->failure)
@@ -237,12 +255,26 @@ dbops_backfill_batcher_free(BackfillBatcher *batcher)
 /* Change the pending rows of blocks [from, to). The caller commits. */
 BackfillOutcome
 dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
-					  uint64 *rows)
+					  BackfillBatch *batch)
 {
-	ItemPointerData bounds[2];
+	uint64		wal = pgWalUsage.wal_bytes;
+	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = (to - from > 1)};
+	instr_time	begin;
+	instr_time	took;
+	BackfillOutcome outcome;
 
-	block_bounds(from, to, bounds);
-	return dbops_backfill_update_tids(batcher, bounds, rows);
+	block_bounds(from, to, range.bounds);
+
+	INSTR_TIME_SET_CURRENT(begin);
+	outcome = run_range(&range);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begin);
+	batch->ms = INSTR_TIME_GET_MILLISEC(took);
+	batch->wal = pgWalUsage.wal_bytes - wal;
+	batch->rows = range.rows;
+	batch->left = range.counts.pending;
+	batch->waited_for = range.waited_for;
+	return outcome;
 }
 
 /* The same for the rows from one place to another. */
@@ -316,7 +348,11 @@ run_range(Range *range)
 
 	PG_TRY();
 	{
+		dbops_backfill_watch_begin();
 		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
+		dbops_backfill_watch_end();
+		range->waited_for = range->update &&
+			dbops_backfill_is_waited_for(range->batcher->leaf->relid);
 		if (range->update)
 			ReleaseCurrentSubTransaction();
 		else
@@ -328,6 +364,7 @@ run_range(Range *range)
 
 		planned_target = NULL;
 		planned_index = InvalidOid;
+		dbops_backfill_watch_end();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -336,25 +373,35 @@ run_range(Range *range)
 		CurrentResourceOwner = owner;
 
 		range->rows = 0;
-		if (range->planned && dbops_backfill_is_of_row(error->sqlerrcode))
-		{
+		range->outcome = judge_failure(range, error);
+		if (range->outcome == BATCH_DONE)
+			ReThrowError(error);
+		if (range->outcome == BATCH_FAILED)
 			keep_failure(range->batcher, error);
-			range->outcome = BATCH_FAILED;
-		}
-		else if (dbops_backfill_gave_way(error->sqlerrcode))
+		else
 		{
 			strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
 			FreeErrorData(error);
-			range->outcome = range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
 		}
-		else
-			ReThrowError(error);
 	}
 	PG_END_TRY();
 
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return range->outcome;
+}
+
+/* What is to be done about an error; BATCH_DONE: nothing can be. */
+static BackfillOutcome
+judge_failure(const Range *range, const ErrorData *error)
+{
+	if (range->planned && dbops_backfill_is_of_row(error->sqlerrcode))
+		return BATCH_FAILED;
+	if (dbops_backfill_gave_way(error->sqlerrcode))
+		return range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
+	if (range->divisible && dbops_backfill_took_too_long(error))
+		return BATCH_TOO_LONG;
+	return BATCH_DONE;
 }
 
 /* Keep the error of the last range that failed, and no other. */
@@ -364,22 +411,6 @@ keep_failure(BackfillBatcher *batcher, ErrorData *error)
 	if (batcher->failure != NULL)
 		FreeErrorData(batcher->failure);
 	batcher->failure = error;
-}
-
-/*
- * Wait briefly for locks and be the first to notice a deadlock: give up before
- * a session that began to wait later looks for one (deadlock_timeout), and
- * look at once in case the other session has been waiting already.
- */
-void
-dbops_backfill_bound_lock_waits(void)
-{
-	int			wait = Min(dbops_backfill_lock_timeout, Max(DeadlockTimeout * 4 / 5, 1));
-
-	if (LockTimeout > 0)
-		wait = Min(wait, LockTimeout);
-	dbops_set_nested("lock_timeout", psprintf("%d", wait));
-	dbops_set_nested("deadlock_timeout", psprintf("%d", Max(wait / 20, 1)));
 }
 
 /* Lock the table, see that it is still the same, and do the range. */
@@ -404,6 +435,8 @@ run_as_owner(void *arg)
 	range->planned = (range->work != NULL);
 	if (range->work != NULL)
 		range->work(range->arg);
+	else if (range->careful)
+		range->outcome = skip_range(range);
 	else if (range->update)
 		update_range(range);
 	else
@@ -472,6 +505,40 @@ check_at_once(void)
 	AfterTriggerSetState(&all);
 }
 
+/* Change what nobody else locks, and count what is left. */
+static BackfillOutcome
+skip_range(Range *range)
+{
+	Datum		values[] = {PointerGetDatum(&range->bounds[0]), PointerGetDatum(&range->bounds[1])};
+
+	if (!plan_to_skip(range->batcher))
+		return BATCH_ROWS_LOCKED;
+	range->planned = true;
+	check_at_once();
+	range->rows = dbops_statement_run(range->batcher->skip, values, false, refuse_met_again, range);
+	count_range(range);
+	return BATCH_DONE;
+}
+
+/* Have that statement planned; false if the planner will not do it by ranges. */
+static bool
+plan_to_skip(BackfillBatcher *batcher)
+{
+	if (batcher->skip == NULL)
+	{
+		plan_as_range_scan(&batcher->update, batcher->update_sql, batcher->leaf);
+		batcher->skip =
+			prepare(dbops_backfill_skip_sql(batcher->change, batcher->leaf,
+											look_at(batcher->update, batcher->leaf).assigns_key,
+											batcher->returning));
+	}
+	if (look_at(batcher->skip, batcher->leaf).skips)
+		return true;
+	dbops_statement_free(batcher->skip);
+	batcher->skip = NULL;
+	return false;
+}
+
 static void
 count_range(Range *range)
 {
@@ -480,7 +547,7 @@ count_range(Range *range)
 	plan_as_range_scan(&range->batcher->count, range->batcher->count_sql,
 					   range->batcher->leaf);
 	range->planned = true;
-	dbops_statement_run(range->batcher->count, values, true, take_counts, &range->counts);
+	dbops_statement_run(range->batcher->count, values, !range->update, take_counts, &range->counts);
 }
 
 static DbopsStatement *
@@ -501,13 +568,13 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 {
 	if (*statement == NULL)
 		*statement = prepare(sql);
-	if (scans_ranges_only(*statement, leaf))
+	if (look_at(*statement, leaf).as_meant)
 		return;
 
 	dbops_statement_free(*statement);
 	*statement = NULL;
 	*statement = prepare(sql);
-	if (!scans_ranges_only(*statement, leaf))
+	if (!look_at(*statement, leaf).as_meant)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the planner does not read table %s by ranges of blocks", leaf->name),
@@ -515,8 +582,8 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 				 errhint("Remove from where_clause what keeps it from a TID Range Scan.")));
 }
 
-static bool
-scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf)
+static PlanLook
+look_at(DbopsStatement *statement, const BackfillLeaf *leaf)
 {
 	PlanLook	look = {.leaf = leaf,.index = InvalidOid};
 
@@ -527,7 +594,7 @@ scans_ranges_only(DbopsStatement *statement, const BackfillLeaf *leaf)
 	PopActiveSnapshot();
 	planned_target = NULL;
 
-	return look.as_meant;
+	return look;
 }
 
 /*
@@ -588,6 +655,8 @@ look_at_plan(PlannedStmt *plan, void *arg)
 	if (rt_fetch(1, plan->rtable)->relid != look->leaf->relid)
 		refuse_renamed(look->leaf);
 	look->as_meant = !scans_otherwise(plan->planTree, look->index);
+	look->skips = dbops_backfill_skips_by_range(plan);
+	look->assigns_key = (plan->commandType == CMD_UPDATE) && dbops_backfill_assigns_key(plan, look->leaf);
 }
 
 /* Does the plan read the target, its first table, by another scan? */
@@ -653,15 +722,6 @@ take_counts(HeapTuple row, TupleDesc desc, void *arg)
 
 		counts->sizes[i] = isnull ? 0 : DatumGetInt64(size);
 	}
-}
-
-/* Errors that only say that others were there first, such as with a row that went to another partition. */
-bool
-dbops_backfill_gave_way(int sqlerrcode)
-{
-	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
 /* What the last attempt that gave way said. */

@@ -146,7 +146,7 @@ do_notes(BackfillRun *run, DbopsStep *step)
 	if (settle(run, step, attempt(&batch, change_noted)))
 	{
 		dbops_backfill_progress_batch(&run->progress, batch.rows);
-		step->pause = (batch.rows > 0) ? run->request.pause : 0;
+		dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch.rows);
 	}
 	return true;
 }
@@ -256,7 +256,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 
 	dbops_backfill_pass_move(run->job->id, leaf->relid, dbops_backfill_key_pack(table->key, batch->to));
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
-	step->pause = (batch->rows > 0) ? run->request.pause : 0;
+	dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch->rows);
 	share = (double) batch->seen / leaf->batch_rows;
 	dbops_backfill_ask_for_vacuum(run, step, leaf,
 								  (BlockNumber) ceil(leaf->batch_blocks * (double) batch->rows / leaf->batch_rows));
@@ -459,6 +459,7 @@ settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
 									 walk->table->leaf->name);
 			return false;
 
+		case BATCH_TOO_LONG:
 		case BATCH_REWRITTEN:
 			elog(ERROR, "a walk by key keeps no block numbers");
 
@@ -492,7 +493,7 @@ wait_for_rows(BackfillRun *run, DbopsStep *step)
 	step->pause = Min(Max(walk->waited / 4, BACKFILL_TABLE_WAIT), LONGEST_WAIT);
 	step->pause = (long) (step->pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
 	step->waiting = psprintf("for a row of table %s that another session has locked", table);
-	walk->waited += step->pause + dbops_backfill_lock_timeout;
+	walk->waited += step->pause + dbops_backfill_lock_wait();
 }
 
 /* ---- tables ---- */

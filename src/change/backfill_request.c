@@ -149,7 +149,7 @@ read_vacuum_every(double share)
 static int64
 read_max_wal(int64 bytes)
 {
-	if (bytes < 1024 * 1024)
+	if (bytes < BACKFILL_LEAST_WAL)
 		refuse("max_wal_per_s must be at least 1 MB",
 			   "It is a number of bytes, such as pg_size_bytes('20 MB').");
 	return bytes;

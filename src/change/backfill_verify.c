@@ -182,6 +182,7 @@ count_range(Count *count, BlockNumber from)
 	dbops_backfill_stop(run);
 	switch (outcome)
 	{
+		case BATCH_TOO_LONG:	/* an update only */
 		case BATCH_ROWS_LOCKED:
 		case BATCH_TABLE_LOCKED:
 			/* The snapshot must last, so that this wait is inside the step. */

@@ -2,15 +2,17 @@
  * backfill_walk.c
  *		Walk the blocks of tables, a batch a step.
  *
- * The size of a batch grows from what is certain to hold no more rows than
- * asked for to what the table's density suggests, and follows the rows that
- * batches turn out to change, since statistics may be old. A batch that meets
- * rows locked by others is split until only the locked rows' blocks are left
- * out; the walk comes back to those before it leaves the table. Where block
- * after block is locked, more and more of them are left out at once, so that
- * the waiting does not grow with their number. A lock on the table itself is
- * waited for without standing in its queue, so that nobody queues behind the
- * backfill.
+ * The size of a batch begins with what is certain to hold no more rows than
+ * asked for and follows the rows that batches turn out to change, since
+ * statistics may be old; below that it follows the time that a batch may take
+ * and the harm that it does (backfill_pace.c). A batch that meets rows locked
+ * by others is rolled back and done without waiting for any row; the walk comes
+ * back to its blocks before it leaves the table. Batches after it wait for no
+ * row either, the more of them the more often that happens, so that the waiting
+ * does not grow with the number of locked rows. Where even that meets locks, of
+ * other tables that triggers or foreign keys reach, the batch is split until
+ * only their rows are left out. A lock on the table itself is waited for
+ * without standing in its queue, so that nobody queues behind the backfill.
  */
 #include "change/change.h"
 
@@ -22,21 +24,26 @@
  */
 #define EMPTY_GROWTH 2
 
+/* The most batches after one that has met a lock that wait for no row. */
+#define MOST_CARE 256
+
 /* How often, and how long at first, rows locked by others are waited for. */
 #define LOCKED_ROUNDS 6
 #define LOCKED_WAIT 100L		/* ms; doubles each round */
 
 static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
+static BackfillOutcome try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
+static void batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillBatch *batch);
+static double row_limit(const BackfillWalk *walk, BlockNumber blocks, uint64 rows);
 static void go_on(BackfillRun *run, BlockNumber to);
-static void size_for_round(BackfillWalk *walk);
 static void begin_again(BackfillRun *run);
 static List *remove_ranges(List *ranges, const BackfillLeaf *leaf);
 static void leave_out(BackfillRun *run, BlockNumber from, BlockNumber to);
+static void note_locked(BackfillRun *run, BlockNumber from, BlockNumber to);
 static bool has_ranges(const BackfillWalk *walk);
 static void come_back(BackfillRun *run, DbopsStep *step);
 static BlockNumber first_size(const BackfillLeaf *leaf);
-static void adapt_size(BackfillWalk *walk, uint64 rows);
 
 /* Begin a walk of all blocks of all tables. */
 void
@@ -136,7 +143,14 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 
 	walk->leaf = leaf;
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
-	walk->size = first_size(leaf);
+	if (walk->pace_of != leaf->relid)	/* else it goes on, perhaps in another part of the table */
+	{
+		dbops_backfill_pace_begin(&walk->pace, first_size(leaf));
+		walk->careful = 0;
+		walk->care = 0;
+	}
+	walk->pace_of = leaf->relid;
+	(void) dbops_backfill_pace_spend(&walk->pace, &run->request);
 	walk->skip = 1;
 	walk->round = 0;
 	walk->waited = 0;
@@ -161,35 +175,37 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	BackfillWalk *walk = &run->walk;
 	BackfillRange *range = linitial(walk->ahead);
 	BackfillOutcome outcome;
+	BackfillBatch batch = {0};
+	BlockNumber size;
 	BlockNumber to;
-	uint64		rows;
 
 	if (walk->leaf == NULL)
 		dbops_backfill_walk_enter(run, range->leaf);
-	to = (range->to - range->from > walk->size) ? range->from + walk->size : range->to;
+	size = dbops_backfill_pace_size(&walk->pace);
+	to = (range->to - range->from > size) ? range->from + size : range->to;
 	dbops_backfill_progress_range(&run->progress, walk->leaf, range->from, to);
 
-	outcome = dbops_backfill_update(walk->batcher, range->from, to, &rows);
+	outcome = try_batch(run, range->from, to, &batch);
 	if (outcome == BATCH_FAILED)
-		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &rows);
+	{
+		batch = (BackfillBatch) {0};
+		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &batch.rows);
+	}
 	switch (outcome)
 	{
 		case BATCH_DONE:
-			dbops_backfill_progress_batch(&run->progress, rows);
-			walk->waited = 0;
-			walk->skip = 1;
-			adapt_size(walk, rows);
-			step->pause = (rows > 0) ? run->request.pause : 0;
-			if (rows > 0)
-				dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - range->from);
-			go_on(run, to);
+			batch_is_done(run, step, to, &batch);
 			break;
 
 		case BATCH_ROWS_LOCKED:
-			/* Split, so that only the rows that are locked have to wait. */
-			walk->size = Max((to - range->from) / 2, walk->skip);
+			/* Split, so that only the rows that meet the lock have to wait. */
+			dbops_backfill_pace_cut(&walk->pace, Max((to - range->from) / 2, walk->skip));
 			if (to - range->from <= walk->skip)
 				leave_out(run, range->from, to);
+			break;
+
+		case BATCH_TOO_LONG:
+			dbops_backfill_pace_cut(&walk->pace, (to - range->from) / 2);
 			break;
 
 		case BATCH_TABLE_LOCKED:
@@ -210,6 +226,62 @@ do_batch(BackfillRun *run, DbopsStep *step)
 		case BATCH_FAILED:
 			break;
 	}
+}
+
+/* Do it, and if it meets a lock, do it without waiting for rows. */
+static BackfillOutcome
+try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+	BackfillOutcome outcome;
+
+	batch->careful = (walk->careful > 0);
+	outcome = dbops_backfill_update(walk->batcher, from, to, batch);
+	if (batch->careful)
+		walk->careful--;
+	else if (outcome == BATCH_DONE)
+		walk->care = 0;
+	else if (outcome == BATCH_ROWS_LOCKED)
+	{
+		strlcpy(run->obstacle, dbops_backfill_obstacle(walk->batcher), sizeof(run->obstacle));
+		dbops_backfill_pace_harm(&walk->pace, &run->request);
+		walk->care = Min(Max(walk->care * 2, 1), MOST_CARE);
+		walk->careful = walk->care;
+		batch->careful = true;
+		outcome = dbops_backfill_update(walk->batcher, from, to, batch);
+	}
+	return outcome;
+}
+
+/* Go on behind a batch, and note its blocks if others have locked rows of them. */
+static void
+batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+	BlockNumber from = ((BackfillRange *) linitial(walk->ahead))->from;
+
+	dbops_backfill_progress_batch(&run->progress, batch->rows);
+	walk->waited = 0;
+	walk->skip = 1;
+	dbops_backfill_pace_follow(&walk->pace, &run->request, to - from,
+							   row_limit(walk, to - from, batch->rows), batch);
+	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch->rows);
+	if (batch->rows > 0)
+		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
+	if (batch->left > 0)
+		note_locked(run, from, to);
+	go_on(run, to);
+}
+
+/* Blocks that hold a batch of rows, as far as the table's density and the last batch tell. */
+static double
+row_limit(const BackfillWalk *walk, BlockNumber blocks, uint64 rows)
+{
+	const BackfillLeaf *leaf = walk->leaf;
+
+	if (rows == 0)
+		return Min(leaf->batch_blocks, EMPTY_GROWTH * first_size(leaf));
+	return Min(leaf->batch_blocks, Max((double) blocks * leaf->batch_rows / rows, 1));
 }
 
 /*
@@ -247,21 +319,8 @@ go_on(BackfillRun *run, BlockNumber to)
 	{
 		walk->ahead = list_delete_first(walk->ahead);
 		pfree(range);
-		size_for_round(walk);
 	}
 	dbops_backfill_progress_report(&run->progress);
-}
-
-/* What was left out is tried again as it was left out. */
-static void
-size_for_round(BackfillWalk *walk)
-{
-	if (walk->round > 0 && has_ranges(walk))
-	{
-		BackfillRange *range = linitial(walk->ahead);
-
-		walk->size = range->to - range->from;
-	}
 }
 
 /* The table was rewritten: walk all of it. */
@@ -305,9 +364,21 @@ remove_ranges(List *ranges, const BackfillLeaf *leaf)
 	return ranges;
 }
 
-/* Leave out blocks whose rows others lock, for later; the next time twice as many. */
+/* Leave out blocks whose rows meet locks, for later; the next time twice as many. */
 static void
 leave_out(BackfillRun *run, BlockNumber from, BlockNumber to)
+{
+	BackfillWalk *walk = &run->walk;
+
+	walk->skip = Min(walk->skip * 2, Max(walk->leaf->batch_blocks, 1));
+	strlcpy(run->obstacle, dbops_backfill_obstacle(walk->batcher), sizeof(run->obstacle));
+	note_locked(run, from, to);
+	go_on(run, to);
+}
+
+/* Have blocks come back to. */
+static void
+note_locked(BackfillRun *run, BlockNumber from, BlockNumber to)
 {
 	BackfillWalk *walk = &run->walk;
 
@@ -316,9 +387,6 @@ leave_out(BackfillRun *run, BlockNumber from, BlockNumber to)
 				(errmsg("leaving out rows of table %s that other sessions have locked, to come back to them later",
 						walk->leaf->name)));
 	walk->locked = dbops_backfill_add_range(walk->locked, walk->leaf, from, to);
-	walk->skip = Min(walk->skip * 2, Max(walk->leaf->batch_blocks, 1));
-	strlcpy(run->obstacle, dbops_backfill_obstacle(walk->batcher), sizeof(run->obstacle));
-	go_on(run, to);
 }
 
 /* Is there more to do of the present table? */
@@ -341,7 +409,6 @@ come_back(BackfillRun *run, DbopsStep *step)
 	walk->ahead = list_concat(walk->locked, walk->ahead);
 	walk->locked = NIL;
 	walk->skip = 1;
-	size_for_round(walk);
 }
 
 /* Blocks that hold no more than a batch of rows, however densely they are filled. */
@@ -349,19 +416,6 @@ static BlockNumber
 first_size(const BackfillLeaf *leaf)
 {
 	return Min(leaf->batch_rows / MaxHeapTuplesPerPage + 1, leaf->batch_blocks);
-}
-
-/* Grow towards the size that the table's density suggests, as far as rows allow. */
-static void
-adapt_size(BackfillWalk *walk, uint64 rows)
-{
-	BlockNumber limit = walk->leaf->batch_blocks;
-
-	if (rows == 0)
-		limit = Min(limit, EMPTY_GROWTH * first_size(walk->leaf));
-	else
-		limit = Min(limit, Max((double) walk->size * walk->leaf->batch_rows / rows, 1));
-	walk->size = (walk->size > limit / 2) ? limit : walk->size * 2;
 }
 
 /* Note a wait for the lock on a table, up to the end of patience. */
@@ -378,5 +432,5 @@ dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds",
 						leaf->name)));
-	*waited += BACKFILL_TABLE_WAIT + dbops_backfill_lock_timeout;
+	*waited += BACKFILL_TABLE_WAIT + dbops_backfill_lock_wait();
 }

@@ -32,6 +32,7 @@ typedef struct BackfillRequest
 	char	   *where_clause;	/* or NULL */
 	int			batch_size;		/* rows a batch */
 	long		pause;			/* ms between batches */
+	int			batch_time;		/* ms that a batch may take; 0: dbops.backfill_batch_time */
 	bool		verify;
 	int			workers;		/* processes, at least 1 */
 	BackfillMethod method;		/* never auto once the change is understood */
@@ -124,6 +125,18 @@ typedef struct BackfillRange
 
 typedef struct BackfillBatcher BackfillBatcher;
 
+/* How large batches are; see backfill_pace.c. */
+typedef struct BackfillPace
+{
+	double		size;			/* blocks of the next batch */
+	double		careful_from;	/* blocks from which on it grows slowly: harm was done there */
+	double		ms_per_block;	/* smoothed; 0: not known */
+	double		wal_per_block;	/* bytes, smoothed; 0: not known */
+	double		wal_saved;		/* bytes that may be written at once; below 0: to be waited for */
+	uint64		wal_written;	/* by this process, at the last look */
+	instr_time	wal_looked;		/* when that was */
+} BackfillPace;
+
 /* A walk: of all blocks of all tables, or of those where rows were found. */
 typedef struct BackfillWalk
 {
@@ -131,8 +144,11 @@ typedef struct BackfillWalk
 	List	   *ahead;			/* BackfillRange, in the order of the tables */
 	BackfillLeaf *leaf;			/* the table that is walked; NULL: none yet */
 	BackfillBatcher *batcher;
-	BlockNumber size;			/* blocks of the next batch */
-	BlockNumber skip;			/* blocks that are left out as one if their rows are locked */
+	BackfillPace pace;
+	Oid			pace_of;		/* that table */
+	int			careful;		/* batches to come that wait for no row */
+	int			care;			/* as many the next time that one meets a lock; 0: none lately */
+	BlockNumber skip;			/* blocks that are left out as one if they cannot be changed */
 	List	   *locked;			/* BackfillRange, of this table: left out because others lock their rows */
 	int			round;			/* times that it came back to those */
 	long		waited;			/* ms waited for the table's lock since the last batch */
@@ -277,6 +293,9 @@ typedef struct BackfillRun
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
+/* bytes a second: the smallest budget of WAL */
+#define BACKFILL_LEAST_WAL (1024 * 1024)
+
 /* backfill_request.c */
 extern void dbops_backfill_read_request(FunctionCallInfo fcinfo, BackfillRequest *request);
 extern long dbops_backfill_check_pause(const Interval *pause);
@@ -336,6 +355,7 @@ typedef enum BackfillOutcome
 	BATCH_DONE,
 	BATCH_ROWS_LOCKED,			/* gave up: others hold row locks */
 	BATCH_TABLE_LOCKED,			/* gave up: others hold a lock on the table */
+	BATCH_TOO_LONG,				/* gave up: statement_timeout, with more than one block */
 	BATCH_REWRITTEN,			/* the table has new storage: begin again */
 	BATCH_GONE,					/* the table has been dropped */
 	BATCH_FAILED				/* because of what is in a row; see dbops_backfill_failure */
@@ -348,6 +368,17 @@ typedef struct BackfillCounts
 	int64	   *sizes;			/* of a sampler: bytes before and after, column by column; or NULL */
 } BackfillCounts;
 
+/* A batch, and what came of it. */
+typedef struct BackfillBatch
+{
+	bool		careful;		/* wait for no row that others lock */
+	uint64		rows;			/* changed */
+	uint64		left;			/* rows that a careful batch has left */
+	bool		waited_for;		/* others wait for its locks */
+	double		ms;				/* that it took */
+	uint64		wal;			/* bytes written */
+} BackfillBatch;
+
 extern void dbops_backfill_init(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
@@ -355,7 +386,7 @@ extern BackfillBatcher *dbops_backfill_sampler(const BackfillChange *change,
 											   const BackfillLeaf *leaf, bool sizes);
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 											 BlockNumber from, BlockNumber to,
-											 uint64 *rows);
+											 BackfillBatch *batch);
 extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
@@ -367,8 +398,34 @@ extern BackfillOutcome dbops_backfill_count_tids(BackfillBatcher *batcher,
 extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
 extern ErrorData *dbops_backfill_failure(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
+
+/* backfill_polite.c */
+extern int	dbops_backfill_lock_wait(void);
 extern void dbops_backfill_bound_lock_waits(void);
+extern void dbops_backfill_watch_begin(void);
+extern void dbops_backfill_watch_end(void);
+extern bool dbops_backfill_is_waited_for(Oid relid);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
+extern bool dbops_backfill_took_too_long(const ErrorData *error);
+
+/* backfill_skip.c */
+struct PlannedStmt;
+extern char *dbops_backfill_skip_sql(const BackfillChange *change, const BackfillLeaf *leaf,
+									 bool key, const char *returning);
+extern bool dbops_backfill_assigns_key(const struct PlannedStmt *plan, const BackfillLeaf *leaf);
+extern bool dbops_backfill_skips_by_range(const struct PlannedStmt *plan);
+
+/* backfill_pace.c */
+extern void dbops_backfill_pace_begin(BackfillPace *pace, BlockNumber first);
+extern BlockNumber dbops_backfill_pace_size(const BackfillPace *pace);
+extern void dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
+									   BlockNumber blocks, double most, const BackfillBatch *batch);
+extern void dbops_backfill_pace_harm(BackfillPace *pace, const BackfillRequest *request);
+extern void dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks);
+extern void dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most);
+extern void dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
+									  DbopsStep *step, uint64 rows);
+extern uint64 dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request);
 
 /* For what is done to a table in the place of a range of blocks. */
 extern BackfillOutcome dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg);

@@ -28,6 +28,7 @@ typedef enum DbopsPromotion
 	DBOPS_PROMOTION_QUARANTINE
 } DbopsPromotion;
 
+extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
 extern bool dbops_enabled;		/* background work is on */

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
 bool		dbops_enabled = true;
@@ -42,9 +43,22 @@ static void set(const char *name, const char *value, GucAction action);
 void
 dbops_settings_init(void)
 {
+	DefineCustomIntVariable("dbops.backfill_batch_time",
+							"Sets how long a batch of a backfill may take.",
+							"Batches are made smaller than batch_size where they would take longer, or where others wait for them. Together with dbops.backfill_lock_timeout it is kept below deadlock_timeout.",
+							&dbops_backfill_batch_time,
+							250,
+							1,
+							60000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomIntVariable("dbops.backfill_lock_timeout",
-							"Sets how long a batch of a backfill waits for a lock.",
-							"A batch that waits longer is rolled back, split and tried again later.",
+							"Sets how long a batch of a backfill waits for locks.",
+							"A batch that waits longer is rolled back and done without the rows that are locked, which it comes back to. At most half of deadlock_timeout is waited.",
 							&dbops_backfill_lock_timeout,
 							200,
 							1,

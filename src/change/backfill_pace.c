@@ -1,0 +1,219 @@
+/*
+ * backfill_pace.c
+ *		How many blocks the next batch has, and how long to wait before it.
+ *
+ * A batch may take a certain time, since nobody who wants one of its rows
+ * waits longer than that. How many blocks that is follows from what blocks
+ * have taken, smoothed; a batch grows by at most half of the one before, so
+ * that a wrong guess costs little.
+ *
+ * When a batch has done harm (others waited for it, it met a lock, it took part
+ * in a deadlock) the next one has half the size. From there on the size grows
+ * by small steps of equal length, which is the rule that a network's congestion
+ * control has: additive increase and multiplicative decrease are what settles
+ * (Chiu and Jain, 1989); without it a size would double back to where it does
+ * harm at once. Batches so short that nobody would notice a shorter one are
+ * not made shorter, or the work per batch would eat up the speed.
+ *
+ * A budget of WAL is a bucket that fills evenly and is emptied by what this
+ * process has written since the last look, with full pages, commits and
+ * vacuums. Nothing here waits or looks at the clock by itself.
+ */
+#include "change/change.h"
+
+#include <math.h>
+
+#include "core/server.h"
+#include "executor/instrument.h"
+#include "storage/proc.h"
+
+/* The weight of the newest batch in what blocks take. */
+#define NEWEST 0.4
+
+/* A batch is at most so many times as large as the one before. */
+#define GROWTH 1.5
+
+/* After harm a batch grows by this share of its upper bound. */
+#define STEP (1.0 / 32)
+
+/* ms of a batch that nobody would notice, and its share of the target. */
+#define SHORT_TIME 20.0
+#define SHORT_SHARE 0.2
+
+/* s that the WAL of one batch may stand for, and that a rest can be saved up for. */
+#define WAL_BATCH 1.0
+#define WAL_SAVED 0.1
+
+static double smooth(double before, double now);
+static double time_limit(const BackfillPace *pace, const BackfillRequest *request);
+static double wal_limit(const BackfillPace *pace, const BackfillRequest *request);
+static void grow(BackfillPace *pace, double limit);
+static int	target(const BackfillRequest *request);
+static double budget(const BackfillRequest *request);
+static double seconds_since(instr_time *last);
+
+/* Begin with a table. What its rows take is not known; the budget goes on. */
+void
+dbops_backfill_pace_begin(BackfillPace *pace, BlockNumber first)
+{
+	pace->size = Max(first, 1);
+	pace->careful_from = HUGE_VAL;
+	pace->ms_per_block = 0;
+	pace->wal_per_block = 0;
+}
+
+/* The blocks of the next batch, at least 1. */
+BlockNumber
+dbops_backfill_pace_size(const BackfillPace *pace)
+{
+	return (BlockNumber) Max(pace->size, 1);
+}
+
+/*
+ * Find the size of the next batch from a batch of so many blocks. most: blocks
+ * that hold no more rows than asked for.
+ */
+void
+dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
+						   BlockNumber blocks, double most, const BackfillBatch *batch)
+{
+	if (batch->rows > 0 && batch->ms > 0)
+	{
+		pace->ms_per_block = smooth(pace->ms_per_block, batch->ms / blocks);
+		pace->wal_per_block = smooth(pace->wal_per_block, (double) batch->wal / blocks);
+	}
+	if (batch->waited_for)
+		dbops_backfill_pace_harm(pace, request);
+	else
+		grow(pace, Min(most, Min(time_limit(pace, request), wal_limit(pace, request))));
+}
+
+static double
+smooth(double before, double now)
+{
+	return (before == 0) ? now : before + NEWEST * (now - before);
+}
+
+/* The blocks that take the time that a batch may take. */
+static double
+time_limit(const BackfillPace *pace, const BackfillRequest *request)
+{
+	return (pace->ms_per_block > 0) ? target(request) / pace->ms_per_block : HUGE_VAL;
+}
+
+/* The blocks that do not use up the budget for longer than WAL_BATCH. */
+static double
+wal_limit(const BackfillPace *pace, const BackfillRequest *request)
+{
+	if (request->max_wal == 0 || pace->wal_per_block == 0)
+		return HUGE_VAL;
+	return budget(request) * WAL_BATCH / pace->wal_per_block;
+}
+
+/*
+ * Grow towards the limit, in large steps up to where harm was done and in small
+ * ones from there; or shrink to it.
+ */
+static void
+grow(BackfillPace *pace, double limit)
+{
+	double		steep = pace->size * GROWTH;
+	double		gentle = pace->size + Max(limit * STEP, 1);
+
+	if (pace->size < pace->careful_from)
+		steep = Min(steep, pace->careful_from);
+	else
+		steep = Min(Max(steep, pace->size + 1), gentle);
+	pace->size = Max(Min(steep, limit), 1);
+}
+
+/* The last batch did harm: make the next one half as large, unless it is short already. */
+void
+dbops_backfill_pace_harm(BackfillPace *pace, const BackfillRequest *request)
+{
+	double		least = 1;
+
+	if (pace->ms_per_block > 0)
+		least = Max(Min(SHORT_TIME, target(request) * SHORT_SHARE) / pace->ms_per_block, 1);
+	pace->size = Max(pace->size / 2, Min(least, pace->size));
+	pace->careful_from = pace->size;
+}
+
+/* A batch could not be done at its size: make it this small, whatever it costs. */
+void
+dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks)
+{
+	pace->size = Max(blocks, 1);
+	pace->careful_from = pace->size;
+}
+
+/* A batch may have no more blocks than this. */
+void
+dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most)
+{
+	pace->size = Min(pace->size, most);
+}
+
+/* The ms that a batch may take, so that it ends before anybody looks for a deadlock. */
+static int
+target(const BackfillRequest *request)
+{
+	int			time = (request->batch_time > 0) ? request->batch_time : dbops_backfill_batch_time;
+
+	return Max(Min(time, DeadlockTimeout * 9 / 10 - dbops_backfill_lock_wait()), 1);
+}
+
+/* The share of this process, in bytes of WAL a second; 0: any. */
+static double
+budget(const BackfillRequest *request)
+{
+	return (double) request->max_wal / Max(request->workers, 1);
+}
+
+/* After a batch: wait as the caller wishes, and as long as the budget of WAL asks for. */
+void
+dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request, DbopsStep *step, uint64 rows)
+{
+	uint64		written = dbops_backfill_pace_spend(pace, request);
+	double		wait = (pace->wal_saved < 0) ? ceil(-pace->wal_saved / budget(request) * 1000) : 0;
+
+	step->pause = (rows > 0) ? request->pause : 0;
+	if (wait <= step->pause)
+		return;
+	step->pause = (long) wait;
+	step->waiting = psprintf("for its budget of WAL, %ld ms: the last batch wrote %s, and %s a second are allowed%s",
+							 step->pause, dbops_figure_bytes(written), dbops_figure_bytes(request->max_wal),
+							 request->workers > 1 ? " to all workers" : "");
+}
+
+/* Take the WAL that was written since the last look from the budget; returns its bytes. */
+uint64
+dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request)
+{
+	uint64		before = pace->wal_written;
+	double		passed = seconds_since(&pace->wal_looked);
+	double		rate = budget(request);
+
+	pace->wal_written = pgWalUsage.wal_bytes;
+	pace->wal_saved = Min(pace->wal_saved + passed * rate, rate * WAL_SAVED);
+	pace->wal_saved -= pace->wal_written - before;
+	if (rate == 0 || passed == 0)
+		pace->wal_saved = 0;
+	return pace->wal_written - before;
+}
+
+/* The seconds since a time, which becomes now; 0 the first time. */
+static double
+seconds_since(instr_time *last)
+{
+	instr_time	now;
+	instr_time	passed;
+
+	INSTR_TIME_SET_CURRENT(now);
+	passed = now;
+	INSTR_TIME_SUBTRACT(passed, *last);
+	if (INSTR_TIME_IS_ZERO(*last))
+		INSTR_TIME_SET_ZERO(passed);
+	*last = now;
+	return INSTR_TIME_GET_DOUBLE(passed);
+}

@@ -1,0 +1,146 @@
+/*
+ * backfill_polite.c
+ *		How a batch behaves among the locks of others.
+ *
+ * It waits for locks only for a short time, all its waits together
+ * (dbops.backfill_lock_timeout), and gives up sooner than another session looks
+ * for a deadlock. In a deadlock there are two cases:
+ *
+ * - The other session has been waiting for us already. We look at once
+ *   (deadlock_timeout of 1 ms), and it cannot have looked before we began to
+ *   wait and found anything. It looks once, after its deadlock_timeout, which a
+ *   batch and its wait together stay below.
+ *
+ * - We have been waiting already when the other session begins to. The server
+ *   looks for a deadlock once in a wait, which was too early; so we have it
+ *   look again every few milliseconds.
+ *
+ * So we are the ones to give way, unless the other session's deadlock_timeout
+ * is shorter than LOOK_AGAIN, or runs out within the milliseconds between the
+ * beginning of our wait and our look.
+ *
+ * Our waits are short and are told about by ourselves, so they are kept out of
+ * the log (log_lock_waits).
+ */
+#include "change/change.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/timeout.h"
+
+#define LOOK_AGAIN 5			/* ms between two looks for a deadlock */
+
+static TimeoutId ticker;
+
+/* What the present batch may wait in all, and has waited, in ms. */
+static int	patience;
+static volatile sig_atomic_t waited;
+
+static void tick(void);
+static bool is_ours(const LOCKTAG *tag, Oid relid);
+
+/* The ms that a batch waits for locks at most, below anybody's deadlock_timeout. */
+int
+dbops_backfill_lock_wait(void)
+{
+	int			wait = Min(dbops_backfill_lock_timeout, Max(DeadlockTimeout / 2, 1));
+
+	return (LockTimeout > 0) ? Min(wait, LockTimeout) : wait;
+}
+
+/* Wait briefly for locks, and be the first to notice a deadlock, in nested settings. */
+void
+dbops_backfill_bound_lock_waits(void)
+{
+	patience = dbops_backfill_lock_wait();
+	dbops_set_nested("lock_timeout", psprintf("%d", patience));
+	dbops_set_nested("deadlock_timeout", "1");
+	dbops_set_nested("log_lock_waits", "off");
+}
+
+/* Begin to look for deadlocks, and to count the ms that are waited, in these settings. */
+void
+dbops_backfill_watch_begin(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		ticker = RegisterTimeout(USER_TIMEOUT, tick);
+	registered = true;
+	waited = 0;
+	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_AGAIN),
+						 LOOK_AGAIN);
+}
+
+/* End it; before the settings end, or after they were undone by an error. */
+void
+dbops_backfill_watch_end(void)
+{
+	if (ticker != 0)
+		disable_timeout(ticker, false);
+}
+
+/* Runs in the signal's handler: the next wait may last for what is left of patience. */
+static void
+tick(void)
+{
+	if (MyProc->waitLock == NULL)
+		return;
+	waited += LOOK_AGAIN;
+	LockTimeout = Max(patience - waited, 1);
+	CheckDeadLockAlert();
+}
+
+/*
+ * Does anybody wait for the rows or the table that the current transaction has
+ * locked? Waiters for rows wait for the id of the subtransaction that changed
+ * them, so this is to be asked before that ends. The slots are read without a
+ * lock, as they were a moment ago; what they point to stays shared memory. The
+ * server's own LockHasWaiters cannot be asked about the table: it does not know
+ * locks that were taken by the fast path.
+ */
+bool
+dbops_backfill_is_waited_for(Oid relid)
+{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		PGPROC	   *proc = GetPGProcByNumber(i);
+		LOCK	   *lock = *(LOCK *volatile *) &proc->waitLock;
+
+		if (lock != NULL && proc != MyProc && is_ours(&lock->tag, relid))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_ours(const LOCKTAG *tag, Oid relid)
+{
+	TransactionId xid = tag->locktag_field1;
+
+	if (tag->locktag_type == LOCKTAG_TRANSACTION)
+		return TransactionIdIsValid(xid) &&
+			(xid == GetCurrentTransactionIdIfAny() || xid == GetTopTransactionIdIfAny());
+	return tag->locktag_type == LOCKTAG_RELATION && tag->locktag_field1 == MyDatabaseId &&
+		tag->locktag_field2 == relid;
+}
+
+/* Errors that only say that others were there first, such as with a row that went to another partition. */
+bool
+dbops_backfill_gave_way(int sqlerrcode)
+{
+	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
+}
+
+/* Is it the error of statement_timeout, not of somebody's cancel? */
+bool
+dbops_backfill_took_too_long(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != NULL &&
+		strcmp(error->message_id, "canceling statement due to statement timeout") == 0;
+}
