@@ -5,8 +5,8 @@
  *
  * It is a runner whose slot says whom it helps. It does the job's steps on
  * parts of its own and never writes the job's row or cursor. It leaves when no
- * part is left to be taken, when that process tells it to or ends, and when
- * what is asked of the job says so. What it fails with it leaves with its
+ * part is left to be taken, when that process tells it to or ends, when a job
+ * waits for a process, and when what is asked of its own job says so. What it fails with it leaves with its
  * part, for that process to fail with.
  */
 #include "maintain/maintain.h"
@@ -95,14 +95,18 @@ tell_failure(StoredJob *job, const RunnerSlot *slot, MemoryContext context)
 				(errmsg("the phase of job " INT64_FORMAT " that failed here has ended", job->job.id)));
 }
 
-/* Is it to go on, as far as the process that it helps says? */
+/*
+ * Is it to go on, as far as the process that it helps says? gives_way: not
+ * either if a job waits for a process.
+ */
 bool
-dbops_helper_is_wanted(int index)
+dbops_helper_is_wanted(int index, bool gives_way)
 {
 	bool		wanted;
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
-	wanted = !dbops_engine->runners[index].stop;
+	wanted = !dbops_engine->runners[index].stop &&
+		!(gives_way && dbops_runner_count() >= dbops_max_workers && dbops_helpers_give_way());
 	LWLockRelease(dbops_engine_lock);
 	return wanted;
 }

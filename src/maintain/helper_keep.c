@@ -4,9 +4,9 @@
  *
  * The process that has claimed the job calls this between its steps while a
  * phase is shared. Missing ones are started within dbops.max_workers and the
- * server's process slots, and not while another job waits for a process; where
- * there are fewer than wanted the work goes on with those, and it is tried
- * again. They end with the process that they help: whoever takes the job over
+ * server's process slots, and not while another job waits for a process, to
+ * which they give way; where there are fewer than wanted the work goes on with
+ * those, and it is tried again. They end with the process that they help: whoever takes the job over
  * finds nobody at work on its parts.
  */
 #include "maintain/maintain.h"
@@ -154,10 +154,17 @@ has_room(int leader)
 	if (own == NULL || own->holds > 0 || dbops_engine->runners[leader].stop ||
 		dbops_runner_count() >= dbops_max_workers)
 		return false;
+	return !dbops_helpers_give_way();
+}
+
+/* Does a job wait for a process? The lock is held. */
+bool
+dbops_helpers_give_way(void)
+{
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 		if (OidIsValid(dbops_engine->databases[i].oid) && dbops_engine->databases[i].waits_for_worker)
-			return false;
-	return true;
+			return true;
+	return false;
 }
 
 static int

@@ -80,7 +80,7 @@ static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
 static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
-static bool is_helpful(const Keeping *keeping);
+static bool is_helpful(Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
 static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
@@ -482,13 +482,17 @@ look_once(Keeping *keeping)
 	return obstacle;
 }
 
-/* Is there work for this process, which helps another one? */
+/* Is there work for this process, which helps another one, and none that is more urgent? */
 static bool
-is_helpful(const Keeping *keeping)
+is_helpful(Keeping *keeping)
 {
 	const DbopsJob *job = &keeping->job->job;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		gives_way = TimestampDifferenceExceeds(keeping->helpers.looked, now, NAP);
 
-	return dbops_helper_is_wanted(keeping->slot) && !job->share.idle &&
+	if (gives_way)
+		keeping->helpers.looked = now;
+	return dbops_helper_is_wanted(keeping->slot, gives_way) && !job->share.idle &&
 		(job->share.wanted == 0 || job->worker < job->share.wanted);
 }
 

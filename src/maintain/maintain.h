@@ -357,7 +357,7 @@ extern bool dbops_job_has_committed(void);
 /* ---- helper.c: a process that helps another one with a job ---- */
 
 extern void dbops_helper_run(int index, MemoryContext context);
-extern bool dbops_helper_is_wanted(int index);
+extern bool dbops_helper_is_wanted(int index, bool gives_way);
 extern void dbops_helper_leave(int index, bool done);
 
 /* ---- helper_keep.c: have enough of them ---- */
@@ -374,6 +374,7 @@ typedef struct HelpersKept
 extern void dbops_helpers_keep(StoredJob *job, int leader, HelpersKept *kept, int64 progress);
 extern void dbops_helpers_end(int leader, bool at_once);
 extern int	dbops_helpers_count(int leader, int *workers);	/* lock held */
+extern bool dbops_helpers_give_way(void);	/* lock held */
 extern void dbops_helpers_tell(int leader); /* lock held */
 extern void dbops_helpers_await(int64 job);
 
