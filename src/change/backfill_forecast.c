@@ -54,6 +54,7 @@
 #define CHUNK 1996				/* bytes of a value that is kept outside */
 #define OUTSIDE_PAGES 1.25		/* bytes of pages for each byte of such a value */
 
+#define ROUNDS 30				/* in which the forecast of WAL comes close to what it depends on itself */
 #define INDEX_FILL 0.9			/* of a page of an index that is mostly built at once */
 #define LEAST_ENTRY 16			/* bytes of an index entry */
 
@@ -92,6 +93,7 @@ static bool follows_table(Relation table, Relation index);
 static void add_records(BackfillForecast *forecast, const BackfillRun *run, const Table *table);
 static void add_images(BackfillForecast *forecast, const BackfillRun *run);
 static double images(const BackfillForecast *forecast, const BackfillRun *run, double wal, double remaining);
+static double scattered_images(const BackfillForecast *forecast, double checkpoints);
 static double checkpoint_distance(void);
 
 /* Forecast what a run will do, from the samples of its tables. */
@@ -362,8 +364,8 @@ entry_width(Relation table, Relation index)
 }
 
 /*
- * Images of the pages that get entries: in the table's order, the same share of
- * them as of the table's; in another order, each as likely as any other.
+ * Pages that get entries: in the table's order, the same share of them as of
+ * the table's; in another order, each as likely as any other, again and again.
  */
 static void
 add_index_images(BackfillForecast *forecast, const Table *table, Relation index, double entries)
@@ -374,8 +376,10 @@ add_index_images(BackfillForecast *forecast, const Table *table, Relation index,
 		forecast->ordered_images += pages * BLCKSZ * INDEX_FILL *
 			table->sample->touched / table->sample->looked;
 	else
-		forecast->scattered_images += pages * BLCKSZ * INDEX_FILL *
-			(1 - exp(-entries / Max(pages, 1)));
+	{
+		forecast->scattered_pages += pages;
+		forecast->scattered_entries += entries;
+	}
 }
 
 /* Are the entries in the order of the table's rows, as statistics say? */
@@ -437,7 +441,7 @@ add_images(BackfillForecast *forecast, const BackfillRun *run)
 
 	if (!fullPageWrites)
 		return;
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < ROUNDS; i++)
 		forecast->images = images(forecast, run, forecast->records + forecast->images, remaining);
 }
 
@@ -449,12 +453,23 @@ images(const BackfillForecast *forecast, const BackfillRun *run, double wal, dou
 	double		once = before * cold + 1 - before;
 	double		later = (wal > remaining) ? ceil((wal - remaining) / checkpoint_distance()) : 0;
 	double		bytes = (forecast->heap_images + forecast->ordered_images) * once +
-		forecast->scattered_images * (cold + later);
+		scattered_images(forecast, cold + later);
 
 	/* The verification prunes what was written before the last checkpoint. */
 	if (run->request.verify && wal > remaining)
 		bytes += forecast->heap_images * (1 - Min(checkpoint_distance() / wal, 1));
 	return (wal_compression != WAL_COMPRESSION_NONE) ? bytes / 2 : bytes;
+}
+
+/* Between two checkpoints, so many entries meet pages at random; a page has one image. */
+static double
+scattered_images(const BackfillForecast *forecast, double checkpoints)
+{
+	double		pages = forecast->scattered_pages * checkpoints;
+
+	if (pages == 0)
+		return 0;
+	return pages * (1 - exp(-forecast->scattered_entries / pages)) * BLCKSZ * INDEX_FILL;
 }
 
 /* Bytes of WAL between two checkpoints, as CalculateCheckpointSegments() has them. */

@@ -271,7 +271,7 @@ put_wal(const BackfillPlan *plan)
 	double		wal = forecast->records + forecast->images;
 
 	dbops_backfill_plan_put(plan->rsinfo, "WAL", dbops_figure_bytes(wal), wal,
-							psprintf("%s of records and %s of full-page images, with checkpoints as max_wal_size has them",
+							psprintf("%s of records and %s of full-page images, with checkpoints as often as max_wal_size asks for them",
 									 dbops_figure_bytes(forecast->records), dbops_figure_bytes(forecast->images)));
 }
 

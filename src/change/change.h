@@ -623,8 +623,9 @@ typedef struct BackfillForecast
 	double		images;
 	double		heap_images;	/* bytes, if each page were written once as a whole */
 	double		cold;			/* pages not written since the last checkpoint */
-	double		scattered_images;	/* the same of indexes in another order than the table's */
-	double		ordered_images;
+	double		ordered_images; /* the same of indexes in the table's order */
+	double		scattered_pages;	/* of indexes in another order */
+	double		scattered_entries;	/* that those get */
 	double		compute;		/* s, that counting in all blocks would take */
 	List	   *blocking;		/* char *: assigned columns that are in an index */
 	bool		sizes_known;
