@@ -135,6 +135,19 @@ $holder->query_safe('COMMIT');
 is($node->safe_psql('postgres', "SELECT dbops.cancel_job($job)"), 'cancelled', 'and is cancelled when it can be');
 no_trigger('cancelled when paused,');
 
+# a call that is interrupted while it walks
+$node->safe_psql('postgres', q{UPDATE t SET place = NULL});
+my $caller = $node->background_psql('postgres', on_error_stop => 0);
+my $caller_pid = $caller->query_safe('SELECT pg_backend_pid()');
+$caller->query_until(qr/go/, q{\echo go
+CALL dbops.batched_backfill('t', 'place = ''at '' || name', 'place IS NULL', batch_size => 500, pause => '1 hour', sync => true);
+});
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM t WHERE place IS NOT NULL}) or die 'the call does not walk';
+$node->safe_psql('postgres', "SELECT pg_cancel_backend($caller_pid)");
+$node->poll_query_until('postgres', q{SELECT state = 'cancelled' FROM dbops.jobs() ORDER BY id DESC LIMIT 1}) or die 'the call does not end';
+no_trigger('a call that is interrupted');
+eval { $caller->quit };
+
 # a table that is gone
 $node->safe_psql('postgres', q{CREATE TABLE gone AS SELECT i AS id, NULL::text AS place FROM generate_series(1, 1000) i});
 $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('gone', 'place = id', 'place IS NULL', batch_size => 10, pause => '1 hour', sync => true)});
