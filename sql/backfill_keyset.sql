@@ -142,8 +142,20 @@ SELECT state, result ->> 'rows' AS rows FROM dbops.job WHERE name = 'regress_bad
 UPDATE regress_bad SET v = 'bad' WHERE "i d" = 60;
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer', batch_size => 10);
 SELECT dbops.cancel_job(id) FROM dbops.job WHERE name = 'regress_bad' AND finished_at IS NULL;
+SELECT state, message, result - 'batches' AS result FROM dbops.job WHERE name = 'regress_bad' ORDER BY id DESC LIMIT 1;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'regress_bad'::regclass;
 SELECT count(*) FROM dbops.backfill_pass;
+
+-- a temporary table; and sync, which a change that must not be made twice does not allow
+CREATE TEMP TABLE regress_temp (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0);
+INSERT INTO regress_temp SELECT generate_series(1, 30);
+CALL dbops.batched_backfill('regress_temp', 'n = n + 1', batch_size => 8);
+SELECT n, count(*) FROM regress_temp GROUP BY n;
+CALL dbops.batched_backfill('regress_temp', 'n = n + 1', method => 'keyset', sync => true);
+CALL dbops.batched_backfill('regress_temp', 'n = id', method => 'keyset', sync => true);
+SELECT count(*) FROM regress_temp WHERE n = id;
+CALL dbops.batched_backfill('regress_temp', 'n = n + 1', method => 'keyset', on_error => 'quarantine');
+DROP TABLE regress_temp;
 
 -- nobody else can use the trigger's function
 CREATE TABLE regress_other (id integer PRIMARY KEY);

@@ -90,6 +90,7 @@ const DbopsJobKind dbops_backfill_kind = {
 	.result = result,
 	.abandon = abandon,
 	.keeps = keeps,
+	.remains = dbops_backfill_remains,
 	.report = report,
 	.check_settings = dbops_backfill_check_settings
 };
@@ -150,7 +151,10 @@ result(DbopsJob *job, void *state)
 	dbops_json_integer(&json, "rows", run->progress.rows);
 	dbops_json_integer(&json, "batches", run->progress.batches);
 	if (run->request.method == BACKFILL_KEYSET)
+	{
 		dbops_json_text(&json, "method", dbops_backfill_method_name(BACKFILL_KEYSET));
+		dbops_json_text(&json, "key", run->keys.key);
+	}
 	dbops_json_boolean(&json, "verified", run->request.verify);
 	if (run->request.verify)
 		dbops_json_integer(&json, "left", dbops_backfill_left(run) + run->unfilled);

@@ -59,6 +59,7 @@ typedef struct KeyBatch
 	List	   *keys;			/* all of these (Datum *), if the table has notes */
 	bool		has_notes;
 	List	   *notes;			/* BackfillNote *: in the place of keys */
+	char	   *reached;		/* the end of the batch, as people read it */
 	bool		moved_in;		/* a row to come by its note was met by the batch */
 	uint64		rows;
 } KeyBatch;
@@ -85,6 +86,7 @@ static void forget_table(BackfillRun *run);
 static void enter(BackfillRun *run, BackfillLeaf *leaf, const BackfillPass *pass);
 static void leave(BackfillRun *run);
 static BackfillLeaf *find_leaf(BackfillRun *run, Oid relid);
+static void keep_text(BackfillRun *run, char **place, const char *text);
 static void plan(BackfillKeyTable *table, DbopsStatement **statement, const char *sql, bool limited);
 static char *range_condition(const BackfillKeyTable *table, int from, int to);
 static Datum *range_values(const BackfillKeyTable *table, const Datum *from, const Datum *to, int limit);
@@ -255,6 +257,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 		return;					/* it is gone */
 
 	dbops_backfill_pass_move(run->job->id, leaf->relid, dbops_backfill_key_pack(table->key, batch->to));
+	keep_text(run, &run->keys.reached, batch->reached);
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
 	dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch->rows);
 	share = (double) batch->seen / leaf->batch_rows;
@@ -287,6 +290,8 @@ change_range(void *arg)
 	else if (batch->seen > 0)
 		change(batch, batch->from, from, batch->to, TO_HERE);
 	begin_anew_if_moved_in(batch);
+	batch->reached = psprintf("%s up to (%s)", table->leaf->name,
+							  dbops_backfill_key_text(table->key, batch->to));
 	PopActiveSnapshot();
 }
 
@@ -529,6 +534,7 @@ enter(BackfillRun *run, BackfillLeaf *leaf, const BackfillPass *pass)
 				 errmsg("table %s has lost the unique index that the backfill goes by", leaf->name),
 				 errhint("Create a unique index on the same columns, and let the job go on by resume_job.")));
 	table->batcher = dbops_backfill_batcher(run->change, leaf);
+	keep_text(run, &run->keys.key, dbops_backfill_key_names(table->key));
 	run->keys.table = table;
 	MemoryContextSwitchTo(before);
 }
@@ -574,6 +580,15 @@ find_leaf(BackfillRun *run, Oid relid)
 		run->keys.next = 0;
 	}
 	return NULL;
+}
+
+/* Keep a text in the place of the one before. */
+static void
+keep_text(BackfillRun *run, char **place, const char *text)
+{
+	if (*place != NULL)
+		pfree(*place);
+	*place = MemoryContextStrdup(run->memory, text);
 }
 
 /* ---- statements ---- */

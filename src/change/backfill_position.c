@@ -51,6 +51,10 @@ put_figures(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "quarantined", run->quarantined);
 	dbops_json_boolean(json, "rows_locked", run->rows_locked);
 	dbops_json_text(json, "obstacle", run->obstacle);
+	if (run->keys.key != NULL)
+		dbops_json_text(json, "key", run->keys.key);
+	if (run->keys.reached != NULL)
+		dbops_json_text(json, "reached", run->keys.reached);
 	dbops_backfill_put_points(json, run);
 }
 
@@ -165,7 +169,28 @@ dbops_backfill_take_over(BackfillRun *run, Jsonb *position)
 	run->quarantined = dbops_jsonb_integer(position, "quarantined");
 	run->rows_locked = dbops_jsonb_boolean(position, "rows_locked");
 	strlcpy(run->obstacle, obstacle ? obstacle : "", sizeof(run->obstacle));
+	run->keys.key = unconstify(char *, dbops_jsonb_text(position, "key"));
+	run->keys.reached = unconstify(char *, dbops_jsonb_text(position, "reached"));
 	dbops_backfill_take_points(run, position);
+}
+
+/* What a job that ends without success has done: it stays changed. */
+Jsonb *
+dbops_backfill_remains(const DbopsJob *job)
+{
+	DbopsJson	json = {0};
+	const char *key = dbops_jsonb_text(job->position, "key");
+
+	dbops_json_object(&json, NULL);
+	dbops_json_integer(&json, "rows", dbops_jsonb_integer(job->position, "rows"));
+	dbops_json_integer(&json, "batches", dbops_jsonb_integer(job->position, "batches"));
+	if (key != NULL)
+	{
+		dbops_json_text(&json, "method", dbops_backfill_method_name(BACKFILL_KEYSET));
+		dbops_json_text(&json, "key", key);
+		dbops_json_text(&json, "visited", dbops_jsonb_text(job->position, "reached"));
+	}
+	return dbops_json_finish(&json);
 }
 
 /* Take over the walk; false if the position knows of none. */

@@ -225,6 +225,8 @@ typedef struct BackfillKeyWalk
 	BackfillKeyTable *table;	/* in work; NULL: none yet */
 	int			next;			/* place in the list of tables of the one to come */
 	int			size;			/* rows of the next batch; 0: not known yet */
+	char	   *key;			/* names of the columns of the last table's */
+	char	   *reached;		/* the table and the key up to which rows are visited; NULL: none yet */
 	bool		notes_left;		/* rows to come by their notes were seen */
 	bool		notes_done;		/* a batch of them, so that the next one is the pass's */
 	long		waited;			/* ms waited since something was last done */
@@ -322,6 +324,7 @@ extern BackfillChange *dbops_backfill_read_change(const Jsonb *document);
 /* backfill_position.c */
 extern Jsonb *dbops_backfill_position(const BackfillRun *run);
 extern void dbops_backfill_take_over(BackfillRun *run, Jsonb *position);
+extern Jsonb *dbops_backfill_remains(const DbopsJob *job);
 extern bool dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep);
 extern bool dbops_backfill_position_fits(const BackfillRun *run, Jsonb *position);
 extern BackfillLeaf *dbops_backfill_find_leaf(const BackfillRun *run, Oid relid);

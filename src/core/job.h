@@ -152,6 +152,9 @@ typedef struct DbopsJobKind
 	 */
 	const char *(*abandon) (const DbopsJob *job, long patience);
 
+	/* The result of a job that ends so: what was done and stays done. Or NULL. */
+	Jsonb	   *(*remains) (const DbopsJob *job);
+
 	/* What stays in place while a job is blocked or paused, as a user reads it; NULL: nothing. Or NULL. */
 	const char *(*keeps) (const DbopsJob *job);
 

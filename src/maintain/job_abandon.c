@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "utils/resowner.h"
 
+static void record_remains(const DbopsJobKind *kind, const StoredJob *job);
 static const char *remove_or_say_why(const DbopsJobKind *kind, const StoredJob *job, long patience);
 
 /*
@@ -55,8 +56,24 @@ remove_or_say_why(const DbopsJobKind *kind, const StoredJob *job, long patience)
 	const char *left = kind->abandon(&job->job, patience);
 
 	if (left == NULL)
+	{
+		record_remains(kind, job);
 		return NULL;
+	}
 	return psprintf("%s; cancel_job(" INT64_FORMAT ") tries again", left, job->job.id);
+}
+
+/* It ends now: with what it has done as its result. */
+static void
+record_remains(const DbopsJobKind *kind, const StoredJob *job)
+{
+	DbopsParam	params[] = {dbops_param_int8(job->job.id), {0}};
+
+	if (kind->remains == NULL || job->job.position == NULL)
+		return;
+	params[1] = dbops_param_jsonb(kind->remains(&job->job));
+	dbops_store_each("UPDATE dbops.job SET result = $2 WHERE id = $1 AND result IS NULL",
+					 lengthof(params), params, NULL, NULL);
 }
 
 /* What of a job stays while it is blocked or paused, for the end of its message; or "". */
