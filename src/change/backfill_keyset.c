@@ -44,6 +44,7 @@ struct BackfillKeyTable
 	DbopsStatement *look[2];	/* by FROM */
 	DbopsStatement *update[2][2];	/* by FROM and TO */
 	DbopsStatement *lock;		/* one row */
+	List	   *planned;		/* those of them whose plan was looked at in this attempt */
 };
 
 /* A batch on its way through the callbacks. */
@@ -432,8 +433,10 @@ static BackfillOutcome
 attempt(KeyBatch *batch, DbopsCallback work)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->run->memory);
-	BackfillOutcome outcome = dbops_backfill_attempt(batch->table->batcher, work, batch);
+	BackfillOutcome outcome;
 
+	batch->table->planned = NIL;	/* in the memory of the batch before */
+	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch);
 	MemoryContextSwitchTo(before);
 	return outcome;
 }
@@ -599,10 +602,13 @@ plan(BackfillKeyTable *table, DbopsStatement **statement, const char *sql, bool 
 	Oid			types[2 * INDEX_MAX_KEYS + 1];
 	int			n = table->key->columns;
 
+	if (*statement != NULL && list_member_ptr(table->planned, *statement))
+		return;
 	for (int i = 0; i < n; i++)
 		types[i] = types[n + i] = table->key->column[i].type;
 	types[2 * n] = INT8OID;
 	dbops_backfill_plan_by_key(statement, sql, 2 * n + limited, types, table->leaf, table->key->index);
+	table->planned = lappend(table->planned, *statement);
 }
 
 static char *
