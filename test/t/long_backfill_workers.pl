@@ -71,8 +71,64 @@ is($node->safe_psql('postgres', q{SELECT count(*), min(changed), max(changed) FR
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM change'),
 	"$rows|$rows", 'and every change was noted once');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM dbops.job_part'), '0', 'no part is left');
+
+# A row that takes the server down: three times without a step of its part between
+# them are enough, whatever the other processes have done meanwhile.
+$node->safe_psql('postgres', q{
+	DROP TABLE t, change;
+	CREATE TABLE poison AS SELECT 1 AS i;
+	CREATE TABLE t (id integer PRIMARY KEY, place text, filler text);
+	INSERT INTO t (id, filler) SELECT i, repeat('x', 500) FROM generate_series(1, 6000) i;
+	CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF NEW.id = 1 AND EXISTS (SELECT FROM poison) THEN
+			EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'kill -9 ' || pg_backend_pid());
+		END IF;
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER die AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION die();
+	ANALYZE t});
+$job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'place = ''p''', 'place IS NULL',
+	batch_size => 20, pause => '5 ms', workers => 3)});
+for (1 .. 600)
+{
+	comes_back();
+	last if state() eq 'blocked';
+	wake();
+	usleep(20_000);
+}
+like(status(), qr/"state": "blocked"/, 'a part that crashes the server blocks the job');
+like(status(), qr/"message": "its process has crashed the server 3 times"/, 'and says so');
+cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE place IS NOT NULL'), '>', 0, 'while others got on');
+$node->safe_psql('postgres', "TRUNCATE poison; SELECT dbops.resume_job($job)");
+
+# Helping processes that are ended again and again, while nothing gets on.
+processes();
+my $lock = $node->background_psql('postgres');
+$lock->query_safe('BEGIN; LOCK TABLE t IN SHARE MODE');
+for (1 .. 600)
+{
+	last if state() eq 'queued';
+	$node->psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'dbops job $job worker %'");
+	usleep(50_000);
+}
+like(status(), qr/"message": "processes that helped with the job were terminated \d times"/, 'their deaths without progress end the attempt');
+$lock->quit;
+wake();
+$node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.jobs() WHERE id = $job", 't')
+  or die 'the job did not end: ' . status();
+is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE place = 'p'}), '6000', 'and the next one goes on');
 $node->stop;
 done_testing();
+
+# Empty while the server is away
+sub state
+{
+	my $state = '';
+
+	$node->psql('postgres', "SELECT state FROM dbops.job WHERE id = $job", stdout => \$state);
+	return $state;
+}
 
 # The processes at work, once there are at least two.
 sub processes
