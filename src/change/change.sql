@@ -18,7 +18,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'Changes the rows of a large table in short transactions, with a commit for each batch. '
     'table_name: an ordinary table, a partitioned table or a table with inheritance children, owned by the caller or a role that the caller is a member of. '
     'set_clause: what would stand behind SET. where_clause: what would stand behind WHERE; null means every row. '
-    'batch_size: rows a transaction. pause: time to wait after each batch that changed rows, at most 1 hour. '
+    'batch_size: rows a transaction at most; fewer where it would take longer than dbops.backfill_batch_time or others wait. max_wal_per_s: bytes of WAL a second, at least 1 MB; null: any. pause: time to wait after each batch that changed rows, at most 1 hour. '
     'verify: end with a proof that no row is left, sweeping again what other sessions moved. '
     'workers: processes that share the table; this session is one, the others run in the background (55000 where dbops is not preloaded), at most dbops.max_workers of them (22023). '
     'sync: a trigger, dbops_sync_<job id>, makes rows right as others write them, from before the walk until the proof; refused for subselects (0A000). '
@@ -51,7 +51,7 @@ COMMENT ON FUNCTION dbops.start_backfill IS
     'Has the table changed in the background as batched_backfill does it, whose arguments and refusals it has; returns the id of the job. It begins when the transaction commits. '
     'Everything is understood and refused at once, with the rights and settings of the caller; now() is the time of this call. '
     'The job goes on by itself from its last batch when its process or the server has died; jobs() shows how far it is and what it waits for. '
-    'tune_job changes batch_size, pause and workers while it runs. Its result says how many rows were changed, and how many are left and why. '
+    'tune_job changes batch_size, batch_time (ms), max_wal_per_s (0 or null: any), pause and workers while it runs. Its result says how many rows were changed, and how many are left and why. '
     'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
     'A temporary table is refused (0A000).';
 REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;

@@ -204,6 +204,13 @@ extern void dbops_job_part_release(int64 job, const int *alive, int n_alive);
 extern bool dbops_job_part_fail(int64 job, int worker, const ErrorData *error);
 extern int	dbops_job_part_crashes(int64 job, int part);
 
+/* ---- job_gate.c: gates for work in the foreground ---- */
+
+extern void dbops_job_gate_hook(char *(*closed) (void));
+extern void dbops_job_gates_begin(void);
+extern void dbops_job_await_gates(void);
+extern void dbops_job_tell_gate(const char *reason);
+
 /* ---- job_submit.c: put a job in the queue ---- */
 
 typedef struct DbopsJobRequest

@@ -41,6 +41,7 @@ dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 	bool		stays = true;
 
 	job->keeper = keeper;
+	dbops_job_gates_begin();
 	while (stays && job->phase < kind->n_phases)
 	{
 		Jsonb	   *position = job->position;
@@ -85,6 +86,8 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	const char *durable = GetConfigOption("synchronous_commit", false, false);
 	DbopsStep	step = {0};
 
+	if (keeper == NULL)
+		dbops_job_await_gates();
 	begin_step(phase, job);
 	if (keeper != NULL)
 		keeper->begin(job, keeper->arg);

@@ -507,6 +507,8 @@ find_obstacle(Keeping *keeping)
 		return NULL;
 	if (!job->job.foreground)
 		obstacle = dbops_job_obstacle_within(job, dbops_clock_now());
+	else if ((obstacle = dbops_gate_closed(dbops_job_is_heavy(job))) != NULL)
+		dbops_job_tell_gate(obstacle);
 	if (obstacle == NULL && keeping->phase != job->job.phase)
 	{
 		int64		other = dbops_runner_enter_class(keeping->slot, keeping->kind->phases[job->job.phase].class);

@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(dbops_wait_job);
 
 static int	foreground_slot = -1;
 
+static char *closed_gate(void);
 static void run_attended(int64 id);
 static void run_here(int64 id, bool attended);
 static StoredJob *claim_and_run(int64 id, bool attended);
@@ -38,11 +39,19 @@ static void run(StoredJob *job, MemoryContext context);
 static char *look_at_state(int64 id);
 static Datum state_row(FunctionCallInfo fcinfo, const char *state);
 
-/* Serve calls of other areas that are done by a job; see dbops_job_run_here. */
+/* Serve calls of other areas: what is done by a job, and what waits at the gates. */
 void
 dbops_run_job_init(void)
 {
 	dbops_job_run_here_hook(run_attended);
+	dbops_job_gate_hook(closed_gate);
+}
+
+/* All that a call in the foreground does in steps leaves many dead rows. */
+static char *
+closed_gate(void)
+{
+	return dbops_gate_closed(true);
 }
 
 static void
