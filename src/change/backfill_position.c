@@ -19,6 +19,7 @@ static void put_ranges(DbopsJson *json, const char *key, List *ranges);
 static void put_range(DbopsJson *json, const BackfillRange *range);
 static List *read_ranges(const BackfillRun *run, Jsonb *position, const char *key);
 static void put_again(DbopsJson *json, List *again);
+static void add_figures(const Jsonb *position, void *arg);
 static void add_later_tables(BackfillRun *run, Oid current, bool current_too);
 
 /* Write where the run is. */
@@ -180,10 +181,13 @@ dbops_backfill_remains(const DbopsJob *job)
 {
 	DbopsJson	json = {0};
 	const char *key = dbops_jsonb_text(job->position, "key");
+	BackfillProgress sum = {0};
 
+	add_figures(job->position, &sum);
+	dbops_job_part_each(job->id, add_figures, &sum);
 	dbops_json_object(&json, NULL);
-	dbops_json_integer(&json, "rows", dbops_jsonb_integer(job->position, "rows"));
-	dbops_json_integer(&json, "batches", dbops_jsonb_integer(job->position, "batches"));
+	dbops_json_integer(&json, "rows", sum.rows);
+	dbops_json_integer(&json, "batches", sum.batches);
 	if (key != NULL)
 	{
 		dbops_json_text(&json, "method", dbops_backfill_method_name(BACKFILL_KEYSET));
@@ -191,6 +195,15 @@ dbops_backfill_remains(const DbopsJob *job)
 		dbops_json_text(&json, "visited", dbops_jsonb_text(job->position, "reached"));
 	}
 	return dbops_json_finish(&json);
+}
+
+static void
+add_figures(const Jsonb *position, void *arg)
+{
+	BackfillProgress *sum = arg;
+
+	sum->rows += dbops_jsonb_integer(position, "rows");
+	sum->batches += dbops_jsonb_integer(position, "batches");
 }
 
 /* Take over the walk; false if the position knows of none. */

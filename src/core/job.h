@@ -200,6 +200,8 @@ extern bool dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 /* ---- job_part.c: share a phase among several processes ---- */
 
 extern void dbops_job_part_step(const DbopsJobKind *kind, DbopsJob *job, void *state, DbopsStep *step);
+typedef void (*DbopsPartCallback) (const Jsonb *position, void *arg);
+extern void dbops_job_part_each(int64 job, DbopsPartCallback each, void *arg);
 extern void dbops_job_part_release(int64 job, const int *alive, int n_alive);
 extern bool dbops_job_part_fail(int64 job, int worker, const ErrorData *error);
 extern int	dbops_job_part_crashes(int64 job, int part);

@@ -42,6 +42,13 @@ typedef struct Gathering
 	void	   *state;
 } Gathering;
 
+/* The same for who only reads them. */
+typedef struct PartsReading
+{
+	DbopsPartCallback each;
+	void	   *arg;
+} PartsReading;
+
 static bool goes_on_shared(const DbopsPhase *phase, DbopsJob *job, void *state, DbopsStep *step);
 static bool has_parts(DbopsJob *job);
 static int	store_parts(const DbopsJob *job, List *parts);
@@ -57,6 +64,7 @@ static void take_look(HeapTuple row, TupleDesc desc, void *arg);
 static void fail_as_helper(const Jsonb *error);
 static void gather_parts(const DbopsPhase *phase, DbopsJob *job, void *state);
 static void gather_part(HeapTuple row, TupleDesc desc, void *arg);
+static void read_part(HeapTuple row, TupleDesc desc, void *arg);
 static Jsonb *describe_error(const ErrorData *error);
 
 /*
@@ -335,6 +343,24 @@ gather_part(HeapTuple row, TupleDesc desc, void *arg)
 	Gathering  *gathering = arg;
 
 	gathering->phase->gather(gathering->job, gathering->state, dbops_row_jsonb(row, desc, 1));
+}
+
+/* Call back with what each part of a job says, of one that has ended too. */
+void
+dbops_job_part_each(int64 job, DbopsPartCallback each, void *arg)
+{
+	PartsReading reading = {.each = each,.arg = arg};
+	DbopsParam	param = dbops_param_int8(job);
+
+	dbops_store_each("SELECT position FROM dbops.job_part WHERE job_id = $1", 1, &param, read_part, &reading);
+}
+
+static void
+read_part(HeapTuple row, TupleDesc desc, void *arg)
+{
+	PartsReading *reading = arg;
+
+	reading->each(dbops_row_jsonb(row, desc, 1), reading->arg);
 }
 
 /* Give back the parts of helping processes that are not among those alive. */

@@ -33,6 +33,7 @@ is(processes_now(), 0, 'when the call has ended no process is at work') if ends(
 like(psql_error($session), qr/canceling statement due to user request/, 'the call was interrupted');
 is(last_job(), 'cancelled|cancelled with the call that it was the work of', 'and with it the job');
 partly();
+is($node->safe_psql('postgres', q{SELECT result ->> 'rows' FROM dbops.job ORDER BY submitted_at DESC LIMIT 1}), done(), 'its result says how many rows all of them changed');
 $node->safe_psql('postgres', q{CALL dbops.batched_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 1000, workers => 3)});
 all_once('the same call goes on');
 
