@@ -112,7 +112,7 @@ SELECT * FROM backfill_aside();
 \set VERBOSITY default
 CALL dbops.batched_backfill('backfill_bound', 'small = 70', 'id = 70');
 SET ROLE pg_monitor;
-SELECT * FROM dbops.backfill_errors(1);
+SELECT * FROM dbops.backfill_errors(0);
 RESET ROLE;
 
 -- Unique values that rows give up while others take them: those that failed in the walk succeed in the sweep.
@@ -156,7 +156,7 @@ SELECT count(DISTINCT job_id) > 1 AS some FROM dbops.backfill_error;
 DELETE FROM dbops.job_part WHERE job_id IN (SELECT job_id FROM dbops.backfill_error);
 DELETE FROM dbops.job WHERE id IN (SELECT job_id FROM dbops.backfill_error);
 SELECT count(*) FROM dbops.backfill_error;
-SELECT * FROM dbops.backfill_errors(1);
+SELECT * FROM dbops.backfill_errors(0);
 SELECT * FROM dbops.backfill_errors(NULL);
 
 DROP TABLE backfill_bad, backfill_bound, backfill_parent, backfill_chain, "Backfill parts";

@@ -54,6 +54,66 @@ CALL dbops.batched_backfill('backfill_input', 'place = 1', pause => '2 hours');
 CALL dbops.batched_backfill('backfill_nosuch', 'place = 1');
 CALL dbops.batched_backfill(4294967295, 'place = 1');
 
+CALL dbops.batched_backfill('backfill_input', 'place = 1', workers => NULL);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', workers => -1);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', workers => 1000000);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', method => NULL);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', method => 'Blocks');
+CALL dbops.batched_backfill('backfill_input', 'place = 1', method => 'keyset');
+CALL dbops.batched_backfill('backfill_input', 'place = 1', sync => NULL);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', app_writes => NULL);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', sync => true, app_writes => true);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', on_error => NULL);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', on_error => 'ignore');
+CALL dbops.batched_backfill('backfill_input', 'place = 1', vacuum_every => 'NaN');
+CALL dbops.batched_backfill('backfill_input', 'place = 1', vacuum_every => 'infinity');
+CALL dbops.batched_backfill('backfill_input', 'place = 1', vacuum_every => -0.1);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', max_wal_per_s => -1);
+CALL dbops.batched_backfill('backfill_input', 'place = 1', max_wal_per_s => 1);
+SET dbops.backfill_max_errors = -1;
+
+-- columns that have their values from elsewhere, and keys of partitions
+CREATE TABLE backfill_made (id integer GENERATED ALWAYS AS IDENTITY, twice integer GENERATED ALWAYS AS (n * 2) STORED, n integer);
+CALL dbops.batched_backfill('backfill_made', 'id = 1');
+CALL dbops.batched_backfill('backfill_made', 'twice = 1');
+CREATE TABLE backfill_keyed (id integer, place text) PARTITION BY LIST (id);
+CREATE TABLE backfill_keyed_1 PARTITION OF backfill_keyed FOR VALUES IN (1);
+CALL dbops.batched_backfill('backfill_keyed', 'id = 1');
+CALL dbops.batched_backfill('backfill_keyed_1', 'id = 1');
+CALL dbops.batched_backfill('backfill_made', 'n = ''x''::text');
+CALL dbops.batched_backfill('backfill_made', 'n = true');
+CALL dbops.batched_backfill('backfill_made', 'n = 1', '''2020-01-01''::date');
+DROP TABLE backfill_made, backfill_keyed;
+
+-- nonsense to tune a job with
+BEGIN;
+SELECT dbops.start_backfill('backfill_input', 'place = ''never''', 'id < 0') AS job \gset
+SELECT dbops.cancel_job(:job);
+COMMIT;
+BEGIN;
+SELECT dbops.start_backfill('backfill_input', 'place = ''never''', 'id < 0') AS live \gset
+\set ON_ERROR_ROLLBACK on
+\set VERBOSITY terse
+SELECT dbops.tune_job(:live, settings => '{"nosuch": 1}');
+SELECT dbops.tune_job(:live, settings => '[1]');
+SELECT dbops.tune_job(:live, settings => '"batch_size"');
+SELECT dbops.tune_job(:live, settings => '{"batch_size": "many"}');
+SELECT dbops.tune_job(:live, settings => '{"batch_size": null}');
+SELECT dbops.tune_job(:live, settings => '{"batch_size": [1]}');
+SELECT dbops.tune_job(:live, settings => '{"batch_size": {"a": 1}}');
+SELECT dbops.tune_job(:live, settings => '{"pause": "soon"}');
+SELECT dbops.tune_job(:live, settings => '{"pause": -1}');
+\set ON_ERROR_ROLLBACK off
+ROLLBACK;
+\set VERBOSITY sqlstate
+SELECT dbops.tune_job(:job, settings => '{"batch_size": 1}');
+\set VERBOSITY default
+
+-- nobody else sees a temporary table
+CREATE TEMP TABLE backfill_temporary (id integer, place text);
+SELECT dbops.start_backfill('backfill_temporary', 'place = 1');
+DROP TABLE backfill_temporary;
+
 -- what is not a table to be walked
 CREATE VIEW backfill_view AS SELECT * FROM backfill_input;
 CREATE MATERIALIZED VIEW backfill_matview AS SELECT * FROM backfill_input;

@@ -41,6 +41,53 @@ SELECT current_user = session_user AS myself_again;
 CREATE TABLE backfill_secret AS SELECT 'secret' AS word;
 CALL dbops.batched_backfill('backfill_owned', 'place = (SELECT word FROM backfill_secret)');
 
+-- refused when it is submitted, with who lacks what; a view reads with its own owner's rights
+\set VERBOSITY default
+SELECT dbops.start_backfill('backfill_owned', 'place = ''x''', 'EXISTS (SELECT FROM backfill_secret s WHERE s.word = place)');
+GRANT SELECT (word) ON backfill_secret TO regress_backfill_owner;
+ALTER TABLE backfill_secret ADD COLUMN other text;
+SELECT dbops.start_backfill('backfill_owned', 'place = (SELECT other FROM backfill_secret)');
+SELECT dbops.cancel_job(dbops.start_backfill('backfill_owned', 'place = (SELECT word FROM backfill_secret)'));
+REVOKE SELECT (word) ON backfill_secret FROM regress_backfill_owner;
+CREATE VIEW backfill_shown AS SELECT word FROM backfill_secret;
+SELECT dbops.start_backfill('backfill_owned', 'place = (SELECT word FROM backfill_shown)');
+GRANT SELECT ON backfill_shown TO regress_backfill_owner;
+SELECT dbops.cancel_job(dbops.start_backfill('backfill_owned', 'place = (SELECT word FROM backfill_shown)'));
+ALTER VIEW backfill_shown SET (security_invoker = true);
+SELECT dbops.start_backfill('backfill_owned', 'place = (SELECT word FROM backfill_shown)');
+CREATE FUNCTION backfill_private(integer) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$;
+REVOKE ALL ON FUNCTION backfill_private(integer) FROM PUBLIC;
+SELECT dbops.start_backfill('backfill_owned', 'place = backfill_private(id)');
+DROP VIEW backfill_shown;
+DROP FUNCTION backfill_private(integer);
+\set VERBOSITY terse
+
+-- rows that fail are shown to those who may act on the job, and to no others
+CREATE TABLE backfill_own_bad (id integer PRIMARY KEY, place integer);
+INSERT INTO backfill_own_bad VALUES (0), (1);
+ALTER TABLE backfill_own_bad OWNER TO regress_backfill_owner;
+SET client_min_messages = error;
+SET ROLE regress_backfill_owner;
+CALL dbops.batched_backfill('backfill_own_bad', 'place = 1 / id', on_error => 'quarantine');
+RESET ROLE;
+RESET client_min_messages;
+SELECT id AS job FROM dbops.job ORDER BY submitted_at DESC LIMIT 1 \gset
+SELECT set_config('regress.job', :'job', false) IS NOT NULL AS set;
+SET ROLE regress_backfill_owner;
+SELECT key, message FROM dbops.backfill_errors(:job);
+SELECT count(*) FROM dbops.backfill_error;
+SET ROLE regress_backfill_other;
+DO $$ BEGIN
+    PERFORM dbops.backfill_errors(current_setting('regress.job')::bigint);
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE INFO '%', replace(SQLERRM, current_setting('regress.job'), 'N');
+END $$;
+SET ROLE regress_backfill_monitor;
+SELECT dbops.backfill_errors(:job);
+RESET ROLE;
+DELETE FROM dbops.job WHERE id = :job;
+DROP TABLE backfill_own_bad;
+
 -- a partition of another owner
 CREATE TABLE backfill_mixed (id integer, place text) PARTITION BY LIST (id);
 CREATE TABLE backfill_mixed_1 PARTITION OF backfill_mixed FOR VALUES IN (1);

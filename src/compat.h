@@ -16,6 +16,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
 #include "common/relpath.h"
+#include "executor/executor.h"
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
@@ -53,6 +54,30 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define rte_selected_columns(query, rte) \
 	(getRTEPermissionInfo((query)->rteperminfos, (rte))->selectedCols)
 #endif
+
+/*
+ * Whether the role that an entry of a query's tables is read or changed as may
+ * do that; which role that is, 0 for the current user. 16 moved it as above.
+ */
+static inline bool
+rte_is_permitted(Query *query, RangeTblEntry *rte, Oid *role)
+{
+#if PG_VERSION_NUM < 160000
+	*role = rte->checkAsUser;
+	return ExecCheckRTPerms(list_make1(rte), false);
+#else
+	RangeTblEntry *alone;
+	RTEPermissionInfo *info;
+
+	if (rte->perminfoindex == 0)
+		return true;
+	info = getRTEPermissionInfo(query->rteperminfos, rte);
+	*role = info->checkAsUser;
+	alone = copyObject(rte);
+	alone->perminfoindex = 1;
+	return ExecCheckPermissions(list_make1(alone), list_make1(info), false);
+#endif
+}
 
 /* 16 tells whose member one is from whom one may act as. */
 #if PG_VERSION_NUM < 160000

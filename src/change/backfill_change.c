@@ -107,6 +107,7 @@ understand(void *arg)
 	dbops_set_nested("search_path", understanding->path);
 	query = analyze(understanding->request, rel);
 	check_targets(query, rel);
+	dbops_backfill_check_rights(query, rel);
 	query = (Query *) fix_moment((Node *) query, NULL);
 	if (understanding->request->sync)
 		dbops_backfill_sync_check(query);

@@ -478,6 +478,9 @@ extern BackfillLeaf *dbops_backfill_guard_gap(const BackfillRun *run);
 /* backfill_keyset.c */
 extern bool dbops_backfill_keyset_step(BackfillRun *run, DbopsStep *step);
 
+/* backfill_rights.c */
+extern void dbops_backfill_check_rights(const struct Query *query, Relation target);
+
 /* backfill_quarantine.c */
 extern bool dbops_backfill_is_of_row(int sqlerrcode);
 extern BackfillOutcome dbops_backfill_update_pieces(BackfillRun *run, BackfillBatcher *batcher,
