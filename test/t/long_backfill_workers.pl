@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $rounds = 35;
+my $rounds = 28;
 my $rows = 40000;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -80,8 +80,15 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE t (id integer PRIMARY KEY, place text, filler text);
 	INSERT INTO t (id, filler) SELECT i, repeat('x', 500) FROM generate_series(1, 6000) i;
 	CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+	DECLARE
+		before bigint := CASE WHEN NEW.id = 1 THEN (SELECT count(*) FROM t WHERE place IS NOT NULL) END;
 	BEGIN
 		IF NEW.id = 1 AND EXISTS (SELECT FROM poison) THEN
+			FOR i IN 1 .. 500 LOOP
+				EXIT WHEN (SELECT count(*) FROM t WHERE place IS NOT NULL) > before;
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+			PERFORM pg_sleep(0.1);	-- for the WAL of the others
 			EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'kill -9 ' || pg_backend_pid());
 		END IF;
 		RETURN NULL;
@@ -100,7 +107,8 @@ for (1 .. 600)
 like(status(), qr/"state": "blocked"/, 'a part that crashes the server blocks the job');
 like(status(), qr/"message": "its process has crashed the server 3 times"/, 'and says so');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE place IS NOT NULL'), '>', 0, 'while others got on');
-$node->safe_psql('postgres', "TRUNCATE poison; SELECT dbops.resume_job($job)");
+$node->safe_psql('postgres', qq{TRUNCATE poison;
+	SELECT dbops.tune_job($job, settings => '{"pause": "100 ms"}'); SELECT dbops.resume_job($job)});
 
 # Helping processes that are ended again and again, while nothing gets on.
 processes();
@@ -114,6 +122,7 @@ for (1 .. 600)
 }
 like(status(), qr/"message": "processes that helped with the job were terminated \d times"/, 'their deaths without progress end the attempt');
 $lock->quit;
+$node->safe_psql('postgres', qq{SELECT dbops.tune_job($job, settings => '{"pause": 0}')});
 wake();
 $node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.jobs() WHERE id = $job", 't')
   or die 'the job did not end: ' . status();
