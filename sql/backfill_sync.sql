@@ -12,7 +12,8 @@ DECLARE
     what jsonb;
 BEGIN
     PERFORM dbops.pause_job(number);
-    SELECT jsonb_build_object('change', spec -> 'change', 'owners', spec -> 'owners') INTO what FROM dbops.job WHERE id = number;
+    SELECT jsonb_build_object('change', spec -> 'change', 'owners', spec -> 'owners', 'home', c.system_identifier || '/' || d.oid) INTO what
+      FROM dbops.job, pg_control_system() c, pg_database d WHERE id = number AND d.datname = current_database();
     PERFORM dbops.cancel_job(number);
     EXECUTE format('CREATE TRIGGER regress_sync BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION dbops.backfill_sync(%L)',
                    target, what);
@@ -203,3 +204,19 @@ DROP FUNCTION regress_cover, regress_own();
 SELECT dbops.revoke_access('regress_sync_owner');
 REVOKE CREATE ON SCHEMA public FROM regress_sync_owner;
 DROP ROLE regress_sync_owner, regress_sync_writer;
+
+-- A trigger that a dump has brought from another database does nothing, says so,
+-- and makes room for the job that has its number here.
+SET client_min_messages = notice;
+ALTER SEQUENCE dbops.job_id_seq RESTART WITH 91001;
+CREATE TABLE sync_stray (a integer, b integer);
+CREATE TRIGGER dbops_sync_91001 BEFORE INSERT OR UPDATE ON sync_stray
+    FOR EACH ROW EXECUTE FUNCTION dbops.backfill_sync('{"home": "1/1", "owners": []}');
+INSERT INTO sync_stray VALUES (1), (2);
+INSERT INTO sync_stray VALUES (3);
+SELECT * FROM sync_stray ORDER BY a;
+SET client_min_messages = warning;
+CALL dbops.batched_backfill('sync_stray', 'b = a', 'b IS DISTINCT FROM a', sync => true);
+SELECT * FROM sync_stray ORDER BY a;
+SELECT max(id) = 91001 AS number, (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'sync_stray'::regclass) AS triggers FROM dbops.job;
+DROP TABLE sync_stray;

@@ -20,6 +20,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -115,6 +116,7 @@ argument(const BackfillRun *run)
 	ListCell   *cell;
 
 	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "home", dbops_backfill_sync_home());
 	dbops_backfill_put_change(&json, run->change);
 	dbops_json_array(&json, "owners");
 	foreach(cell, run->request.owners)
@@ -124,13 +126,24 @@ argument(const BackfillRun *run)
 	return JsonbToCString(NULL, &document->root, VARSIZE(document));
 }
 
+/*
+ * Which database a trigger was made in: one that came with a dump, or with a
+ * copy of the server, is no running backfill's.
+ */
+char *
+dbops_backfill_sync_home(void)
+{
+	return psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId);
+}
+
 /* The first table that is not covered by its trigger, which somebody has dropped or disabled; or NULL. */
 BackfillLeaf *
 dbops_backfill_sync_gap(const BackfillRun *run)
 {
 	DbopsParam	params[] = {
 		dbops_param_text(dbops_backfill_trigger_name("sync", run->job->id)),
-		dbops_param_text(SYNC_FUNCTION)
+		dbops_param_text(SYNC_FUNCTION),
+		dbops_param_text(dbops_backfill_sync_home())
 	};
 	List	   *covered = NIL;
 	ListCell   *cell;
@@ -138,7 +151,8 @@ dbops_backfill_sync_gap(const BackfillRun *run)
 	dbops_query_each("SELECT t.tgrelid FROM pg_trigger t"
 					 " JOIN pg_proc p ON p.oid = t.tgfoid"
 					 " JOIN pg_namespace n ON n.oid = p.pronamespace"
-					 " WHERE t.tgname = $1 AND p.proname = $2 AND n.nspname = 'dbops' AND t.tgenabled = 'A'",
+					 " WHERE t.tgname = $1 AND p.proname = $2 AND n.nspname = 'dbops' AND t.tgenabled = 'A'"
+					 " AND position(convert_to($3, 'SQL_ASCII') IN t.tgargs) > 0",
 					 lengthof(params), params, take_covered, &covered);
 	foreach(cell, run->leaves)
 		if (!list_member_oid(covered, ((BackfillLeaf *) lfirst(cell))->relid))

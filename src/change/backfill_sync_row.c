@@ -18,12 +18,14 @@
  *
  * Where the expressions cannot be understood any more (a column was dropped),
  * the backfill itself cannot go on either, so nothing depends on the trigger
- * and the application is spared an error.
+ * and the application is spared an error. The same holds for a trigger that a
+ * dump has brought from another database.
  */
 #include "change/change.h"
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -49,6 +51,7 @@ typedef struct SyncChange
 	TupleDesc	desc;			/* of the table, when it was */
 	BackfillChange *change;
 	List	   *owners;			/* roles that it may run as */
+	bool		stray;			/* it was made in another database */
 	CachedExpression *expressions;	/* the plain condition, the other one, the values; NULL: not understood */
 	int			n_columns;
 	int		   *columns;		/* that the values go to */
@@ -92,6 +95,8 @@ static SyncEntry *find_entry(Oid trigger);
 static bool is_current(const SyncChange *change, const char *argument, Relation rel);
 static void forget(SyncEntry *entry);
 static SyncChange *read_argument(const char *argument, Relation rel);
+static bool is_home(const Jsonb *document);
+static bool is_stray(SyncEntry *entry, const Trigger *trigger, Relation rel);
 static bool understand(SyncEntry *entry, Relation rel);
 static void understand_as_owner(void *arg);
 static void analyze(void *arg);
@@ -157,7 +162,8 @@ begin_statement(FunctionCallInfo fcinfo, TriggerData *data)
 	}
 	statement->change = entry->change;
 	statement->owner = rel->rd_rel->relowner;
-	statement->idle = !list_member_oid(entry->change->owners, statement->owner) ||
+	statement->idle = is_stray(entry, data->tg_trigger, rel) ||
+		!list_member_oid(entry->change->owners, statement->owner) ||
 		(entry->change->expressions == NULL && !understand(entry, rel));
 	if (!statement->idle)
 	{
@@ -229,11 +235,38 @@ read_argument(const char *argument, Relation rel)
 	change->argument = pstrdup(argument);
 	change->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	change->change = dbops_backfill_read_change(document);
+	change->stray = !is_home(document);
 	for (int i = 0; i < n; i++)
 		change->owners = lappend_oid(change->owners, (Oid) owners[i]);
 	MemoryContextSwitchTo(before);
 	MemoryContextSetParent(memory, CacheMemoryContext);
 	return change;
+}
+
+static bool
+is_home(const Jsonb *document)
+{
+	const char *home = dbops_jsonb_text(document, "home");
+
+	return home != NULL && strcmp(home, dbops_backfill_sync_home()) == 0;
+}
+
+/* Is it of no backfill that runs here? The writer is told once. */
+static bool
+is_stray(SyncEntry *entry, const Trigger *trigger, Relation rel)
+{
+	Oid			root = RelationGetRelid(rel);
+
+	if (!entry->change->stray || entry->warned)
+		return entry->change->stray;
+	entry->warned = true;
+	if (trigger->tgisclone)
+		root = llast_oid(get_partition_ancestors(root));
+	ereport(WARNING,
+			(errmsg("trigger \"%s\" of table \"%s\" does nothing, because the backfill that made it is another database's",
+					trigger->tgname, RelationGetRelationName(rel)),
+			 errhint("%s", dbops_backfill_trigger_drop_statement(root, trigger->tgname))));
+	return true;
 }
 
 /*

@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
@@ -211,18 +212,30 @@ lock_tree(Oid relid, LOCKMODE mode)
 	}
 }
 
-/* Has the table the trigger already? */
+/*
+ * Has the table the trigger already? Jobs have numbers of their own in each
+ * database; so one of ours with the same number and other arguments came from
+ * another database, with a dump, and makes room.
+ */
 static bool
 is_there(const TriggerWork *work, Oid function)
 {
 	Relation	rel = table_open(work->relid, NoLock);
 	const Trigger *trigger = find(rel, work->name);
 	bool		found = (trigger != NULL);
+	ObjectAddress stray = {.classId = TriggerRelationId};
 
-	if (found && (trigger->tgfoid != function || !has_arguments(trigger, work->args)))
+	if (found && trigger->tgfoid != function)
 		refuse_other(work);
+	if (found && !has_arguments(trigger, work->args))
+		stray.objectId = trigger->tgoid;
 	table_close(rel, NoLock);
-	return found;
+	if (!OidIsValid(stray.objectId))
+		return found;
+	lock_tree(work->relid, AccessExclusiveLock);
+	performDeletion(&stray, DROP_RESTRICT, 0);
+	CommandCounterIncrement();
+	return false;
 }
 
 static void

@@ -546,6 +546,7 @@ extern const char *dbops_backfill_triggers_kept(int64 job);
 extern void dbops_backfill_sync_check(struct Query *query);
 extern bool dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step);
 extern BackfillLeaf *dbops_backfill_sync_gap(const BackfillRun *run);
+extern char *dbops_backfill_sync_home(void);
 
 /* backfill_barrier.c */
 extern bool dbops_backfill_barrier_step(BackfillRun *run, DbopsStep *step);
