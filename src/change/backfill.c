@@ -181,8 +181,7 @@ have_keys(const BackfillRun *run)
 									run->change->assigned, &defect) == NULL)
 			return false;
 	}
-	return run->request.workers == 1 && !run->request.sync && !run->request.app_writes &&
-		!run->request.quarantine;
+	return run->request.workers == 1 && !run->request.sync && !run->request.app_writes;
 }
 
 static void
@@ -202,11 +201,6 @@ require_keys(const BackfillRun *run)
 				 errmsg("sync would change rows more often than once"),
 				 errdetail("%s", run->change->twice),
 				 errhint("Leave sync out: rows that applications insert meanwhile are left as they are.")));
-	if (request->quarantine)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("method keyset does not set rows aside"),
-				 errhint("Leave on_error out: the backfill then stops before the row that fails, and goes on with it.")));
 }
 
 /*
@@ -268,6 +262,9 @@ report_set_aside(const BackfillRun *run)
 					run->progress.table, dbops_backfill_rows(run->progress.rows),
 					dbops_backfill_aside(run)),
 			 errdetail_internal("%s", dbops_backfill_progress_pace(&run->progress)),
+			 run->request.method == BACKFILL_KEYSET ?
+			 errhint("See dbops.backfill_errors(" INT64_FORMAT "), correct those rows or the expression, and CALL with a where_clause that only they match: every row that matches is changed again.",
+					 run->job->id) :
 			 errhint("See dbops.backfill_errors(" INT64_FORMAT "), correct those rows or the expression, and CALL again with the same arguments.",
 					 run->job->id)));
 }

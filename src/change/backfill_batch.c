@@ -434,7 +434,10 @@ run_as_owner(void *arg)
 	dbops_backfill_check_still(leaf);
 	range->planned = (range->work != NULL);
 	if (range->work != NULL)
+	{
+		check_at_once();
 		range->work(range->arg);
+	}
 	else if (range->careful)
 		range->outcome = skip_range(range);
 	else if (range->update)

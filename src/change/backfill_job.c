@@ -310,8 +310,10 @@ walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		run->progress.blocks_done = dbops_jsonb_integer(job->position, "done");
 		run->looked_up = true;
 	}
-	if (dbops_backfill_keyset_step(run, step))
-		step_is_done(step, last_phase(run));
+	if (!dbops_backfill_keyset_step(run, step))
+		return;
+	dbops_backfill_settle(run, run->pass);
+	step_is_done(step, last_phase(run));
 }
 
 /* ---- phases that are shared ---- */

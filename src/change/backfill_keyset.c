@@ -12,6 +12,11 @@
  * Rows that changed their key before their turn are changed by their notes, as
  * these come, each of them locked before its note is used up. The walk is done
  * when all cursors have come to their bounds and no such note is left.
+ *
+ * A batch that fails because of what is in a row is made smaller until it is
+ * that row. To be set aside the row is locked, so that its key stays, and tried
+ * once more; then the cursor goes past it, or its note is used up, in the
+ * transaction that records it.
  */
 #include "change/change.h"
 
@@ -62,6 +67,9 @@ typedef struct KeyBatch
 	List	   *notes;			/* BackfillNote *: in the place of keys */
 	char	   *reached;		/* the end of the batch, as people read it */
 	bool		moved_in;		/* a row to come by its note was met by the batch */
+	Datum	   *row;			/* the key of the only row; NULL: there may be more, or none */
+	ItemPointerData tid;		/* where that row is; invalid: nowhere */
+	bool		aside;			/* it was set aside */
 	uint64		rows;
 } KeyBatch;
 
@@ -70,6 +78,9 @@ static Oid	find_noted_table(BackfillRun *run);
 static void change_noted(void *arg);
 static bool take_note(const BackfillNote *note, void *arg);
 static void change_noted_row(KeyBatch *batch, const BackfillNote *note);
+static bool lock_row(KeyBatch *batch, const Datum *key);
+static void take_place(HeapTuple row, TupleDesc desc, void *arg);
+static void use_up(const KeyBatch *batch, const BackfillNote *note, const Datum *key);
 static bool do_next_batch(BackfillRun *run, DbopsStep *step);
 static void do_batch(KeyBatch *batch, DbopsStep *step);
 static void change_range(void *arg);
@@ -80,8 +91,11 @@ static void change(KeyBatch *batch, const Datum *from, int from_variant,
 				   const Datum *to, int to_variant);
 static void begin_anew_if_moved_in(KeyBatch *batch);
 static bool look_at_moved(const BackfillNote *note, void *arg);
+static BackfillOutcome try_batch(KeyBatch *batch, DbopsCallback work);
+static BackfillOutcome try_locked(KeyBatch *batch, DbopsCallback work);
+static void change_nothing(void *arg);
 static BackfillOutcome attempt(KeyBatch *batch, DbopsCallback work);
-static bool settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome);
+static bool settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome);
 static void wait_for_rows(BackfillRun *run, DbopsStep *step);
 static void forget_table(BackfillRun *run);
 static void enter(BackfillRun *run, BackfillLeaf *leaf, const BackfillPass *pass);
@@ -146,8 +160,10 @@ do_notes(BackfillRun *run, DbopsStep *step)
 	}
 	enter(run, leaf, &batch.pass);
 	batch.table = run->keys.table;
-	if (settle(run, step, attempt(&batch, change_noted)))
+	if (settle(&batch, step, try_batch(&batch, change_noted)))
 	{
+		if (run->keys.table != NULL && batch.aside)
+			use_up(&batch, linitial(batch.notes), batch.row);
 		dbops_backfill_progress_batch(&run->progress, batch.rows);
 		dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch.rows);
 	}
@@ -201,20 +217,49 @@ change_noted_row(KeyBatch *batch, const BackfillNote *note)
 {
 	BackfillKeyTable *table = batch->table;
 	Datum	   *key = dbops_backfill_key_unpack(table->key, note->key);
-	BackfillVisit visit;
 
 	batch->run->progress.keys = psprintf("key (%s)", dbops_backfill_key_text(table->key, key));
-	plan(table, &table->lock,
-		 psprintf("SELECT FROM ONLY %s AS %s WHERE %s FOR NO KEY UPDATE",
-				  table->leaf->name, table->alias, range_condition(table, FROM_HERE, TO_HERE)),
-		 false);
-	if (dbops_statement_change_seen(table->lock, range_values(table, key, key, 0)) == 0)
+	if (list_length(batch->notes) == 1)
+		batch->row = key;
+	if (!lock_row(batch, key))
 	{
 		dbops_backfill_note_delete(note);	/* its row is gone, or has another note */
 		return;
 	}
 	change(batch, key, FROM_HERE, key, TO_HERE);
-	visit = dbops_backfill_pass_visit(&batch->pass, table->key, key);
+	use_up(batch, note, key);
+}
+
+/* Lock the row that has a key until the transaction ends, and note where it is; false if there is none. */
+static bool
+lock_row(KeyBatch *batch, const Datum *key)
+{
+	BackfillKeyTable *table = batch->table;
+
+	plan(table, &table->lock,
+		 psprintf("SELECT %s.ctid FROM ONLY %s AS %s WHERE %s FOR NO KEY UPDATE",
+				  table->alias, table->leaf->name, table->alias, range_condition(table, FROM_HERE, TO_HERE)),
+		 false);
+	ItemPointerSetInvalid(&batch->tid);
+	(void) dbops_statement_run(table->lock, range_values(table, key, key, 0), false, take_place, batch);
+	return ItemPointerIsValid(&batch->tid);
+}
+
+static void
+take_place(HeapTuple row, TupleDesc desc, void *arg)
+{
+	KeyBatch   *batch = arg;
+	bool		isnull;
+
+	batch->tid = *(ItemPointer) DatumGetPointer(heap_getattr(row, 1, desc, &isnull));
+}
+
+/* A row has been visited by its note; the pass is to know where it would meet the row. */
+static void
+use_up(const KeyBatch *batch, const BackfillNote *note, const Datum *key)
+{
+	BackfillVisit visit = dbops_backfill_pass_visit(&batch->pass, batch->table->key, key);
+
 	dbops_backfill_note_set(batch->run->job->id, note->relid, note->key,
 							visit == TO_COME ? VISITED : NOT_NOTED);
 }
@@ -252,7 +297,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 	double		share;
 
 	batch->from = dbops_backfill_key_unpack(table->key, batch->pass.cursor);
-	if (!settle(run, step, attempt(batch, change_range)))
+	if (!settle(batch, step, try_batch(batch, change_range)))
 		return;
 	if (run->keys.table == NULL)
 		return;					/* it is gone */
@@ -284,15 +329,17 @@ change_range(void *arg)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	batch->has_notes = dbops_backfill_note_any(batch->run->job->id, table->leaf->relid, GetActiveSnapshot());
 	look_ahead(batch);
-	if (batch->run->keys.size == 1)
+	batch->reached = psprintf("%s up to (%s)", table->leaf->name,
+							  dbops_backfill_key_text(table->key, batch->to));
+	if (batch->run->keys.size == 1 && batch->seen == 1)
+		batch->row = batch->to;
+	if (batch->row != NULL)
 		batch->run->progress.keys = psprintf("key (%s)", dbops_backfill_key_text(table->key, batch->to));
 	if (batch->has_notes)
 		change_pieces(batch);
 	else if (batch->seen > 0)
 		change(batch, batch->from, from, batch->to, TO_HERE);
 	begin_anew_if_moved_in(batch);
-	batch->reached = psprintf("%s up to (%s)", table->leaf->name,
-							  dbops_backfill_key_text(table->key, batch->to));
 	PopActiveSnapshot();
 }
 
@@ -428,6 +475,63 @@ look_at_moved(const BackfillNote *note, void *arg)
 
 /* ---- others ---- */
 
+/*
+ * Do a batch; if it is one row, which fails and is to be set aside, do that. If
+ * those are too many nothing of the step stays, so that the row is not recorded.
+ */
+static BackfillOutcome
+try_batch(KeyBatch *batch, DbopsCallback work)
+{
+	BackfillRun *run = batch->run;
+	BackfillOutcome outcome = attempt(batch, work);
+
+	if (outcome == BATCH_FAILED && batch->row != NULL && run->request.quarantine)
+		outcome = try_locked(batch, work);
+	if (!batch->aside)
+		return outcome;
+
+	if (!dbops_backfill_set_aside(run, batch->table->leaf, &batch->tid,
+								  dbops_backfill_failure(batch->table->batcher)))
+		elog(ERROR, "a row that is locked is not there");
+	dbops_backfill_stop(run);
+	return BATCH_DONE;
+}
+
+/*
+ * Try the row that fails once more with it locked, since what failed may have
+ * been another one by now; and see that it is not the statement that fails.
+ */
+static BackfillOutcome
+try_locked(KeyBatch *batch, DbopsCallback work)
+{
+	Datum	   *key = batch->row;
+	BackfillOutcome outcome = attempt(batch, change_nothing);
+
+	if (outcome == BATCH_FAILED)
+		ReThrowError(dbops_backfill_failure(batch->table->batcher));
+	if (outcome != BATCH_DONE)
+		return outcome;
+
+	batch->row = NULL;
+	outcome = attempt(batch, work);
+	batch->aside = (outcome == BATCH_FAILED && batch->row != NULL && ItemPointerIsValid(&batch->tid) &&
+					dbops_backfill_key_compare(batch->table->key, batch->row, key) == 0);
+	return outcome;
+}
+
+/* Lock the row that fails, and change what is between its key and itself. */
+static void
+change_nothing(void *arg)
+{
+	KeyBatch   *batch = arg;
+
+	MemoryContextSwitchTo(batch->memory);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	(void) lock_row(batch, batch->row);
+	change(batch, batch->row, FROM_NEXT, batch->row, TO_HERE);
+	PopActiveSnapshot();
+}
+
 /* The error of one that fails is kept beyond the step. */
 static BackfillOutcome
 attempt(KeyBatch *batch, DbopsCallback work)
@@ -436,6 +540,9 @@ attempt(KeyBatch *batch, DbopsCallback work)
 	BackfillOutcome outcome;
 
 	batch->table->planned = NIL;	/* in the memory of the batch before */
+	batch->seen = 0;
+	batch->keys = NIL;
+	batch->rows = 0;
 	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch);
 	MemoryContextSwitchTo(before);
 	return outcome;
@@ -443,8 +550,9 @@ attempt(KeyBatch *batch, DbopsCallback work)
 
 /* Find out what comes after an attempt; true if it was done. */
 static bool
-settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
+settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 {
+	BackfillRun *run = batch->run;
 	BackfillKeyWalk *walk = &run->keys;
 
 	switch (outcome)
@@ -476,10 +584,10 @@ settle(BackfillRun *run, DbopsStep *step, BackfillOutcome outcome)
 			return true;
 
 		case BATCH_FAILED:
-			/* Get as far as the row that fails, so that the error is of that alone. */
-			if (walk->size == 1)
+			/* Get as far as the row that fails; if that is not the same by now, begin with it again. */
+			if (walk->size == 1 && !(run->request.quarantine && batch->row != NULL))
 				ReThrowError(dbops_backfill_failure(walk->table->batcher));
-			walk->size /= 2;
+			walk->size = Max(walk->size / 2, 1);
 			return false;
 	}
 	return false;
