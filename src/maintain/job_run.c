@@ -27,6 +27,7 @@
 #include "utils/timeout.h"
 
 #define NAP			1000L		/* ms between two looks while the job waits */
+#define MOST_RECORDS 5			/* tries to record a failure that somebody interrupts */
 #define PATIENCE	10000L		/* ms after which a waiting job gives its process back */
 
 /* A stored job whose steps are being done. */
@@ -86,6 +87,8 @@ static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
 static void stop_timer(void);
 static void time_is_over(void);
+static bool try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last);
+static void record(StoredJob *job, ErrorData *error);
 static void end_attended(StoredJob *job, ErrorData *error);
 
 /* Run a claimed job and record how it ended. Errors are the caller's to record. */
@@ -532,19 +535,60 @@ leave(Keeping *keeping, const char *state, const char *why)
 /*
  * Record a failure: called where the error was caught, before anything else.
  * Ends the transaction, records in one of its own, and is in one afterwards.
+ * Who cancels once more, out of impatience, does not keep it from being recorded.
  */
 void
 dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 {
 	ErrorData  *error = dbops_job_take_error(slot, context);
-	JobRequests requests;
-	bool		repeatable;
+	int			tries = 1;
 
+	while (!try_to_record(job, context, error, tries == MOST_RECORDS))
+		tries++;
+	dbops_runner_set_waiting(slot, NULL);
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	dbops_job_own_transaction();
+	job->error = error;
+}
+
+/* Record it in a transaction; false if that was cancelled, unless it was the last try. */
+static bool
+try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last)
+{
+	volatile bool recorded = false;
+
+	PG_TRY();
+	{
+		StartTransactionCommand();
+		MemoryContextSwitchTo(context);
+		dbops_job_own_transaction();
+		record(job, error);
+		CommitTransactionCommand();
+		recorded = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (last || geterrcode() != ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		FlushErrorState();
+		AbortOutOfAnyTransaction();
+		QueryCancelPending = false;
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return recorded;
+}
+
+/* Record what becomes of the job. */
+static void
+record(StoredJob *job, ErrorData *error)
+{
+	bool		repeatable = job->command == NULL || job->idempotent || !may_have_committed;
+	JobRequests requests;
+
 	restore_settings();
-	repeatable = job->command == NULL || job->idempotent || !may_have_committed;
 	dbops_job_requests(job->job.id, &requests);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
@@ -557,11 +601,6 @@ dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 		dbops_job_explain_cancel(job, error);
 		dbops_job_fail(job, error, repeatable);
 	}
-	dbops_runner_set_waiting(slot, NULL);
-	CommitTransactionCommand();
-	StartTransactionCommand();
-	MemoryContextSwitchTo(context);
-	job->error = error;
 }
 
 /*

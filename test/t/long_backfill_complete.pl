@@ -135,7 +135,7 @@ $holder->query_safe('COMMIT');
 is($node->safe_psql('postgres', "SELECT dbops.cancel_job($job)"), 'cancelled', 'and is cancelled when it can be');
 no_trigger('cancelled when paused,');
 
-# a call that is interrupted while it walks
+# a call that is interrupted while it walks, twice, the second time while it records the first
 $node->safe_psql('postgres', q{UPDATE t SET place = NULL});
 my $caller = $node->background_psql('postgres', on_error_stop => 0);
 my $caller_pid = $caller->query_safe('SELECT pg_backend_pid()');
@@ -143,7 +143,16 @@ $caller->query_until(qr/go/, q{\echo go
 CALL dbops.batched_backfill('t', 'place = ''at '' || name', 'place IS NULL', batch_size => 500, pause => '1 hour', sync => true);
 });
 $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM t WHERE place IS NOT NULL}) or die 'the call does not walk';
-$node->safe_psql('postgres', "SELECT pg_cancel_backend($caller_pid)");
+my $locker = $node->background_psql('postgres');
+$locker->query_safe(q{BEGIN; SELECT FROM dbops.job WHERE finished_at IS NULL FOR UPDATE});
+for (1, 2)
+{
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend($caller_pid)");
+	$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $caller_pid")
+		or die 'the call does not wait to record its end';
+}
+$locker->query_safe('COMMIT');
+$locker->quit;
 $node->poll_query_until('postgres', q{SELECT state = 'cancelled' FROM dbops.jobs() ORDER BY id DESC LIMIT 1}) or die 'the call does not end';
 no_trigger('a call that is interrupted');
 eval { $caller->quit };
