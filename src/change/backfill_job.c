@@ -22,6 +22,7 @@
 
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 
 enum
 {
@@ -55,6 +56,7 @@ static void finish_step(DbopsJob *job, void *state, DbopsStep *step);
 static void do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work);
 static void prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static bool put_guard(DbopsJob *job, BackfillRun *run, DbopsStep *step);
+static void require_table(const BackfillRun *run);
 static void walk(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static bool have_all_tables(BackfillRun *run, DbopsStep *step);
 static void verify(DbopsJob *job, BackfillRun *run, DbopsStep *step);
@@ -396,6 +398,16 @@ note_others(const DbopsJob *job, BackfillProgress *progress)
 
 /* ---- the phases ---- */
 
+/* A table that is gone has no rows left, but that is not what was asked for. */
+static void
+require_table(const BackfillRun *run)
+{
+	if (get_rel_relkind(run->request.relid) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s has been dropped during the backfill", run->progress.table)));
+}
+
 /* Walk all tables once, with those that come meanwhile. */
 static void
 walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
@@ -405,6 +417,7 @@ walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (!run->walked)
 	{
 		run->walked = dbops_backfill_walk_step(run, step);
+		require_table(run);
 		if (!run->walked || has_subclass(run->request.relid))
 			return;
 	}
