@@ -35,4 +35,31 @@ CALL dbops.run_job(:job);
 SELECT count(*) FROM regress_pace WHERE v = 0;
 CALL dbops.batched_backfill('regress_pace', 'v = 1', max_wal_per_s => 5);
 
-DROP TABLE regress_pace;
+-- By a key a batch follows the time that it may take, too: one of 100 rows, then of 20 at most.
+CREATE FUNCTION regress_slow(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.001); RETURN n + 1; END $$;
+CREATE TABLE regress_pace_key (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0);
+INSERT INTO regress_pace_key SELECT generate_series(1, 400);
+SET dbops.backfill_batch_time = '20 ms';
+CALL dbops.batched_backfill('regress_pace_key', 'n = regress_slow(n)', batch_size => 800);
+RESET dbops.backfill_batch_time;
+SELECT spec ->> 'method' AS method, (result ->> 'batches')::integer >= 16 AS batches, result -> 'rows' AS rows
+  FROM dbops.job ORDER BY id DESC LIMIT 1;
+-- as tune_job says, also as to how many rows it may have
+BEGIN;
+SELECT dbops.start_backfill('regress_pace_key', 'n = regress_slow(n)', batch_size => 800) AS job \gset
+SELECT dbops.pause_job(:job);
+COMMIT;
+SELECT dbops.tune_job(:job, settings => '{"batch_time": 20}');
+CALL dbops.run_job(:job);
+SELECT (result ->> 'batches')::integer >= 16 AS batches, result -> 'rows' AS rows FROM dbops.job WHERE id = :job;
+BEGIN;
+SELECT dbops.start_backfill('regress_pace_key', 'n = n + 1', batch_size => 800) AS job \gset
+SELECT dbops.pause_job(:job);
+COMMIT;
+SELECT dbops.tune_job(:job, settings => '{"batch_size": 10}');
+CALL dbops.run_job(:job);
+SELECT (result ->> 'batches')::integer >= 40 AS batches, result -> 'rows' AS rows FROM dbops.job WHERE id = :job;
+SELECT n, count(*) FROM regress_pace_key GROUP BY n;
+
+DROP TABLE regress_pace, regress_pace_key;
+DROP FUNCTION regress_slow;

@@ -71,7 +71,7 @@ typedef struct Range
 	DbopsCallback work;			/* that is done in the place of these; or NULL */
 	void	   *arg;			/* of work */
 	bool		careful;		/* wait for no row */
-	bool		divisible;		/* it could be done with fewer blocks */
+	bool		divisible;		/* it could be done with fewer blocks, or rows */
 	bool		table_lock_taken;
 	bool		planned;		/* what fails from here on is not the statement */
 	bool		waited_for;		/* others wait for its locks */
@@ -102,6 +102,7 @@ static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInf
 static List *only_index(List *indexes, Oid index);
 static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
+static BackfillOutcome measure(Range *range, BackfillBatch *batch);
 static BackfillOutcome run_range(Range *range);
 static BackfillOutcome judge_failure(const Range *range, const ErrorData *error);
 static void run_as_owner(void *arg);
@@ -257,23 +258,30 @@ BackfillOutcome
 dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 					  BackfillBatch *batch)
 {
-	uint64		wal = pgWalUsage.wal_bytes;
 	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = (to - from > 1)};
+
+	block_bounds(from, to, range.bounds);
+	return measure(&range, batch);
+}
+
+/* Run a range, and note what it did and took. */
+static BackfillOutcome
+measure(Range *range, BackfillBatch *batch)
+{
+	uint64		wal = pgWalUsage.wal_bytes;
 	instr_time	begin;
 	instr_time	took;
 	BackfillOutcome outcome;
 
-	block_bounds(from, to, range.bounds);
-
 	INSTR_TIME_SET_CURRENT(begin);
-	outcome = run_range(&range);
+	outcome = run_range(range);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, begin);
 	batch->ms = INSTR_TIME_GET_MILLISEC(took);
 	batch->wal = pgWalUsage.wal_bytes - wal;
-	batch->rows = range.rows;
-	batch->left = range.counts.pending;
-	batch->waited_for = range.waited_for;
+	batch->rows = range->rows;
+	batch->left = range->counts.pending;
+	batch->waited_for = range->waited_for;
 	return outcome;
 }
 
@@ -321,14 +329,16 @@ block_bounds(BlockNumber from, BlockNumber to, ItemPointerData *bounds)
 
 /*
  * Do something else that changes rows of the table, in the way of a range: with
- * the same locks, rights and settings, and giving way to others as it does.
+ * the same locks, rights and settings, and giving way to others as it does. How
+ * many rows it has changed is for the work to say.
  */
 BackfillOutcome
-dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg)
+dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg,
+					   bool divisible, BackfillBatch *batch)
 {
-	Range		range = {.batcher = batcher,.update = true,.work = work,.arg = arg};
+	Range		range = {.batcher = batcher,.update = true,.work = work,.arg = arg,.divisible = divisible};
 
-	return run_range(&range);
+	return measure(&range, batch);
 }
 
 /*

@@ -6,7 +6,9 @@
  * out those that have a note (backfill_visit.c), and changes the rows from key
  * to key. The cursor moves in the batch's own transaction, so that a crash
  * takes both or none. Nothing is left out because others lock it: the batch
- * gets smaller and is tried again from the cursor. What must not be missed and
+ * gets smaller and is tried again from the cursor; otherwise its size follows
+ * the time that batches take and the harm that they do, as that of a walk in
+ * block order does (backfill_pace.c). What must not be missed and
  * not be done twice meanwhile is argued in backfill_guard.c.
  *
  * Rows that changed their key before their turn are changed by their notes, as
@@ -59,6 +61,9 @@ typedef struct KeyBatch
 	BackfillKeyTable *table;
 	MemoryContext memory;
 	BackfillPass pass;
+	BackfillKeyPace *pace;
+	int			size;			/* rows that it may have */
+	BackfillBatch figures;		/* of the last attempt */
 	Datum	   *from;			/* the cursor */
 	Datum	   *to;				/* where the batch ends */
 	int			seen;			/* keys between the two */
@@ -73,6 +78,7 @@ typedef struct KeyBatch
 	uint64		rows;
 } KeyBatch;
 
+static void begin_batch(KeyBatch *batch, BackfillKeyPace *pace);
 static bool do_notes(BackfillRun *run, DbopsStep *step);
 static Oid	find_noted_table(BackfillRun *run);
 static void change_noted(void *arg);
@@ -96,6 +102,7 @@ static BackfillOutcome try_locked(KeyBatch *batch, DbopsCallback work);
 static void change_nothing(void *arg);
 static BackfillOutcome attempt(KeyBatch *batch, DbopsCallback work);
 static bool settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome);
+static void follow(const KeyBatch *batch);
 static void wait_for_rows(BackfillRun *run, DbopsStep *step);
 static void forget_table(BackfillRun *run);
 static void enter(BackfillRun *run, BackfillLeaf *leaf, const BackfillPass *pass);
@@ -115,9 +122,6 @@ dbops_backfill_keyset_step(BackfillRun *run, DbopsStep *step)
 	bool		done = false;
 
 	MemoryContextSwitchTo(memory);
-	if (run->keys.size == 0)
-		run->keys.size = Max(run->request.batch_size / FIRST_SHARE, 1);
-	run->keys.size = Min(run->keys.size, run->request.batch_size);
 	if (run->keys.notes_done || !do_notes(run, step))
 	{
 		run->keys.notes_done = false;
@@ -132,6 +136,21 @@ dbops_backfill_keyset_step(BackfillRun *run, DbopsStep *step)
 	if (done)
 		leave(run);
 	return done;
+}
+
+/* How many rows the batch may have. */
+static void
+begin_batch(KeyBatch *batch, BackfillKeyPace *pace)
+{
+	int			most = batch->run->request.batch_size;
+
+	if (pace->pace.size == 0)
+		dbops_backfill_pace_begin(&pace->pace, most / FIRST_SHARE);
+	dbops_backfill_pace_bound(&pace->pace, most);
+	batch->pace = pace;
+	batch->size = dbops_backfill_pace_size(&pace->pace);
+	if (pace->piece > 0)
+		batch->size = Min(batch->size, pace->piece);
 }
 
 /* ---- rows that changed their key before their turn ---- */
@@ -160,6 +179,7 @@ do_notes(BackfillRun *run, DbopsStep *step)
 	}
 	enter(run, leaf, &batch.pass);
 	batch.table = run->keys.table;
+	begin_batch(&batch, &run->keys.notes);
 	if (settle(&batch, step, try_batch(&batch, change_noted)))
 	{
 		if (run->keys.table != NULL && batch.aside)
@@ -208,7 +228,7 @@ take_note(const BackfillNote *note, void *arg)
 
 	*copy = *note;
 	batch->notes = lappend(batch->notes, copy);
-	return list_length(batch->notes) < batch->run->keys.size;
+	return list_length(batch->notes) < batch->size;
 }
 
 /* Lock the row, so that its key stays, change it, and use its note up. */
@@ -282,6 +302,7 @@ do_next_batch(BackfillRun *run, DbopsStep *step)
 			continue;
 		enter(run, leaf, &batch.pass);
 		batch.table = walk->table;
+		begin_batch(&batch, &walk->pass);
 		do_batch(&batch, step);
 		return true;
 	}
@@ -331,7 +352,7 @@ change_range(void *arg)
 	look_ahead(batch);
 	batch->reached = psprintf("%s up to (%s)", table->leaf->name,
 							  dbops_backfill_key_text(table->key, batch->to));
-	if (batch->run->keys.size == 1 && batch->seen == 1)
+	if (batch->size == 1 && batch->seen == 1)
 		batch->row = batch->to;
 	if (batch->row != NULL)
 		batch->run->progress.keys = psprintf("key (%s)", dbops_backfill_key_text(table->key, batch->to));
@@ -359,7 +380,7 @@ look_ahead(KeyBatch *batch)
 				  2 * table->key->columns + 1),
 		 true);
 	batch->to = NULL;
-	dbops_statement_run(table->look[from], range_values(table, batch->from, bound, batch->run->keys.size),
+	dbops_statement_run(table->look[from], range_values(table, batch->from, bound, batch->size),
 						true, take_key, batch);
 	if (batch->to == NULL)
 		batch->to = bound;
@@ -369,7 +390,7 @@ static void
 take_key(HeapTuple row, TupleDesc desc, void *arg)
 {
 	KeyBatch   *batch = arg;
-	bool		is_last = (++batch->seen == batch->run->keys.size);
+	bool		is_last = (++batch->seen == batch->size);
 	const BackfillKey *key = batch->table->key;
 	Datum		values[INDEX_MAX_KEYS] = {0};
 	Datum	   *copy;
@@ -543,7 +564,8 @@ attempt(KeyBatch *batch, DbopsCallback work)
 	batch->seen = 0;
 	batch->keys = NIL;
 	batch->rows = 0;
-	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch);
+	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch, batch->size > 1, &batch->figures);
+	batch->figures.rows = batch->rows;
 	MemoryContextSwitchTo(before);
 	return outcome;
 }
@@ -559,13 +581,17 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 	{
 		case BATCH_DONE:
 			walk->waited = 0;
-			walk->size = Min(walk->size * 2, run->request.batch_size);
+			follow(batch);
 			return true;
 
 		case BATCH_ROWS_LOCKED:
-			if (walk->size == 1)
+			if (batch->size == 1)
 				wait_for_rows(run, step);
-			walk->size = Max(walk->size / 2, 1);
+			dbops_backfill_pace_cut(&batch->pace->pace, batch->size / 2);
+			return false;
+
+		case BATCH_TOO_LONG:
+			dbops_backfill_pace_cut(&batch->pace->pace, batch->size / 2);
 			return false;
 
 		case BATCH_TABLE_LOCKED:
@@ -575,7 +601,6 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 									 walk->table->leaf->name);
 			return false;
 
-		case BATCH_TOO_LONG:
 		case BATCH_REWRITTEN:
 			elog(ERROR, "a walk by key keeps no block numbers");
 
@@ -585,12 +610,32 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 
 		case BATCH_FAILED:
 			/* Get as far as the row that fails; if that is not the same by now, begin with it again. */
-			if (walk->size == 1 && !(run->request.quarantine && batch->row != NULL))
+			if (batch->size == 1 && !(run->request.quarantine && batch->row != NULL))
 				ReThrowError(dbops_backfill_failure(walk->table->batcher));
-			walk->size = Max(walk->size / 2, 1);
+			batch->pace->piece = Max(batch->size / 2, 1);
 			return false;
 	}
 	return false;
+}
+
+/*
+ * Find the size of the next batch. Behind a row that failed it doubles, up to
+ * where it was: what small batches take says nothing about large ones.
+ */
+static void
+follow(const KeyBatch *batch)
+{
+	BackfillKeyPace *pace = batch->pace;
+	int			wanted = dbops_backfill_pace_size(&pace->pace);
+	int			rows = Max(batch->seen, list_length(batch->notes));
+
+	if (batch->aside)
+		pace->piece = 1;
+	else if (batch->size < wanted)
+		pace->piece = (batch->size < wanted / 2) ? batch->size * 2 : 0;
+	else
+		dbops_backfill_pace_follow(&pace->pace, &batch->run->request, rows,
+								   batch->run->request.batch_size, &batch->figures);
 }
 
 /* Wait for rows that others lock, longer each time, up to the end of patience. */

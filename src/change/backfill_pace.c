@@ -1,6 +1,7 @@
 /*
  * backfill_pace.c
- *		How many blocks the next batch has, and how long to wait before it.
+ *		How many blocks the next batch has, and how long to wait before it. In
+ *		a walk by key, what is said of blocks here is meant of rows.
  *
  * A batch may take a certain time, since nobody who wants one of its rows
  * waits longer than that. How many blocks that is follows from what blocks

@@ -125,10 +125,10 @@ typedef struct BackfillRange
 
 typedef struct BackfillBatcher BackfillBatcher;
 
-/* How large batches are; see backfill_pace.c. */
+/* How large batches are; see backfill_pace.c. By key these blocks are rows. */
 typedef struct BackfillPace
 {
-	double		size;			/* blocks of the next batch */
+	double		size;			/* blocks of the next batch; 0: not known yet */
 	double		careful_from;	/* blocks from which on it grows slowly: harm was done there */
 	double		ms_per_block;	/* smoothed; 0: not known */
 	double		wal_per_block;	/* bytes, smoothed; 0: not known */
@@ -219,12 +219,20 @@ typedef bool (*BackfillNoteCallback) (const BackfillNote *note, void *arg);
 
 typedef struct BackfillKeyTable BackfillKeyTable;
 
+/* How large batches by key are. */
+typedef struct BackfillKeyPace
+{
+	BackfillPace pace;
+	int			piece;			/* rows of the next batch while one that fails is looked for; 0: none is */
+} BackfillKeyPace;
+
 /* A walk by key. */
 typedef struct BackfillKeyWalk
 {
 	BackfillKeyTable *table;	/* in work; NULL: none yet */
 	int			next;			/* place in the list of tables of the one to come */
-	int			size;			/* rows of the next batch; 0: not known yet */
+	BackfillKeyPace pass;		/* of the pass */
+	BackfillKeyPace notes;		/* of rows to come by their notes, which cost more */
 	char	   *key;			/* names of the columns of the last table's */
 	char	   *reached;		/* the table and the key up to which rows are visited; NULL: none yet */
 	bool		notes_left;		/* rows to come by their notes were seen */
@@ -358,7 +366,7 @@ typedef enum BackfillOutcome
 	BATCH_DONE,
 	BATCH_ROWS_LOCKED,			/* gave up: others hold row locks */
 	BATCH_TABLE_LOCKED,			/* gave up: others hold a lock on the table */
-	BATCH_TOO_LONG,				/* gave up: statement_timeout, with more than one block */
+	BATCH_TOO_LONG,				/* gave up: statement_timeout, and it can be made smaller */
 	BATCH_REWRITTEN,			/* the table has new storage: begin again */
 	BATCH_GONE,					/* the table has been dropped */
 	BATCH_FAILED				/* because of what is in a row; see dbops_backfill_failure */
@@ -431,7 +439,8 @@ extern void dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest 
 extern uint64 dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request);
 
 /* For what is done to a table in the place of a range of blocks. */
-extern BackfillOutcome dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg);
+extern BackfillOutcome dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg,
+											  bool divisible, BackfillBatch *batch);
 extern void dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int nparams,
 									   const Oid *types, const BackfillLeaf *leaf, Oid index);
 
