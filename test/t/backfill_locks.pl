@@ -183,6 +183,15 @@ $node->safe_psql('postgres', q{
 $dba->query_until(qr/done/, '');
 is(unfilled(), 0, 'partitions that go and come meanwhile are no error');
 
+# The table itself is dropped.
+$dba->{stderr} = '';
+$dba->query_until(qr/go/, "\\echo go\nCALL dbops.batched_backfill('t', 'place = ''again''', 'place <> ''again''', batch_size => 500, pause => '50ms');\n\\echo done\n");
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM t WHERE place = 'again'})
+  or die 'the backfill did not begin';
+$node->safe_psql('postgres', 'DROP TABLE t');
+$dba->query_until(qr/done/, '');
+like($dba->{stderr}, qr/table t has been dropped during the backfill/, 'a table that is dropped ends it');
+
 # Another session's temporary table holds rows in that session's memory.
 $app->query_safe('CREATE TEMP TABLE elsewhere (id integer)');
 my $elsewhere = $node->safe_psql('postgres', q{SELECT oid FROM pg_class WHERE relname = 'elsewhere'});
