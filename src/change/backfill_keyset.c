@@ -109,6 +109,7 @@ static void enter(BackfillRun *run, BackfillLeaf *leaf, const BackfillPass *pass
 static void leave(BackfillRun *run);
 static BackfillLeaf *find_leaf(BackfillRun *run, Oid relid);
 static void keep_text(BackfillRun *run, char **place, const char *text);
+static bool is_planned(const BackfillKeyTable *table, const DbopsStatement *statement);
 static void plan(BackfillKeyTable *table, DbopsStatement **statement, const char *sql, bool limited);
 static char *range_condition(const BackfillKeyTable *table, int from, int to);
 static Datum *range_values(const BackfillKeyTable *table, const Datum *from, const Datum *to, int limit);
@@ -256,10 +257,11 @@ lock_row(KeyBatch *batch, const Datum *key)
 {
 	BackfillKeyTable *table = batch->table;
 
-	plan(table, &table->lock,
-		 psprintf("SELECT %s.ctid FROM ONLY %s AS %s WHERE %s FOR NO KEY UPDATE",
-				  table->alias, table->leaf->name, table->alias, range_condition(table, FROM_HERE, TO_HERE)),
-		 false);
+	if (!is_planned(table, table->lock))
+		plan(table, &table->lock,
+			 psprintf("SELECT %s.ctid FROM ONLY %s AS %s WHERE %s FOR NO KEY UPDATE",
+					  table->alias, table->leaf->name, table->alias, range_condition(table, FROM_HERE, TO_HERE)),
+			 false);
 	ItemPointerSetInvalid(&batch->tid);
 	(void) dbops_statement_run(table->lock, range_values(table, key, key, 0), false, take_place, batch);
 	return ItemPointerIsValid(&batch->tid);
@@ -445,11 +447,12 @@ change(KeyBatch *batch, const Datum *from, int from_variant, const Datum *to, in
 	const BackfillChange *what = batch->run->change;
 	DbopsStatement **update = &table->update[from_variant][to_variant];
 
-	plan(table, update,
-		 psprintf("UPDATE ONLY %s AS %s SET %s WHERE %s AND (%s) AND (%s)",
-				  table->leaf->name, what->alias, what->set_list,
-				  range_condition(table, from_variant, to_variant), what->matches, what->pending),
-		 false);
+	if (!is_planned(table, *update))
+		plan(table, update,
+			 psprintf("UPDATE ONLY %s AS %s SET %s WHERE %s AND (%s) AND (%s)",
+					  table->leaf->name, what->alias, what->set_list,
+					  range_condition(table, from_variant, to_variant), what->matches, what->pending),
+			 false);
 	dbops_backfill_guard_own(batch->run->job->id);
 	PG_TRY();
 	{
@@ -749,14 +752,19 @@ keep_text(BackfillRun *run, char **place, const char *text)
 
 /* ---- statements ---- */
 
+/* Is the plan of a statement known to be good? It is looked at once in an attempt. */
+static bool
+is_planned(const BackfillKeyTable *table, const DbopsStatement *statement)
+{
+	return statement != NULL && list_member_ptr(table->planned, statement);
+}
+
 static void
 plan(BackfillKeyTable *table, DbopsStatement **statement, const char *sql, bool limited)
 {
 	Oid			types[2 * INDEX_MAX_KEYS + 1];
 	int			n = table->key->columns;
 
-	if (*statement != NULL && list_member_ptr(table->planned, *statement))
-		return;
 	for (int i = 0; i < n; i++)
 		types[i] = types[n + i] = table->key->column[i].type;
 	types[2 * n] = INT8OID;
