@@ -154,7 +154,22 @@ SELECT n, what FROM regress_moves_4;
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'dbops%';
 SELECT count(*) FROM dbops.backfill_note;
 
-DROP TABLE regress_guard, regress_moves, regress_moves_4;
+-- a column of the key that gets another type, after the trigger that forbids it was
+-- dropped: its stored values are not read as what they are not
+ALTER SEQUENCE dbops.job_id_seq RESTART WITH 92001;
+CREATE TABLE regress_retyped (id bigint PRIMARY KEY, n integer NOT NULL, bad boolean);
+INSERT INTO regress_retyped SELECT i, 0, i = 50 FROM generate_series(1, 100) i;
+CALL dbops.batched_backfill('regress_retyped', 'n = n + 1 / (NOT bad)::integer', batch_size => 8);
+ALTER TABLE regress_retyped ALTER id TYPE text;
+DROP TRIGGER dbops_exactkey_92001 ON regress_retyped;
+ALTER TABLE regress_retyped ALTER id TYPE text;
+INSERT INTO regress_retyped VALUES ('new', 0, false);
+UPDATE regress_retyped SET id = 'other' WHERE id = '99';
+CALL dbops.run_job(92001);
+SELECT dbops.cancel_job(92001);
+SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'dbops%';
+
+DROP TABLE regress_guard, regress_moves, regress_moves_4, regress_retyped;
 DROP FUNCTION regress_moves_stop;
 DROP ROLE regress_guard_writer;
 DELETE FROM dbops.job;

@@ -144,7 +144,8 @@ read_arguments(const Trigger *trigger, Guarded *guarded)
 
 /*
  * Find out how far the pass of the table is, and its key; false if the job is
- * none any more, so that a trigger that was left behind does nothing.
+ * none any more, or cannot go on because a column of the key is gone or has
+ * another type: then the trigger does nothing.
  */
 static bool
 find_key(Guarded *guarded)
@@ -154,7 +155,8 @@ find_key(Guarded *guarded)
 	if (!dbops_backfill_pass_of(guarded->job, RelationGetRelid(guarded->rel), guarded->root, pass))
 		return false;
 	guarded->key = dbops_backfill_key_plain(RelationGetDescr(guarded->rel), pass->columns, pass->attnums);
-	return guarded->key != NULL;
+	return guarded->key != NULL &&
+		(pass->cursor == NULL || dbops_backfill_key_fits(guarded->key, pass->cursor));
 }
 
 static void

@@ -415,12 +415,15 @@ dbops_backfill_key_compare(const BackfillKey *key, const Datum *a, const Datum *
 	return order;
 }
 
-/* Put the values of a key together as they are stored. */
+/*
+ * Put the values of a key together as they are stored, with their types: read
+ * as values of another type they would be anything.
+ */
 bytea *
 dbops_backfill_key_pack(const BackfillKey *key, const Datum *values)
 {
 	Datum		plain[INDEX_MAX_KEYS];
-	Size		size = VARHDRSZ;
+	Size		size = VARHDRSZ + key->columns * sizeof(Oid);
 	bytea	   *packed;
 	char	   *place;
 
@@ -433,6 +436,11 @@ dbops_backfill_key_pack(const BackfillKey *key, const Datum *values)
 	SET_VARSIZE(packed, size);
 	place = VARDATA(packed);
 	for (int i = 0; i < key->columns; i++)
+	{
+		memcpy(place, &key->column[i].type, sizeof(Oid));
+		place += sizeof(Oid);
+	}
+	for (int i = 0; i < key->columns; i++)
 		datumSerialize(plain[i], false, key->column[i].by_value, key->column[i].length, &place);
 	return packed;
 }
@@ -444,14 +452,31 @@ plain_value(const BackfillKey *key, int i, Datum value)
 	return (key->column[i].length == -1) ? PointerGetDatum(PG_DETOAST_DATUM(value)) : value;
 }
 
+/* Do the columns have the types still that the values were stored with? */
+bool
+dbops_backfill_key_fits(const BackfillKey *key, const bytea *packed)
+{
+	const char *place = VARDATA_ANY(packed);
+
+	for (int i = 0; i < key->columns; i++)
+		if (memcmp(place + i * sizeof(Oid), &key->column[i].type, sizeof(Oid)) != 0)
+			return false;
+	return true;
+}
+
 /* Take them apart again, into the current memory. */
 Datum *
 dbops_backfill_key_unpack(const BackfillKey *key, bytea *packed)
 {
 	Datum	   *values = palloc(sizeof(Datum) * INDEX_MAX_KEYS);
-	char	   *place = VARDATA_ANY(packed);
+	char	   *place = VARDATA_ANY(packed) + key->columns * sizeof(Oid);
 	bool		isnull;
 
+	if (!dbops_backfill_key_fits(key, packed))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the type of a column of the key that the backfill goes by has been changed"),
+				 errhint("Cancel the job; its result says up to which key rows have been visited.")));
 	for (int i = 0; i < key->columns; i++)
 		values[i] = datumRestore(&place, &isnull);
 	return values;

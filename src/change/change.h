@@ -452,6 +452,7 @@ extern BackfillKey *dbops_backfill_key_plain(TupleDesc desc, int columns, const 
 extern bool dbops_backfill_key_of_row(const BackfillKey *key, HeapTuple row, TupleDesc desc, Datum *values);
 extern int	dbops_backfill_key_compare(const BackfillKey *key, const Datum *a, const Datum *b);
 extern bytea *dbops_backfill_key_pack(const BackfillKey *key, const Datum *values);
+extern bool dbops_backfill_key_fits(const BackfillKey *key, const bytea *packed);
 extern Datum *dbops_backfill_key_unpack(const BackfillKey *key, bytea *packed);
 extern void dbops_backfill_key_ends(const BackfillKey *key, Oid relid, Oid owner,
 									bytea **first, bytea **last);
