@@ -220,3 +220,4 @@ CALL dbops.batched_backfill('sync_stray', 'b = a', 'b IS DISTINCT FROM a', sync 
 SELECT * FROM sync_stray ORDER BY a;
 SELECT max(id) = 91001 AS number, (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'sync_stray'::regclass) AS triggers FROM dbops.job;
 DROP TABLE sync_stray;
+DELETE FROM dbops.job WHERE id = 91001;
