@@ -45,7 +45,12 @@ BEGIN;
 SELECT dbops.start_backfill('regress_start', 'place = ''x''') AS job \gset
 SELECT dbops.pause_job(:job);
 COMMIT;
+SET client_min_messages = notice;
 SELECT dbops.start_backfill('regress_start', 'place = ''x''', batch_size => 7) = :job AS same;
+SET client_min_messages = warning;
+SELECT dbops.start_backfill('regress_start', 'place = ''x''', sync => true);
+SELECT dbops.start_backfill('regress_start', 'place = ''x''', on_error => 'quarantine');
+CALL dbops.batched_backfill('regress_start', 'place = ''x''', method => 'keyset');
 BEGIN;
 SELECT dbops.start_backfill('regress_start', 'place = ''x''', 'id = 1') = :job AS same;
 ROLLBACK;

@@ -383,9 +383,13 @@ submit(const BackfillRun *run, Oid owner)
 		.dedupe_key = dedupe_key(&run->request)
 	};
 
+	int64		id;
+
 	request.timeout = STEP_TIMEOUT;
 	request.max_attempts = ATTEMPTS;
-	return dbops_job_submit(&request);
+	id = dbops_job_submit(&request);
+	dbops_backfill_check_same(id, request.spec);
+	return id;
 }
 
 /* The same change of the same table is one job as long as it lives. */

@@ -323,6 +323,9 @@ extern const DbopsJobKind dbops_backfill_kind;
 
 extern void dbops_backfill_job_init(void);
 
+/* backfill_same.c */
+extern void dbops_backfill_check_same(int64 job, Jsonb *spec);
+
 /* backfill_spec.c */
 extern Jsonb *dbops_backfill_spec(const BackfillRun *run);
 extern void dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec);
