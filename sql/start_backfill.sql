@@ -80,6 +80,15 @@ SELECT dbops.start_backfill('regress_start', 'place = ''y''', verify => false) A
 CALL dbops.wait_job(:job);
 SELECT s -> 'state' AS state, (s -> 'result') - 'batches' AS result FROM dbops.job_status(:job) s;
 
+-- A pause that has begun ends when it is tuned
+CREATE TABLE regress_tuned AS SELECT 0 AS a FROM generate_series(1, 1000);
+SELECT dbops.start_backfill('regress_tuned', 'a = 1', batch_size => 10, pause => '1 h') AS job \gset
+SELECT set_config('regress.job', :'job', false) = :'job' AS set;
+DO $$ BEGIN FOR i IN 1..1000 LOOP EXIT WHEN (SELECT waiting FROM dbops.jobs() WHERE id = current_setting('regress.job')::bigint) = 'for its pause of 3600 s'; PERFORM pg_sleep(0.01); END LOOP; END $$;
+SELECT dbops.tune_job(:job, settings => '{"pause": 0, "batch_size": 10000}');
+CALL dbops.wait_job(:job);
+DROP TABLE regress_tuned;
+
 -- Refused at once, as the call refuses it
 SELECT dbops.start_backfill(NULL, 'place = ''x''');
 SELECT dbops.start_backfill('regress_start', 'id = -id');

@@ -46,7 +46,7 @@ static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 static Oid	background_login(Oid owner);
 static void refuse_temporary(const BackfillRequest *request);
-static int64 submit(const BackfillRun *run, Oid owner);
+static int64 submit(const BackfillRun *run, Oid owner, bool here);
 static char *dedupe_key(const BackfillRequest *request);
 
 /*
@@ -82,7 +82,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	if (needs_job(&run->request))
 	{
 		error_context_stack = context.previous;
-		dbops_job_run_here(submit(run, dbops_relation_owner(run->request.relid)));
+		dbops_job_run_here(submit(run, dbops_relation_owner(run->request.relid), true));
 		PG_RETURN_VOID();
 	}
 	dbops_procedure_commit();
@@ -330,7 +330,7 @@ dbops_start_backfill(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("dbops.start_backfill()");
 	dbops_backfill_prepare(fcinfo, run);
-	PG_RETURN_INT64(submit(run, dbops_relation_owner(run->request.relid)));
+	PG_RETURN_INT64(submit(run, dbops_relation_owner(run->request.relid), false));
 }
 
 /* Understand and judge what is asked for, as if it were to be done in the background. */
@@ -369,7 +369,7 @@ refuse_temporary(const BackfillRequest *request)
 }
 
 static int64
-submit(const BackfillRun *run, Oid owner)
+submit(const BackfillRun *run, Oid owner, bool here)
 {
 	DbopsJobRequest request = {
 		DBOPS_JOB_REQUEST,
@@ -380,7 +380,8 @@ submit(const BackfillRun *run, Oid owner)
 		.spec = dbops_backfill_spec(run),
 		.class = DBOPS_CLASS_BATCHES,
 		.idempotent = (run->request.method != BACKFILL_KEYSET),
-		.dedupe_key = dedupe_key(&run->request)
+		.dedupe_key = dedupe_key(&run->request),
+		.here = here
 	};
 
 	int64		id;

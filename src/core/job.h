@@ -236,6 +236,7 @@ typedef struct DbopsJobRequest
 	const char *schedule;		/* that it comes from; or NULL */
 	const char *time_window;	/* when it may run; or NULL: at any time */
 	const char *time_zone;		/* that the window is in; or NULL */
+	bool		here;			/* the submitter goes on with dbops_job_run_here */
 } DbopsJobRequest;
 
 /* Values that submissions begin with. */

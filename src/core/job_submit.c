@@ -93,7 +93,7 @@ dbops_job_submit(const DbopsJobRequest *request)
 			break;
 		CHECK_FOR_INTERRUPTS();
 	}
-	if (!dbops_job_workers_exist())
+	if (!dbops_job_workers_exist() && !request->here)
 		tell_who_runs_it(DatumGetInt64(id));
 	return DatumGetInt64(id);
 }

@@ -79,6 +79,7 @@ static void take_part(DbopsJob *job, int part, void *arg);
 static bool during_step(DbopsJob *job, int64 done, int64 total, const char *waiting, void *arg);
 static bool between_steps(DbopsJob *job, const DbopsStep *step, void *arg);
 static bool look_between(Keeping *keeping, long pause, const char *waiting);
+static bool are_equal(const Jsonb *a, const Jsonb *b);
 static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
 static bool is_helpful(Keeping *keeping);
@@ -430,13 +431,20 @@ between_steps(DbopsJob *job, const DbopsStep *step, void *arg)
 static bool
 look_between(Keeping *keeping, long pause, const char *waiting)
 {
+	const Jsonb *settings = keeping->job->job.settings;
 	long		waited = 0;
 
+	if (waiting == NULL && pause > NAP)
+		waiting = psprintf("for its pause of %g s", pause / 1000.0);
 	for (;;)
 	{
 		char	   *obstacle = look_once(keeping);
-		long		nap = (obstacle != NULL) ? NAP : Min(pause, NAP);
+		long		nap;
 
+		/* What is tuned holds at once. */
+		if (!are_equal(settings, keeping->job->job.settings))
+			pause = 0;
+		nap = (obstacle != NULL) ? NAP : Min(pause, NAP);
 		if (obstacle != NULL && waited >= PATIENCE && !keeping->job->job.foreground)
 			leave(keeping, "queued", NULL);
 		if (keeping->leave_as != NULL || nap <= 0)
@@ -449,6 +457,15 @@ look_between(Keeping *keeping, long pause, const char *waiting)
 	}
 	dbops_runner_set_waiting(keeping->slot, NULL);
 	return keeping->leave_as == NULL;
+}
+
+/* Either may be NULL. */
+static bool
+are_equal(const Jsonb *a, const Jsonb *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
 }
 
 static void
