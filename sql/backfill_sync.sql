@@ -199,6 +199,14 @@ SELECT * FROM regress_sync ORDER BY id;
 DROP TABLE regress_sync, regress_secret;
 DROP FUNCTION regress_secret(integer), regress_who();
 
+-- An assigned column that gets another type does not fail the application's writes.
+CREATE TABLE sync_retyped (a integer, b text);
+SELECT regress_cover('sync_retyped', 'b = a', 'b IS DISTINCT FROM a::text');
+INSERT INTO sync_retyped VALUES (1) RETURNING b;
+ALTER TABLE sync_retyped ALTER b TYPE varchar(5);
+INSERT INTO sync_retyped VALUES (2) RETURNING b;
+DROP TABLE sync_retyped;
+
 DROP SCHEMA regress_ours, regress_theirs CASCADE;
 DROP FUNCTION regress_cover, regress_own();
 SELECT dbops.revoke_access('regress_sync_owner');

@@ -35,6 +35,7 @@
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -101,6 +102,7 @@ static bool understand(SyncEntry *entry, Relation rel);
 static void understand_as_owner(void *arg);
 static void analyze(void *arg);
 static Query *analyze_update(const SyncChange *change, Relation rel);
+static bool check_images(Node *node, void *rel);
 static Node *compute_generated(Node *node, void *rel);
 static List *split_condition(List *expressions);
 static bool is_not_plain(Node *node, void *context);
@@ -310,6 +312,7 @@ analyze(void *arg)
 
 	dbops_backfill_use_meaning(change->change);
 	query = analyze_update(change, understanding->rel);
+	check_images(query->jointree->quals, understanding->rel);
 	expressions = list_make1(query->jointree->quals);
 	change->columns = MemoryContextAlloc(change->memory,
 										 sizeof(int) * list_length(query->targetList));
@@ -356,6 +359,32 @@ analyze_update(const SyncChange *change, Relation rel)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s\" has been renamed", RelationGetRelationName(rel))));
 	return query;
+}
+
+/*
+ * A comparison of the row with what is assigned was written for columns of
+ * certain types. One that has another type now would fail with every row.
+ */
+static bool
+check_images(Node *node, void *rel)
+{
+	ListCell   *is;
+	ListCell   *shall_be;
+	FuncExpr   *image = (FuncExpr *) node;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, FuncExpr) || image->funcid != F_RECORD_IMAGE_NE ||
+		!IsA(linitial(image->args), RowExpr) || !IsA(lsecond(image->args), RowExpr))
+		return expression_tree_walker(node, check_images, rel);
+	forboth(is, linitial_node(RowExpr, image->args)->args,
+			shall_be, lsecond_node(RowExpr, image->args)->args)
+		if (exprType(lfirst(is)) != exprType(lfirst(shall_be)))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("an assigned column of table \"%s\" has another type",
+							RelationGetRelationName((Relation) rel))));
+	return false;
 }
 
 /* A generated column has no value before its row is stored: put its expression in its place. */
