@@ -214,7 +214,7 @@ dbops_backfill_note_set(int64 job, Oid relid, bytea *key, BackfillVisit visit)
 	ItemPointerData tid;
 	BackfillVisit noted = find_note(&store, job, relid, key, latest, &tid);
 
-	UnregisterSnapshot(latest);
+	/* A key that is stored out of line is deleted under a snapshot. */
 	if (noted != visit)
 	{
 		if (noted != NOT_NOTED)
@@ -223,6 +223,7 @@ dbops_backfill_note_set(int64 job, Oid relid, bytea *key, BackfillVisit visit)
 			write_note(&store, job, relid, key, visit == TO_COME);
 		CommandCounterIncrement();
 	}
+	UnregisterSnapshot(latest);
 	table_close(store.rel, NoLock);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "core/core.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
@@ -58,7 +59,8 @@ dbops_relation_owner(Oid relid)
  * queued to run after the callback (deferred triggers and holdable cursors
  * are refused), settings changed inside end with it, and it may leave nothing
  * in the session's temporary schema, where the caller would find it before
- * what is meant. As oneself nothing is restricted. An error leaves all of this to the end of the surrounding
+ * what is meant; that is looked at where the callback has done any command that
+ * writes, since nothing gets there otherwise. As oneself nothing is restricted. An error leaves all of this to the end of the surrounding
  * (sub)transaction, which restores the role and the settings.
  */
 void
@@ -67,6 +69,7 @@ dbops_run_as(Oid role, DbopsCallback callback, void *arg)
 	Oid			user;
 	int			context;
 	int			nest_level = NewGUCNestLevel();
+	CommandId	command = GetCurrentCommandId(false);
 
 	GetUserIdAndSecContext(&user, &context);
 	if (role != user)
@@ -77,7 +80,7 @@ dbops_run_as(Oid role, DbopsCallback callback, void *arg)
 
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(user, context);
-	if (role != user && !is_temp_schema_clean(role))
+	if (role != user && GetCurrentCommandId(false) != command && !is_temp_schema_clean(role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("code of role \"%s\" has left objects in the temporary schema of this session",
