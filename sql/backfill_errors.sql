@@ -30,6 +30,20 @@ CALL dbops.run_job(:job);
 SELECT * FROM backfill_outcome();
 SELECT * FROM backfill_aside();
 SELECT row_ctid, place FROM dbops.backfill_errors(:job), backfill_bad b WHERE b.ctid = row_ctid;
+-- and its message says where the row is; its key is for those who may see the job's command
+SELECT dbops.job_status(:job) -> 'result' -> 'last_error' AS last_error;
+CREATE ROLE regress_backfill_watcher;
+SELECT dbops.grant_access('regress_backfill_watcher', 'monitor');
+SET ROLE regress_backfill_watcher;
+SELECT dbops.job_status(:job) -> 'message' AS message, dbops.job_status(:job) -> 'result' AS result;
+RESET ROLE;
+SELECT dbops.revoke_access('regress_backfill_watcher');
+DROP ROLE regress_backfill_watcher;
+-- by a key too, where the job can go on
+SELECT dbops.start_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', method => 'keyset') AS job \gset
+CALL dbops.run_job(:job);
+SELECT state, regexp_replace(message, 'dbops_exact_\d+', 'dbops_exact_N') AS message FROM backfill_outcome();
+SELECT dbops.cancel_job(:job);
 
 -- quarantine: everything else is changed
 CALL dbops.batched_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', batch_size => 2000, on_error => 'quarantine');
@@ -47,8 +61,10 @@ SELECT place, count(*) FROM backfill_bad GROUP BY place ORDER BY place;
 CALL dbops.batched_backfill('backfill_bad', 'place = 103 / divisor', on_error => 'quarantine', workers => 2);
 SELECT * FROM backfill_outcome();
 SELECT * FROM backfill_aside();
+\set VERBOSITY sqlstate
 CALL dbops.batched_backfill('backfill_bad', 'place = 104 / divisor', workers => 2);
-SELECT * FROM backfill_outcome();
+\set VERBOSITY terse
+SELECT state, sqlstate, regexp_replace(message, '\d+,\d+', 'b,n') AS message FROM backfill_outcome();
 SELECT count(*) BETWEEN 1 AND 2 AS some FROM backfill_aside();
 -- corrected
 UPDATE backfill_bad SET divisor = 1 WHERE divisor = 0;

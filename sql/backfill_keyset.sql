@@ -128,7 +128,7 @@ CREATE TABLE regress_bad (id integer PRIMARY KEY, v text, n integer NOT NULL DEF
 INSERT INTO regress_bad SELECT i, i FROM generate_series(1, 100) i;
 UPDATE regress_bad SET v = 'bad' WHERE id = 60;
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer / v::integer', batch_size => 10);
-SELECT state, regexp_replace(message, '\d{2,}', 'N') AS message FROM dbops.job WHERE name = 'regress_bad';
+SELECT state, regexp_replace(message, '\d{2,}', 'N', 'g') AS message FROM dbops.job WHERE name = 'regress_bad';
 SELECT n, count(*), min(id), max(id) FROM regress_bad GROUP BY n ORDER BY n;
 -- also where the table gets new storage meanwhile, or the key another name
 CLUSTER regress_bad USING regress_bad_pkey;
@@ -140,7 +140,9 @@ SELECT n, count(*) FROM regress_bad GROUP BY n;
 SELECT state, result ->> 'rows' AS rows FROM dbops.job WHERE name = 'regress_bad';
 -- one that is given up leaves no trigger
 UPDATE regress_bad SET v = 'bad' WHERE "i d" = 60;
+\set VERBOSITY sqlstate
 CALL dbops.batched_backfill('regress_bad', 'n = n + v::integer', batch_size => 10);
+\set VERBOSITY default
 SELECT dbops.cancel_job(id) FROM dbops.job WHERE name = 'regress_bad' AND finished_at IS NULL;
 SELECT state, message, result - 'batches' AS result FROM dbops.job WHERE name = 'regress_bad' ORDER BY id DESC LIMIT 1;
 SELECT count(*) FROM pg_trigger WHERE tgrelid = 'regress_bad'::regclass;

@@ -60,10 +60,10 @@ SELECT count(*) FROM regress_workers WHERE place IS NULL;
 
 -- An error of one of them is that of the call, whoever meets it.
 ALTER TABLE regress_workers ADD CHECK (place <> 'q19999');
-\set VERBOSITY terse
+\set VERBOSITY sqlstate
 CALL dbops.batched_backfill('regress_workers', 'place = ''q'' || id', 'place NOT LIKE ''q%''', batch_size => 200, workers => 2);
 \set VERBOSITY default
-SELECT state, sqlstate FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
+SELECT state, sqlstate, regexp_replace(message, '\d+,\d+', 'b,n') AS message FROM dbops.job ORDER BY submitted_at DESC LIMIT 1;
 DROP TABLE regress_workers;
 
 -- Many tables in one part, and one that is much larger than the others

@@ -500,8 +500,9 @@ look_at_moved(const BackfillNote *note, void *arg)
 /* ---- others ---- */
 
 /*
- * Do a batch; if it is one row, which fails and is to be set aside, do that. If
- * those are too many nothing of the step stays, so that the row is not recorded.
+ * Do a batch; if it is one row, which fails, set it aside, or stop with the row
+ * named, as the backfill was asked to. Where it stops nothing of the step stays,
+ * so that the row is not recorded.
  */
 static BackfillOutcome
 try_batch(KeyBatch *batch, DbopsCallback work)
@@ -509,7 +510,7 @@ try_batch(KeyBatch *batch, DbopsCallback work)
 	BackfillRun *run = batch->run;
 	BackfillOutcome outcome = attempt(batch, work);
 
-	if (outcome == BATCH_FAILED && batch->row != NULL && run->request.quarantine)
+	if (outcome == BATCH_FAILED && batch->row != NULL)
 		outcome = try_locked(batch, work);
 	if (!batch->aside)
 		return outcome;
@@ -613,7 +614,7 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 
 		case BATCH_FAILED:
 			/* Get as far as the row that fails; if that is not the same by now, begin with it again. */
-			if (batch->size == 1 && !(run->request.quarantine && batch->row != NULL))
+			if (batch->size == 1 && batch->row == NULL)
 				ReThrowError(dbops_backfill_failure(walk->table->batcher));
 			batch->pace->piece = Max(batch->size / 2, 1);
 			return false;

@@ -181,6 +181,7 @@ dbops_backfill_remains(const DbopsJob *job)
 {
 	DbopsJson	json = {0};
 	const char *key = dbops_jsonb_text(job->position, "key");
+	Jsonb	   *error = dbops_backfill_last_error(job->id);
 	BackfillProgress sum = {0};
 
 	add_figures(job->position, &sum);
@@ -194,6 +195,8 @@ dbops_backfill_remains(const DbopsJob *job)
 		dbops_json_text(&json, "key", key);
 		dbops_json_text(&json, "visited", dbops_jsonb_text(job->position, "reached"));
 	}
+	if (error != NULL)
+		dbops_json_document(&json, "last_error", error);
 	return dbops_json_finish(&json);
 }
 

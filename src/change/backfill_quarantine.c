@@ -29,12 +29,10 @@
 #include "miscadmin.h"
 #include "storage/itemptr.h"
 #include "utils/builtins.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(dbops_backfill_errors);
-
-/* Line pointers of a block, as places in one order of all rows; (b, 0) holds none. */
-#define BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
 
 /* A step ends at the next block after so many pieces were kept, or so much time. */
 #define STEP_PIECES 32
@@ -446,7 +444,11 @@ record(BackfillRun *run, const BadRow *row, const ErrorData *error)
 					 lengthof(params), params, NULL, NULL);
 }
 
-/* Is the backfill to go on behind this row? If not, the next step raises why. */
+/*
+ * Is the backfill to go on behind this row? If not, the next step raises why. A
+ * job has no context, but a message, which whoever monitors it may read: that
+ * has the row's place, and not its key.
+ */
 static void
 judge(BackfillRun *run, const BadRow *row, const ErrorData *error)
 {
@@ -457,6 +459,9 @@ judge(BackfillRun *run, const BadRow *row, const ErrorData *error)
 		return;
 	caller = MemoryContextSwitchTo(run->memory);
 	run->failure = copy_error(error);
+	if (run->job->id != 0)
+		run->failure->message = psprintf("row %s of table %s fails: %s",
+										 tid_text(row->tid), row->leaf->name, error->message);
 	run->failure->context = psprintf("%s%s%s", name_row(row),
 									 error->context ? "\n" : "", error->context ? error->context : "");
 	MemoryContextSwitchTo(caller);
@@ -546,6 +551,22 @@ number_recorded(const BackfillRun *run)
 						   1, &job, INT8OID, &number))
 		return 0;
 	return DatumGetInt64(number);
+}
+
+/* The row of a job that failed last, for those who may see its rows; NULL: none did. */
+Jsonb *
+dbops_backfill_last_error(int64 job)
+{
+	DbopsParam	param = dbops_param_int8(job);
+	Datum		error;
+
+	if (!dbops_store_value("SELECT jsonb_build_object('table', table_name, 'ctid', row_ctid::text, 'key', key,"
+						   " 'sqlstate', sqlstate, 'message', message)"
+						   " FROM dbops.backfill_error WHERE job_id = $1"
+						   " ORDER BY failed_at DESC, row_ctid DESC LIMIT 1",
+						   1, &param, JSONBOID, &error))
+		return NULL;
+	return DatumGetJsonbP(error);
 }
 
 /* Rows that are to be changed still, without those set aside. */

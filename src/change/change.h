@@ -8,6 +8,7 @@
 #include "core/core.h"
 #include "core/job.h"
 
+#include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
@@ -393,6 +394,9 @@ typedef struct BackfillBatch
 	uint64		wal;			/* bytes written */
 } BackfillBatch;
 
+/* Line pointers of a block, as places in one order of all rows; (b, 0) holds none. */
+#define BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
+
 extern void dbops_backfill_init(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
@@ -508,6 +512,7 @@ extern void dbops_backfill_stop(const BackfillRun *run);
 extern void dbops_backfill_settle(BackfillRun *run, int pass);
 extern char *dbops_backfill_aside(const BackfillRun *run);
 extern uint64 dbops_backfill_left(const BackfillRun *run);
+extern Jsonb *dbops_backfill_last_error(int64 job);
 
 /* backfill_walk.c */
 
@@ -597,6 +602,8 @@ typedef struct BackfillSample
 	double		rows;
 	double		room;			/* bytes free on the pages */
 	double		unfilled;		/* rows that match and would get NULL */
+	double		failing;		/* rows whose expressions fail; in none of the others but rows */
+	const char *failure;		/* what one of them said; or NULL */
 	double		pending;		/* rows to be changed */
 	double		pending_squares;	/* sum of the squares of each block's */
 	double		old_bytes;		/* of the rows to be changed */
@@ -625,6 +632,7 @@ typedef struct BackfillForecast
 	double		pending;		/* to be changed */
 	double		variance;		/* of that estimate */
 	double		unfilled;		/* rows that match and would get NULL */
+	double		failing;		/* rows whose expressions fail */
 	double		old_bytes;		/* of the rows to be changed */
 	double		new_bytes;
 	double		room;			/* bytes free on the pages */
