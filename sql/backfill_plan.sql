@@ -195,8 +195,48 @@ BEGIN READ ONLY;
 SELECT count(*) > 10 AS planned FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', 'place IS NULL');
 COMMIT;
 
--- a condition that fails says so
-SELECT item, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', '1 / (id - 1400) > 0') WHERE item = 'rows to change';
+-- rows that fail are counted, and everything else is of the others
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', '1 / (id - 1400) IS NOT NULL')
+ WHERE item IN ('rows', 'rows to change') OR value LIKE '%fail';
+CREATE TABLE plan_bad (id integer PRIMARY KEY, divisor integer, place integer);
+INSERT INTO plan_bad SELECT i, CASE WHEN i % 500 = 0 THEN 0 ELSE 1 END FROM generate_series(1, 20000) i;
+VACUUM ANALYZE plan_bad;
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_bad', 'place = id / divisor', 'place IS NULL', on_error => 'quarantine')
+ WHERE item IN ('rows', 'rows to change', 'row width', 'batches') OR value LIKE '%fail';
+SELECT item, number > 20000 AS some FROM dbops.backfill_plan('plan_bad', 'place = id / divisor', 'place IS NULL') WHERE item IN ('WAL', 'table growth');
+SET dbops.backfill_max_errors = 39;
+SELECT value, note FROM dbops.backfill_plan('plan_bad', 'place = id / divisor', 'place IS NULL', on_error => 'quarantine') WHERE value LIKE '%fail';
+RESET dbops.backfill_max_errors;
+-- all of them
+SELECT item, value FROM dbops.backfill_plan('plan_bad', 'place = id / (divisor * 0)', 'place IS NULL AND id <= 100')
+ WHERE item IN ('rows', 'rows to change') OR value LIKE '%fail';
+-- of an estimate it is one: a table that is larger than the sample
+INSERT INTO plan_bad SELECT i, CASE WHEN i % 200 = 0 THEN 0 ELSE 1 END FROM generate_series(20001, 100000) i;
+SELECT value LIKE 'about % rows would fail' AS about, number BETWEEN 300 AND 600 AS near
+  FROM dbops.backfill_plan('plan_bad', 'place = id / divisor', 'place IS NULL') WHERE value LIKE '%fail';
+
+-- where nothing can be known nothing is said to be 0
+CREATE FUNCTION plan_unable(integer) RETURNS integer LANGUAGE plpgsql AS
+    $$ BEGIN RAISE feature_not_supported USING MESSAGE = 'not able to'; END $$;
+SELECT item, value, number, note FROM dbops.backfill_plan('plan_bad', 'place = plan_unable(id)', 'plan_unable(id) IS NULL', verify => false)
+ WHERE item NOT IN ('tables', 'blocks', 'size', 'method', 'disk', 'own trigger', 'rows written meanwhile', 'warning');
+DROP TABLE plan_bad;
+
+-- How long other tables took says nothing of clauses that take longer to evaluate.
+CREATE TABLE plan_slow (id integer PRIMARY KEY, b integer);
+INSERT INTO plan_slow SELECT i FROM generate_series(1, 100) i;
+CREATE TABLE plan_past (id integer PRIMARY KEY, b integer);
+INSERT INTO plan_past SELECT i FROM generate_series(1, 10000) i;
+SET client_min_messages = warning;
+CALL dbops.batched_backfill('plan_past', 'b = id', 'b IS NULL', on_error => 'quarantine');
+RESET client_min_messages;
+ANALYZE plan_slow;
+CREATE FUNCTION plan_sleep(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM pg_sleep(0.002); RETURN $1; END $$;
+SELECT number >= 0.2 AS measured, note LIKE '%as the last % backfills of this database, and at least the time that the sample took' AS said
+  FROM dbops.backfill_plan('plan_slow', 'b = plan_sleep(id)', 'b IS NULL') WHERE item = 'duration';
+SELECT value FROM dbops.backfill_plan('plan_slow', 'b = 1', 'b IS NULL') WHERE item = 'duration';
+DROP TABLE plan_slow, plan_past;
 
 -- it is refused as start_backfill is
 SELECT * FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = "it''s ""b""" + 1');
@@ -216,6 +256,6 @@ SELECT dbops.revoke_access('regress_plan_other');
 DROP PUBLICATION regress_plan, regress_plan_inserts;
 DROP TABLE plan_children, plan_parts, plan_refs, plan_temp, plan_result, plan_before;
 DROP SEQUENCE plan_numbers;
-DROP FUNCTION plan_nothing, plan_writes, plan_compare;
+DROP FUNCTION plan_nothing, plan_writes, plan_compare, plan_unable, plan_sleep;
 DROP PROCEDURE plan_note;
 DROP ROLE regress_plan_other;

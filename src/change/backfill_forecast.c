@@ -190,6 +190,7 @@ add_rows(BackfillForecast *forecast, const BackfillRun *run, Table *table)
 		forecast->variance += (double) leaf->blocks * (leaf->blocks - n) / n *
 			Max(sample->pending_squares - sample->pending * sample->pending / n, 0) / (n - 1);
 	forecast->unfilled += sample->unfilled * table->scale;
+	forecast->failing += sample->failing * table->scale;
 	forecast->old_bytes += sample->old_bytes * table->scale;
 	forecast->new_bytes += sample->new_bytes * table->scale;
 	forecast->room += sample->room * table->scale;

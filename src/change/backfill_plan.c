@@ -50,6 +50,7 @@ typedef struct BackfillPlan
 	BackfillRun *run;
 	List	   *samples;
 	BackfillForecast forecast;
+	const char *unknown;		/* why nothing is known of the rows; or NULL */
 } BackfillPlan;
 
 /* How fast backfills were. */
@@ -63,8 +64,12 @@ typedef struct PastRates
 
 static void look(void *arg);
 static void take_samples(void *arg);
+static void put_figure(const BackfillPlan *plan, const char *item, const char *value,
+					   double number, const char *note);
 static void put_tables(const BackfillPlan *plan);
 static void put_rows(const BackfillPlan *plan);
+static void put_failing(const BackfillPlan *plan);
+static const char *failure(const BackfillPlan *plan);
 static const char *unlooked_reason(const BackfillPlan *plan);
 static void put_method(const BackfillPlan *plan);
 static const char *key_columns(const BackfillRun *run);
@@ -97,22 +102,27 @@ static void
 look(void *arg)
 {
 	BackfillPlan *plan = arg;
+	double		pending;
 
 	dbops_backfill_prepare(plan->fcinfo, plan->run);
 	dbops_query_inside(take_samples, plan);
 	dbops_backfill_forecast(plan->run, plan->samples, &plan->forecast);
+	if (plan->forecast.looked == 0 && !plan->forecast.complete)
+		plan->unknown = unlooked_reason(plan);
+	pending = (plan->unknown != NULL) ? NAN : plan->forecast.pending;
 
 	put_tables(plan);
 	put_rows(plan);
+	put_failing(plan);
 	put_method(plan);
 	put_hot(plan);
 	put_wal(plan);
 	put_growth(plan);
 	put_disk(plan);
 	put_duration(plan);
-	dbops_backfill_report_effects(plan->run, plan->forecast.pending, plan->rsinfo);
+	dbops_backfill_report_effects(plan->run, pending, plan->rsinfo);
 	put_meanwhile(plan);
-	dbops_backfill_report_warnings(plan->run, plan->forecast.pending, plan->rsinfo);
+	dbops_backfill_report_warnings(plan->run, pending, plan->rsinfo);
 }
 
 static void
@@ -123,18 +133,29 @@ take_samples(void *arg)
 	plan->samples = dbops_backfill_sample(plan->run);
 }
 
-/* Add a row to the report; a number that is not known is NaN, and null. */
+/* Add a figure that comes from the sample; where no block could be looked at it is null. */
+static void
+put_figure(const BackfillPlan *plan, const char *item, const char *value,
+		   double number, const char *note)
+{
+	if (plan->unknown != NULL)
+		dbops_backfill_plan_put(plan->rsinfo, item, NULL, NAN, plan->unknown);
+	else
+		dbops_backfill_plan_put(plan->rsinfo, item, value, number, note);
+}
+
+/* Add a row to the report; a value that is not known is null, and its number NaN. */
 void
 dbops_backfill_plan_put(ReturnSetInfo *rsinfo, const char *item, const char *value,
 						double number, const char *note)
 {
 	Datum		values[] = {
 		CStringGetTextDatum(item),
-		CStringGetTextDatum(value),
+		value == NULL ? (Datum) 0 : CStringGetTextDatum(value),
 		Float8GetDatum(fabs(number) < 1000 ? rint(number * 10) / 10 : rint(number)),
 		note == NULL ? (Datum) 0 : CStringGetTextDatum(note)
 	};
-	bool		nulls[] = {false, false, isnan(number), note == NULL};
+	bool		nulls[] = {false, value == NULL, isnan(number), note == NULL};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -179,15 +200,51 @@ put_rows(const BackfillPlan *plan)
 						forecast->looked, Max(forecast->pending - error, 0), forecast->pending + error);
 	if (!forecast->complete)
 		note = psprintf("%s; %s", note, unlooked_reason(plan));
-	dbops_backfill_plan_put(plan->rsinfo, "rows", psprintf("%.0f", forecast->rows), forecast->rows,
-							forecast->looked >= blocks ? "counted in all blocks" : "from the same blocks");
-	dbops_backfill_plan_put(plan->rsinfo, "rows to change", psprintf("%.0f", forecast->pending),
-							forecast->pending, note);
+	put_figure(plan, "rows", psprintf("%.0f", forecast->rows), forecast->rows,
+			   forecast->looked >= blocks ? "counted in all blocks" : "from the same blocks");
+	put_figure(plan, "rows to change", psprintf("%.0f", forecast->pending), forecast->pending, note);
 	if (forecast->unfilled > 0)
 		dbops_backfill_plan_put(plan->rsinfo, "warning",
 								psprintf("%.0f rows would get NULL in column %s and stay as they are", forecast->unfilled,
 										 quote_identifier(plan->run->change->null_column)), forecast->unfilled,
 								"where_clause asks for that; give an expression that is never NULL");
+}
+
+/* Warn of rows that end a backfill, or are set aside. */
+static void
+put_failing(const BackfillPlan *plan)
+{
+	const BackfillRequest *request = &plan->run->request;
+	const BackfillForecast *forecast = &plan->forecast;
+	bool		counted = forecast->looked >= dbops_backfill_blocks(plan->run->leaves);
+	const char *what = "the first ends the backfill; on_error => 'quarantine' sets them aside";
+
+	if (forecast->failing == 0)
+		return;
+	if (request->quarantine)
+		what = (forecast->failing <= request->max_errors) ? "they are set aside" :
+			psprintf("more than dbops.backfill_max_errors (%d), which ends the backfill", request->max_errors);
+	dbops_backfill_plan_put(plan->rsinfo, "warning",
+							psprintf("%s%s would fail", counted ? "" : "about ",
+									 dbops_backfill_rows((uint64) rint(forecast->failing))),
+							forecast->failing,
+							psprintf("%s; one says: %s", what, failure(plan)));
+}
+
+/* What one of those says. */
+static const char *
+failure(const BackfillPlan *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->samples)
+	{
+		const BackfillSample *sample = lfirst(cell);
+
+		if (sample->failure != NULL)
+			return sample->failure;
+	}
+	return "";
 }
 
 /* Why a table is not in the figures. */
@@ -219,9 +276,9 @@ put_method(const BackfillPlan *plan)
 		note = psprintf("in the order of blocks, by %d processes", request->workers);
 	dbops_backfill_plan_put(plan->rsinfo, "method", dbops_backfill_method_name(request->method),
 							request->workers, note);
-	dbops_backfill_plan_put(plan->rsinfo, "batches", psprintf("%.0f", forecast->batches), forecast->batches,
-							psprintf("of about %.0f rows, and some more at the beginning, a transaction each",
-									 forecast->pending / Max(forecast->batches, 1)));
+	put_figure(plan, "batches", psprintf("%.0f", forecast->batches), forecast->batches,
+			   psprintf("of about %.0f rows, and some more at the beginning, a transaction each",
+						forecast->pending / Max(forecast->batches, 1)));
 }
 
 /* The key of the first table; others have one of the same columns. */
@@ -252,16 +309,15 @@ put_hot(const BackfillPlan *plan)
 		note = "no index has an assigned column, and pages have room for the new versions";
 	else
 		note = "no index has an assigned column, but pages have no room for more; a lower fillfactor, or vacuum_every, makes some";
-	dbops_backfill_plan_put(plan->rsinfo, "row width",
-							psprintf("%.0f to %.0f bytes", forecast->old_bytes / pending, forecast->new_bytes / pending),
-							forecast->new_bytes / pending,
-							forecast->sizes_known ? "on average, before and after" :
-							"the new values could not be computed without changing something: taken to be as long as the old");
-	dbops_backfill_plan_put(plan->rsinfo, "free space",
-							percent(forecast->room, blocks * BLCKSZ),
-							forecast->room, "of the pages, in bytes");
-	dbops_backfill_plan_put(plan->rsinfo, "HOT updates", percent(forecast->hot, pending),
-							100 * forecast->hot / pending, note);
+	put_figure(plan, "row width",
+			   psprintf("%.0f to %.0f bytes", forecast->old_bytes / pending, forecast->new_bytes / pending),
+			   forecast->new_bytes / pending,
+			   forecast->sizes_known ? "on average, before and after" :
+			   "the new values could not be computed without changing something: taken to be as long as the old");
+	put_figure(plan, "free space", percent(forecast->room, blocks * BLCKSZ), forecast->room,
+			   "of the pages, in bytes");
+	put_figure(plan, "HOT updates", percent(forecast->hot, pending),
+			   100 * forecast->hot / pending, note);
 }
 
 static void
@@ -270,9 +326,9 @@ put_wal(const BackfillPlan *plan)
 	const BackfillForecast *forecast = &plan->forecast;
 	double		wal = forecast->records + forecast->images;
 
-	dbops_backfill_plan_put(plan->rsinfo, "WAL", dbops_figure_bytes(wal), wal,
-							psprintf("%s of records and %s of full-page images, with checkpoints as often as max_wal_size asks for them",
-									 dbops_figure_bytes(forecast->records), dbops_figure_bytes(forecast->images)));
+	put_figure(plan, "WAL", dbops_figure_bytes(wal), wal,
+			   psprintf("%s of records and %s of full-page images, with checkpoints as often as max_wal_size asks for them",
+						dbops_figure_bytes(forecast->records), dbops_figure_bytes(forecast->images)));
 }
 
 static void
@@ -280,12 +336,12 @@ put_growth(const BackfillPlan *plan)
 {
 	const BackfillForecast *forecast = &plan->forecast;
 
-	dbops_backfill_plan_put(plan->rsinfo, "table growth", dbops_figure_bytes(forecast->growth), forecast->growth,
-							forecast->vacuums > 0 ? psprintf("with about %.0f vacuums on the way", forecast->vacuums) :
-							forecast->growth > 0 ? "new versions that pages have no room for; vacuum_every => 0.1 keeps most of it away" :
-							"new versions find room");
-	dbops_backfill_plan_put(plan->rsinfo, "index growth", dbops_figure_bytes(forecast->index_growth), forecast->index_growth,
-							psprintf("%.0f new entries", forecast->entries));
+	put_figure(plan, "table growth", dbops_figure_bytes(forecast->growth), forecast->growth,
+			   forecast->vacuums > 0 ? psprintf("with about %.0f vacuums on the way", forecast->vacuums) :
+			   forecast->growth > 0 ? "new versions that pages have no room for; vacuum_every => 0.1 keeps most of it away" :
+			   "new versions find room");
+	put_figure(plan, "index growth", dbops_figure_bytes(forecast->index_growth), forecast->index_growth,
+			   psprintf("%.0f new entries", forecast->entries));
 }
 
 /* What it needs of each disk; WAL counts as what checkpoints keep of it. */
@@ -304,10 +360,10 @@ put_disk(const BackfillPlan *plan)
 	disk = disk_of(&disks, name);
 	if (disk == NULL || disk->total == 0)
 		return;
-	dbops_backfill_plan_put(plan->rsinfo, "disk",
-							psprintf("%s needed, %s free", dbops_figure_bytes(needed), dbops_figure_bytes(disk->free)),
-							disk->free - needed,
-							"bytes left for table and indexes; WAL that slots, standbys or the archive wait for comes on top");
+	put_figure(plan, "disk",
+			   psprintf("%s needed, %s free", dbops_figure_bytes(needed), dbops_figure_bytes(disk->free)),
+			   disk->free - needed,
+			   "bytes left for table and indexes; WAL that slots, standbys or the archive wait for comes on top");
 	if (needed > disk->free)
 		dbops_backfill_plan_put(plan->rsinfo, "warning", "the disk will be full", disk->free - needed,
 								"vacuum_every => 0.1 bounds the growth");
@@ -338,17 +394,22 @@ put_duration(const BackfillPlan *plan)
 	double		pauses = forecast->batches * request->pause / 1000.0;
 	double		least = request->max_wal > 0 ? wal / request->max_wal : 0;
 	PastRates	rates = {0};
+	double		computing;
 	double		low;
 	double		high;
 	const char *note;
 
 	read_past(plan, &rates);
+
+	/* How long other clauses took to evaluate says nothing of these. */
+	computing = rates.same_table ? 0 : forecast->compute;
 	if (rates.backfills > 0)
 	{
-		low = forecast->pending / rates.fastest;
-		high = forecast->pending / rates.slowest;
+		low = Max(forecast->pending / rates.fastest, computing / request->workers);
+		high = Max(forecast->pending / rates.slowest, computing);
 		note = psprintf("%.0f to %.0f rows/s, as the last " INT64_FORMAT " backfills of %s", rates.slowest, rates.fastest,
-						rates.backfills, rates.same_table ? "this table" : "this database");
+						rates.backfills, rates.same_table ? "this table" :
+						"this database, and at least the time that the sample took");
 	}
 	else
 	{
@@ -360,9 +421,10 @@ put_duration(const BackfillPlan *plan)
 	}
 	low = Max(low, least) + pauses;
 	high = Max(high, least) + pauses;
-	dbops_backfill_plan_put(plan->rsinfo, "duration",
-							psprintf("%s to %s", dbops_figure_duration(low), dbops_figure_duration(high)),
-							high, note);
+	put_figure(plan, "duration",
+			   high < 1 ? "less than 1 s" :
+			   psprintf("%s to %s", dbops_figure_duration(low), dbops_figure_duration(high)),
+			   high, note);
 }
 
 /* Rates of backfills of this table; if there are none, of any. */

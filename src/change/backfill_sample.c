@@ -9,6 +9,8 @@
  * a backfill, with the rights of the table's owner, in a transaction that
  * cannot write; their new values are computed there too, for their sizes. The
  * page then shows how long rows are and how many new versions it has room for.
+ * A block with rows that fail is counted in halves around them, so that they
+ * are known by their number and everything else from the other rows.
  *
  * A small table is looked at in full, so that its figures are exact.
  */
@@ -25,6 +27,7 @@
 #include "common/pg_prng.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -42,6 +45,8 @@ typedef struct Look
 	Relation	rel;
 	BackfillBatcher *batcher;	/* a sampler */
 	BackfillCounts counts;		/* of the block in work */
+	int			n_sizes;		/* in those */
+	double		failing;		/* rows of it that fail */
 	int			blocks;			/* to be looked at */
 	bool		sizes;			/* compute the new values */
 	TimestampTz end;			/* look no longer */
@@ -62,6 +67,9 @@ static int	share_of(const BackfillLeaf *leaf, uint64 all_blocks);
 static void sample_table(Look *look);
 static void look_at_table(void *arg);
 static void look_at_block(Look *look, BlockNumber block);
+static BackfillOutcome count_rows(Look *look, BlockNumber block, int from, int to);
+static BackfillOutcome count_piece(Look *look, BlockNumber block, int from, int to);
+static void note_failing(Look *look);
 static void read_page(Relation rel, BlockNumber block, BlockFacts *facts);
 static void add_block(Look *look, const BlockFacts *facts);
 static double places(const BlockFacts *facts, double room, double width);
@@ -127,7 +135,8 @@ look_at_table(void *arg)
 	XactReadOnly = true;		/* until the attempt's subtransaction ends */
 	look->rel = relation_open(leaf->relid, AccessShareLock);
 	look->batcher = dbops_backfill_sampler(look->change, leaf, look->sizes);
-	look->counts.sizes = palloc0(sizeof(int64) * 2 * (list_length(look->change->columns) + 1));
+	look->n_sizes = 2 * list_length(look->change->columns);
+	look->counts.sizes = palloc0(sizeof(int64) * (look->n_sizes + 1));
 	look->sample->sizes_known = look->sizes;
 	look->sample->reserve = RelationGetTargetPageFreeSpace(look->rel, HEAP_DEFAULT_FILLFACTOR);
 	for (int i = 0; i < look->blocks && GetCurrentTimestamp() < look->end; i++)
@@ -146,23 +155,76 @@ look_at_table(void *arg)
 static void
 look_at_block(Look *look, BlockNumber block)
 {
-	instr_time	begin;
-	instr_time	end;
 	BlockFacts	facts = {0};
-	BackfillOutcome outcome;
 
-	INSTR_TIME_SET_CURRENT(begin);
-	outcome = dbops_backfill_count(look->batcher, block, block + 1, &look->counts);
-	if (outcome == BATCH_FAILED)
-		ReThrowError(dbops_backfill_failure(look->batcher));
-	if (outcome != BATCH_DONE)
+	look->counts = (BackfillCounts) {.sizes = look->counts.sizes};
+	memset(look->counts.sizes, 0, sizeof(int64) * look->n_sizes);
+	look->failing = 0;
+	if (count_rows(look, block, 0, BLOCK_PLACES) != BATCH_DONE)
 		return;
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, begin);
-	look->sample->seconds += INSTR_TIME_GET_DOUBLE(end);
 	if (look->rel->rd_rel->relam == HEAP_TABLE_AM_OID)
 		read_page(look->rel, block, &facts);
 	add_block(look, &facts);
+}
+
+/* Count the rows at some places of a block; where one fails, by halves. */
+static BackfillOutcome
+count_rows(Look *look, BlockNumber block, int from, int to)
+{
+	BackfillOutcome outcome = count_piece(look, block, from, to);
+	int			middle = (from + to) / 2;
+
+	if (outcome != BATCH_FAILED)
+		return outcome;
+	if (to - from == 1)
+	{
+		note_failing(look);
+		return BATCH_DONE;
+	}
+	if (GetCurrentTimestamp() >= look->end)
+		return BATCH_TOO_LONG;
+	outcome = count_rows(look, block, from, middle);
+	return (outcome == BATCH_DONE) ? count_rows(look, block, middle, to) : outcome;
+}
+
+/* Add what is counted at these places, and the time that it takes. */
+static BackfillOutcome
+count_piece(Look *look, BlockNumber block, int from, int to)
+{
+	BackfillCounts counts = {.sizes = palloc0(sizeof(int64) * (look->n_sizes + 1))};
+	ItemPointerData bounds[2];
+	instr_time	begin;
+	instr_time	took;
+	BackfillOutcome outcome;
+
+	ItemPointerSet(&bounds[0], block, from);
+	ItemPointerSet(&bounds[1], block, to);
+	INSTR_TIME_SET_CURRENT(begin);
+	outcome = dbops_backfill_count_tids(look->batcher, bounds, &counts);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, begin);
+	if (outcome == BATCH_DONE)
+	{
+		look->sample->seconds += INSTR_TIME_GET_DOUBLE(took);
+		look->counts.pending += counts.pending;
+		look->counts.matching += counts.matching;
+		for (int i = 0; i < look->n_sizes; i++)
+			look->counts.sizes[i] += counts.sizes[i];
+	}
+	pfree(counts.sizes);
+	return outcome;
+}
+
+/* One row fails. What it says is kept once, where the sample is. */
+static void
+note_failing(Look *look)
+{
+	BackfillSample *sample = look->sample;
+
+	look->failing++;
+	if (sample->failure == NULL)
+		sample->failure = MemoryContextStrdup(GetMemoryChunkContext(sample),
+											  dbops_backfill_failure(look->batcher)->message);
 }
 
 static void
@@ -208,6 +270,8 @@ add_block(Look *look, const BlockFacts *facts)
 
 	sample->looked++;
 	sample->rows += facts->rows;
+	/* Where a statement fails without a row it does so at places that have none. */
+	sample->failing += Min(look->failing, facts->rows);
 	sample->room += facts->room;
 	if (look->change->null_column != NULL)
 		sample->unfilled += look->counts.matching - pending;
