@@ -26,6 +26,8 @@ COMMIT;
 SELECT dbops.tune_job(:job, settings => '{"speed": 9}');
 SELECT dbops.tune_job(:job, settings => '{"batch_size": 1e30}');
 SELECT dbops.tune_job(:job, settings => '{"batch_size": [1]}');
+SELECT dbops.tune_job(:job, settings => '{"batch_size": 1.5}');
+SELECT dbops.tune_job(:job, settings => '{"workers": 1.5}');
 SELECT dbops.tune_job(:job, settings => '{"batch_time": 0}');
 SELECT dbops.tune_job(:job, settings => '{"batch_time": "fast"}');
 SELECT dbops.tune_job(:job, settings => '{"max_wal_per_s": 1000}');
@@ -61,5 +63,26 @@ CALL dbops.run_job(:job);
 SELECT (result ->> 'batches')::integer >= 40 AS batches, result -> 'rows' AS rows FROM dbops.job WHERE id = :job;
 SELECT n, count(*) FROM regress_pace_key GROUP BY n;
 
-DROP TABLE regress_pace, regress_pace_key;
-DROP FUNCTION regress_slow;
+-- In block order a batch that takes too long is cut off, the first of a stretch of rows and one block too. A row
+-- takes 2 ms at least, and a batch is cut off after 40 ms; two blocks have 300 rows.
+CREATE FUNCTION regress_slow_again(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN n + 1; END $$;
+CREATE TABLE regress_pace_block (id integer, n integer);
+INSERT INTO regress_pace_block SELECT i, CASE WHEN i <= 4520 THEN i + 1 END FROM generate_series(1, 4820) i;
+VACUUM ANALYZE regress_pace_block;
+SET dbops.backfill_batch_time = '20 ms';
+CALL dbops.batched_backfill('regress_pace_block', 'n = regress_slow_again(id)', 'n IS NULL');
+RESET dbops.backfill_batch_time;
+SELECT max(rows) <= 50 AS short, sum(rows) AS rows
+  FROM (SELECT count(*) FROM regress_pace_block WHERE id > 4520 GROUP BY xmin::text) b (rows);
+SELECT count(*) FROM regress_pace_block WHERE n IS DISTINCT FROM id + 1;
+-- one row that takes too long is waited for
+DELETE FROM regress_pace_block WHERE id <> 4700;
+UPDATE regress_pace_block SET n = NULL;
+CREATE FUNCTION regress_stuck(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN n; END $$;
+SET dbops.backfill_batch_time = '20 ms';
+CALL dbops.batched_backfill('regress_pace_block', 'n = regress_stuck(7)', 'n IS NULL');
+RESET dbops.backfill_batch_time;
+SELECT * FROM regress_pace_block;
+
+DROP TABLE regress_pace, regress_pace_key, regress_pace_block;
+DROP FUNCTION regress_slow, regress_slow_again, regress_stuck;

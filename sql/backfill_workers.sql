@@ -96,6 +96,40 @@ CALL dbops.wait_job(:job);
 SELECT result - '{batches,proof,meanwhile}'::text[] AS result FROM dbops.job WHERE id = :job;
 DROP TABLE regress_workers;
 
+-- When the number is changed, what was done before stays done, and parts are small, whatever a batch has room for.
+-- The session ends its turn with each batch.
+CREATE TABLE regress_workers (id integer PRIMARY KEY, place text, fill text);
+ALTER TABLE regress_workers ALTER fill SET STORAGE PLAIN;
+INSERT INTO regress_workers (id, fill) SELECT i, repeat('x', 1900) FROM generate_series(1, 1000) i;
+ANALYZE regress_workers;
+BEGIN;
+SELECT dbops.start_backfill('regress_workers', 'place = id', 'place IS NULL') AS job \gset
+SELECT dbops.pause_job(:job);
+COMMIT;
+CREATE FUNCTION regress_workers_pause() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('regress.session', true) = pg_backend_pid()::text THEN
+        PERFORM dbops.pause_job(current_setting('regress.job')::bigint);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pause AFTER UPDATE ON regress_workers FOR EACH STATEMENT EXECUTE FUNCTION regress_workers_pause();
+SELECT set_config('regress.job', :'job', false) IS NOT NULL AS set;
+CALL dbops.run_job(:job);
+CALL dbops.run_job(:job);
+CALL dbops.run_job(:job);
+CALL dbops.run_job(:job);
+SELECT percent AS before FROM dbops.jobs() WHERE id = :job \gset
+SELECT dbops.tune_job(:job, settings => '{"workers": 2}');
+CALL dbops.run_job(:job);
+SELECT :before > 0 AS before, percent > :before AS further, state FROM dbops.jobs() WHERE id = :job;
+SELECT count(*) > 3 AS parts, sum(total) = 250 AS whole FROM dbops.job_part WHERE job_id = :job;
+DROP TRIGGER pause ON regress_workers;
+CALL dbops.run_job(:job);
+SELECT state, result - '{batches,proof,meanwhile}'::text[] AS result FROM dbops.job WHERE id = :job;
+DROP TABLE regress_workers;
+DROP FUNCTION regress_workers_pause();
+
 -- As whom: the owner, who cannot log in, whatever member calls; in all processes.
 CREATE ROLE regress_workers_owner NOLOGIN;
 CREATE ROLE regress_workers_member LOGIN IN ROLE regress_workers_owner;

@@ -72,6 +72,7 @@ typedef struct Range
 	void	   *arg;			/* of work */
 	bool		careful;		/* wait for no row */
 	bool		divisible;		/* it could be done with fewer blocks, or rows */
+	int			most_ms;		/* after which it is cut off if it is; 0: never */
 	bool		table_lock_taken;
 	bool		planned;		/* what fails from here on is not the statement */
 	bool		waited_for;		/* others wait for its locks */
@@ -258,9 +259,21 @@ BackfillOutcome
 dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
 					  BackfillBatch *batch)
 {
-	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = (to - from > 1)};
+	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = true};
 
 	block_bounds(from, to, range.bounds);
+	return measure(&range, batch);
+}
+
+/* The same for some line pointers of a block, [from, to). */
+BackfillOutcome
+dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block, int from, int to,
+							 BackfillBatch *batch)
+{
+	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = (to - from > 1)};
+
+	ItemPointerSet(&range.bounds[0], block, from);
+	ItemPointerSet(&range.bounds[1], block, to);
 	return measure(&range, batch);
 }
 
@@ -273,6 +286,7 @@ measure(Range *range, BackfillBatch *batch)
 	instr_time	took;
 	BackfillOutcome outcome;
 
+	range->most_ms = batch->most_ms;
 	INSTR_TIME_SET_CURRENT(begin);
 	outcome = run_range(range);
 	INSTR_TIME_SET_CURRENT(took);
@@ -358,7 +372,7 @@ run_range(Range *range)
 
 	PG_TRY();
 	{
-		dbops_backfill_watch_begin();
+		dbops_backfill_watch_begin(range->divisible ? range->most_ms : 0);
 		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
 		dbops_backfill_watch_end();
 		range->waited_for = range->update &&

@@ -340,6 +340,7 @@ share(DbopsJob *job, void *state, DbopsStep *step)
 	parts = dbops_backfill_cut(run);
 	if (parts == NIL)
 		return NIL;
+	step->done = ((DbopsPart *) linitial(parts))->done;
 	step->total = run->progress.blocks;
 	step->rows = run->progress.rows;
 	step->position = dbops_backfill_position(run);

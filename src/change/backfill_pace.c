@@ -6,7 +6,9 @@
  * A batch may take a certain time, since nobody who wants one of its rows
  * waits longer than that. How many blocks that is follows from what blocks
  * have taken, smoothed; a batch grows by at most half of the one before, so
- * that a wrong guess costs little.
+ * that a wrong guess costs little. A batch that takes twice as long is cut off,
+ * which tells at least how long its blocks take; where that is one block, it is
+ * done by some of its line pointers at a time.
  *
  * When a batch has done harm (others waited for it, it met a lock, it took part
  * in a deadlock) the next one has half the size. From there on the size grows
@@ -36,6 +38,10 @@
 
 /* After harm a batch grows by this share of its upper bound. */
 #define STEP (1.0 / 32)
+
+/* A batch is cut off after so many times the target, and the next is so many times smaller. */
+#define CUT_OFF 2
+#define CUT_TO 4
 
 /* ms of a batch that nobody would notice, and its share of the target. */
 #define SHORT_TIME 20.0
@@ -146,6 +152,34 @@ dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks)
 {
 	pace->size = Max(blocks, 1);
 	pace->careful_from = pace->size;
+}
+
+/*
+ * A batch took too long and was rolled back. What it would have taken is not
+ * known, so the next one is much smaller; it grows fast up to half of this one.
+ */
+void
+dbops_backfill_pace_too_long(BackfillPace *pace, BlockNumber blocks, const BackfillBatch *batch)
+{
+	pace->size = Max(blocks / CUT_TO, 1);
+	pace->careful_from = Max(blocks / 2, 1);
+	pace->ms_per_block = Max(pace->ms_per_block, batch->ms / blocks);
+}
+
+/* The ms that a batch may work before it is cut off. */
+int
+dbops_backfill_pace_most_ms(const BackfillRequest *request)
+{
+	return Max(CUT_OFF * target(request), (int) SHORT_TIME);
+}
+
+/* The line pointers of the next batch within a block, from one that had so many and changed rows. */
+int
+dbops_backfill_pace_places(const BackfillRequest *request, int places, const BackfillBatch *batch)
+{
+	double		limit = places * target(request) / Max(batch->ms, 1);
+
+	return (int) Max(Min(limit, places * GROWTH + 1), 1);
 }
 
 /* A batch may have no more blocks than this. */

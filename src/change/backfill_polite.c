@@ -21,6 +21,10 @@
  *
  * Our waits are short and are told about by ourselves, so they are kept out of
  * the log (log_lock_waits).
+ *
+ * A batch that can be divided is cut off when it has worked for too long, as by
+ * a cancel of its statement: nobody knows before what a row takes, and who
+ * wants a row of it waits. What it waits for locks does not count.
  */
 #include "change/change.h"
 
@@ -39,7 +43,12 @@ static TimeoutId ticker;
 static int	patience;
 static volatile sig_atomic_t waited;
 
+/* When it is cut off; DT_NOEND: never. And that it was. */
+static volatile TimestampTz cut_at = DT_NOEND;
+static volatile sig_atomic_t cut_off;
+
 static void tick(void);
+static void cut_off_in_time(void);
 static bool is_ours(const LOCKTAG *tag, Oid relid);
 
 /* The ms that a batch waits for locks at most, below anybody's deadlock_timeout. */
@@ -61,26 +70,36 @@ dbops_backfill_bound_lock_waits(void)
 	dbops_set_nested("log_lock_waits", "off");
 }
 
-/* Begin to look for deadlocks, and to count the ms that are waited, in these settings. */
+/*
+ * Begin to look for deadlocks, and to count the ms that are waited, in these
+ * settings. most_ms: when to cut the batch off; 0: never.
+ */
 void
-dbops_backfill_watch_begin(void)
+dbops_backfill_watch_begin(int most_ms)
 {
 	static bool registered = false;
+	TimestampTz now = GetCurrentTimestamp();
 
 	if (!registered)
 		ticker = RegisterTimeout(USER_TIMEOUT, tick);
 	registered = true;
 	waited = 0;
-	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_AGAIN),
-						 LOOK_AGAIN);
+	cut_off = false;
+	cut_at = (most_ms > 0) ? TimestampTzPlusMilliseconds(now, most_ms) : DT_NOEND;
+	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(now, LOOK_AGAIN), LOOK_AGAIN);
 }
 
-/* End it; before the settings end, or after they were undone by an error. */
+/*
+ * End it; before the settings end, or after they were undone by an error. A
+ * batch that is through before it has noticed that it was cut off is done.
+ */
 void
 dbops_backfill_watch_end(void)
 {
 	if (ticker != 0)
 		disable_timeout(ticker, false);
+	if (cut_off)
+		QueryCancelPending = false;
 }
 
 /* Runs in the signal's handler: the next wait may last for what is left of patience. */
@@ -88,10 +107,26 @@ static void
 tick(void)
 {
 	if (MyProc->waitLock == NULL)
+	{
+		cut_off_in_time();
 		return;
+	}
 	waited += LOOK_AGAIN;
+	if (cut_at != DT_NOEND)
+		cut_at = TimestampTzPlusMilliseconds(cut_at, LOOK_AGAIN);
 	LockTimeout = Max(patience - waited, 1);
 	CheckDeadLockAlert();
+}
+
+/* Cancel the statement as a user would, unless one has just done so. */
+static void
+cut_off_in_time(void)
+{
+	if (cut_off || QueryCancelPending || GetCurrentTimestamp() < cut_at)
+		return;
+	cut_off = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
 }
 
 /*
@@ -137,10 +172,10 @@ dbops_backfill_gave_way(int sqlerrcode)
 		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
-/* Is it the error of statement_timeout, not of somebody's cancel? */
+/* Is it the error of our cutting the batch off, or of statement_timeout, not of somebody's cancel? */
 bool
 dbops_backfill_took_too_long(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != NULL &&
-		strcmp(error->message_id, "canceling statement due to statement timeout") == 0;
+		(cut_off || strcmp(error->message_id, "canceling statement due to statement timeout") == 0);
 }

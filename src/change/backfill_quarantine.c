@@ -175,8 +175,8 @@ search(Search *search, BlockNumber from, BlockNumber *to)
 {
 	BackfillOutcome outcome = BATCH_DONE;
 
-	search->at = (uint64) from * BLOCK_PLACES;
-	search->end = (uint64) *to * BLOCK_PLACES;
+	search->at = (uint64) from * BACKFILL_BLOCK_PLACES;
+	search->end = (uint64) *to * BACKFILL_BLOCK_PLACES;
 	search->fails = search->end;
 	search->after_bad = search->at;
 	search->began = GetCurrentTimestamp();
@@ -197,7 +197,7 @@ search(Search *search, BlockNumber from, BlockNumber *to)
 		if (outcome == BATCH_DONE && search->run->failure == NULL)
 			search->at = next;
 	}
-	*to = (BlockNumber) (search->at / BLOCK_PLACES);
+	*to = (BlockNumber) (search->at / BACKFILL_BLOCK_PLACES);
 	return (*to > from) ? BATCH_DONE : outcome; /* who goes on there meets what is in the way */
 }
 
@@ -233,15 +233,15 @@ try_piece(Search *search, uint64 to)
 static uint64
 piece_end(const Search *search)
 {
-	uint64		block_end = search->at - search->at % BLOCK_PLACES + BLOCK_PLACES;
+	uint64		block_end = search->at - search->at % BACKFILL_BLOCK_PLACES + BACKFILL_BLOCK_PLACES;
 	uint64		to;
 
 	if (search->fails <= search->at)
 		to = Min(search->at + search->gap, search->end);
 	else
 		to = search->at + (search->fails - search->at + 1) / 2;
-	if (to - to % BLOCK_PLACES > search->at)
-		to -= to % BLOCK_PLACES;
+	if (to - to % BACKFILL_BLOCK_PLACES > search->at)
+		to -= to % BACKFILL_BLOCK_PLACES;
 	return (search->pieces >= STEP_PIECES) ? Min(to, block_end) : to;
 }
 
@@ -251,7 +251,7 @@ is_step_over(const Search *search)
 {
 	if (search->run->failure != NULL)
 		return true;
-	return search->update && search->at % BLOCK_PLACES == 0 &&
+	return search->update && search->at % BACKFILL_BLOCK_PLACES == 0 &&
 		(search->pieces >= STEP_PIECES ||
 		 (search->pieces > 0 &&
 		  TimestampDifferenceExceeds(search->began, GetCurrentTimestamp(), STEP_TIME)));
@@ -302,8 +302,8 @@ is_set_aside(const Search *search)
 static void
 place_tid(uint64 place, ItemPointer tid)
 {
-	ItemPointerSet(tid, (BlockNumber) (place / BLOCK_PLACES),
-				   (OffsetNumber) (place % BLOCK_PLACES));
+	ItemPointerSet(tid, (BlockNumber) (place / BACKFILL_BLOCK_PLACES),
+				   (OffsetNumber) (place % BACKFILL_BLOCK_PLACES));
 }
 
 /*

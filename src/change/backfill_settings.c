@@ -238,7 +238,7 @@ workers_hint(void)
 					dbops_backfill_most_workers(true));
 }
 
-/* A whole number within bounds; a fraction is rounded. */
+/* A whole number within bounds. */
 static int64
 read_number(const char *name, const JsonbValue *value, int64 least, int64 most, const char *hint)
 {
@@ -247,9 +247,9 @@ read_number(const char *name, const JsonbValue *value, int64 least, int64 most, 
 	if (value->type == jbvNumeric)
 		number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 													NumericGetDatum(value->val.numeric)));
-	if (isnan(number) || rint(number) < least || rint(number) > most)
+	if (isnan(number) || rint(number) != number || number < least || number > most)
 		refuse_setting(name, hint);
-	return (int64) rint(number);
+	return (int64) number;
 }
 
 static void

@@ -13,8 +13,9 @@
  * before, so that its figures are the part's; the process that gathers the
  * parts adds them up. A table that is rewritten ends the parts of its old
  * storage; it is walked anew, as a whole, when the others are done. Beside them
- * stands a part without blocks, which says of which tables they are: what has
- * come since is walked afterwards, whichever process gathers them.
+ * stands a part that is finished, which says of which tables they are: what has
+ * come since is walked afterwards, whichever process gathers them. It has the
+ * blocks that were done before, so that the parts add up to the whole.
  */
 #include "change/change.h"
 
@@ -31,7 +32,8 @@ typedef struct Cutting
 	BlockNumber filled;			/* blocks of those ranges */
 } Cutting;
 
-static DbopsPart *tables_part(List *leaves);
+static DbopsPart *tables_part(const BackfillRun *run, List *ranges);
+static uint64 count_blocks(List *ranges);
 static List *all_ranges(const BackfillWalk *walk);
 static BlockNumber part_size(const BackfillRun *run, List *ranges);
 static void cut_range(Cutting *cutting, const BackfillRange *range);
@@ -59,7 +61,7 @@ dbops_backfill_cut(BackfillRun *run)
 
 	if (ranges == NIL)
 		return NIL;
-	cutting.parts = list_make1(tables_part(run->leaves));
+	cutting.parts = list_make1(tables_part(run, ranges));
 	foreach(cell, ranges)
 		cut_range(&cutting, lfirst(cell));
 	end_part(&cutting);
@@ -71,21 +73,35 @@ dbops_backfill_cut(BackfillRun *run)
 	return cutting.parts;
 }
 
-/* The part that says which tables are known. */
+/* The part that says which tables are known, and what was done before. */
 static DbopsPart *
-tables_part(List *leaves)
+tables_part(const BackfillRun *run, List *ranges)
 {
 	DbopsPart  *part = palloc0(sizeof(DbopsPart));
 	DbopsJson	json = {0};
+	uint64		ahead = count_blocks(ranges);
 	ListCell   *cell;
 
 	dbops_json_object(&json, NULL);
 	dbops_json_array(&json, "tables");
-	foreach(cell, leaves)
+	foreach(cell, run->leaves)
 		dbops_json_integer(&json, NULL, ((BackfillLeaf *) lfirst(cell))->relid);
 	dbops_json_array_end(&json);
 	part->position = dbops_json_finish(&json);
+	part->total = (run->progress.blocks > ahead) ? run->progress.blocks - ahead : 0;
+	part->done = part->total;
 	return part;
+}
+
+static uint64
+count_blocks(List *ranges)
+{
+	uint64		blocks = 0;
+	ListCell   *cell;
+
+	foreach(cell, ranges)
+		blocks += ((BackfillRange *) lfirst(cell))->to - ((BackfillRange *) lfirst(cell))->from;
+	return blocks;
 }
 
 /* What is ahead and what was left out, those that touch each other as one. */
@@ -111,22 +127,19 @@ all_ranges(const BackfillWalk *walk)
 	return ranges;
 }
 
-/* A part should be large enough for a batch. */
+/*
+ * A part should be large enough for a batch of the smallest rows; one of large
+ * rows is bounded by its time, or by the budget of WAL, and may well be less.
+ */
 static BlockNumber
 part_size(const BackfillRun *run, List *ranges)
 {
-	uint64		blocks = 0;
+	uint64		blocks = count_blocks(ranges) / ((uint64) run->request.workers * PARTS_A_WORKER);
 	BlockNumber least = 1;
 	ListCell   *cell;
 
 	foreach(cell, ranges)
-	{
-		BackfillRange *range = lfirst(cell);
-
-		blocks += range->to - range->from;
-		least = Max(least, range->leaf->batch_blocks);
-	}
-	blocks /= (uint64) run->request.workers * PARTS_A_WORKER;
+		least = Max(least, dbops_backfill_certain_blocks(((BackfillRange *) lfirst(cell))->leaf));
 	return Min(Max(blocks, least), LARGEST_PART);
 }
 
@@ -156,7 +169,7 @@ end_part(Cutting *cutting)
 
 	if (cutting->ranges == NIL)
 		return;
-	part = palloc(sizeof(DbopsPart));
+	part = palloc0(sizeof(DbopsPart));
 	part->position = part_position(cutting->run, cutting->ranges, cutting->filled);
 	part->total = cutting->filled;
 	cutting->parts = lappend(cutting->parts, part);

@@ -2,10 +2,13 @@
  * backfill_walk.c
  *		Walk the blocks of tables, a batch a step.
  *
- * The size of a batch begins with what is certain to hold no more rows than
- * asked for and follows the rows that batches turn out to change, since
- * statistics may be old; below that it follows the time that a batch may take
- * and the harm that it does (backfill_pace.c). A batch that meets rows locked
+ * The size of a batch begins with a few blocks, never more than are certain to
+ * hold no more rows than asked for, and follows the rows that batches turn out
+ * to change, since statistics may be old; below that it follows the time that a
+ * batch may take and the harm that it does (backfill_pace.c). A block that
+ * takes too long is done by some of its line pointers at a time. The place
+ * where that goes on is not kept: who takes the walk over begins with the
+ * block, whose rows may be met again. A batch that meets rows locked
  * by others is rolled back and done without waiting for any row; the walk comes
  * back to its blocks before it leaves the table. Batches after it wait for no
  * row either, the more of them the more often that happens, so that the waiting
@@ -16,13 +19,17 @@
  */
 #include "change/change.h"
 
-#include "access/htup_details.h"
-
 /*
  * Where no rows match, a batch grows to this many times the size that it began
  * with: what comes next is not known.
  */
 #define EMPTY_GROWTH 2
+
+/* Blocks to begin a table with, since nobody knows what a row takes. */
+#define FIRST_BLOCKS 4
+
+/* A block that takes too long is done by this share of its line pointers at first. */
+#define FIRST_PLACES 4
 
 /* The most batches after one that has met a lock that wait for no row. */
 #define MOST_CARE 256
@@ -34,6 +41,10 @@
 static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
 static BackfillOutcome try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
+static BackfillOutcome update(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
+static int	last_place(const BackfillWalk *walk);
+static void follow_places(BackfillRun *run, const BackfillBatch *batch);
+static void took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch);
 static void batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillBatch *batch);
 static double row_limit(const BackfillWalk *walk, BlockNumber blocks, uint64 rows);
 static void go_on(BackfillRun *run, BlockNumber to);
@@ -43,7 +54,6 @@ static void leave_out(BackfillRun *run, BlockNumber from, BlockNumber to);
 static void note_locked(BackfillRun *run, BlockNumber from, BlockNumber to);
 static bool has_ranges(const BackfillWalk *walk);
 static void come_back(BackfillRun *run, DbopsStep *step);
-static BlockNumber first_size(const BackfillLeaf *leaf);
 
 /* Begin a walk of all blocks of all tables. */
 void
@@ -145,7 +155,8 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
 	if (walk->pace_of != leaf->relid)	/* else it goes on, perhaps in another part of the table */
 	{
-		dbops_backfill_pace_begin(&walk->pace, first_size(leaf));
+		dbops_backfill_pace_begin(&walk->pace, Min(dbops_backfill_certain_blocks(leaf), FIRST_BLOCKS));
+		walk->places = 0;
 		walk->careful = 0;
 		walk->care = 0;
 	}
@@ -166,6 +177,7 @@ dbops_backfill_walk_leave(BackfillWalk *walk)
 	dbops_backfill_batcher_free(walk->batcher);
 	walk->batcher = NULL;
 	walk->leaf = NULL;
+	walk->at_place = 0;
 }
 
 /* Do the next batch and say how long to wait after it. */
@@ -181,7 +193,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 
 	if (walk->leaf == NULL)
 		dbops_backfill_walk_enter(run, range->leaf);
-	size = dbops_backfill_pace_size(&walk->pace);
+	size = (walk->places > 0) ? 1 : dbops_backfill_pace_size(&walk->pace);
 	to = (range->to - range->from > size) ? range->from + size : range->to;
 	dbops_backfill_progress_range(&run->progress, walk->leaf, range->from, to);
 
@@ -189,6 +201,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	if (outcome == BATCH_FAILED)
 	{
 		batch = (BackfillBatch) {0};
+		walk->places = 0;
 		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &batch.rows);
 	}
 	switch (outcome)
@@ -205,7 +218,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 			break;
 
 		case BATCH_TOO_LONG:
-			dbops_backfill_pace_cut(&walk->pace, (to - range->from) / 2);
+			took_too_long(run, to - range->from, &batch);
 			break;
 
 		case BATCH_TABLE_LOCKED:
@@ -235,8 +248,9 @@ try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *bat
 	BackfillWalk *walk = &run->walk;
 	BackfillOutcome outcome;
 
+	batch->most_ms = dbops_backfill_pace_most_ms(&run->request);
 	batch->careful = (walk->careful > 0);
-	outcome = dbops_backfill_update(walk->batcher, from, to, batch);
+	outcome = update(run, from, to, batch);
 	if (batch->careful)
 		walk->careful--;
 	else if (outcome == BATCH_DONE)
@@ -248,9 +262,61 @@ try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *bat
 		walk->care = Min(Max(walk->care * 2, 1), MOST_CARE);
 		walk->careful = walk->care;
 		batch->careful = true;
-		outcome = dbops_backfill_update(walk->batcher, from, to, batch);
+		outcome = update(run, from, to, batch);
 	}
 	return outcome;
+}
+
+/* Do the blocks, or of the one block what is next. */
+static BackfillOutcome
+update(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+
+	if (walk->places == 0)
+		return dbops_backfill_update(walk->batcher, from, to, batch);
+	return dbops_backfill_update_places(walk->batcher, from, walk->at_place, last_place(walk), batch);
+}
+
+/* Where the next batch within a block ends. Where no rows are, it soon has all that is left. */
+static int
+last_place(const BackfillWalk *walk)
+{
+	return Min(walk->at_place + (walk->places << walk->empty), BACKFILL_BLOCK_PLACES);
+}
+
+/*
+ * Go on behind a batch within a block. When as many line pointers as a block
+ * has could be done at once, the next batch is blocks again.
+ */
+static void
+follow_places(BackfillRun *run, const BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+	int			to = last_place(walk);
+	int			done = to - walk->at_place;
+
+	walk->empty = (batch->rows == 0) ? walk->empty + 1 : 0;
+	if (batch->rows > 0)
+		walk->places = dbops_backfill_pace_places(&run->request, done, batch);
+	walk->at_place = to;
+}
+
+/* A batch was cut off: make the next one smaller, within a block if it was one. */
+static void
+took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+	int			places = BACKFILL_BLOCK_PLACES;
+
+	if (walk->places > 0)
+		places = last_place(walk) - walk->at_place;
+	else
+		dbops_backfill_pace_too_long(&walk->pace, blocks, batch);
+	if (blocks > 1)
+		return;
+	walk->places = Max(places / FIRST_PLACES, 1);
+	walk->empty = 0;
 }
 
 /* Go on behind a batch, and note its blocks if others have locked rows of them. */
@@ -263,13 +329,20 @@ batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillB
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
 	walk->waited = 0;
 	walk->skip = 1;
-	dbops_backfill_pace_follow(&walk->pace, &run->request, to - from,
-							   row_limit(walk, to - from, batch->rows), batch);
+	if (walk->places > 0)
+		follow_places(run, batch);
+	else
+		dbops_backfill_pace_follow(&walk->pace, &run->request, to - from,
+								   row_limit(walk, to - from, batch->rows), batch);
 	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch->rows);
-	if (batch->rows > 0)
-		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
 	if (batch->left > 0)
 		note_locked(run, from, to);
+	if (walk->at_place > 0 && walk->at_place < BACKFILL_BLOCK_PLACES)
+		return;					/* there is more of the block */
+	if (batch->rows > 0 || walk->at_place > 0)
+		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
+	if (walk->places >= BACKFILL_BLOCK_PLACES)
+		walk->places = 0;
 	go_on(run, to);
 }
 
@@ -280,7 +353,7 @@ row_limit(const BackfillWalk *walk, BlockNumber blocks, uint64 rows)
 	const BackfillLeaf *leaf = walk->leaf;
 
 	if (rows == 0)
-		return Min(leaf->batch_blocks, EMPTY_GROWTH * first_size(leaf));
+		return Min(leaf->batch_blocks, EMPTY_GROWTH * dbops_backfill_certain_blocks(leaf));
 	return Min(leaf->batch_blocks, Max((double) blocks * leaf->batch_rows / rows, 1));
 }
 
@@ -314,6 +387,8 @@ go_on(BackfillRun *run, BlockNumber to)
 
 	if (walk->round == 0)
 		run->progress.blocks_done += to - range->from;
+	walk->at_place = 0;
+	walk->empty = 0;
 	range->from = to;
 	if (range->from >= range->to)
 	{
@@ -382,6 +457,8 @@ note_locked(BackfillRun *run, BlockNumber from, BlockNumber to)
 {
 	BackfillWalk *walk = &run->walk;
 
+	if (walk->locked != NIL && ((BackfillRange *) llast(walk->locked))->to == to)
+		return;					/* by another batch of the same block */
 	if (walk->locked == NIL && walk->round == 0)
 		ereport(NOTICE,
 				(errmsg("leaving out rows of table %s that other sessions have locked, to come back to them later",
@@ -412,8 +489,8 @@ come_back(BackfillRun *run, DbopsStep *step)
 }
 
 /* Blocks that hold no more than a batch of rows, however densely they are filled. */
-static BlockNumber
-first_size(const BackfillLeaf *leaf)
+BlockNumber
+dbops_backfill_certain_blocks(const BackfillLeaf *leaf)
 {
 	return Min(leaf->batch_rows / MaxHeapTuplesPerPage + 1, leaf->batch_blocks);
 }

@@ -149,6 +149,9 @@ typedef struct BackfillWalk
 	Oid			pace_of;		/* that table */
 	int			careful;		/* batches to come that wait for no row */
 	int			care;			/* as many the next time that one meets a lock; 0: none lately */
+	int			places;			/* line pointers of a batch where a block takes too long; 0: it is blocks */
+	int			at_place;		/* of the next block, where the next batch begins */
+	int			empty;			/* batches in this block since one that has changed rows */
 	BlockNumber skip;			/* blocks that are left out as one if they cannot be changed */
 	List	   *locked;			/* BackfillRange, of this table: left out because others lock their rows */
 	int			round;			/* times that it came back to those */
@@ -301,6 +304,9 @@ typedef struct BackfillRun
 /* Numbers that stand for one of them: table, its storage, from, to. */
 #define BACKFILL_RANGE_NUMBERS 4
 
+/* Line pointers of a block, as places in one order of all rows; (b, 0) holds none. */
+#define BACKFILL_BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
+
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
@@ -370,7 +376,7 @@ typedef enum BackfillOutcome
 	BATCH_DONE,
 	BATCH_ROWS_LOCKED,			/* gave up: others hold row locks */
 	BATCH_TABLE_LOCKED,			/* gave up: others hold a lock on the table */
-	BATCH_TOO_LONG,				/* gave up: statement_timeout, and it can be made smaller */
+	BATCH_TOO_LONG,				/* gave up: it was cut off or ran into statement_timeout, and can be made smaller */
 	BATCH_REWRITTEN,			/* the table has new storage: begin again */
 	BATCH_GONE,					/* the table has been dropped */
 	BATCH_FAILED				/* because of what is in a row; see dbops_backfill_failure */
@@ -387,6 +393,7 @@ typedef struct BackfillCounts
 typedef struct BackfillBatch
 {
 	bool		careful;		/* wait for no row that others lock */
+	int			most_ms;		/* that it may work before it is cut off, if it can be divided; 0: any */
 	uint64		rows;			/* changed */
 	uint64		left;			/* rows that a careful batch has left */
 	bool		waited_for;		/* others wait for its locks */
@@ -405,6 +412,8 @@ extern BackfillBatcher *dbops_backfill_sampler(const BackfillChange *change,
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 											 BlockNumber from, BlockNumber to,
 											 BackfillBatch *batch);
+extern BackfillOutcome dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block,
+													int from, int to, BackfillBatch *batch);
 extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
@@ -420,7 +429,7 @@ extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 /* backfill_polite.c */
 extern int	dbops_backfill_lock_wait(void);
 extern void dbops_backfill_bound_lock_waits(void);
-extern void dbops_backfill_watch_begin(void);
+extern void dbops_backfill_watch_begin(int most_ms);
 extern void dbops_backfill_watch_end(void);
 extern bool dbops_backfill_is_waited_for(Oid relid);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
@@ -440,6 +449,9 @@ extern void dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest
 									   BlockNumber blocks, double most, const BackfillBatch *batch);
 extern void dbops_backfill_pace_harm(BackfillPace *pace, const BackfillRequest *request);
 extern void dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks);
+extern void dbops_backfill_pace_too_long(BackfillPace *pace, BlockNumber blocks, const BackfillBatch *batch);
+extern int	dbops_backfill_pace_most_ms(const BackfillRequest *request);
+extern int	dbops_backfill_pace_places(const BackfillRequest *request, int places, const BackfillBatch *batch);
 extern void dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most);
 extern void dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
 									  DbopsStep *step, uint64 rows);
@@ -532,6 +544,7 @@ extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);
 extern void dbops_backfill_ask_for_vacuum(BackfillRun *run, DbopsStep *step,
 										  const BackfillLeaf *leaf, BlockNumber changed);
 extern void dbops_backfill_walk_leave(BackfillWalk *walk);
+extern BlockNumber dbops_backfill_certain_blocks(const BackfillLeaf *leaf);
 extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
 
 /* backfill_share.c */

@@ -88,6 +88,7 @@ typedef struct DbopsPart
 {
 	Jsonb	   *position;		/* where it begins */
 	int64		total;			/* in the kind's unit */
+	int64		done;			/* of that; if it is all, the part is finished */
 } DbopsPart;
 
 typedef struct DbopsPhase

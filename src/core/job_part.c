@@ -154,12 +154,14 @@ store_parts(const DbopsJob *job, List *parts)
 			dbops_param_int4(++number),
 			dbops_param_int4(job->phase),
 			dbops_param_jsonb(part->position),
-			dbops_param_int8(part->total)
+			dbops_param_int8(part->total),
+			dbops_param_int8(part->done)
 		};
 
-		dbops_store_each("INSERT INTO dbops.job_part (job_id, part, phase, position, total, finished) VALUES ($1, $2, $3, $4, $5, $5 = 0)",
+		dbops_store_each("INSERT INTO dbops.job_part (job_id, part, phase, position, total, done, finished)"
+						 " VALUES ($1, $2, $3, $4, $5, $6, $6 = $5)",
 						 lengthof(params), params, NULL, NULL);
-		unfinished += (part->total > 0);
+		unfinished += (part->done < part->total);
 	}
 	return unfinished;
 }

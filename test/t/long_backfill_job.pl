@@ -68,7 +68,7 @@ is($differed, 0, 'and agrees with the rows each time');
 $node->safe_psql('postgres', qq{SELECT dbops.tune_job($job, settings => '{"batch_size": 5000, "pause": 0}')});
 $node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.jobs() WHERE id = $job", 't')
   or die 'the job did not end: ' . status();
-like(status(), qr/"left": 0, "rows": $rows, "reason": null/, 'it ends by itself, with the proof');
+like(status(), qr/"left": 0, "rows": $rows, .*"reason": null, .*"verified": true/, 'it ends by itself, with the proof');
 is($node->safe_psql('postgres', 'SELECT count(*), min(changed), max(changed) FROM t WHERE place = \'p\' || id'),
 	"$rows|1|1", 'every row is changed exactly once');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM change'),
