@@ -186,7 +186,7 @@ do_notes(BackfillRun *run, DbopsStep *step)
 		if (run->keys.table != NULL && batch.aside)
 			use_up(&batch, linitial(batch.notes), batch.row);
 		dbops_backfill_progress_batch(&run->progress, batch.rows);
-		dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch.rows);
+		dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, &batch.figures);
 	}
 	return true;
 }
@@ -328,7 +328,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 	dbops_backfill_pass_move(run->job->id, leaf->relid, dbops_backfill_key_pack(table->key, batch->to));
 	keep_text(run, &run->keys.reached, batch->reached);
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
-	dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, batch->rows);
+	dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, &batch->figures);
 	share = (double) batch->seen / leaf->batch_rows;
 	dbops_backfill_ask_for_vacuum(run, step, leaf,
 								  (BlockNumber) ceil(leaf->batch_blocks * (double) batch->rows / leaf->batch_rows));

@@ -22,6 +22,9 @@
  * Our waits are short and are told about by ourselves, so they are kept out of
  * the log (log_lock_waits).
  *
+ * Others also wait for our WAL: whoever commits has all that was written before
+ * flushed. That is looked for by the same clock.
+ *
  * A batch that can be divided is cut off when it has worked for too long, as by
  * a cancel of its statement: nobody knows before what a row takes, and who
  * wants a row of it waits. What it waits for locks does not count.
@@ -34,8 +37,10 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/timeout.h"
+#include "utils/wait_event.h"
 
 #define LOOK_AGAIN 5			/* ms between two looks for a deadlock */
+#define COMMITS_FOLLOW 1000		/* ms within which more are expected to commit */
 
 static TimeoutId ticker;
 
@@ -47,7 +52,12 @@ static volatile sig_atomic_t waited;
 static volatile TimestampTz cut_at = DT_NOEND;
 static volatile sig_atomic_t cut_off;
 
+/* When others were seen last that wait for the flush of their commit. */
+static volatile TimestampTz commits_waited_at;
+
 static void tick(void);
+static void look_at_commits(void);
+static bool waits_to_commit(const PGPROC *proc);
 static void cut_off_in_time(void);
 static bool is_ours(const LOCKTAG *tag, Oid relid);
 
@@ -106,6 +116,7 @@ dbops_backfill_watch_end(void)
 static void
 tick(void)
 {
+	look_at_commits();
 	if (MyProc->waitLock == NULL)
 	{
 		cut_off_in_time();
@@ -116,6 +127,46 @@ tick(void)
 		cut_at = TimestampTzPlusMilliseconds(cut_at, LOOK_AGAIN);
 	LockTimeout = Max(patience - waited, 1);
 	CheckDeadLockAlert();
+}
+
+/* Does anybody wait for a commit to be flushed, behind our WAL perhaps, or did so lately? */
+bool
+dbops_backfill_commits_wait(void)
+{
+	look_at_commits();
+	return !TimestampDifferenceExceeds(commits_waited_at, GetCurrentTimestamp(), COMMITS_FOLLOW);
+}
+
+/* Reads the slots as dbops_backfill_is_waited_for() does. */
+static void
+look_at_commits(void)
+{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		if (!waits_to_commit(GetPGProcByNumber(i)))
+			continue;
+		commits_waited_at = GetCurrentTimestamp();
+		return;
+	}
+}
+
+/*
+ * Is it committing, and waits for WAL to be flushed or replicated? A commit
+ * holds off the next checkpoint until it is flushed; who waits for room in WAL
+ * buffers, as another worker may, does not.
+ */
+static bool
+waits_to_commit(const PGPROC *proc)
+{
+	uint32		event = *(volatile const uint32 *) &proc->wait_event_info;
+
+	if (proc == MyProc)
+		return false;
+	if (event == WAIT_EVENT_SYNC_REP)
+		return true;
+	return (proc->delayChkptFlags & DELAY_CHKPT_START) != 0 &&
+		(event == WAIT_EVENT_WAL_SYNC || event == WAIT_EVENT_WAL_WRITE ||
+		 event == (PG_WAIT_LWLOCK | WALWriteLock->tranche));
 }
 
 /* Cancel the statement as a user would, unless one has just done so. */

@@ -334,7 +334,7 @@ batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillB
 	else
 		dbops_backfill_pace_follow(&walk->pace, &run->request, to - from,
 								   row_limit(walk, to - from, batch->rows), batch);
-	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch->rows);
+	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch);
 	if (batch->left > 0)
 		note_locked(run, from, to);
 	if (walk->at_place > 0 && walk->at_place < BACKFILL_BLOCK_PLACES)

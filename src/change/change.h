@@ -397,6 +397,7 @@ typedef struct BackfillBatch
 	uint64		rows;			/* changed */
 	uint64		left;			/* rows that a careful batch has left */
 	bool		waited_for;		/* others wait for its locks */
+	bool		delays_commits; /* others wait for WAL to be flushed, or did lately */
 	double		ms;				/* that it took */
 	uint64		wal;			/* bytes written */
 } BackfillBatch;
@@ -432,6 +433,7 @@ extern void dbops_backfill_bound_lock_waits(void);
 extern void dbops_backfill_watch_begin(int most_ms);
 extern void dbops_backfill_watch_end(void);
 extern bool dbops_backfill_is_waited_for(Oid relid);
+extern bool dbops_backfill_commits_wait(void);
 extern bool dbops_backfill_gave_way(int sqlerrcode);
 extern bool dbops_backfill_took_too_long(const ErrorData *error);
 
@@ -454,7 +456,7 @@ extern int	dbops_backfill_pace_most_ms(const BackfillRequest *request);
 extern int	dbops_backfill_pace_places(const BackfillRequest *request, int places, const BackfillBatch *batch);
 extern void dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most);
 extern void dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
-									  DbopsStep *step, uint64 rows);
+									  DbopsStep *step, const BackfillBatch *batch);
 extern uint64 dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request);
 
 /* For what is done to a table in the place of a range of blocks. */

@@ -31,6 +31,7 @@ typedef enum DbopsPromotion
 extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
+extern bool dbops_backfill_yield;	/* leave time to commits that wait */
 extern bool dbops_enabled;		/* background work is on */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_job_history_age;	/* min that ended jobs are kept */

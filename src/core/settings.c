@@ -15,6 +15,7 @@
 int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
+bool		dbops_backfill_yield = true;
 bool		dbops_enabled = true;
 int			dbops_health_max_age = 60;
 int			dbops_job_history_age = 30 * 24 * 60;
@@ -81,6 +82,17 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomBoolVariable("dbops.backfill_yield",
+							 "Lets a backfill work for half of the time only while other sessions wait for their commits to be flushed.",
+							 "Its batches take a few milliseconds then.",
+							 &dbops_backfill_yield,
+							 true,
+							 PGC_USERSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	DefineCustomBoolVariable("dbops.enabled",
 							 "Lets dbops work in the background.",
