@@ -122,9 +122,9 @@ SELECT key, sqlstate, message FROM backfill_aside();
 CALL dbops.batched_backfill('backfill_bound', 'parent = small', 'parent IS NULL AND small IS NOT NULL', on_error => 'quarantine');
 SELECT * FROM backfill_aside();
 CALL dbops.batched_backfill('backfill_bound', 'code = small', 'code IS NULL AND small IS NOT NULL', on_error => 'quarantine');
-SELECT * FROM backfill_aside();
+SELECT key IN ('{"id": 50}', '{"id": 51}') AS one_of_two, sqlstate, message, detail FROM backfill_aside();
 CALL dbops.batched_backfill('backfill_bound', 'later = small', 'later IS NULL AND small IS NOT NULL', on_error => 'quarantine');
-SELECT * FROM backfill_aside();
+SELECT key IN ('{"id": 50}', '{"id": 51}') AS one_of_two, sqlstate, message, detail FROM backfill_aside();
 \set VERBOSITY default
 CALL dbops.batched_backfill('backfill_bound', 'small = 70', 'id = 70');
 SET ROLE pg_monitor;
