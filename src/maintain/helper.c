@@ -55,13 +55,14 @@ static StoredJob *
 load(const RunnerSlot *slot)
 {
 	MemoryContext context = CurrentMemoryContext;
-	StoredJob  *job = NULL;
+	StoredJob  *job;
+	bool		allowed;
 
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
 	dbops_job_own_transaction();
-	if (OidIsValid(get_extension_oid("dbops", true)) && dbops_identity_refusal() == NULL)
-		job = dbops_job_load(slot->job);
+	allowed = OidIsValid(get_extension_oid("dbops", true)) && dbops_identity_refusal() == NULL;
+	job = allowed ? dbops_job_load(slot->job) : NULL;
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	if (job == NULL || strcmp(job->state, "running") != 0)
