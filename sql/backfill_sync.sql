@@ -146,6 +146,10 @@ SELECT r ->> 'meanwhile' ~ '^No row was left at WAL position [0-9A-F]+/[0-9A-F]+
        (r #>> '{proof,covered_since,xid}')::bigint > 0 AS xid, r #> '{proof,tables}' AS tables, r #>> '{proof,query}' AS query
   FROM dbops.jobs() j, LATERAL (SELECT dbops.job_status(j.id) -> 'result') x (r)
  WHERE j.name = 'regress_sync' AND j.state = 'succeeded';
+-- Without the count nothing is claimed that only the count makes sure of.
+CALL dbops.batched_backfill('regress_sync', 'place = ''at '' || id', sync => true, verify => false);
+SELECT regexp_replace(dbops.job_status(id) #>> '{result,meanwhile}', '[0-9A-F]+/[0-9A-F]+', '...') AS meanwhile
+  FROM dbops.jobs() WHERE name = 'regress_sync' AND state = 'succeeded' ORDER BY id DESC LIMIT 1;
 SELECT setval('dbops.job_id_seq', 6000);
 CREATE FUNCTION regress_own() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER dbops_sync_6001 BEFORE INSERT ON regress_sync FOR EACH ROW EXECUTE FUNCTION regress_own();

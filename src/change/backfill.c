@@ -42,6 +42,7 @@ static void require_keys(const BackfillRun *run);
 static bool needs_job(const BackfillRequest *request);
 static void make_durable(void);
 static void report_set_aside(const BackfillRun *run);
+static void report_came(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 static Oid	background_login(Oid owner);
@@ -237,9 +238,11 @@ dbops_backfill_report(const BackfillRun *run)
 {
 	if (run->quarantined > 0)
 		report_set_aside(run);
+	if (run->came != NULL)
+		report_came(run);
 	if (dbops_backfill_left(run) > 0 || run->unfilled > 0)
 		report_left(run);
-	else if (run->quarantined > 0)
+	else if (run->quarantined > 0 || run->came != NULL)
 		return;
 	else if (run->rows_locked && !run->request.verify)
 		report_locked(run);
@@ -267,6 +270,21 @@ report_set_aside(const BackfillRun *run)
 					 run->job->id) :
 			 errhint("See dbops.backfill_errors(" INT64_FORMAT "), correct those rows or the expression, and CALL again with the same arguments.",
 					 run->job->id)));
+}
+
+/* Say that there are rows of which it is not known whether they were to be changed. */
+static void
+report_came(const BackfillRun *run)
+{
+	const char *hint;
+
+	(void) dbops_backfill_left_reason(run, &hint);
+	ereport(WARNING,
+			(errmsg("backfill of %s: %s changed, each row visited once but those of tables that came meanwhile",
+					run->progress.table, dbops_backfill_rows(run->progress.rows)),
+			 errdetail_internal("%s %s", dbops_backfill_progress_pace(&run->progress),
+								dbops_backfill_meanwhile(run)),
+			 errhint("%s", hint)));
 }
 
 /* Say that rows were left out, where it was not asked for their number. */
@@ -312,6 +330,11 @@ dbops_backfill_left_reason(const BackfillRun *run, const char **hint)
 		*hint = "CALL again with the same arguments when those have ended.";
 		return psprintf("They are locked by other transactions. The last attempt said: %s.",
 						run->obstacle);
+	}
+	if (run->came != NULL)
+	{
+		*hint = "Look whether they have to be changed, and CALL for these tables alone if so.";
+		return run->came;
 	}
 	*hint = "Make new rows right first (a column default or a trigger), then CALL again with the same arguments.";
 	return (left == 0) ? NULL :

@@ -20,7 +20,6 @@ typedef struct OwnTrigger
 static List *triggers_of(int64 job);
 static void take_trigger(HeapTuple row, TupleDesc desc, void *arg);
 static OwnTrigger *drop_all(List *triggers);
-static char *table_name(Oid relid);
 
 /* The name of a job's trigger; what: sync or another word for its purpose. */
 char *
@@ -48,7 +47,7 @@ dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step)
 void
 dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid)
 {
-	char	   *table = table_name(relid);
+	char	   *table = dbops_backfill_table_name(relid);
 
 	if (run->table_waited >= BACKFILL_TABLE_PATIENCE)
 		ereport(ERROR,
@@ -92,7 +91,7 @@ dbops_backfill_triggers_kept(int64 job)
 	if (triggers == NIL)
 		return NULL;
 	first = linitial(triggers);
-	return psprintf("trigger %s stays on table %s until the job ends", first->name, table_name(first->relid));
+	return psprintf("trigger %s stays on table %s until the job ends", first->name, dbops_backfill_table_name(first->relid));
 }
 
 /* The triggers of a job (OwnTrigger *); clones are those of their parents. */
@@ -139,9 +138,9 @@ drop_all(List *triggers)
 	return left;
 }
 
-/* It is locked or was a moment ago; by its number if it is gone. */
-static char *
-table_name(Oid relid)
+/* How messages name a table, which may be gone: then by its number. */
+char *
+dbops_backfill_table_name(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 

@@ -97,6 +97,7 @@ static void put_all(void *arg);
 static void put_triggers(const BackfillRun *run, Oid relid);
 static char *key_row(const BackfillKey *key, const char *alias);
 static void begin_pass(BackfillRun *run, Oid relid, Oid owner);
+static bool is_followed(const BackfillRun *run, Oid relid);
 static void take_guarded(HeapTuple row, TupleDesc desc, void *arg);
 
 /* backfill_guard() → trigger, with the arguments job id and table */
@@ -372,9 +373,25 @@ dbops_backfill_guard_gap(const BackfillRun *run)
 					 " GROUP BY t.tgrelid HAVING count(*) = 2",
 					 lengthof(params), params, take_guarded, &guarded);
 	foreach(cell, run->leaves)
-		if (!list_member_oid(guarded, ((BackfillLeaf *) lfirst(cell))->relid))
+	{
+		Oid			relid = ((BackfillLeaf *) lfirst(cell))->relid;
+
+		if (!list_member_oid(guarded, relid) && is_followed(run, relid))
 			return lfirst(cell);
+	}
 	return NULL;
+}
+
+/* A partition that came meanwhile has got the triggers, since rows move to it; an inheritance child has none. */
+static bool
+is_followed(const BackfillRun *run, Oid relid)
+{
+	Snapshot	latest = RegisterSnapshot(GetLatestSnapshot());
+	BackfillPass pass;
+	bool		own = dbops_backfill_pass_read(run->job->id, relid, latest, &pass);
+
+	UnregisterSnapshot(latest);
+	return own || get_rel_relkind(run->request.relid) == RELKIND_PARTITIONED_TABLE;
 }
 
 static void

@@ -499,7 +499,7 @@ clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 		step_is_done(step, PHASES);
 }
 
-/* See whether the trigger stood until now; what is dropped already was seen then. */
+/* See whether the trigger stood until now, and what has come; once triggers are dropped that is known. */
 static void
 note_gap(BackfillRun *run)
 {
@@ -513,6 +513,7 @@ note_gap(BackfillRun *run)
 	if (leaf == NULL && run->request.method == BACKFILL_KEYSET)
 		leaf = dbops_backfill_guard_gap(run);
 	run->gap = (leaf == NULL) ? NULL : leaf->name;
+	run->came = (run->request.method == BACKFILL_KEYSET) ? dbops_backfill_came(run) : NULL;
 	run->clearing = true;
 }
 

@@ -21,6 +21,8 @@ static void put_point(DbopsJson *json, const char *key, const BackfillPoint *poi
 static void take_point(BackfillPoint *point, const Jsonb *object, const char *key);
 static const char *lsn_text(XLogRecPtr lsn);
 static char *proof_query(const BackfillRun *run);
+static char *by_key(const BackfillRun *run);
+static char *by_blocks(const BackfillRun *run);
 
 /* Note where the server is now. with_xid: and which transaction this is. */
 void
@@ -41,6 +43,7 @@ dbops_backfill_put_points(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "counted_blocks", run->counted_blocks);
 	dbops_json_boolean(json, "clearing", run->clearing);
 	dbops_json_text(json, "gap", run->gap);
+	dbops_json_text(json, "came", run->came);
 }
 
 void
@@ -52,6 +55,7 @@ dbops_backfill_take_points(BackfillRun *run, const Jsonb *position)
 	run->counted_blocks = dbops_jsonb_integer(position, "counted_blocks");
 	run->clearing = dbops_jsonb_boolean(position, "clearing");
 	run->gap = dbops_jsonb_text(position, "gap");
+	run->came = dbops_jsonb_text(position, "came");
 }
 
 static void
@@ -132,21 +136,42 @@ proof_query(const BackfillRun *run)
 char *
 dbops_backfill_meanwhile(const BackfillRun *run)
 {
+	char	   *text = (run->request.method == BACKFILL_KEYSET) ? by_key(run) : by_blocks(run);
+
+	return (run->came == NULL) ? text : psprintf("%s %s", text, run->came);
+}
+
+static char *
+by_key(const BackfillRun *run)
+{
+	if (run->gap != NULL)
+		return psprintf("The trigger of table %s was dropped or disabled on the way, so rows written meanwhile may be missing or have been changed twice.",
+						run->gap);
+	if (run->request.sync || run->request.app_writes)
+		return by_blocks(run);
+	return "Rows inserted meanwhile are as they were inserted.";
+}
+
+/*
+ * The trigger does nothing while the table or a column is not what it was, and
+ * that is not seen if it is changed back: only a count makes sure.
+ */
+static char *
+by_blocks(const BackfillRun *run)
+{
 	const char *since = lsn_text(run->covered_since.lsn);
 	bool		proved = run->request.verify && run->pending + run->unfilled == 0;
 	char	   *proof = proved ? psprintf("No row was left at WAL position %s. ", lsn_text(run->counted_at.lsn)) : "";
 
-	if (run->gap != NULL && run->request.method == BACKFILL_KEYSET)
-		return psprintf("The trigger of table %s was dropped or disabled on the way, so rows written meanwhile may be missing or have been changed twice.",
-						run->gap);
 	if (run->gap != NULL)
 		return psprintf("%sThe trigger of table %s was dropped or disabled on the way, so rows written meanwhile may be missing.",
 						proof, run->gap);
+	if (run->request.sync && !run->request.verify)
+		return psprintf("A trigger was to make right what was written from %s until the end; whether any row is missing was not verified.",
+						since);
 	if (run->request.sync)
 		return psprintf("%sA trigger has made right what was written from %s until the end.", proof, since);
 	if (run->request.app_writes)
 		return psprintf("%sThe application makes right what is written; transactions from before had ended at %s.", proof, since);
-	if (run->request.method == BACKFILL_KEYSET)
-		return "Rows inserted meanwhile are as they were inserted.";
 	return psprintf("%sRows written %s may be missing.", proof, proved ? "since" : "meanwhile");
 }

@@ -90,9 +90,9 @@ dbops_backfill_pass_read(int64 job, Oid relid, Snapshot snapshot, BackfillPass *
 }
 
 /*
- * The same as it is now; a partition that has come since the pass began has the
- * key of the partitioned table, and no rows to be visited. False if the job is
- * none any more.
+ * The same as it is now; a table that has come below another one since the pass
+ * began has the key of that, and no rows to be visited. False if the job is none
+ * any more.
  */
 bool
 dbops_backfill_pass_of(int64 job, Oid relid, Oid root, BackfillPass *pass)
@@ -102,6 +102,8 @@ dbops_backfill_pass_of(int64 job, Oid relid, Oid root, BackfillPass *pass)
 	bool		found = own || dbops_backfill_pass_read(job, root, latest, pass);
 
 	UnregisterSnapshot(latest);
+	if (!own)
+		pass->cursor = NULL;
 	for (int i = 0; found && !own && i < pass->columns; i++)
 	{
 		char	   *name = get_attname(root, pass->attnums[i], true);

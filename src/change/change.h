@@ -282,6 +282,7 @@ typedef struct BackfillRun
 	List	   *synced;			/* OIDs of tables that this process has seen the trigger on */
 	BackfillPoint covered_since;	/* what is written is right, by a trigger or the application */
 	const char *gap;			/* a table where that was interrupted; or NULL */
+	const char *came;			/* by key: tables that came meanwhile, in a sentence; or NULL */
 	bool		clearing;		/* triggers are being dropped */
 	bool		walked;			/* all that was known of; tables may have come */
 	BackfillPoint counted_at;	/* when the last count's snapshot was taken */
@@ -574,6 +575,10 @@ extern bool dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step);
 extern void dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid);
 extern const char *dbops_backfill_triggers_abandon(int64 job, long patience);
 extern const char *dbops_backfill_triggers_kept(int64 job);
+extern char *dbops_backfill_table_name(Oid relid);
+
+/* backfill_came.c */
+extern char *dbops_backfill_came(const BackfillRun *run);
 
 /* backfill_sync.c */
 extern void dbops_backfill_sync_check(struct Query *query);
