@@ -40,7 +40,7 @@
 #include "utils/wait_event.h"
 
 #define LOOK_AGAIN 5			/* ms between two looks for a deadlock */
-#define COMMITS_FOLLOW 1000		/* ms within which more are expected to commit */
+#define COMMITS_FOLLOW 100		/* ms within which more are expected to commit */
 
 static TimeoutId ticker;
 
