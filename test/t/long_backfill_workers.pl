@@ -84,7 +84,7 @@ $node->safe_psql('postgres', q{
 		before bigint := CASE WHEN NEW.id = 1 THEN (SELECT count(*) FROM t WHERE place IS NOT NULL) END;
 	BEGIN
 		IF NEW.id = 1 AND EXISTS (SELECT FROM poison) THEN
-			FOR i IN 1 .. 500 LOOP
+			FOR i IN 1 .. 20 LOOP
 				EXIT WHEN (SELECT count(*) FROM t WHERE place IS NOT NULL) > before;
 				PERFORM pg_sleep(0.01);
 			END LOOP;
