@@ -7,7 +7,9 @@
  */
 #include "change/change.h"
 
+#include "catalog/pg_type.h"
 #include "common/pg_prng.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 /* One of them. */
@@ -19,6 +21,7 @@ typedef struct OwnTrigger
 
 static List *triggers_of(int64 job);
 static void take_trigger(HeapTuple row, TupleDesc desc, void *arg);
+static char *holders(Oid relid);
 static OwnTrigger *drop_all(List *triggers);
 
 /* The name of a job's trigger; what: sync or another word for its purpose. */
@@ -60,7 +63,7 @@ dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid)
 	run->table_waited += step->pause + dbops_backfill_lock_wait();
 }
 
-/* Drop those of a job that ends without success; returns what could not be dropped, and how to, or NULL. */
+/* Drop those of a job that ends without success; returns what could not be dropped, and why, or NULL. */
 const char *
 dbops_backfill_triggers_abandon(int64 job, long patience)
 {
@@ -77,8 +80,27 @@ dbops_backfill_triggers_abandon(int64 job, long patience)
 	}
 	if (left == NULL)
 		return NULL;
-	return psprintf("trigger %s could not be dropped because others lock the table, which is done by: %s",
-					left->name, dbops_backfill_trigger_drop_statement(left->relid, left->name));
+	return psprintf("trigger %s of table %s could not be dropped because of the locks of %s",
+					left->name, dbops_backfill_table_name(left->relid), holders(left->relid));
+}
+
+/* Who has locked a table, or one below it. */
+static char *
+holders(Oid relid)
+{
+	DbopsParam	param = dbops_param_oid(relid);
+	Datum		names;
+
+	if (!dbops_query_value("WITH RECURSIVE tree (relid) AS (SELECT $1 UNION"
+						   " SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid)"
+						   " SELECT string_agg(coalesce('session ' || h.pid, 'a prepared transaction'), ', ')"
+						   " FROM (SELECT DISTINCT l.pid FROM pg_locks l JOIN tree ON l.relation = tree.relid"
+						   " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()"
+						   " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+						   " ORDER BY l.pid LIMIT 3) h",
+						   1, &param, TEXTOID, &names))
+		return "others";
+	return TextDatumGetCString(names);
 }
 
 /* Which trigger of a job stays while the job stands still; NULL: none. */

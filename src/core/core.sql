@@ -103,11 +103,13 @@ CREATE TABLE dbops.job (
     sqlstate     text,
     message      text,
     result       jsonb,
+    ending       jsonb,
     CHECK ((finished_at IS NOT NULL) = (state IN ('succeeded', 'failed', 'cancelled')))
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE dbops.job IS
     'Jobs, one row each, from submission until their history is pruned. timeout, lock_timeout and backoff in milliseconds, 0 for none; '
-    'runner_pid and runner_start name the process that works on a running job; crash_steps: the steps that it had done at its last crash.';
+    'runner_pid and runner_start name the process that works on a running job; crash_steps: the steps that it had done at its last crash; '
+    'ending: how a job ends (state, sqlstate, message) as soon as what it has left on a table can be removed, and how often that was tried.';
 REVOKE ALL ON TABLE dbops.job FROM PUBLIC;
 
 -- No column that changes while a job lives is indexed, so that those updates are HOT.

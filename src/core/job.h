@@ -148,7 +148,7 @@ typedef struct DbopsJobKind
 	/*
 	 * Called when a job ends for good other than by success, in the transaction
 	 * that records the end: remove what must not stay. patience: ms that may
-	 * pass with tries. Returns what could not be removed and how to, as a user
+	 * pass with tries. Returns what could not be removed and why, as a user
 	 * reads it, and then the job does not end; NULL: nothing is left. Or NULL.
 	 */
 	const char *(*abandon) (const DbopsJob *job, long patience);

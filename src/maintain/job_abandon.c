@@ -4,8 +4,8 @@
  *
  * A job ends for good only in the transaction that removes what must not stay
  * of it, such as a trigger on a user's table: at no instant is there a leftover
- * that is nobody's. What cannot be removed now keeps the job, which is blocked
- * and says what to do.
+ * that is nobody's. What cannot be removed now keeps the job, which is queued to
+ * be ended again and says what it waits for.
  */
 #include "maintain/maintain.h"
 
@@ -17,7 +17,7 @@ static const char *remove_or_say_why(const DbopsJobKind *kind, const StoredJob *
 
 /*
  * Remove what must not stay of a job that ends, in ms of patience; returns what
- * could not be removed and how to, or NULL. Never fails.
+ * could not be removed and why, or NULL. Never fails.
  */
 const char *
 dbops_job_abandon(const StoredJob *job, long patience)
@@ -56,11 +56,8 @@ remove_or_say_why(const DbopsJobKind *kind, const StoredJob *job, long patience)
 	const char *left = kind->abandon(&job->job, patience);
 
 	if (left == NULL)
-	{
 		record_remains(kind, job);
-		return NULL;
-	}
-	return psprintf("%s; cancel_job(" INT64_FORMAT ") tries again", left, job->job.id);
+	return left;
 }
 
 /* It ends now: with what it has done as its result. */

@@ -79,7 +79,7 @@ abandon(int64 id)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("cannot cancel job " INT64_FORMAT " now", id),
 				 errdetail_internal("%s.", left),
-				 errhint("Look in pg_locks who holds the table, and call cancel_job(" INT64_FORMAT ") again.", id)));
+				 errhint("Wait for those who hold the table or end their sessions, and call cancel_job(" INT64_FORMAT ") again.", id)));
 }
 
 /* pause_job(job_id bigint) → the state that it is in now */
@@ -245,6 +245,7 @@ change_unclaimed(int64 id, const char *from, const char *to, const char *message
 	return dbops_store_each("UPDATE dbops.job SET state = $3, message = $4, sqlstate = NULL,"
 							" attempts = CASE WHEN $3 = 'queued' THEN 0 ELSE attempts END,"
 							" crashes = CASE WHEN $3 = 'queued' THEN 0 ELSE crashes END,"
+							" ending = CASE WHEN $3 = 'cancelled' THEN NULL ELSE ending END,"
 							" finished_at = CASE WHEN $3 = 'cancelled' THEN $5 END"
 							" WHERE id = $1 AND state = ANY ($2::text[])",
 							lengthof(params), params, NULL, NULL) == 1;

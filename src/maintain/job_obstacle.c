@@ -28,7 +28,10 @@ dbops_job_obstacle(const StoredJob *job, TimestampTz now)
 	char	   *reason;
 
 	if (job->run_after > now)
-		return psprintf("until %s", timestamptz_to_str(job->run_after));
+		return psprintf(job->ending ? "for others to leave its table, to end; looks again at %s" : "until %s",
+						timestamptz_to_str(job->run_after));
+	if (job->ending != NULL)
+		return NULL;
 	if ((reason = dbops_schedule_obstacle(job->job.id)) != NULL)
 		return reason;
 	other = dbops_runner_enter_class(-1, job->class);
@@ -92,6 +95,8 @@ dbops_job_waits_for(const StoredJob *job, TimestampTz now)
 {
 	char	   *reason;
 
+	if (dbops_engine == NULL && job->ending != NULL)
+		return "for cancel_job(), because dbops is not in shared_preload_libraries";
 	if (dbops_engine == NULL)
 		return "for CALL dbops.run_job(), because dbops is not in shared_preload_libraries";
 	if (RecoveryInProgress())

@@ -6,6 +6,7 @@
  *		running -> queued (to be repeated, or told to make room)
  *		running -> paused -> queued, queued -> paused
  *		queued | running -> blocked -> queued (a human has acted)
+ *		running -> queued, to be ended: what it has left could not be removed
  *
  * Only the process that has claimed a job, or the scheduler when that process
  * is dead, ends a running one; the claim names the process by its id and start
@@ -22,7 +23,9 @@
 #define LONGEST_BACKOFF	3600000L	/* ms */
 #define FIRST_CRASH_BACKOFF	60000L	/* ms, after the second crash */
 #define MOST_CRASHES	3
-#define ABANDON_PATIENCE 10000L	/* ms, of the process that ends its own job */
+#define ABANDON_PATIENCE 2000L	/* ms, of the process that ends its own job */
+#define FIRST_END_AGAIN 1000L	/* ms until a job that could not be ended is again; doubles */
+#define LONGEST_END_AGAIN 600000L
 #define QUEUE_LENGTH	10000	/* jobs that one look considers */
 
 /* What an error says about trying again. */
@@ -40,7 +43,11 @@ static bool take_claim(StoredJob *job);
 static void forget_pause(const StoredJob *job);
 static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 						int sqlstate, const char *message, Jsonb *result);
-static void abandon(const StoredJob *job, const char *message);
+static void end_as_told(StoredJob *job);
+static void abandon(const StoredJob *job, const char *state, int sqlstate, const char *message);
+static void end_later(const StoredJob *job, Jsonb *ending, const char *left);
+static Jsonb *describe_end(const StoredJob *job, const char *state, int sqlstate, const char *message);
+static TimestampTz end_again_at(int tries);
 static ErrorClass classify(int sqlstate);
 static void give_up(const StoredJob *job, const ErrorData *error, const char *why);
 static void retry(StoredJob *job, const ErrorData *error);
@@ -64,7 +71,7 @@ dbops_job_load(int64 id)
 	if (dbops_store_each("SELECT j.id, j.kind, j.name, j.owner, j.path, j.spec, r.settings,"
 						 " coalesce(c.phase, 0), c.position, j.state, j.command, j.atomic, j.idempotent, j.class,"
 						 " j.time_window, j.time_zone, j.attempts, j.crashes, coalesce(r.max_attempts, j.max_attempts),"
-						 " coalesce(r.timeout, j.timeout), coalesce(r.lock_timeout, j.lock_timeout), j.backoff, j.run_after, j.runner_pid, j.runner_start, coalesce(c.steps, 0), j.crash_steps"
+						 " coalesce(r.timeout, j.timeout), coalesce(r.lock_timeout, j.lock_timeout), j.backoff, j.run_after, j.runner_pid, j.runner_start, coalesce(c.steps, 0), j.crash_steps, j.ending"
 						 " FROM dbops.job j"
 						 " LEFT JOIN dbops.job_cursor c ON c.job_id = j.id"
 						 " LEFT JOIN dbops.job_request r ON r.job_id = j.id"
@@ -106,6 +113,7 @@ take_job(HeapTuple row, TupleDesc desc, void *arg)
 	job->runner_start = dbops_row_time(row, desc, 25);
 	job->steps = dbops_row_int8(row, desc, 26);
 	job->crash_steps = dbops_row_int8(row, desc, 27);
+	job->ending = dbops_row_jsonb(row, desc, 28);
 }
 
 /*
@@ -168,7 +176,7 @@ take_requests(HeapTuple row, TupleDesc desc, void *arg)
 /*
  * Become the process that works on a queued job, or in the foreground on one
  * that is paused or blocked; false if it is none of these any more, or is to
- * be cancelled.
+ * be ended.
  */
 bool
 dbops_job_claim(StoredJob *job)
@@ -182,7 +190,20 @@ dbops_job_claim(StoredJob *job)
 	dbops_job_requests(job->job.id, &requests);
 	if (requests.cancel)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
-	return !requests.cancel;
+	else if (job->ending != NULL)
+		end_as_told(job);
+	return !requests.cancel && job->ending == NULL;
+}
+
+/* End a job that had come to its end before, but could not leave everything as it was. */
+static void
+end_as_told(StoredJob *job)
+{
+	const char *sqlstate = dbops_jsonb_text(job->ending, "sqlstate");
+
+	end_claimed(job, dbops_jsonb_text(job->ending, "state"), 0,
+				sqlstate ? MAKE_SQLSTATE(sqlstate[0], sqlstate[1], sqlstate[2], sqlstate[3], sqlstate[4]) : 0,
+				dbops_jsonb_text(job->ending, "message"), NULL);
 }
 
 static bool
@@ -316,30 +337,74 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 	ours = dbops_store_each("UPDATE dbops.job SET state = $4, run_after = coalesce($5, run_after), sqlstate = $6,"
 							" message = left(coalesce($7, $8 ->> 'message'), 1000), result = $8 - 'message', attempts = $10, crashes = $11, crash_steps = $12,"
 							" runner_pid = NULL, runner_start = NULL,"
+							" ending = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN NULL ELSE ending END,"
 							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
 							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",
 							lengthof(params), params, NULL, NULL) == 1;
 	if (ours && fails)
-		abandon(job, message);
+		abandon(job, state, sqlstate, message);
 	return ours;
 }
 
-/* Remove what must not stay of a job that has just ended without success, or block it instead. */
+/* Remove what must not stay of a job that has just ended without success, or have it end later. */
 static void
-abandon(const StoredJob *job, const char *message)
+abandon(const StoredJob *job, const char *state, int sqlstate, const char *message)
 {
 	const char *left = dbops_job_abandon(job, job->runner_pid == MyProcPid ? ABANDON_PATIENCE : 0);
+
+	if (left != NULL)
+		end_later(job, describe_end(job, state, sqlstate, message), left);
+}
+
+/*
+ * Put a job that has just ended back into the queue, to be ended as this says,
+ * again and again, since who is in the way will be gone some day. It is nothing
+ * that the same work would be a repetition of.
+ */
+static void
+end_later(const StoredJob *job, Jsonb *ending, const char *left)
+{
+	TimestampTz again = end_again_at(dbops_jsonb_integer(ending, "tries"));
+	const char *state = dbops_jsonb_text(ending, "state");
+	const char *message = dbops_jsonb_text(ending, "message");
+	bool		same = (strcmp(state, message) == 0);
 	DbopsParam	params[] = {
 		dbops_param_int8(job->job.id),
 		dbops_param_text(unpack_sql_state(ERRCODE_OBJECT_IN_USE)),
-		dbops_param_text(left == NULL ? NULL : psprintf("%s; it ended with: %s", left, message))
+		dbops_param_text(psprintf("%s; that is tried again by itself, and by cancel_job(" INT64_FORMAT "), before the job ends: %s%s%s",
+								  left, job->job.id, state, same ? "" : ", ", same ? "" : message)),
+		dbops_param_time(again),
+		dbops_param_jsonb(ending)
 	};
 
-	if (left == NULL)
-		return;
-	dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000), finished_at = NULL"
+	dbops_store_each("UPDATE dbops.job SET state = 'queued', sqlstate = $2, message = left($3, 1000), finished_at = NULL,"
+					 " run_after = $4, ending = $5, dedupe_key = NULL"
 					 " WHERE id = $1",
 					 lengthof(params), params, NULL, NULL);
+	dbops_at_commit(dbops_engine_wake_at_commit, NULL);
+}
+
+static Jsonb *
+describe_end(const StoredJob *job, const char *state, int sqlstate, const char *message)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "state", state);
+	dbops_json_text(&json, "sqlstate", sqlstate != 0 ? unpack_sql_state(sqlstate) : NULL);
+	dbops_json_text(&json, "message", message);
+	dbops_json_integer(&json, "tries", job->ending ? dbops_jsonb_integer(job->ending, "tries") + 1 : 1);
+	return dbops_json_finish(&json);
+}
+
+/* After a time that doubles with each try. */
+static TimestampTz
+end_again_at(int tries)
+{
+	double		wait = Min((double) FIRST_END_AGAIN * (1 << Min(tries - 1, 20)), LONGEST_END_AGAIN);
+
+	wait *= 0.9 + 0.2 * pg_prng_double(&pg_global_prng_state);
+	return TimestampTzPlusMilliseconds(dbops_clock_now(), (int64) wait);
 }
 
 /*

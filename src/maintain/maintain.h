@@ -295,6 +295,7 @@ typedef struct StoredJob
 	bool		attended;		/* the work of a call in the foreground, with which it ends */
 	Oid			login;			/* whom its runner logs in as; set when that is chosen */
 	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */
+	Jsonb	   *ending;			/* how it ends, as soon as what it has left can be removed; or NULL */
 } StoredJob;
 
 typedef struct JobRequests

@@ -66,7 +66,7 @@ CREATE FUNCTION dbops.cancel_job(job_id bigint) RETURNS text
     AS 'MODULE_PATHNAME', 'dbops_cancel_job';
 COMMENT ON FUNCTION dbops.cancel_job(bigint) IS
     'Cancels a job: at once if no process works on it, else its process is interrupted when this transaction commits. Returns cancelled or cancelling. '
-    'What a job in steps has committed stays. For members of the job''s role and admins (42501); a job that has ended is refused (55000).';
+    'What a job in steps has committed stays. One whose trigger cannot be dropped now, because others lock the table, is queued to end: its message says whose locks those are, and it is tried again by itself; if no process works on it, it is not cancelled (55P03). For members of the job''s role and admins (42501); a job that has ended is refused (55000).';
 REVOKE ALL ON FUNCTION dbops.cancel_job(bigint) FROM PUBLIC;
 
 CREATE FUNCTION dbops.pause_job(job_id bigint) RETURNS text

@@ -32,6 +32,7 @@ static void run_attended(int64 id);
 static void run_here(int64 id, bool attended);
 static StoredJob *claim_and_run(int64 id, bool attended);
 static StoredJob *claim(int64 id);
+static void refuse_ending(const StoredJob *job);
 static void require_same_role(const StoredJob *job);
 static void release_slot(void);
 static void abandon_slot(int code, Datum arg);
@@ -121,6 +122,7 @@ claim(int64 id)
 	StoredJob  *job = dbops_job_require(id);
 
 	require_same_role(job);
+	refuse_ending(job);
 	if (!registered)
 		before_shmem_exit(abandon_slot, (Datum) 0);
 	registered = true;
@@ -134,6 +136,18 @@ claim(int64 id)
 				 errmsg("cannot run job " INT64_FORMAT ", which is %s", id, dbops_job_load(id)->state),
 				 errhint("Only a job that is queued, paused or blocked can be run; wait_job waits for one that runs.")));
 	return job;
+}
+
+/* What is to be ended is not run again. */
+static void
+refuse_ending(const StoredJob *job)
+{
+	if (job->ending != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot run job " INT64_FORMAT ", which is about to end as %s", job->job.id,
+						dbops_jsonb_text(job->ending, "state")),
+				 errhint("It ends by itself when others have left its table, or at once by cancel_job(" INT64_FORMAT ").", job->job.id)));
 }
 
 /*

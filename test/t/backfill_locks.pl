@@ -255,5 +255,38 @@ $node->safe_psql('postgres', "CALL dbops.run_job($job)");
 is($node->safe_psql('postgres', "SELECT state FROM dbops.jobs() WHERE id = $job"), 'succeeded', 'it goes on when they are free');
 is(unfilled(), 0, 'and leaves none');
 
+# A job that has come to its end and cannot drop its trigger says who is in the
+# way, and ends by itself when that session has gone: as it would have.
+fill_table();
+$node->safe_psql('postgres', q{CREATE TABLE u AS SELECT id FROM t; ALTER TABLE u ADD part integer});
+$app = $node->background_psql('postgres');
+my $reader = $app->query_safe('BEGIN; SELECT pg_backend_pid() FROM t, u LIMIT 1');
+my $cancelled_job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'place = name', 'place IS NULL', sync => true, batch_size => 10, pause => '1 hour')});
+my $failed = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('u', 'part = 1 / (id - 5000)', sync => true)});
+$node->poll_query_until('postgres', "SELECT row_count > 0 FROM dbops.jobs() WHERE id = $cancelled_job") or die 'it does not begin';
+$node->safe_psql('postgres', "SELECT dbops.cancel_job($cancelled_job)");
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 2 FROM dbops.job WHERE id IN ($cancelled_job, $failed) AND state = 'queued' AND ending IS NOT NULL")
+  or die 'they do not come to their end';
+my $waits = 'could not be dropped because of the locks of session ' . $reader . '; that is tried again by itself, and by cancel_job';
+is($node->safe_psql('postgres', "SELECT message FROM dbops.jobs() WHERE id = $cancelled_job"),
+	"trigger dbops_sync_$cancelled_job of table public.t $waits($cancelled_job), before the job ends: cancelled", 'a cancelled job says what it waits for');
+like($node->safe_psql('postgres', "SELECT message FROM dbops.jobs() WHERE id = $failed"),
+	qr/^trigger dbops_sync_$failed of table public.u \Q$waits\E\($failed\), before the job ends: failed, row \(.*\) of table public.u fails: division by zero$/,
+	'a failed one, too, and why it fails');
+($status, undef, $message) = $node->psql('postgres', "CALL dbops.run_job($cancelled_job)");
+like($message, qr/cannot run job $cancelled_job, which is about to end as cancelled/, 'it is not run again');
+($status, undef, $message) = $node->psql('postgres', "SELECT dbops.cancel_job($failed)");
+like($message, qr/cannot cancel job $failed now\nDETAIL:  trigger dbops_sync_$failed of table public.u could not be dropped because of the locks of session $reader\.\n/,
+	'cancel_job says who is in the way');
+$node->safe_psql('postgres', 'DELETE FROM u WHERE id = 5000');	# begun anew, it would not fail
+$app->query_safe('COMMIT');
+$app->quit;
+$node->safe_psql('postgres', "CALL dbops.wait_job($cancelled_job); CALL dbops.wait_job($failed)");
+is($node->safe_psql('postgres', "SELECT state, message FROM dbops.jobs() WHERE id = $cancelled_job"), 'cancelled|cancelled', 'then it is cancelled');
+like($node->safe_psql('postgres', "SELECT state, sqlstate, message FROM dbops.job WHERE id = $failed"),
+	qr/^failed\|22012\|row \(.*\) of table public.u fails: division by zero$/, 'or has failed');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'dbops%'}), 0, 'and no trigger is left');
+
 $node->stop;
 done_testing();
