@@ -198,6 +198,25 @@ CALL dbops.run_job(92001);
 SELECT dbops.cancel_job(92001);
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'dbops%';
 
+-- columns of the clauses that are changed: what has been is said, not what a statement
+-- says of it; and the backfill goes on when they are as they were
+CREATE TABLE regress_columns (id bigint PRIMARY KEY, n integer NOT NULL, bad boolean);
+INSERT INTO regress_columns SELECT i, 0, i = 50 FROM generate_series(1, 100) i;
+CALL dbops.batched_backfill('regress_columns', 'n = n + 1 / (NOT bad)::integer', batch_size => 8);
+UPDATE regress_columns SET bad = false;
+ALTER TABLE regress_columns RENAME bad TO worse;
+SELECT id AS job FROM dbops.jobs() WHERE name = 'regress_columns' \gset
+SELECT dbops.resume_job(:job);
+CALL dbops.wait_job(:job);
+SELECT regexp_replace(message, '\d+ stays', 'N stays') AS message FROM dbops.jobs() WHERE id = :job;
+ALTER TABLE regress_columns RENAME worse TO bad;
+ALTER TABLE regress_columns ALTER n TYPE text;
+CALL dbops.run_job(:job);
+ALTER TABLE regress_columns ALTER n TYPE integer USING n::integer;
+CALL dbops.run_job(:job);
+SELECT n, count(*) FROM regress_columns GROUP BY n;
+DROP TABLE regress_columns;
+
 DROP TABLE regress_guard, regress_moves, regress_moves_4, regress_retyped;
 DROP FUNCTION regress_moves_stop;
 DROP ROLE regress_guard_writer;

@@ -400,7 +400,10 @@ run_range(Range *range)
 		range->rows = 0;
 		range->outcome = judge_failure(range, error);
 		if (range->outcome == BATCH_DONE)
+		{
+			dbops_backfill_explain_columns(range->batcher->change, range->batcher->leaf, error);
 			ReThrowError(error);
+		}
 		if (range->outcome == BATCH_FAILED)
 			keep_failure(range->batcher, error);
 		else

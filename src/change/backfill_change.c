@@ -114,6 +114,8 @@ understand(void *arg)
 	dbops_backfill_judge_repeat(query, rel, understanding->change,
 								&compare_image, &null_resno);
 
+	understanding->change->relid = RelationGetRelid(rel);
+	understanding->change->used = dbops_backfill_columns(query, rel);
 	understanding->change->path = dbops_query_safe_path(understanding->path);
 	deparse(query, rel, compare_image, null_resno, understanding->change);
 	table_close(rel, NoLock);

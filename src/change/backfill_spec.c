@@ -22,6 +22,7 @@ dbops_backfill_spec(const BackfillRun *run)
 	dbops_json_object(&json, NULL);
 	put_request(&json, run);
 	dbops_backfill_put_change(&json, run->change);
+	dbops_backfill_put_columns(&json, run->change);
 	put_owners(&json, run->leaves);
 	return dbops_json_finish(&json);
 }
@@ -110,6 +111,8 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	for (int i = 0; i < n; i++)
 		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
 	run->change = dbops_backfill_read_change(spec);
+	run->change->relid = request->relid;
+	run->change->used = dbops_backfill_take_columns(spec);
 	dbops_backfill_progress_begin(&run->progress, copy_text(spec, "table"));
 }
 

@@ -71,6 +71,8 @@ typedef struct BackfillChange
 	List	   *columns;		/* BackfillColumn; NIL in a job, which does without */
 	Jsonb	   *settings;		/* of the submission, that values depend on; NULL: those of the session */
 	List	   *assigned;		/* names of columns, with the generated ones that follow */
+	Oid			relid;			/* the table named by the caller */
+	List	   *used;			/* its columns that the texts name; see backfill_columns.c */
 	const char *twice;			/* why a row must not be met twice, as an error's detail; NULL: it may */
 	const char *twice_hint;
 } BackfillChange;
@@ -370,6 +372,13 @@ extern void dbops_backfill_judge_repeat(struct Query *query, Relation rel,
 										BackfillChange *change,
 										bool *compare_image, int *null_resno);
 extern void dbops_backfill_refuse_twice(const char *detail, const char *hint);
+
+/* backfill_columns.c */
+extern List *dbops_backfill_columns(struct Query *query, Relation rel);
+extern void dbops_backfill_put_columns(DbopsJson *json, const BackfillChange *change);
+extern List *dbops_backfill_take_columns(const Jsonb *document);
+extern void dbops_backfill_explain_columns(const BackfillChange *change, const BackfillLeaf *leaf,
+										   const ErrorData *error);
 
 /* backfill_batch.c */
 typedef enum BackfillOutcome

@@ -49,6 +49,7 @@ static void end_later(const StoredJob *job, Jsonb *ending, const char *left);
 static Jsonb *describe_end(const StoredJob *job, const char *state, int sqlstate, const char *message);
 static TimestampTz end_again_at(int tries);
 static ErrorClass classify(int sqlstate);
+static const char *what_to_do(const StoredJob *job, const ErrorData *error);
 static void give_up(const StoredJob *job, const ErrorData *error, const char *why);
 static void retry(StoredJob *job, const ErrorData *error);
 static bool take_dead_slot(RunnerSlot *slot);
@@ -270,12 +271,21 @@ dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
 				give_up(job, error, repeatable ? NULL : " (not repeated, because a part of it may have been committed)");
 			break;
 		case ERROR_BLOCK:
-			end_claimed(job, "blocked", 0, error->sqlerrcode, error->message, NULL);
+			end_claimed(job, "blocked", 0, error->sqlerrcode, what_to_do(job, error), NULL);
 			break;
 		case ERROR_FAIL:
 			give_up(job, error, NULL);
 			break;
 	}
+}
+
+/* The message for a human who must act. What to do is known best where work in steps is done. */
+static const char *
+what_to_do(const StoredJob *job, const ErrorData *error)
+{
+	if (job->command != NULL || error->hint == NULL)
+		return error->message;
+	return psprintf("%s (hint: %s)", error->message, error->hint);
 }
 
 /* Work in steps that must not be begun anew is left for a human to go on with. */

@@ -227,6 +227,35 @@ for my $case (
 }
 $node->safe_psql('postgres', 'DROP TABLE t; DROP ROLE regress_backfill');
 
+# So does a change of a column that makes the clauses not fit, in the words of the
+# user, not of the statement. Another one does no harm.
+for my $case (
+	[ 'ALTER TABLE t ALTER place TYPE varchar(200)',
+		'the type of column "place" of table public.t has been changed from text to character varying\(200\) during the backfill' ],
+	[ 'ALTER TABLE t RENAME place TO location', 'column "place" of table public.t has been renamed to "location" during the backfill' ],
+	[ 'ALTER TABLE t RENAME name TO title', 'column "name" of table public.t has been renamed to "title" during the backfill' ],
+	[ 'ALTER TABLE t DROP name', 'column "name" of table public.t has been dropped during the backfill' ],
+	[ 'ALTER TABLE t ADD other integer; ALTER TABLE t ALTER name TYPE varchar(200)', '0 rows' ])
+{
+	my ($ddl, $reason) = @$case;
+
+	fill_table();
+	my $walker = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', q{SET client_min_messages = warning}, '-c',
+			q{CALL dbops.batched_backfill('t', 'place = name', 'place IS DISTINCT FROM name', batch_size => 300, pause => '50ms')} ],
+		'>', \my $out, '2>', \my $err);
+	$node->poll_query_until('postgres', 'SELECT count(*) > 300 FROM t WHERE place IS NOT NULL') or die 'it does not begin';
+	$node->safe_psql('postgres', $ddl);
+	$walker->finish;
+	if ($reason eq '0 rows')
+	{
+		is($err, '', "goes on: $ddl");
+		next;
+	}
+	like($err, qr/ERROR:  $reason\nDETAIL:  A batch failed with: .*\.\nHINT:  Cancel the job, if it is one, and call again/, "ends: $ddl");
+}
+$node->safe_psql('postgres', 'DROP TABLE t');
+
 # Backfills of one table at once move each other's rows, and all of them end.
 $node->safe_psql('postgres', q{
 	CREATE TABLE t (id integer, a integer, b integer, changed_a integer DEFAULT 0, changed_b integer DEFAULT 0);
