@@ -33,6 +33,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
@@ -112,10 +113,16 @@ dbops_backfill_watch_end(void)
 		QueryCancelPending = false;
 }
 
-/* Runs in the signal's handler: the next wait may last for what is left of patience. */
+/*
+ * Runs in the signal's handler: the next wait may last for what is left of
+ * patience. A process that is being ended in the middle of a batch has no slot
+ * any more, but still a clock.
+ */
 static void
 tick(void)
 {
+	if (proc_exit_inprogress || MyProc == NULL)
+		return;
 	look_at_commits();
 	if (MyProc->waitLock == NULL)
 	{

@@ -76,6 +76,25 @@ $node->start;
 is($node->safe_psql('postgres', 'SELECT count(*) FROM t WHERE place IS NULL'), 0,
 	'and what it reported is durable');
 
+# A session that is terminated in the middle of a batch takes nobody with it: its
+# clock goes on while it ends.
+$node->safe_psql('postgres', q{
+	UPDATE t SET place = NULL;
+	CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+		'BEGIN PERFORM pg_sleep(0.001); RETURN $1; END'});
+my $checkpointer = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+for (1 .. 40)
+{
+	my $session = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', q{CALL dbops.batched_backfill('t', 'changed = slow(id)', 'place IS NULL AND changed <> slow(id)', verify => false)} ],
+		'>', \my $out, '2>', \my $err);
+	$node->poll_query_until('postgres', q{SELECT count(pg_terminate_backend(pid)) = 1 FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event = 'PgSleep'})
+	  or die 'the backfill does not work';
+	$session->finish;
+}
+is($node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}),
+	$checkpointer, 'sessions that are terminated in the middle of a batch take nobody with them');
+
 # A standby
 $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
