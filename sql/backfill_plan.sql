@@ -238,15 +238,30 @@ SELECT number >= 0.2 AS measured, note LIKE '%as the last % backfills of this da
 SELECT value FROM dbops.backfill_plan('plan_slow', 'b = 1', 'b IS NULL') WHERE item = 'duration';
 DROP TABLE plan_slow, plan_past;
 
--- it is refused as start_backfill is
+-- it is refused as the call is
 SELECT * FROM dbops.backfill_plan('plan_parts', '"it''s ""b""" = "it''s ""b""" + 1');
 SELECT * FROM dbops.backfill_plan('plan_parts', 'id = 1');
 SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''x''; DROP TABLE plan_refs');
 SELECT * FROM dbops.backfill_plan('plan_parts', NULL);
 SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''x''', vacuum_every => 2);
+-- of a temporary table one process
 CREATE TEMP TABLE plan_temp (id integer, b integer);
-SELECT * FROM dbops.backfill_plan('plan_temp', 'b = 1');
+INSERT INTO plan_temp SELECT generate_series(1, 10);
+SELECT item, value FROM dbops.backfill_plan('plan_temp', 'b = 1') WHERE item = 'rows to change';
+SELECT * FROM dbops.backfill_plan('plan_temp', 'b = 1', workers => 2);
+CALL dbops.batched_backfill('plan_temp', 'b = 1', workers => 2);
+SELECT count(*) AS jobs FROM dbops.job WHERE name = 'plan_temp';
+-- as many processes as the call can have, which is one more than in the background
+SELECT value, note FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', workers => current_setting('dbops.max_workers')::integer + 1) WHERE item = 'method';
+SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''PT''', workers => current_setting('dbops.max_workers')::integer + 2);
 CREATE ROLE regress_plan_other;
+-- a trigger that could run with the rights of the caller
+CREATE TABLE plan_deferred (id integer, b integer);
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON plan_deferred DEFERRABLE FOR EACH ROW EXECUTE FUNCTION plan_nothing();
+ALTER TABLE plan_deferred OWNER TO regress_plan_other;
+SELECT * FROM dbops.backfill_plan('plan_deferred', 'b = 1');
+CALL dbops.batched_backfill('plan_deferred', 'b = 1');
+DROP TABLE plan_deferred;
 SELECT dbops.grant_access('regress_plan_other', 'operator');
 SET ROLE regress_plan_other;
 SELECT * FROM dbops.backfill_plan('plan_parts', 'place = ''PT''');

@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(dbops_start_backfill);
 #define ATTEMPTS		10		/* that get nowhere: rows may be locked for hours */
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
+static void judge(BackfillRun *run, bool call);
 static void check_workers(const BackfillRequest *request, bool call);
 static void plan(BackfillRun *run);
 static void settle_method(BackfillRun *run);
@@ -46,7 +47,7 @@ static void report_came(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
 static void report_left(const BackfillRun *run);
 static Oid	background_login(Oid owner);
-static void refuse_temporary(const BackfillRequest *request);
+static void refuse_temporary(const BackfillRequest *request, bool call);
 static int64 submit(const BackfillRun *run, Oid owner, bool here);
 static char *dedupe_key(const BackfillRequest *request);
 
@@ -75,11 +76,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	context.arg = &run->progress;
 	error_context_stack = &context;
 
-	check_workers(&run->request, true);
-	run->request.login = GetUserId();
-	if (run->request.workers > 1)
-		run->request.helper_login = background_login(dbops_relation_owner(run->request.relid));
-	plan(run);
+	judge(run, true);
 	if (needs_job(&run->request))
 	{
 		error_context_stack = context.previous;
@@ -94,6 +91,21 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	dbops_backfill_report(run);
 	dbops_procedure_end();
 	PG_RETURN_VOID();
+}
+
+/* Find everything that can be refused: call, to be done by this session; else in the background. */
+static void
+judge(BackfillRun *run, bool call)
+{
+	BackfillRequest *request = &run->request;
+
+	check_workers(request, call);
+	request->login = call ? GetUserId() : background_login(dbops_relation_owner(request->relid));
+	if (call && request->workers > 1)
+		request->helper_login = background_login(dbops_relation_owner(request->relid));
+	plan(run);
+	if (!call || request->workers > 1)
+		refuse_temporary(request, call);
 }
 
 /* Refuse more processes than there can be. In a call the session is one of them. */
@@ -352,21 +364,18 @@ dbops_start_backfill(PG_FUNCTION_ARGS)
 	BackfillRun *run = palloc0(sizeof(BackfillRun));
 
 	PreventCommandIfReadOnly("dbops.start_backfill()");
-	dbops_backfill_prepare(fcinfo, run);
+	dbops_backfill_prepare(fcinfo, run, false);
 	PG_RETURN_INT64(submit(run, dbops_relation_owner(run->request.relid), false));
 }
 
-/* Understand and judge what is asked for, as if it were to be done in the background. */
+/* Understand and judge what is asked for, as if a call were to do it or the background. */
 void
-dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run)
+dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run, bool call)
 {
 	int			nest_level = NewGUCNestLevel();
 
 	dbops_backfill_read_request(fcinfo, &run->request);
-	check_workers(&run->request, false);
-	run->request.login = background_login(dbops_relation_owner(run->request.relid));
-	plan(run);
-	refuse_temporary(&run->request);
+	judge(run, call);
 	AtEOXact_GUC(false, nest_level);
 }
 
@@ -381,13 +390,14 @@ background_login(Oid owner)
 
 /* Nobody else sees a temporary table. */
 static void
-refuse_temporary(const BackfillRequest *request)
+refuse_temporary(const BackfillRequest *request, bool call)
 {
 	if (get_rel_persistence(request->relid) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot backfill temporary table \"%s\" in the background",
 						get_rel_name(request->relid)),
+				 call ? errhint("CALL with workers => 1: this session alone sees the table.") :
 				 errhint("CALL dbops.batched_backfill() in this session.")));
 }
 

@@ -330,7 +330,7 @@ share(DbopsJob *job, void *state, DbopsStep *step)
 
 	dbops_backfill_tune(run, job->settings);
 	job->share.wanted = run->request.workers;
-	if (run->request.workers <= 1)
+	if (run->request.workers <= 1 || get_rel_persistence(run->request.relid) == RELPERSISTENCE_TEMP)
 		return NIL;
 
 	MemoryContextSwitchTo(run->memory);

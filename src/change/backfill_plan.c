@@ -2,9 +2,10 @@
  * backfill_plan.c
  *		backfill_plan(): what a backfill would do, before it does it.
  *
- * It is refused as start_backfill is, by the same code, and changes nothing:
- * the look happens in a subtransaction that is rolled back, so that its locks
- * are given back at once. Its cost is bounded whatever the size of the table:
+ * It is refused as the call is, by the same code, and changes nothing: the look
+ * happens in a subtransaction that is rolled back, so that its locks are given
+ * back at once. It waits for a lock as long as a batch does, and then names who
+ * has it: a report must not stand in a queue that others stand behind. Its cost is bounded whatever the size of the table:
  * see backfill_sample.c. Where a figure is an estimate, the note says of what.
  */
 #include "change/change.h"
@@ -104,7 +105,9 @@ look(void *arg)
 	BackfillPlan *plan = arg;
 	double		pending;
 
-	dbops_backfill_prepare(plan->fcinfo, plan->run);
+	plan->run->request.patience = dbops_backfill_lock_wait();
+	dbops_set_local("lock_timeout", psprintf("%ld", plan->run->request.patience));
+	dbops_backfill_prepare(plan->fcinfo, plan->run, true);
 	dbops_query_inside(take_samples, plan);
 	dbops_backfill_forecast(plan->run, plan->samples, &plan->forecast);
 	if (plan->forecast.looked == 0 && !plan->forecast.complete)

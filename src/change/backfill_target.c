@@ -18,9 +18,11 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -33,7 +35,18 @@ typedef struct LookUp
 	List	   *leaves;
 } LookUp;
 
+/* The tables of a request in the making. */
+typedef struct Locking
+{
+	const BackfillRequest *request;
+	List	   *tables;			/* OIDs, those that hold no rows too */
+} Locking;
+
 static void look_up(void *arg);
+static List *lock_tables(const BackfillRequest *request);
+static void lock(void *arg);
+static void refuse_locked(Oid relid);
+static void refuse_blocked(HeapTuple row, TupleDesc desc, void *arg);
 static void require_right(const BackfillRequest *request, Oid relid);
 static void check_kind(Relation rel);
 static void check_root(Relation rel);
@@ -52,27 +65,10 @@ static BlockNumber blocks_for_rows(Relation rel, BlockNumber blocks, int rows);
 List *
 dbops_backfill_leaves(const BackfillRequest *request)
 {
-	Relation	root;
 	List	   *leaves = NIL;
 	ListCell   *cell;
 
-	/* Who has no right to the table shall not wait for it, nor hold others up. */
-	if (get_rel_relkind(request->relid) != '\0')
-		require_right(request, request->relid);
-	dbops_set_local("lock_timeout", psprintf("%ld", BACKFILL_TABLE_PATIENCE));
-	root = try_relation_open(request->relid, RowExclusiveLock);
-	if (root == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", request->relid),
-				 errhint("It may have been dropped just now.")));
-	check_kind(root);
-	require_right(request, request->relid);
-	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		check_root(root);
-	relation_close(root, NoLock);
-
-	foreach(cell, find_all_inheritors(request->relid, RowExclusiveLock, NULL))
+	foreach(cell, lock_tables(request))
 	{
 		Relation	rel = relation_open(lfirst_oid(cell), NoLock);
 
@@ -88,6 +84,81 @@ dbops_backfill_leaves(const BackfillRequest *request)
 	}
 	list_sort(leaves, compare_leaves);
 	return leaves;
+}
+
+/* Lock the table and those below it, or say who keeps us from it. */
+static List *
+lock_tables(const BackfillRequest *request)
+{
+	Locking		locking = {.request = request};
+	ErrorData  *error;
+
+	/* Who has no right to the table shall not wait for it, nor hold others up. */
+	if (get_rel_relkind(request->relid) != '\0')
+		require_right(request, request->relid);
+	dbops_set_local("lock_timeout",
+					psprintf("%ld", request->patience > 0 ? request->patience : BACKFILL_TABLE_PATIENCE));
+	if (!dbops_attempt(lock, &locking, &error))
+	{
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			refuse_locked(request->relid);
+		ReThrowError(error);
+	}
+	return locking.tables;
+}
+
+static void
+lock(void *arg)
+{
+	Locking    *locking = arg;
+	Oid			relid = locking->request->relid;
+	Relation	root = try_relation_open(relid, RowExclusiveLock);
+
+	if (root == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", relid),
+				 errhint("It may have been dropped just now.")));
+	check_kind(root);
+	require_right(locking->request, relid);
+	if (root->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		check_root(root);
+	relation_close(root, NoLock);
+	locking->tables = find_all_inheritors(relid, RowExclusiveLock, NULL);
+}
+
+/* A lock could not be had: name who holds or wants one that conflicts, unless that has ended since. */
+static void
+refuse_locked(Oid relid)
+{
+	List	   *tables = find_all_inheritors(relid, NoLock, NULL);
+	Datum	   *oids = palloc(sizeof(Datum) * list_length(tables));
+	DbopsParam	param = {.type = OIDARRAYOID};
+	ListCell   *cell;
+
+	foreach(cell, tables)
+		oids[foreach_current_index(cell)] = ObjectIdGetDatum(lfirst_oid(cell));
+	param.value = PointerGetDatum(construct_array(oids, list_length(tables), OIDOID,
+												  sizeof(Oid), true, TYPALIGN_INT));
+	(void) dbops_query_each("SELECT relation, pid FROM pg_locks WHERE relation = ANY ($1)"
+							" AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+							" AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')"
+							" AND pid IS DISTINCT FROM pg_backend_pid() ORDER BY granted DESC, pid LIMIT 1",
+							1, &param, refuse_blocked, NULL);
+}
+
+static void
+refuse_blocked(HeapTuple row, TupleDesc desc, void *arg)
+{
+	int			pid = dbops_row_int4(row, desc, 2);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("table \"%s\" is locked by another session", get_rel_name(dbops_row_oid(row, desc, 1))),
+			 pid != 0 ? errdetail("Process %d has a lock on it, or waits for one, under which no rows can be changed.", pid) :
+			 errdetail("A prepared transaction has a lock on it under which no rows can be changed."),
+			 pid != 0 ? errhint("Try again when its transaction has ended, or end it: SELECT pg_terminate_backend(%d);", pid) :
+			 errhint("COMMIT PREPARED or ROLLBACK PREPARED it, as pg_prepared_xacts names it, and try again.")));
 }
 
 /* In an order that stays the same when tables come and go. */
@@ -276,7 +347,7 @@ check_deferred_triggers(const BackfillRequest *request, Relation rel)
 					 errdetail("Trigger \"%s\" could run at commit, when the owner's rights are no longer in force.",
 							   trigger->tgname),
 					 own ? errhint("CALL with workers => 1: background processes cannot log in as the owner of the table.") :
-					 errhint("SET ROLE to the owner of the table and CALL again.")));
+					 errhint("SET ROLE to the owner of the table and CALL again, or have dbops.start_backfill() do it as that role.")));
 	}
 }
 

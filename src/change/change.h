@@ -46,6 +46,7 @@ typedef struct BackfillRequest
 	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
 	Oid			login;			/* as whom the process that does it is logged in */
 	Oid			helper_login;	/* and those that help it; InvalidOid: the same */
+	long		patience;		/* ms that a lock on a table is waited for when it is looked up; 0: BACKFILL_TABLE_PATIENCE */
 } BackfillRequest;
 
 /* A column that is assigned, and what to. */
@@ -323,7 +324,7 @@ extern BackfillMethod dbops_backfill_method(const char *name);
 extern const char *dbops_backfill_method_name(BackfillMethod method);
 
 /* backfill.c */
-extern void dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run);
+extern void dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run, bool call);
 extern int	dbops_backfill_most_workers(bool call);
 extern void dbops_backfill_report(const BackfillRun *run);
 extern const char *dbops_backfill_left_reason(const BackfillRun *run, const char **hint);

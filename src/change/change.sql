@@ -111,7 +111,8 @@ CREATE FUNCTION dbops.backfill_plan(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_backfill_plan';
 COMMENT ON FUNCTION dbops.backfill_plan IS
-    'Says what start_backfill with the same arguments would do, and is refused as that is; changes nothing. '
+    'Says what batched_backfill with the same arguments would do, and is refused as that is; changes nothing. '
+    'Waits for locks no longer than dbops.backfill_lock_timeout (55P03, naming who has it). '
     'item: tables, blocks, size, rows, rows to change, method, batches, row width, free space, HOT updates, WAL, table growth, index growth, disk, duration, '
     'rows written meanwhile; and one row each for every trigger, foreign key, publication, slot and warning that there is. '
     'value: for people. number: the same in rows, bytes, percent or seconds (of duration the longest), or null. note: what the figure rests on. '
