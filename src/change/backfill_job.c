@@ -66,7 +66,7 @@ static List *share(DbopsJob *job, void *state, DbopsStep *step);
 static void gather(DbopsJob *job, void *state, Jsonb *position);
 static void report(DbopsJob *job, void *state);
 static void walk_part(DbopsJob *job, BackfillRun *run, DbopsStep *step);
-static void note_others(const DbopsJob *job, BackfillProgress *progress);
+static void note_others(const DbopsJob *job, BackfillProgress *progress, uint64 before);
 static void look_up(DbopsJob *job, BackfillRun *run);
 static void end(DbopsJob *job, BackfillRun *run, DbopsStep *step);
 static void clear_up(DbopsJob *job, BackfillRun *run, DbopsStep *step);
@@ -371,6 +371,7 @@ report(DbopsJob *job, void *state)
 
 	if (!job->foreground)
 		return;
+	note_others(job, &run->progress, 0);
 	run->progress.in_part = true;
 	dbops_backfill_progress_report(&run->progress);
 	run->progress.in_part = false;
@@ -383,17 +384,17 @@ walk_part(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	job->share.wanted = run->request.workers;
 	if (job->share.position != NULL)
 		dbops_backfill_part_enter(run, job->share.position);
-	note_others(job, &run->progress);
+	note_others(job, &run->progress, run->aside.rows);
 	step->finished = dbops_backfill_walk_step(run, step);
 }
 
-/* Note what the other parts have come to, as far as it is known. */
+/* Note what the other parts have come to, as far as it is known, beside rows that were changed before them. */
 static void
-note_others(const DbopsJob *job, BackfillProgress *progress)
+note_others(const DbopsJob *job, BackfillProgress *progress, uint64 before)
 {
 	progress->other_blocks = job->share.total;
 	progress->other_blocks_done = job->share.done;
-	progress->other_rows = job->share.rows;
+	progress->other_rows = job->share.rows + before;
 	progress->workers = job->share.working;
 }
 

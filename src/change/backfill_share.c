@@ -346,6 +346,8 @@ walk_again(BackfillRun *run, Oid relid)
 		if (((BackfillRange *) lfirst(cell))->leaf == leaf)
 			return;
 	dbops_backfill_look_again(leaf, &run->request);
+	if (leaf->blocks > 0)
+		dbops_backfill_tell_rewritten(leaf);
 	run->walk.ahead = dbops_backfill_add_range(run->walk.ahead, leaf, 0, leaf->blocks);
 	dbops_backfill_progress_pass(&run->progress, run->progress.blocks + leaf->blocks, false);
 }

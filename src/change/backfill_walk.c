@@ -406,16 +406,15 @@ begin_again(BackfillRun *run)
 	BackfillLeaf *leaf = walk->leaf;
 	BackfillRange *whole = palloc(sizeof(BackfillRange));
 
-	ereport(NOTICE,
-			(errmsg("table %s was rewritten, beginning again with its first block", leaf->name)));
 	if (run->progress.in_part)
 	{
-		/* Who gathers the parts has all of it walked anew, once. */
+		/* Who gathers the parts says so and has all of it walked anew, once. */
 		run->again = list_append_unique_oid(run->again, leaf->relid);
 		dbops_backfill_walk_leave(walk);
 		walk->ahead = remove_ranges(walk->ahead, leaf);
 		return;
 	}
+	dbops_backfill_tell_rewritten(leaf);
 	dbops_backfill_look_again(leaf, &run->request);
 	run->progress.blocks_done = walk->blocks_before;
 	dbops_backfill_walk_leave(walk);
@@ -426,6 +425,13 @@ begin_again(BackfillRun *run)
 	whole->from = 0;
 	whole->to = leaf->blocks;
 	walk->ahead = lcons(whole, walk->ahead);
+}
+
+void
+dbops_backfill_tell_rewritten(const BackfillLeaf *leaf)
+{
+	ereport(NOTICE,
+			(errmsg("table %s was rewritten, beginning again with its first block", leaf->name)));
 }
 
 static List *

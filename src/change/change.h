@@ -551,6 +551,7 @@ extern Jsonb *dbops_backfill_last_error(int64 job);
 extern void dbops_backfill_walk_all(BackfillRun *run);
 extern List *dbops_backfill_add_range(List *ranges, BackfillLeaf *leaf,
 									  BlockNumber from, BlockNumber to);
+extern void dbops_backfill_tell_rewritten(const BackfillLeaf *leaf);
 extern void dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf);
 extern bool dbops_backfill_walk_new(BackfillRun *run);
 extern bool dbops_backfill_walk_step(BackfillRun *run, DbopsStep *step);

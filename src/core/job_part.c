@@ -187,6 +187,8 @@ take_part(DbopsJob *job)
 	dbops_store_each("UPDATE dbops.job_part SET worker = $3 WHERE job_id = $1 AND phase = $2 AND part = $4",
 					 lengthof(params), params, NULL, NULL);
 	job->keeper->take_part(job, share->part, job->keeper->arg);
+	if (job->worker == 0)
+		(void) look_at_others(job, true);	/* of which this part was one */
 	return true;
 }
 

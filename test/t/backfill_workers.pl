@@ -48,6 +48,29 @@ ok($node->poll_query_until('postgres', q{SELECT state IN ('queued', 'running') F
 hurry();
 all_once('which goes on in the background');
 
+# What a call says on the way counts no row twice when it goes on with the parts
+# of helpers that are gone, and tells once of new storage.
+create_table();
+$session = begin_call(progress_interval => 5);
+processes(3);
+parts_are_begun();
+set('dbops.enabled = off');
+processes(1);
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM dbops.job_part WHERE job_id = (SELECT max(id) FROM dbops.job)
+	AND row_count > 0 AND NOT finished AND worker IS DISTINCT FROM 0})
+  or die 'the session does not go on with their parts';
+set('dbops.enabled = on');
+processes(3);
+$node->safe_psql('postgres', 'VACUUM FULL t');
+hurry();
+ends($session);
+all_once('a call whose helpers were gone for a while');
+my @told = grep { defined } map { /backfill of t: (\d+) rows, ([\d.]+) %/ ? [ $1, $2 ] : undef } split /\n/, psql_error($session);
+my @drops = grep { $told[$_][0] < $told[ $_ - 1 ][0] } 1 .. $#told;
+ok(@told > 10, 'it was told how many rows are changed');
+is("@drops", '', 'a number that never falls') or diag(join "\n", map { "@$_" } @told);
+is(scalar(() = psql_error($session) =~ /table public.t was rewritten/g), 1, 'new storage is told of once');
+
 # Pause and resume, in the background
 create_table();
 my $job = start();
@@ -174,22 +197,33 @@ sub create_table
 # A call that takes long enough for whatever is done to it, in a session of its own.
 sub begin_call
 {
-	my %session = (out => '', err => '');
+	my (%settings) = @_;
+	my %session = (out => '', err => PostgreSQL::Test::Utils::tempdir() . '/err');
+
+	local $ENV{PGOPTIONS} = join ' ', map { "-c dbops.$_=$settings{$_}" } keys %settings;
 
 	$session{run} = IPC::Run::start(
 		['psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=caller', '-c',
 			q{CALL dbops.batched_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 10, pause => '10 ms', workers => 3)}],
-		'>', \$session{out}, '2>', \$session{err}, IPC::Run::timeout(60));
+		'>', \$session{out}, '2>', $session{err}, IPC::Run::timeout(60));
 	return \%session;
 }
 
 sub ends { my ($session) = @_; eval { $session->{run}->finish }; return 1; }
 
-sub psql_error { return $_[0]{err}; }
+sub psql_error { return slurp_file($_[0]{err}); }
 
 sub signal_session
 {
 	$node->safe_psql('postgres', "SELECT $_[0](pid) FROM pg_stat_activity WHERE application_name = 'caller'");
+}
+
+# Wait until each helper has done something of its part.
+sub parts_are_begun
+{
+	$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM dbops.job_part WHERE job_id = (SELECT max(id) FROM dbops.job)
+		AND worker > 0 AND row_count > 50})
+	  or die 'the helpers do nothing';
 }
 
 sub start
