@@ -85,8 +85,24 @@ CREATE TABLE regress_tuned AS SELECT 0 AS a FROM generate_series(1, 1000);
 SELECT dbops.start_backfill('regress_tuned', 'a = 1', batch_size => 10, pause => '1 h') AS job \gset
 SELECT set_config('regress.job', :'job', false) = :'job' AS set;
 DO $$ BEGIN FOR i IN 1..1000 LOOP EXIT WHEN (SELECT waiting FROM dbops.jobs() WHERE id = current_setting('regress.job')::bigint) = 'for its pause of 3600 s'; PERFORM pg_sleep(0.01); END LOOP; END $$;
+-- A call that needs no job does not do the same beside it.
+\set VERBOSITY terse
+CALL dbops.batched_backfill('regress_tuned', 'a = 1', batch_size => 10, pause => '1 h');
+SELECT count(*) < 1000 AS left_to_the_job FROM regress_tuned WHERE a = 1;
 SELECT dbops.tune_job(:job, settings => '{"pause": 0, "batch_size": 10000}');
 CALL dbops.wait_job(:job);
+-- One that has not begun, or is paused, it goes on with, or is refused with another meaning.
+BEGIN;
+SELECT dbops.start_backfill('regress_tuned', 'a = 2') AS job \gset
+SELECT dbops.pause_job(:job);
+COMMIT;
+CALL dbops.batched_backfill('regress_tuned', 'a = 2', verify => false);
+SET client_min_messages = notice;
+CALL dbops.batched_backfill('regress_tuned', 'a = 2', batch_size => 100);
+SET client_min_messages = warning;
+\set VERBOSITY default
+SELECT state, message FROM dbops.jobs() WHERE id = :job;
+SELECT count(*) AS changed FROM regress_tuned WHERE a = 2;
 DROP TABLE regress_tuned;
 
 -- Refused at once, as the call refuses it

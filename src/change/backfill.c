@@ -19,6 +19,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
 #include "tcop/utility.h"
@@ -41,6 +42,7 @@ static void settle_method(BackfillRun *run);
 static bool have_keys(const BackfillRun *run);
 static void require_keys(const BackfillRun *run);
 static bool needs_job(const BackfillRequest *request);
+static bool is_job_already(const BackfillRequest *request);
 static void make_durable(void);
 static void report_set_aside(const BackfillRun *run);
 static void report_came(const BackfillRun *run);
@@ -77,7 +79,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	error_context_stack = &context;
 
 	judge(run, true);
-	if (needs_job(&run->request))
+	if (needs_job(&run->request) || is_job_already(&run->request))
 	{
 		error_context_stack = context.previous;
 		dbops_job_run_here(submit(run, dbops_relation_owner(run->request.relid), true));
@@ -225,6 +227,21 @@ needs_job(const BackfillRequest *request)
 {
 	return request->workers > 1 || request->method == BACKFILL_KEYSET ||
 		request->sync || request->quarantine;
+}
+
+/* Does a job do this change already? Then the call goes on with that, or is refused as it is at work. */
+static bool
+is_job_already(const BackfillRequest *request)
+{
+	DbopsParam	params[] = {
+		dbops_param_oid(dbops_relation_owner(request->relid)),
+		dbops_param_text(dedupe_key(request))
+	};
+	Datum		id;
+
+	return get_rel_persistence(request->relid) != RELPERSISTENCE_TEMP &&
+		dbops_store_value("SELECT id FROM dbops.job WHERE owner = $1 AND dedupe_key = $2 AND finished_at IS NULL",
+						  lengthof(params), params, INT8OID, &id);
 }
 
 /*
