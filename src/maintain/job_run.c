@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -90,6 +91,7 @@ static void stop_timer(void);
 static void time_is_over(void);
 static bool try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last);
 static void record(StoredJob *job, ErrorData *error);
+static void explain_drop(const StoredJob *job, ErrorData *error);
 static void end_attended(StoredJob *job, ErrorData *error);
 
 /* Run a claimed job and record how it ended. Errors are the caller's to record. */
@@ -418,6 +420,7 @@ between_steps(DbopsJob *job, const DbopsStep *step, void *arg)
 {
 	Keeping    *keeping = arg;
 
+	keeping->job->rows = step->rows;
 	if (job->worker == 0 && job->share.shared)
 		dbops_helpers_keep(keeping->job, keeping->slot, &keeping->helpers, step->done + step->rows);
 	return look_between(keeping, step->pause, step->waiting ? pstrdup(step->waiting) : NULL);
@@ -579,7 +582,11 @@ try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last
 		StartTransactionCommand();
 		MemoryContextSwitchTo(context);
 		dbops_job_own_transaction();
-		record(job, error);
+		restore_settings();
+		if (OidIsValid(get_extension_oid("dbops", true)))
+			record(job, error);
+		else
+			explain_drop(job, error);
 		CommitTransactionCommand();
 		recorded = true;
 	}
@@ -605,7 +612,6 @@ record(StoredJob *job, ErrorData *error)
 	bool		repeatable = job->command == NULL || job->idempotent || !may_have_committed;
 	JobRequests requests;
 
-	restore_settings();
 	dbops_job_requests(job->job.id, &requests);
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && requests.cancel)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
@@ -618,6 +624,33 @@ record(StoredJob *job, ErrorData *error)
 		dbops_job_explain_cancel(job, error);
 		dbops_job_fail(job, error, repeatable);
 	}
+}
+
+/*
+ * Say that the extension is gone, where the error comes of that. Nothing can be
+ * recorded any more, so that whoever waits has to be told all there is to know.
+ */
+static void
+explain_drop(const StoredJob *job, ErrorData *error)
+{
+	/* An object that was found a moment before it was gone is an internal error. */
+	if (error->sqlerrcode != ERRCODE_UNDEFINED_SCHEMA && error->sqlerrcode != ERRCODE_UNDEFINED_TABLE &&
+		error->sqlerrcode != ERRCODE_UNDEFINED_FUNCTION && error->sqlerrcode != ERRCODE_INTERNAL_ERROR)
+		return;
+	error->sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE;
+	error->message = psprintf("extension dbops has been dropped while job " INT64_FORMAT " was running", job->job.id);
+	if (job->command != NULL)
+		error->detail = pstrdup("What the job did in its last transaction has been undone.");
+	else
+	{
+		error->detail = psprintf("At least " INT64_FORMAT " rows have been changed and committed.", job->rows);
+		error->hint = pstrdup(job->idempotent ? "CREATE EXTENSION dbops; then the same call does the rest." :
+							  "Find out which rows have been changed before you call again: where the job was is gone with the extension.");
+	}
+	error->context = NULL;
+	error->internalquery = NULL;
+	error->internalpos = 0;
+	error->cursorpos = 0;
 }
 
 /*

@@ -292,6 +292,7 @@ typedef struct StoredJob
 	TimestampTz runner_start;
 	int64		steps;			/* committed */
 	bool		moved;			/* its work got on since it was claimed */
+	int64		rows;			/* changed and committed by it, at least, as of its last step here */
 	bool		attended;		/* the work of a call in the foreground, with which it ends */
 	Oid			login;			/* whom its runner logs in as; set when that is chosen */
 	ErrorData  *error;			/* that ended the last attempt, when it was run here; or NULL */

@@ -155,6 +155,30 @@ start_job('app');
 succeeds('DROP DATABASE app WITH (FORCE)');
 succeeds('DROP DATABASE copy');
 
+# A call whose work is a job says that the extension was dropped, and how far it came.
+$node->safe_psql('postgres', 'CREATE DATABASE dropper');
+$node->safe_psql('dropper', q{
+	CREATE TABLE t (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0);
+	INSERT INTO t SELECT generate_series(1, 20000)});
+for my $case (
+	[ q{'n = 1', 'n = 0', workers => 2}, 'CREATE EXTENSION dbops; then the same call does the rest.' ],
+	[ q{'n = n + 1', method => 'keyset'}, 'Find out which rows have been changed before you call again' ])
+{
+	my ($arguments, $hint) = @$case;
+
+	$node->safe_psql('dropper', 'CREATE EXTENSION dbops; UPDATE t SET n = 0');
+	my $call = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('dropper'), '-c', 'SET client_min_messages = warning', '-c',
+			"CALL dbops.batched_backfill('t', $arguments, batch_size => 50, pause => '50 ms')" ], '>', \my $out, '2>', \my $err);
+	$node->poll_query_until('dropper', 'SELECT count(*) > 200 FROM t WHERE n = 1') or die 'it does not begin';
+	$node->safe_psql('dropper', 'DROP EXTENSION dbops CASCADE');
+	$call->finish;
+	like($err, qr/^ERROR:  extension dbops has been dropped while job \d+ was running\nDETAIL:  At least \d+ rows have been changed and committed\.\nHINT:  \Q$hint\E[^\n]*\n$/,
+		"DROP EXTENSION during a call: $arguments");
+	my ($rows) = $err =~ /At least (\d+) rows/;
+	cmp_ok($rows, '>', 0, 'the call says how many rows it has changed');
+	cmp_ok($rows, '<=', $node->safe_psql('dropper', 'SELECT count(*) FROM t WHERE n = 1'), 'and no more than it has');
+}
+
 # Templates, and databases that take no connections, are left alone.
 $node->safe_psql('postgres', 'CREATE DATABASE model IS_TEMPLATE true');
 $node->safe_psql('model', q{CREATE EXTENSION dbops; SELECT dbops.enqueue('SELECT 1')});
