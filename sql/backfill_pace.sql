@@ -84,5 +84,34 @@ CALL dbops.batched_backfill('regress_pace_block', 'n = regress_stuck(7)', 'n IS 
 RESET dbops.backfill_batch_time;
 SELECT * FROM regress_pace_block;
 
-DROP TABLE regress_pace, regress_pace_key, regress_pace_block;
-DROP FUNCTION regress_slow, regress_slow_again, regress_stuck;
+
+-- Where rows take their time all along, a batch takes no longer than it may, well before it would be cut off. Each
+-- row has a block of its own and takes 2 ms, and a batch may take 20.
+CREATE TABLE regress_pace_wide (id integer, fill text, v text);
+ALTER TABLE regress_pace_wide ALTER fill SET STORAGE PLAIN, ALTER v SET STORAGE EXTERNAL;
+INSERT INTO regress_pace_wide SELECT i, repeat('x', 5000) FROM generate_series(1, 400) i;
+VACUUM ANALYZE regress_pace_wide;
+SET dbops.backfill_batch_time = '20 ms';
+CALL dbops.batched_backfill('regress_pace_wide', 'v = regress_slow_again(id)', 'id <= 80', verify => false);
+SELECT max(rows) <= 10 AS short, sum(rows) AS rows
+  FROM (SELECT count(*) FROM regress_pace_wide WHERE v IS NOT NULL GROUP BY xmin::text) b (rows);
+-- A batch that was cut off is made much smaller at once: so few are tried when, after many fast rows, four take 20 ms
+-- each. A try looks at three at most.
+CREATE SEQUENCE regress_pace_looks;
+CREATE FUNCTION regress_look(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM nextval('regress_pace_looks'), pg_sleep(0.02); RETURN n; END $$;
+CALL dbops.batched_backfill('regress_pace_wide', 'v = CASE WHEN id BETWEEN 351 AND 354 THEN regress_look(-id) ELSE -id END', 'id > 80', verify => false);
+RESET dbops.backfill_batch_time;
+SELECT count(*) FROM regress_pace_wide WHERE v = (-id)::text;
+SELECT last_value BETWEEN 5 AND 40 AS few FROM regress_pace_looks;
+
+-- Of the budget of WAL each worker takes its share, though one has nothing to do: half of it is three rows of these a
+-- second, and a batch is one second's at most behind the first.
+TRUNCATE regress_pace_wide;
+INSERT INTO regress_pace_wide SELECT i, repeat('x', 5000) FROM generate_series(1, 9) i;
+CALL dbops.batched_backfill('regress_pace_wide', 'v = repeat(''x'', 150000)', max_wal_per_s => 1048576, workers => 2, verify => false);
+SELECT max(rows) <= 4 AS short, sum(rows) AS rows
+  FROM (SELECT count(*) FROM regress_pace_wide GROUP BY xmin::text) b (rows);
+
+DROP TABLE regress_pace, regress_pace_key, regress_pace_block, regress_pace_wide;
+DROP FUNCTION regress_slow, regress_slow_again, regress_stuck, regress_look;
+DROP SEQUENCE regress_pace_looks;
