@@ -95,6 +95,52 @@ for (1 .. 40)
 is($node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}),
 	$checkpointer, 'sessions that are terminated in the middle of a batch take nobody with them');
 
+# Killed while it looks for the bad rows in what has failed, when others are
+# recorded already. Row 1500, bad too, is looked at for the second time then, and
+# the job stands still there; a sequence remembers that through the crash.
+$node->append_conf('postgresql.conf', "deadlock_timeout = '100s'\ndbops.backfill_batch_time = '60s'\n");
+$node->restart;
+$node->safe_psql(
+	'postgres', q{
+	CREATE SEQUENCE look;
+	CREATE FUNCTION divide(id integer, divisor integer) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+	BEGIN
+	    IF id = 1500 AND nextval('look') = 2 THEN
+	        PERFORM pg_sleep(60);
+	    END IF;
+	    RETURN 100 / divisor;
+	END $$;
+	CREATE TABLE bad (id integer PRIMARY KEY, divisor integer NOT NULL, place text, changed integer NOT NULL DEFAULT 0);
+	INSERT INTO bad SELECT i, CASE WHEN i % 100 = 0 THEN 0 ELSE 5 END FROM generate_series(1, 3000) i;
+	ANALYZE bad});
+for my $method ('blocks', 'keyset')
+{
+	my $runner = q{FROM pg_stat_activity WHERE backend_type = 'dbops runner' AND wait_event = 'PgSleep'};
+
+	$node->safe_psql('postgres', q{UPDATE bad SET place = NULL, changed = 0; ALTER SEQUENCE look RESTART; VACUUM FULL bad});
+	my $job = $node->safe_psql('postgres', qq{
+		SELECT dbops.start_backfill('bad', 'place = divide(id, divisor), changed = changed + 1', 'place IS NULL',
+			batch_size => 300, method => '$method', on_error => 'quarantine')});
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $runner") or die 'the job does not look for the bad row';
+	my $recorded = $node->safe_psql('postgres', "SELECT count(*) FROM dbops.backfill_errors($job)");
+	kill 'KILL', $node->safe_psql('postgres', "SELECT pid $runner");
+	usleep(300_000);
+	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+	ok($recorded > 0 && $recorded < 30, "by $method: it was killed between bad rows ($recorded recorded)");
+	is($node->safe_psql('postgres', "SELECT count(*) >= $recorded, count(*) = count(DISTINCT key) FROM dbops.backfill_errors($job)"),
+		't|t', "by $method: what was recorded stays so, once");
+
+	# Without waiting for its next attempt, unless it has ended.
+	$node->psql('postgres', "UPDATE dbops.job SET run_after = now() WHERE id = $job AND state = 'queued'; SELECT dbops.tune_job($job)");
+	$node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.jobs() WHERE id = $job")
+	  or die 'the job did not end: ' . $node->safe_psql('postgres', "SELECT dbops.job_status($job)");
+	is($node->safe_psql('postgres', qq{
+		SELECT count(*), count(DISTINCT key), bool_and((key ->> 'id')::integer % 100 = 0) FROM dbops.backfill_errors($job)}),
+		'30|30|t', "by $method: it goes on by itself, and each bad row is recorded once");
+	is($node->safe_psql('postgres', 'SELECT divisor, count(*), min(changed), max(changed) FROM bad GROUP BY divisor ORDER BY divisor'),
+		"0|30|0|0\n5|2970|1|1", "by $method: and each good row is changed once");
+}
+
 # A standby
 $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
