@@ -107,6 +107,16 @@ SELECT dbops.tune_job(:live, settings => '{"pause": -1}');
 ROLLBACK;
 \set VERBOSITY sqlstate
 SELECT dbops.tune_job(:job, settings => '{"batch_size": 1}');
+SELECT dbops.tune_job(:job, priority => 1);
+\set VERBOSITY terse
+-- nor one that does no steps
+BEGIN;
+SELECT dbops.enqueue('SELECT 1') AS command \gset
+SAVEPOINT enqueued;
+SELECT dbops.tune_job(:command, settings => '{"batch_size": 1}');
+ROLLBACK TO enqueued;
+SELECT dbops.tune_job(:command, priority => 1);
+ROLLBACK;
 \set VERBOSITY default
 
 -- nobody else sees a temporary table

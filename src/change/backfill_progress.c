@@ -6,6 +6,7 @@
 
 #include "storage/proc.h"
 
+static double working_time(const BackfillProgress *progress);
 static double share_done(const BackfillProgress *progress);
 static char *workers(const BackfillProgress *progress);
 static uint64 in_flight(const BackfillProgress *progress);
@@ -29,6 +30,7 @@ dbops_backfill_progress_pass(BackfillProgress *progress, uint64 blocks, bool ver
 	progress->blocks_done = 0;
 	progress->blocks = blocks;
 	INSTR_TIME_SET_CURRENT(progress->pass_begin);
+	progress->pass_waited = dbops_job_gates_waited();
 }
 
 uint64
@@ -75,7 +77,7 @@ in_flight(const BackfillProgress *progress)
 void
 dbops_backfill_progress_report(BackfillProgress *progress)
 {
-	double		elapsed = seconds_since(progress->pass_begin);
+	double		elapsed = seconds_since(progress->pass_begin) - (dbops_job_gates_waited() - progress->pass_waited);
 	double		share = share_done(progress);
 	uint64		rows = progress->rows + (progress->in_part ? progress->other_rows : 0);
 
@@ -94,8 +96,15 @@ dbops_backfill_progress_report(BackfillProgress *progress)
 		ereport(NOTICE,
 				(errmsg("backfill of %s: " UINT64_FORMAT " rows, %.1f %%, %.0f rows/s, about %.0f s left%s",
 						progress->table, rows, 100 * share,
-						rows / seconds_since(progress->begin),
+						rows / working_time(progress),
 						elapsed * (1 - share) / share, workers(progress))));
+}
+
+/* Seconds since it began, without those at closed gates. */
+static double
+working_time(const BackfillProgress *progress)
+{
+	return Max(seconds_since(progress->begin) - dbops_job_gates_waited(), 0.001);
 }
 
 /* The share of the blocks that is done, by all processes. */
@@ -121,10 +130,11 @@ workers(const BackfillProgress *progress)
 char *
 dbops_backfill_progress_pace(const BackfillProgress *progress)
 {
-	double		elapsed = Max(seconds_since(progress->begin), 0.001);
+	double		waited = dbops_job_gates_waited();
 
-	return psprintf("%s, %.1f s, %.0f rows/s.", batches(progress->batches),
-					elapsed, progress->rows / elapsed);
+	return psprintf("%s, %.1f s, %.0f rows/s.%s", batches(progress->batches),
+					working_time(progress), progress->rows / working_time(progress),
+					waited > 0 ? psprintf(" Closed gates were waited for %.0f s.", waited) : "");
 }
 
 /* Add to an error where it happened and what stays done. */

@@ -112,6 +112,7 @@ typedef struct BackfillProgress
 	bool		verifying;
 	instr_time	begin;
 	instr_time	pass_begin;
+	double		pass_waited;	/* s at closed gates before that */
 	instr_time	reported;
 	const BackfillLeaf *leaf;	/* the range in work, for error messages; or NULL */
 	BlockNumber from;

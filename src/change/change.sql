@@ -25,6 +25,7 @@ COMMENT ON PROCEDURE dbops.batched_backfill IS
     'app_writes: the application does; waits first, at most an hour, for transactions that began before. '
     'vacuum_every: share of each table, 0.01 to 1, after which it is vacuumed on the way as VACUUM (TRUNCATE off, SKIP_LOCKED) would; null: never. '
     'on_error: stop at a row that fails, which is named while what was changed before stays; or quarantine: set such rows aside, up to dbops.backfill_max_errors, for backfill_errors. '
+    'While a job with the same clauses for the same table has not ended, the call goes on with that, or is refused while it runs elsewhere (55000). '
     'Reports progress about once a second as notices, and at the end how many rows are left and why. '
     'method: blocks; keyset, which visits each row once in the order of a unique key (42P10 if there is none), as a job that goes on from its last batch when the same call is made again; auto, which is blocks where a row may be met twice and keyset otherwise. '
     'A change that could be applied twice to a row is refused in block order (0A000), as are tables that cannot be walked (42809, 0A000, 42501), '

@@ -211,6 +211,8 @@ extern int	dbops_job_part_crashes(int64 job, int part);
 
 extern void dbops_job_gate_hook(char *(*closed) (void));
 extern void dbops_job_gates_begin(void);
+extern void dbops_job_gates_note(long ms);
+extern double dbops_job_gates_waited(void);
 extern void dbops_job_await_gates(void);
 extern void dbops_job_tell_gate(const char *reason);
 

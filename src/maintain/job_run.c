@@ -42,6 +42,7 @@ typedef struct Keeping
 	int64		done;			/* as the last of them said */
 	int64		rows;
 	TimestampTz looked;			/* when the last look within a step was */
+	long		waited;			/* ms, for what kept it from going on, since the cursor was written */
 	HelpersKept helpers;
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
@@ -330,6 +331,7 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 	dbops_runner_set_progress(keeping->slot, 0, 0);
 	if (job->worker == 0)
 		save_cursor(keeping, step);
+	keeping->waited = 0;
 	note_progress(keeping, step);
 	keeping->steps_here++;
 	keeping->job->steps++;
@@ -337,7 +339,8 @@ save_step(DbopsJob *job, const DbopsStep *step, void *arg)
 
 /*
  * Write the cursor in the step's own transaction. While a phase is shared its
- * rows are those of before: the parts count their own.
+ * rows are those of before: the parts count their own. What was waited for is
+ * no work, so a phase counts as begun that much later.
  */
 static void
 save_cursor(const Keeping *keeping, const DbopsStep *step)
@@ -353,13 +356,14 @@ save_cursor(const Keeping *keeping, const DbopsStep *step)
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_bool(keeping->steps_here == 0 || step->finished),
 		dbops_param_bool(step->finished),
-		dbops_param_bool(job->share.shared && step->position == NULL)
+		dbops_param_bool(job->share.shared && step->position == NULL),
+		dbops_param_int8(keeping->waited)
 	};
 
 	dbops_store_each("UPDATE dbops.job_cursor SET phase = $2, position = $3, done = $4, total = $5,"
 					 " row_count = CASE WHEN $10 THEN row_count ELSE $6 END,"
 					 " steps = steps + 1, moved_at = $7,"
-					 " began_at = CASE WHEN $8 THEN $7 ELSE began_at END,"
+					 " began_at = CASE WHEN $8 THEN $7 ELSE began_at + $11 * interval '1 ms' END,"
 					 " began_done = CASE WHEN $9 THEN 0 WHEN $8 THEN $4 ELSE began_done END"
 					 " WHERE job_id = $1",
 					 lengthof(params), params, NULL, NULL);
@@ -458,6 +462,8 @@ look_between(Keeping *keeping, long pause, const char *waiting)
 		pause -= nap;
 		waited += (obstacle != NULL) ? nap : 0;
 	}
+	dbops_job_gates_note(waited);
+	keeping->waited += waited;
 	dbops_runner_set_waiting(keeping->slot, NULL);
 	return keeping->leave_as == NULL;
 }

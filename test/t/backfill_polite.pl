@@ -8,6 +8,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -82,6 +83,30 @@ $dba->query_until(qr/done/, '');
 is(value('SELECT count(*) FROM t WHERE v = -1'), '2000', 'it goes on by itself');
 is(() = $dba->{stderr} =~ /NOTICE:  waiting: .*max_xmin_age/g, 1, 'it has said once what it waited for');
 $dba->{stderr} = '';
+
+# What lasts is said again, with new figures, and is not counted as work.
+for my $more ('', q{, on_error => 'quarantine'})
+{
+	my $caller = $node->background_psql('postgres', on_error_stop => 0);
+	my $told = 0;
+
+	$holder->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t');
+	$caller->query_until(qr/go/, "SET dbops.max_xmin_age = 0;\nSET dbops.progress_interval = 10;\n\\echo go\nCALL dbops.batched_backfill('t', 'v = -2', 'v = -1'$more);\n\\echo done\n");
+	for (1 .. 1000)
+	{
+		$caller->{run}->pump_nb;
+		$told = () = $caller->{stderr} =~ /NOTICE:  waiting: .*max_xmin_age/g;
+		last if $told == 3;
+		usleep(10_000);
+	}
+	$holder->query_safe('COMMIT');
+	$caller->query_until(qr/done/, '');
+	is($told, 3, "a gate that stays closed is told of again$more");
+	my ($worked, $waited) = $caller->{stderr} =~ /batch\w*, ([\d.]+) s, \d+ rows\/s\.(?: Closed gates were waited for (\d+) s\.)?/;
+	cmp_ok($worked, '<', $waited // 1, "the wait is no work$more") or diag($caller->{stderr});
+	$caller->quit;
+	value(q{UPDATE t SET v = -1});
+}
 
 # statement_timeout: batches that take too long are made smaller.
 $node->safe_psql(
