@@ -80,7 +80,7 @@ DELETE FROM regress_pace_block WHERE id <> 4700;
 UPDATE regress_pace_block SET n = NULL;
 CREATE FUNCTION regress_stuck(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(0.2); RETURN n; END $$;
 SET dbops.backfill_batch_time = '20 ms';
-CALL dbops.batched_backfill('regress_pace_block', 'n = regress_stuck(7)', 'n IS NULL');
+CALL dbops.batched_backfill('regress_pace_block', 'n = regress_stuck(id - 4693)', 'n IS NULL');
 RESET dbops.backfill_batch_time;
 SELECT * FROM regress_pace_block;
 
