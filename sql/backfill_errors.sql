@@ -21,7 +21,7 @@ UPDATE backfill_bad SET divisor = 5 WHERE "Id" = 7;
 \set VERBOSITY terse
 CALL dbops.batched_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL', batch_size => 2000);
 SELECT count(*), max("Id") FROM backfill_bad WHERE place IS NOT NULL;
-SELECT count(*) AS recorded FROM dbops.backfill_error;
+SELECT count(*) AS recorded FROM dbops.backfill_error e JOIN dbops.job j ON j.id = e.job_id WHERE j.name = 'backfill_bad';
 
 -- a job that stops has recorded the row
 SELECT dbops.start_backfill('backfill_bad', 'place = 100 / divisor', 'place IS NULL') AS job \gset

@@ -30,6 +30,7 @@ SELECT dbops.tune_job(:job, settings => '{"batch_size": 1.5}');
 SELECT dbops.tune_job(:job, settings => '{"workers": 1.5}');
 SELECT dbops.tune_job(:job, settings => '{"batch_time": 0}');
 SELECT dbops.tune_job(:job, settings => '{"batch_time": "fast"}');
+SELECT dbops.tune_job(:job, settings => '{"yield": 1}');
 SELECT dbops.tune_job(:job, settings => '{"max_wal_per_s": 1000}');
 SELECT dbops.tune_job(:job, settings => '{"max_wal_per_s": -1}');
 SELECT dbops.tune_job(:job, settings => '{"batch_time": 100, "max_wal_per_s": null, "pause": 0}');

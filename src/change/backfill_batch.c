@@ -296,7 +296,7 @@ measure(Range *range, BackfillBatch *batch)
 	batch->rows = range->rows;
 	batch->left = range->counts.pending;
 	batch->waited_for = range->waited_for;
-	batch->delays_commits = dbops_backfill_yield && dbops_backfill_commits_wait();
+	batch->delays_commits = dbops_backfill_commits_wait();
 	return outcome;
 }
 

@@ -385,6 +385,7 @@ walk_part(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 	if (job->share.position != NULL)
 		dbops_backfill_part_enter(run, job->share.position);
 	note_others(job, &run->progress, run->aside.rows);
+	run->walk.pace.workers = job->share.working;
 	step->finished = dbops_backfill_walk_step(run, step);
 }
 

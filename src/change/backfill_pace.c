@@ -64,10 +64,11 @@ static double smooth(double before, double now);
 static double time_limit(const BackfillPace *pace, const BackfillRequest *request,
 						 const BackfillBatch *batch);
 static double wal_limit(const BackfillPace *pace, const BackfillRequest *request);
-static long rest_of_yielding(const BackfillRequest *request, const BackfillBatch *batch);
+static long rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
+							 const BackfillBatch *batch);
 static void grow(BackfillPace *pace, double limit);
 static int	target(const BackfillRequest *request);
-static double budget(const BackfillRequest *request);
+static double budget(const BackfillPace *pace, const BackfillRequest *request);
 static double seconds_since(instr_time *last);
 
 /* Begin with a table. What its rows take is not known; the budget goes on. */
@@ -118,7 +119,7 @@ time_limit(const BackfillPace *pace, const BackfillRequest *request, const Backf
 {
 	double		time = target(request);
 
-	if (batch->delays_commits)
+	if (request->yield && batch->delays_commits)
 		time = Min(time, YIELD_BATCH);
 	return (pace->ms_per_block > 0) ? time / pace->ms_per_block : HUGE_VAL;
 }
@@ -129,7 +130,7 @@ wal_limit(const BackfillPace *pace, const BackfillRequest *request)
 {
 	if (request->max_wal == 0 || pace->wal_per_block == 0)
 		return HUGE_VAL;
-	return budget(request) * WAL_BATCH / pace->wal_per_block;
+	return budget(pace, request) * WAL_BATCH / pace->wal_per_block;
 }
 
 /*
@@ -215,9 +216,9 @@ target(const BackfillRequest *request)
 
 /* The share of this process, in bytes of WAL a second; 0: any. */
 static double
-budget(const BackfillRequest *request)
+budget(const BackfillPace *pace, const BackfillRequest *request)
 {
-	return (double) request->max_wal / Max(request->workers, 1);
+	return (double) request->max_wal / Max(pace->workers, 1);
 }
 
 /* After a batch: wait as the caller wishes, for others to commit, and as long as the budget of WAL asks for. */
@@ -225,9 +226,9 @@ void
 dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
 						  DbopsStep *step, const BackfillBatch *batch)
 {
-	long		rest = rest_of_yielding(request, batch);
+	long		rest = rest_of_yielding(pace, request, batch);
 	uint64		written = dbops_backfill_pace_spend(pace, request);
-	double		wait = (pace->wal_saved < 0) ? ceil(-pace->wal_saved / budget(request) * 1000) : 0;
+	double		wait = (pace->wal_saved < 0) ? ceil(-pace->wal_saved / budget(pace, request) * 1000) : 0;
 
 	step->pause = (batch->rows > 0) ? request->pause : 0;
 	if (rest > step->pause)
@@ -240,16 +241,17 @@ dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
 	step->pause = (long) wait;
 	step->waiting = psprintf("for its budget of WAL, %ld ms: the last batch wrote %s, and %s a second are allowed%s",
 							 step->pause, dbops_figure_bytes(written), dbops_figure_bytes(request->max_wal),
-							 request->workers > 1 ? " to all workers" : "");
+							 pace->workers > 1 ? " to all workers" : "");
 }
 
 /* The ms to leave to those who wait to commit: what makes half of the time for all workers together. */
 static long
-rest_of_yielding(const BackfillRequest *request, const BackfillBatch *batch)
+rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
+				 const BackfillBatch *batch)
 {
-	if (!batch->delays_commits || batch->rows == 0)
+	if (!request->yield || !batch->delays_commits || batch->rows == 0)
 		return 0;
-	return (long) ceil(batch->ms * (2 * Max(request->workers, 1) - 1));
+	return (long) ceil(batch->ms * (2 * Max(pace->workers, 1) - 1));
 }
 
 /* Take the WAL that was written since the last look from the budget; returns its bytes. */
@@ -258,7 +260,7 @@ dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request)
 {
 	uint64		before = pace->wal_written;
 	double		passed = seconds_since(&pace->wal_looked);
-	double		rate = budget(request);
+	double		rate = budget(pace, request);
 
 	pace->wal_written = pgWalUsage.wal_bytes;
 	pace->wal_saved = Min(pace->wal_saved + passed * rate, rate * WAL_SAVED);

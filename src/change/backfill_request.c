@@ -75,6 +75,8 @@ dbops_backfill_read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
 	request->app_writes = PG_GETARG_BOOL(ARG_APP_WRITES);
 	request->quarantine = read_on_error(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_ERROR)));
 	request->max_errors = dbops_backfill_max_errors;
+	request->batch_time = dbops_backfill_batch_time;
+	request->yield = dbops_backfill_yield;
 	if (!PG_ARGISNULL(ARG_VACUUM_EVERY))
 		request->vacuum_every = read_vacuum_every(PG_GETARG_FLOAT8(ARG_VACUUM_EVERY));
 	if (!PG_ARGISNULL(ARG_MAX_WAL))

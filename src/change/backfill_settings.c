@@ -48,6 +48,7 @@ static void take_batch_time(const JsonbValue *value, BackfillRequest *request);
 static void take_max_wal(const JsonbValue *value, BackfillRequest *request);
 static void take_pause(const JsonbValue *value, BackfillRequest *request);
 static void take_workers(const JsonbValue *value, BackfillRequest *request);
+static void take_yield(const JsonbValue *value, BackfillRequest *request);
 static void refuse_too_many(int workers);
 static const char *workers_hint(void);
 static int64 read_number(const char *name, const JsonbValue *value, int64 least, int64 most, const char *hint);
@@ -58,7 +59,8 @@ static const Setting settings[] = {
 	{"batch_time", take_batch_time},
 	{"max_wal_per_s", take_max_wal},
 	{"pause", take_pause},
-	{"workers", take_workers}
+	{"workers", take_workers},
+	{"yield", take_yield}
 };
 
 /* The settings of this session that values depend on. */
@@ -220,6 +222,14 @@ static void
 take_workers(const JsonbValue *value, BackfillRequest *request)
 {
 	request->workers = (int) read_number("workers", value, 1, PG_INT32_MAX, workers_hint());
+}
+
+static void
+take_yield(const JsonbValue *value, BackfillRequest *request)
+{
+	if (value->type != jbvBool)
+		refuse_setting("yield", "Give true or false: whether it leaves time to commits that wait.");
+	request->yield = value->val.boolean;
 }
 
 /* As many as there can be now; a job that has more goes on with fewer. */

@@ -47,6 +47,8 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "max_errors", request->max_errors);
 	dbops_json_decimal(json, "vacuum_every", request->vacuum_every);
 	dbops_json_integer(json, "max_wal_per_s", request->max_wal);
+	dbops_json_integer(json, "batch_time", request->batch_time);
+	dbops_json_boolean(json, "yield", request->yield);
 }
 
 /* Write the change as the member change; those settings hold that it was submitted with. */
@@ -108,6 +110,8 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->max_errors = (int) dbops_jsonb_integer(spec, "max_errors");
 	request->vacuum_every = dbops_jsonb_decimal(spec, "vacuum_every");
 	request->max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
+	request->batch_time = (int) dbops_jsonb_integer(spec, "batch_time");
+	request->yield = dbops_jsonb_boolean(spec, "yield");
 	for (int i = 0; i < n; i++)
 		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
 	run->change = dbops_backfill_read_change(spec);

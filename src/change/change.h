@@ -34,6 +34,7 @@ typedef struct BackfillRequest
 	int			batch_size;		/* rows a batch */
 	long		pause;			/* ms between batches */
 	int			batch_time;		/* ms that a batch may take; 0: dbops.backfill_batch_time */
+	bool		yield;			/* leave time to commits that wait */
 	bool		verify;
 	int			workers;		/* processes, at least 1 */
 	BackfillMethod method;		/* never auto once the change is understood */
@@ -140,6 +141,7 @@ typedef struct BackfillPace
 	double		wal_saved;		/* bytes that may be written at once; below 0: to be waited for */
 	uint64		wal_written;	/* by this process, at the last look */
 	instr_time	wal_looked;		/* when that was */
+	int			workers;		/* processes at work on the table, this one too; 0: it alone */
 } BackfillPace;
 
 /* A walk: of all blocks of all tables, or of those where rows were found. */

@@ -52,7 +52,7 @@ COMMENT ON FUNCTION dbops.start_backfill IS
     'Has the table changed in the background as batched_backfill does it, whose arguments and refusals it has; returns the id of the job. It begins when the transaction commits. '
     'Everything is understood and refused at once, with the rights and settings of the caller; now() is the time of this call. '
     'The job goes on by itself from its last batch when its process or the server has died; jobs() shows how far it is and what it waits for. '
-    'tune_job changes batch_size, batch_time (ms), max_wal_per_s (0 or null: any), pause and workers while it runs. Its result says how many rows were changed, and how many are left and why. '
+    'tune_job changes batch_size, batch_time (ms), max_wal_per_s (0 or null: any), pause, workers and yield (true or false) while it runs. Its result says how many rows were changed, and how many are left and why. '
     'While a job with the same clauses for the same table has not ended, its id is returned and nothing is added. '
     'A temporary table is refused (0A000).';
 REVOKE ALL ON FUNCTION dbops.start_backfill FROM PUBLIC;

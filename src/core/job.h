@@ -34,7 +34,7 @@ typedef enum DbopsJobClass
 typedef struct DbopsShare
 {
 	int			wanted;			/* processes that may work on it, this one too; the kind says so */
-	int			working;		/* that do; known to the first */
+	int			working;		/* that do */
 	bool		looked;			/* for parts that an earlier process has left */
 	bool		shared;			/* the phase is cut into parts */
 	int			part;			/* the one in work, from 1; 0: none */

@@ -98,16 +98,17 @@ tell_failure(StoredJob *job, const RunnerSlot *slot, MemoryContext context)
 
 /*
  * Is it to go on, as far as the process that it helps says? gives_way: not
- * either if a job waits for a process.
+ * either if a job waits for a process. working: how many share the job now.
  */
 bool
-dbops_helper_is_wanted(int index, bool gives_way)
+dbops_helper_is_wanted(int index, bool gives_way, int *working)
 {
 	bool		wanted;
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	wanted = !dbops_engine->runners[index].stop &&
 		!(gives_way && dbops_runner_count() >= dbops_max_workers && dbops_helpers_give_way());
+	*working = 1 + dbops_helpers_count(dbops_engine->runners[index].leader, NULL);
 	LWLockRelease(dbops_engine_lock);
 	return wanted;
 }

@@ -515,13 +515,13 @@ look_once(Keeping *keeping)
 static bool
 is_helpful(Keeping *keeping)
 {
-	const DbopsJob *job = &keeping->job->job;
+	DbopsJob   *job = &keeping->job->job;
 	TimestampTz now = GetCurrentTimestamp();
 	bool		gives_way = TimestampDifferenceExceeds(keeping->helpers.looked, now, NAP);
 
 	if (gives_way)
 		keeping->helpers.looked = now;
-	return dbops_helper_is_wanted(keeping->slot, gives_way) && !job->share.idle &&
+	return dbops_helper_is_wanted(keeping->slot, gives_way, &job->share.working) && !job->share.idle &&
 		(job->share.wanted == 0 || job->worker < job->share.wanted);
 }
 

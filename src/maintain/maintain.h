@@ -359,7 +359,7 @@ extern bool dbops_job_has_committed(void);
 /* ---- helper.c: a process that helps another one with a job ---- */
 
 extern void dbops_helper_run(int index, MemoryContext context);
-extern bool dbops_helper_is_wanted(int index, bool gives_way);
+extern bool dbops_helper_is_wanted(int index, bool gives_way, int *working);
 extern void dbops_helper_leave(int index, bool done);
 
 /* ---- helper_keep.c: have enough of them ---- */

@@ -83,7 +83,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
 		'BEGIN PERFORM pg_sleep(0.001); RETURN $1; END'});
 my $checkpointer = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
-for (1 .. 40)
+for (1 .. 25)
 {
 	my $session = IPC::Run::start(
 		[ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', q{CALL dbops.batched_backfill('t', 'changed = slow(id)', 'place IS NULL AND changed <> slow(id)', verify => false)} ],

@@ -55,8 +55,26 @@ sub largest
 cmp_ok(largest(1, ''), '<=', 24, 'batches are short while others commit');
 cmp_ok(largest(2, 'SET dbops.backfill_yield = off;'), '>', 24, 'unless that is not wanted');
 
+# In the background as it was when it was submitted, or tuned since.
+sub job_largest
+{
+	my ($number, $settings, $tune) = @_;
+	my ($job) = $node->safe_psql('postgres', qq{
+		$settings
+		BEGIN;
+		SELECT id FROM (SELECT dbops.start_backfill('t', 'n = slow(id - id + $number)', 'n < $number')) j (id) \\gset
+		SELECT dbops.tune_job(:id, settings => '$tune');
+		COMMIT;
+		CALL dbops.wait_job(:id)}) =~ /succeeded/;
+
+	ok($job, "a job has done it ($number)");
+	return $node->safe_psql('postgres', 'SELECT max(rows) FROM (SELECT count(*) FROM t GROUP BY xmin::text) b (rows)');
+}
+cmp_ok(job_largest(3, 'SET dbops.backfill_yield = off;', '{}'), '>', 24, 'a job was submitted so');
+cmp_ok(job_largest(4, '', '{"yield": false}'), '>', 24, 'or tuned');
+
 # It says why, where it is a job.
-my $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'n = slow(id - id + 3)', 'n < 3')});
+my $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'n = slow(id - id + 5)', 'n < 5')});
 ok( $node->poll_query_until(
 		'postgres',
 		qq{SELECT s ->> 'state' = 'succeeded' OR s ->> 'waiting' LIKE 'so that other sessions%' FROM dbops.job_status($job) s}),
@@ -67,7 +85,7 @@ isnt($node->safe_psql('postgres', qq{SELECT s ->> 'state' FROM dbops.job_status(
 $commits->signal('TERM');
 $commits->finish;
 $node->safe_psql('postgres', "CALL dbops.wait_job($job)");
-cmp_ok(largest(4, ''), '>', 24, 'batches are long when nobody commits');
+cmp_ok(largest(6, ''), '>', 24, 'batches are long when nobody commits');
 
 $node->stop;
 done_testing();
