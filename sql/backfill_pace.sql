@@ -105,14 +105,38 @@ RESET dbops.backfill_batch_time;
 SELECT count(*) FROM regress_pace_wide WHERE v = (-id)::text;
 SELECT last_value BETWEEN 5 AND 40 AS few FROM regress_pace_looks;
 
--- Of the budget of WAL each worker takes its share, though one has nothing to do: half of it is three rows of these a
--- second, and a batch is one second's at most behind the first.
+-- The budget of WAL is of the workers that there are: one that has the table to itself, though two were asked for, has
+-- all of it, which is six rows of these a second. A batch is one second's at most behind the first, which has four.
 TRUNCATE regress_pace_wide;
 INSERT INTO regress_pace_wide SELECT i, repeat('x', 5000) FROM generate_series(1, 9) i;
 CALL dbops.batched_backfill('regress_pace_wide', 'v = repeat(''x'', 150000)', max_wal_per_s => 1048576, workers => 2, verify => false);
-SELECT max(rows) <= 4 AS short, sum(rows) AS rows
+SELECT max(rows) > 4 AS whole, sum(rows) AS rows
   FROM (SELECT count(*) FROM regress_pace_wide GROUP BY xmin::text) b (rows);
 
-DROP TABLE regress_pace, regress_pace_key, regress_pace_block, regress_pace_wide;
-DROP FUNCTION regress_slow, regress_slow_again, regress_stuck, regress_look;
+-- A row that fails within a block that is done by parts, and code that takes the cutting off for a cancel of its own.
+CREATE TABLE regress_pace_part (id integer, n integer, wide text);
+INSERT INTO regress_pace_part SELECT i FROM generate_series(1, 150) i;
+ANALYZE regress_pace_part;
+CREATE FUNCTION regress_fails(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM pg_sleep(0.002); IF n = 70 THEN RAISE 'not %', n; END IF; RETURN n; END $$;
+CREATE FUNCTION regress_catches(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM pg_sleep(0.002); RETURN n; EXCEPTION WHEN query_canceled THEN RETURN -1; END $$;
+SET dbops.backfill_batch_time = '20 ms';
+\set VERBOSITY terse
+CALL dbops.batched_backfill('regress_pace_part', 'n = regress_fails(id)', 'n IS NULL', on_error => 'quarantine');
+\set VERBOSITY default
+CALL dbops.batched_backfill('regress_pace_part', 'n = regress_catches(id)', 'n IS NULL OR n > 0', verify => false);
+SELECT count(*), count(*) FILTER (WHERE n = id) AS rightly FROM regress_pace_part;
+-- behind slow rows, blocks without any are done many at a time
+TRUNCATE regress_pace_part;
+ALTER TABLE regress_pace_part ALTER wide SET STORAGE PLAIN;
+INSERT INTO regress_pace_part SELECT i, CASE WHEN i > 4 THEN i END, repeat('x', 1900) FROM generate_series(1, 4000) i;
+ANALYZE regress_pace_part;
+SELECT pg_current_xact_id()::text::bigint AS before \gset
+CALL dbops.batched_backfill('regress_pace_part', 'n = regress_stuck(id)', 'n IS NULL', method => 'blocks', on_error => 'quarantine', verify => false);
+RESET dbops.backfill_batch_time;
+SELECT pg_current_xact_id()::text::bigint - :before < 300 AS transactions, count(*) FROM regress_pace_part WHERE n = id;
+
+DROP TABLE regress_pace, regress_pace_key, regress_pace_block, regress_pace_wide, regress_pace_part;
+DROP FUNCTION regress_slow, regress_slow_again, regress_stuck, regress_look, regress_fails, regress_catches;
 DROP SEQUENCE regress_pace_looks;

@@ -300,11 +300,13 @@ measure(Range *range, BackfillBatch *batch)
 	return outcome;
 }
 
-/* The same for the rows from one place to another. */
+/* The same for the rows from one place to another; most_ms: when to cut it off, 0: never. */
 BackfillOutcome
-dbops_backfill_update_tids(BackfillBatcher *batcher, const ItemPointerData *bounds, uint64 *rows)
+dbops_backfill_update_tids(BackfillBatcher *batcher, const ItemPointerData *bounds,
+						   int most_ms, uint64 *rows)
 {
-	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = true};
+	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = true,
+		.divisible = (most_ms > 0),.most_ms = most_ms};
 	BackfillOutcome outcome = run_range(&range);
 
 	*rows = range.rows;
@@ -375,6 +377,7 @@ run_range(Range *range)
 	{
 		dbops_backfill_watch_begin(range->divisible ? range->most_ms : 0);
 		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
+		dbops_backfill_refuse_uncut();
 		dbops_backfill_watch_end();
 		range->waited_for = range->update &&
 			dbops_backfill_is_waited_for(range->batcher->leaf->relid);

@@ -568,6 +568,7 @@ attempt(KeyBatch *batch, DbopsCallback work)
 	batch->seen = 0;
 	batch->keys = NIL;
 	batch->rows = 0;
+	batch->figures.most_ms = dbops_backfill_pace_most_ms(&batch->run->request);
 	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch, batch->size > 1, &batch->figures);
 	batch->figures.rows = batch->rows;
 	MemoryContextSwitchTo(before);

@@ -53,8 +53,9 @@
 #define SHORT_TIME 20.0
 #define SHORT_SHARE 0.2
 
-/* ms of a batch while others wait to commit. */
+/* ms of a batch while others wait to commit, and bytes a ms from which on it has a part in that. */
 #define YIELD_BATCH 5.0
+#define YIELD_FROM 1000.0
 
 /* s that the WAL of one batch may stand for, and that a rest can be saved up for. */
 #define WAL_BATCH 1.0
@@ -63,6 +64,7 @@
 static double smooth(double before, double now);
 static double time_limit(const BackfillPace *pace, const BackfillRequest *request,
 						 const BackfillBatch *batch);
+static bool yields(const BackfillRequest *request, const BackfillBatch *batch);
 static double wal_limit(const BackfillPace *pace, const BackfillRequest *request);
 static long rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
 							 const BackfillBatch *batch);
@@ -90,7 +92,8 @@ dbops_backfill_pace_size(const BackfillPace *pace)
 
 /*
  * Find the size of the next batch from a batch of so many blocks. most: blocks
- * that hold no more rows than asked for.
+ * that hold no more rows than asked for. What rows take says nothing about
+ * blocks without any; those behind them are cut off if need be.
  */
 void
 dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
@@ -103,6 +106,8 @@ dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
 	}
 	if (batch->waited_for)
 		dbops_backfill_pace_harm(pace, request);
+	else if (batch->rows == 0)
+		grow(pace, most);
 	else
 		grow(pace, Min(most, Min(time_limit(pace, request, batch), wal_limit(pace, request))));
 }
@@ -119,9 +124,16 @@ time_limit(const BackfillPace *pace, const BackfillRequest *request, const Backf
 {
 	double		time = target(request);
 
-	if (request->yield && batch->delays_commits)
+	if (yields(request, batch))
 		time = Min(time, YIELD_BATCH);
 	return (pace->ms_per_block > 0) ? time / pace->ms_per_block : HUGE_VAL;
+}
+
+/* Is it to leave time to others, who wait for WAL of which this batch wrote a part worth speaking of? */
+static bool
+yields(const BackfillRequest *request, const BackfillBatch *batch)
+{
+	return request->yield && batch->delays_commits && batch->wal > batch->ms * YIELD_FROM;
 }
 
 /* The blocks that do not use up the budget for longer than WAL_BATCH. */
@@ -249,7 +261,7 @@ static long
 rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
 				 const BackfillBatch *batch)
 {
-	if (!request->yield || !batch->delays_commits || batch->rows == 0)
+	if (!yields(request, batch) || batch->rows == 0)
 		return 0;
 	return (long) ceil(batch->ms * (2 * Max(pace->workers, 1) - 1));
 }

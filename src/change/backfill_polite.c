@@ -31,11 +31,14 @@
  */
 #include "change/change.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/timeout.h"
 #include "utils/wait_event.h"
@@ -53,6 +56,9 @@ static volatile sig_atomic_t waited;
 static volatile TimestampTz cut_at = DT_NOEND;
 static volatile sig_atomic_t cut_off;
 
+/* Somebody asked for its end meanwhile, which is not to be taken for our cutting it off. */
+static volatile sig_atomic_t cancelled;
+
 /* When others were seen last that wait for the flush of their commit. */
 static volatile TimestampTz commits_waited_at;
 
@@ -60,6 +66,7 @@ static void tick(void);
 static void look_at_commits(void);
 static bool waits_to_commit(const PGPROC *proc);
 static void cut_off_in_time(void);
+static void note_cancel(SIGNAL_ARGS);
 static bool is_ours(const LOCKTAG *tag, Oid relid);
 
 /* The ms that a batch waits for locks at most, below anybody's deadlock_timeout. */
@@ -96,6 +103,8 @@ dbops_backfill_watch_begin(int most_ms)
 	registered = true;
 	waited = 0;
 	cut_off = false;
+	cancelled = false;
+	pqsignal(SIGINT, note_cancel);
 	cut_at = (most_ms > 0) ? TimestampTzPlusMilliseconds(now, most_ms) : DT_NOEND;
 	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(now, LOOK_AGAIN), LOOK_AGAIN);
 }
@@ -109,8 +118,35 @@ dbops_backfill_watch_end(void)
 {
 	if (ticker != 0)
 		disable_timeout(ticker, false);
-	if (cut_off)
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (cut_off && !cancelled)
 		QueryCancelPending = false;
+}
+
+/*
+ * The handler of SIGINT meanwhile, which notes that somebody asks for an end.
+ * The server's own timeouts send that signal as well.
+ */
+static void
+note_cancel(SIGNAL_ARGS)
+{
+	if (!get_timeout_indicator(LOCK_TIMEOUT, false) && !get_timeout_indicator(STATEMENT_TIMEOUT, false))
+		cancelled = true;
+	StatementCancelHandler(postgres_signal_arg);
+}
+
+/*
+ * Raise the error of our cutting off again if code that the batch ran has
+ * caught it, as a handler for query_canceled does: what that made of it is not
+ * what is asked for.
+ */
+void
+dbops_backfill_refuse_uncut(void)
+{
+	if (cut_off && !QueryCancelPending)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("canceling statement due to user request")));
 }
 
 /*
@@ -235,5 +271,5 @@ bool
 dbops_backfill_took_too_long(const ErrorData *error)
 {
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != NULL &&
-		(cut_off || strcmp(error->message_id, "canceling statement due to statement timeout") == 0);
+		((cut_off && !cancelled) || strcmp(error->message_id, "canceling statement due to statement timeout") == 0);
 }

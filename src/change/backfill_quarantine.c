@@ -186,7 +186,7 @@ search(Search *search, BlockNumber from, BlockNumber *to)
 		uint64		next = piece_end(search);
 
 		outcome = try_piece(search, next);
-		if (outcome == BATCH_FAILED && next - search->at > 1)
+		if ((outcome == BATCH_FAILED || outcome == BATCH_TOO_LONG) && next - search->at > 1)
 		{
 			search->fails = next;
 			outcome = BATCH_DONE;
@@ -206,6 +206,7 @@ static BackfillOutcome
 try_piece(Search *search, uint64 to)
 {
 	ItemPointerData bounds[2];
+	int			most_ms = (to - search->at > 1) ? dbops_backfill_pace_most_ms(&search->run->request) : 0;
 	uint64		rows = 0;
 	BackfillCounts counts = {0};
 	BackfillOutcome outcome;
@@ -213,7 +214,7 @@ try_piece(Search *search, uint64 to)
 	place_tid(search->at, &bounds[0]);
 	place_tid(to, &bounds[1]);
 	outcome = search->update ?
-		dbops_backfill_update_tids(search->batcher, bounds, &rows) :
+		dbops_backfill_update_tids(search->batcher, bounds, most_ms, &rows) :
 		dbops_backfill_count_tids(search->batcher, bounds, &counts);
 	if (outcome != BATCH_DONE)
 		return outcome;

@@ -178,6 +178,8 @@ dbops_backfill_walk_leave(BackfillWalk *walk)
 	walk->batcher = NULL;
 	walk->leaf = NULL;
 	walk->at_place = 0;
+	walk->empty = 0;
+	walk->any = false;
 }
 
 /* Do the next batch and say how long to wait after it. */
@@ -201,7 +203,10 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	if (outcome == BATCH_FAILED)
 	{
 		batch = (BackfillBatch) {0};
-		walk->places = 0;
+		walk->places = 0;		/* this does the whole block */
+		walk->at_place = 0;
+		walk->empty = 0;
+		walk->any = false;
 		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &batch.rows);
 	}
 	switch (outcome)
@@ -297,6 +302,7 @@ follow_places(BackfillRun *run, const BackfillBatch *batch)
 	int			done = to - walk->at_place;
 
 	walk->empty = (batch->rows == 0) ? walk->empty + 1 : 0;
+	walk->any |= (batch->rows > 0 || batch->left > 0);
 	if (batch->rows > 0)
 		walk->places = dbops_backfill_pace_places(&run->request, done, batch);
 	walk->at_place = to;
@@ -341,7 +347,7 @@ batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillB
 		return;					/* there is more of the block */
 	if (batch->rows > 0 || walk->at_place > 0)
 		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
-	if (walk->places >= BACKFILL_BLOCK_PLACES)
+	if (walk->places >= BACKFILL_BLOCK_PLACES || !walk->any)
 		walk->places = 0;
 	go_on(run, to);
 }
@@ -389,6 +395,7 @@ go_on(BackfillRun *run, BlockNumber to)
 		run->progress.blocks_done += to - range->from;
 	walk->at_place = 0;
 	walk->empty = 0;
+	walk->any = false;
 	range->from = to;
 	if (range->from >= range->to)
 	{

@@ -158,6 +158,7 @@ typedef struct BackfillWalk
 	int			places;			/* line pointers of a batch where a block takes too long; 0: it is blocks */
 	int			at_place;		/* of the next block, where the next batch begins */
 	int			empty;			/* batches in this block since one that has changed rows */
+	bool		any;			/* batches in this block have changed rows, or left some */
 	BlockNumber skip;			/* blocks that are left out as one if they cannot be changed */
 	List	   *locked;			/* BackfillRange, of this table: left out because others lock their rows */
 	int			round;			/* times that it came back to those */
@@ -433,7 +434,7 @@ extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
 extern BackfillOutcome dbops_backfill_update_tids(BackfillBatcher *batcher,
-												  const ItemPointerData *bounds, uint64 *rows);
+												  const ItemPointerData *bounds, int most_ms, uint64 *rows);
 extern BackfillOutcome dbops_backfill_count_tids(BackfillBatcher *batcher,
 												 const ItemPointerData *bounds,
 												 BackfillCounts *counts);
@@ -446,6 +447,7 @@ extern int	dbops_backfill_lock_wait(void);
 extern void dbops_backfill_bound_lock_waits(void);
 extern void dbops_backfill_watch_begin(int most_ms);
 extern void dbops_backfill_watch_end(void);
+extern void dbops_backfill_refuse_uncut(void);
 extern bool dbops_backfill_is_waited_for(Oid relid);
 extern bool dbops_backfill_commits_wait(void);
 extern bool dbops_backfill_gave_way(int sqlerrcode);

@@ -96,7 +96,7 @@ $node->safe_psql('postgres', q{
 	CREATE TRIGGER die AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION die();
 	ANALYZE t});
 $job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'place = ''p''', 'place IS NULL',
-	batch_size => 20, pause => '5 ms', workers => 3)});
+	batch_size => 20, pause => '50 ms', workers => 3)});
 for (1 .. 600)
 {
 	comes_back();
