@@ -233,7 +233,7 @@ RESET client_min_messages;
 ANALYZE plan_slow;
 CREATE FUNCTION plan_sleep(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
     $$ BEGIN PERFORM pg_sleep(0.002); RETURN $1; END $$;
-SELECT number >= 0.2 AS measured, note LIKE '%as the last % backfills of this database, and at least the time that the sample took' AS said
+SELECT number >= 0.2 AS measured, note LIKE '%as the last %backfill% of this database, and at least the time that the sample took' AS said
   FROM dbops.backfill_plan('plan_slow', 'b = plan_sleep(id)', 'b IS NULL') WHERE item = 'duration';
 SELECT value FROM dbops.backfill_plan('plan_slow', 'b = 1', 'b IS NULL') WHERE item = 'duration';
 DROP TABLE plan_slow, plan_past;

@@ -39,6 +39,7 @@ static void judge(BackfillRun *run, bool call);
 static void check_workers(const BackfillRequest *request, bool call);
 static void plan(BackfillRun *run);
 static void settle_method(BackfillRun *run);
+static bool can_follow_keys(const BackfillRequest *request);
 static bool have_keys(const BackfillRun *run);
 static void require_keys(const BackfillRun *run);
 static bool needs_job(const BackfillRequest *request);
@@ -171,18 +172,26 @@ settle_method(BackfillRun *run)
 	const char *twice = run->change->twice;
 
 	if (request->method == BACKFILL_AUTO)
-		request->method = (twice != NULL && have_keys(run)) ? BACKFILL_KEYSET : BACKFILL_BLOCKS;
+		request->method = (twice != NULL && can_follow_keys(request) && have_keys(run)) ? BACKFILL_KEYSET : BACKFILL_BLOCKS;
 	if (request->method == BACKFILL_KEYSET)
 	{
 		require_keys(run);
 		request->verify = false;	/* nothing is left that could be counted */
 	}
 	else if (twice != NULL)
-		dbops_backfill_refuse_twice(twice, psprintf("%s Or give the table a primary key that is not assigned, and use method => 'keyset' with one worker, which visits each row once.",
-													run->change->twice_hint));
+		dbops_backfill_refuse_twice(twice, psprintf("%s Or %s method => 'keyset' with one worker, without sync and app_writes, which visits each row once.",
+													run->change->twice_hint, have_keys(run) ? "use" :
+													"give the table a primary key that is not assigned, and use"));
 }
 
-/* Could auto choose the order of a key? */
+/* Is nothing asked for that the order of a key does not have? */
+static bool
+can_follow_keys(const BackfillRequest *request)
+{
+	return request->workers == 1 && !request->sync && !request->app_writes;
+}
+
+/* Has each table a key to follow? */
 static bool
 have_keys(const BackfillRun *run)
 {
@@ -196,7 +205,7 @@ have_keys(const BackfillRun *run)
 									run->change->assigned, &defect) == NULL)
 			return false;
 	}
-	return run->request.workers == 1 && !run->request.sync && !run->request.app_writes;
+	return true;
 }
 
 static void

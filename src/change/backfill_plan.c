@@ -410,8 +410,9 @@ put_duration(const BackfillPlan *plan)
 	{
 		low = Max(forecast->pending / rates.fastest, computing / request->workers);
 		high = Max(forecast->pending / rates.slowest, computing);
-		note = psprintf("%.0f to %.0f rows/s, as the last " INT64_FORMAT " backfills of %s", rates.slowest, rates.fastest,
-						rates.backfills, rates.same_table ? "this table" :
+		note = psprintf("%.0f to %.0f rows/s, as the last %s of %s", rates.slowest, rates.fastest,
+						rates.backfills == 1 ? "backfill" : psprintf(INT64_FORMAT " backfills", rates.backfills),
+						rates.same_table ? "this table" :
 						"this database, and at least the time that the sample took");
 	}
 	else

@@ -23,7 +23,8 @@ PG_FUNCTION_INFO_V1(dbops_job_waiting);
 
 #define JOB_COLUMNS \
 	" j.id, j.kind, j.name, j.state, j.owner, coalesce(p.done, c.done), coalesce(p.total, c.total)," \
-	" c.row_count + coalesce(p.row_count, 0), c.began_at, c.began_done, c.moved_at," \
+	" coalesce(c.row_count + coalesce(p.row_count, 0)," \
+	" CASE WHEN jsonb_typeof(j.result -> 'rows') = 'number' THEN (j.result ->> 'rows')::bigint END, -1), c.began_at, c.began_done, c.moved_at," \
 	" coalesce(c.phase, 0), j.attempts, j.max_attempts, j.crashes, j.sqlstate, j.message, j.submitted_at, j.started_at," \
 	" j.finished_at, j.command, j.result, j.schedule, coalesce(r.priority, j.priority), j.run_after," \
 	" coalesce(r.cancel, false), coalesce(r.pause, false)" \
@@ -43,7 +44,7 @@ typedef struct Shown
 	Oid			owner;
 	int64		done;
 	int64		total;
-	int64		rows;
+	int64		rows;			/* -1: it counts none */
 	TimestampTz began_at;
 	int64		began_done;
 	TimestampTz moved_at;
@@ -257,7 +258,7 @@ put_shown(ReturnSetInfo *rsinfo, const Shown *job)
 	nulls[6] = (job->total <= 0);
 	values[6] = nulls[6] ? (Datum) 0 :
 		NumericGetDatum(int64_div_fast_to_numeric(Min(job->done, job->total) * 1000 / job->total, 1));
-	nulls[7] = (job->began_at == 0);
+	nulls[7] = (job->rows < 0);
 	values[7] = Int64GetDatum(job->rows);
 	nulls[8] = (job->rate <= 0);
 	values[8] = nulls[8] ? (Datum) 0 : NumericGetDatum(int64_to_numeric((int64) job->rate));
