@@ -19,7 +19,7 @@ $node->append_conf('postgresql.conf', <<~'CONF');
     CONF
 $node->start;
 
-# A block has 4 rows, which take 2 ms each: 8 ms, where a batch may take 250 ms.
+# A block has one row, which takes 1 ms, where a batch may take 250 ms, and writes enough WAL to count.
 $node->safe_psql(
 	'postgres', q{
 	SET synchronous_commit = off;
@@ -27,10 +27,10 @@ $node->safe_psql(
 	CREATE TABLE counter (id integer PRIMARY KEY, n integer NOT NULL) WITH (fillfactor = 20);
 	INSERT INTO counter SELECT i, 0 FROM generate_series(0, 9) i;
 	CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
-		'BEGIN PERFORM pg_sleep(0.002); RETURN $1; END';
+		'BEGIN PERFORM pg_sleep(0.001); RETURN $1; END';
 	CREATE TABLE t (id integer PRIMARY KEY, n integer, wide text);
 	ALTER TABLE t ALTER wide SET STORAGE PLAIN;
-	INSERT INTO t SELECT i, NULL, repeat('x', 1900) FROM generate_series(1, 400) i;
+	INSERT INTO t SELECT i, NULL, repeat('x', 7500) FROM generate_series(1, 800) i;
 	ANALYZE t});
 
 # Commit in six sessions until told to stop.
@@ -48,7 +48,7 @@ sub largest
 	my ($number, $settings) = @_;
 
 	$node->safe_psql('postgres', "$settings CALL dbops.batched_backfill('t', 'n = slow(id - id + $number)', 'n IS NULL OR n < $number')");
-	is($node->safe_psql('postgres', 'SELECT count(*), min(n) FROM t'), "400|$number", "all rows are done ($number)");
+	is($node->safe_psql('postgres', 'SELECT count(*), min(n) FROM t'), "800|$number", "all rows are done ($number)");
 	return $node->safe_psql('postgres', 'SELECT max(rows) FROM (SELECT count(*) FROM t GROUP BY xmin::text) b (rows)');
 }
 
