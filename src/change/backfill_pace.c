@@ -20,9 +20,10 @@
  *
  * Who commits waits until all WAL before his is written, ours too. While others
  * are seen that wait for that, batches are so short that little of ours lies
- * before theirs, and all workers together work no more than half of the time:
- * the waiting of the others then grows by less than a half, where full speed
- * more than doubles it (measured with as many clients as the disk can serve).
+ * before theirs, and all workers together work a third of the time. At full
+ * speed the slowest of a hundred commits takes three times as long as without a
+ * backfill, and so less than twice as long (measured with as many clients as the
+ * disk can serve).
  *
  * A budget of WAL is a bucket that fills evenly and is emptied by what this
  * process has written since the last look, with full pages, commits and
@@ -53,8 +54,13 @@
 #define SHORT_TIME 20.0
 #define SHORT_SHARE 0.2
 
-/* ms of a batch while others wait to commit, and bytes a ms from which on it has a part in that. */
-#define YIELD_BATCH 5.0
+/*
+ * While others wait to commit: ms of a batch, the share of the time in which all
+ * workers together work, which is one in so many, and bytes a ms from which on a
+ * batch has a part in their waiting.
+ */
+#define YIELD_BATCH 2.0
+#define YIELD_SHARE 3
 #define YIELD_FROM 1000.0
 
 /* s that the WAL of one batch may stand for, and that a rest can be saved up for. */
@@ -256,14 +262,14 @@ dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
 							 pace->workers > 1 ? " to all workers" : "");
 }
 
-/* The ms to leave to those who wait to commit: what makes half of the time for all workers together. */
+/* The ms to leave to those who wait to commit: what makes YIELD_SHARE of the time for all workers together. */
 static long
 rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
 				 const BackfillBatch *batch)
 {
 	if (!yields(request, batch) || batch->rows == 0)
 		return 0;
-	return (long) ceil(batch->ms * (2 * Max(pace->workers, 1) - 1));
+	return (long) ceil(batch->ms * (YIELD_SHARE * Max(pace->workers, 1) - 1));
 }
 
 /* Take the WAL that was written since the last look from the budget; returns its bytes. */

@@ -84,7 +84,7 @@ dbops_settings_init(void)
 							NULL);
 
 	DefineCustomBoolVariable("dbops.backfill_yield",
-							 "Lets a backfill work for half of the time only while other sessions wait for their commits to be flushed.",
+							 "Lets a backfill work for a third of the time only while other sessions wait for their commits to be flushed.",
 							 "Its batches take a few milliseconds then.",
 							 &dbops_backfill_yield,
 							 true,
