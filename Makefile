@@ -3,7 +3,7 @@
 
 EXTENSION  = dbops
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dbops.control)
-AREAS      = core $(filter-out core,$(patsubst src/%/,%,$(dir $(sort $(wildcard src/*/*.h)))))
+AREAS      = core $(filter-out core,$(patsubst src/%/,%,$(sort $(dir $(wildcard src/*/*.h)))))
 
 MODULE_big  = dbops
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))

@@ -1,0 +1,220 @@
+/*
+ * migration.h
+ *		Migrations: their texts, the ledger, what they do, and the proof before.
+ *
+ * A text is divided into statements before the first of them runs. Whoever
+ * runs them, a deployer's transaction, a job or a trial that is rolled back,
+ * does it through migration_run.c, and each statement leaves a receipt. The
+ * ledger's rows are written in the transaction that does the work, or by the
+ * job's own steps, so that they never say anything else than the catalog.
+ */
+#ifndef DBOPS_MIGRATION_H
+#define DBOPS_MIGRATION_H
+
+#include "core/core.h"
+#include "core/job.h"
+
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+
+/* ---- migration_text.c: the statements of a text ---- */
+
+typedef struct MigrationStatement
+{
+	int			number;			/* from 1 */
+	int			line;			/* of the text, from 1, where it begins */
+	size_t		start;			/* bytes of the text before it */
+	size_t		length;			/* bytes, without the semicolon */
+	const char *command;		/* such as CREATE TABLE */
+	bool		alone;			/* the server refuses it in a transaction block */
+	const char *data;			/* lines of COPY FROM STDIN, within the text; or NULL */
+	size_t		data_length;	/* bytes, without the line that ends them */
+} MigrationStatement;
+
+/* A text that was read to its end, and can be run. */
+typedef struct MigrationText
+{
+	const char *argument;		/* that it was given as, for messages: up_sql */
+	const char *sql;
+	List	   *statements;		/* of MigrationStatement * */
+	bool		in_steps;		/* one of them must be alone */
+} MigrationText;
+
+extern MigrationText *dbops_migration_text_read(const char *argument, const char *sql);
+extern RawStmt *dbops_migration_statement_parse(const MigrationText *text,
+												const MigrationStatement *statement);
+extern char *dbops_migration_statement_sql(const MigrationText *text,
+										   const MigrationStatement *statement);
+
+/* ---- migration_tokens.c: are two texts the same to the server? ---- */
+
+typedef enum TextLikeness
+{
+	TEXTS_IDENTICAL,
+	TEXTS_COSMETIC,				/* but for comments and white space */
+	TEXTS_DIFFERENT
+} TextLikeness;
+
+/* Where two texts differ first; tokens are NULL where a text has ended. */
+typedef struct TextDifference
+{
+	TextLikeness likeness;
+	int			old_line;
+	int			new_line;
+	char	   *old_token;
+	char	   *new_token;
+} TextDifference;
+
+extern TextDifference dbops_migration_text_compare(const char *old, const char *new);
+
+/* ---- migration_receipt.c: what a statement has done ---- */
+
+/* A row of dbops.migration_receipt. What is NULL, or negative, is not known. */
+typedef struct MigrationReceipt
+{
+	const char *version;
+	const char *direction;		/* up, down */
+	int			step;			/* number of the statement; 0: of the whole */
+	int			line;			/* 0: none */
+	const char *command;
+	const char *state;			/* see the type's comment */
+	const char *effect;			/* metadata, rows, scan, index build, rewrite: the worst */
+	Jsonb	   *locks;			/* {"public.t": "AccessExclusiveLock"} */
+	Jsonb	   *objects;		/* {"created": [], "changed": [], "dropped": [], "scanned": [], "rewritten": [], "indexed": []} */
+	int64		rows;
+	int64		wal;			/* bytes */
+	double		duration;		/* ms */
+	double		waited;			/* ms, for locks */
+	int			blocked_sessions;
+	double		blocked_for;	/* ms, the longest so far */
+	List	   *flags;			/* of char *, such as slow, blocking, breaking */
+	List	   *notices;		/* of char * */
+	const char *message;
+	int64		job;			/* 0: none */
+} MigrationReceipt;
+
+/* Values that receipts begin with. */
+#define MIGRATION_RECEIPT \
+	.rows = -1, .wal = -1, .duration = -1, .waited = -1, .blocked_sessions = -1, .blocked_for = -1
+
+extern void dbops_migration_receipt_put(ReturnSetInfo *rsinfo, const MigrationReceipt *receipt);
+extern Jsonb *dbops_migration_receipt_document(const MigrationReceipt *receipt);
+
+/* ---- migration_watch.c: watch a statement at work, for its receipt ---- */
+
+extern void dbops_migration_watch_init(void);
+extern void dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg);
+
+/* ---- migration_run.c: run the statements of a text ---- */
+
+/*
+ * Called after each statement, in the memory of the run, before the next one
+ * begins; may throw, to end the run.
+ */
+typedef void (*MigrationReceiptCallback) (const MigrationReceipt *receipt, void *arg);
+
+/*
+ * A run of statements of one text, in the current transaction, as the current
+ * user. Settings that they change hold among them and are put back at its end.
+ */
+typedef struct MigrationRun
+{
+	const MigrationText *text;
+	const char *version;		/* for messages and receipts */
+	const char *direction;		/* up, down */
+	int			first;			/* statement, from 1 */
+	int			last;
+	long		lock_timeout;	/* ms that each waits for a lock; 0: as the session is set */
+	bool		plainly;		/* what must be alone runs in its form without CONCURRENTLY */
+	MigrationReceiptCallback each;	/* or NULL */
+	void	   *arg;
+} MigrationRun;
+
+extern void dbops_migration_run(const MigrationRun *run);
+extern void dbops_migration_verify(const char *verify_sql);
+
+/* ---- migration_ledger.c: the rows of the ledger ---- */
+
+typedef struct Migration
+{
+	const char *project;
+	const char *version;
+	const char *name;			/* or NULL */
+	const char *state;			/* running, applied, failed, reverted, baseline, skipped */
+	const char *owner;			/* the role that applied it, by name */
+	const char *up_sql;			/* or NULL: another tool has applied it, or nobody */
+	const char *down_sql;		/* or NULL */
+	const char *verify_sql;		/* or NULL */
+	List	   *requires;		/* of char * */
+	List	   *environments;	/* of char *; NIL: all */
+	bool		repeatable;
+	const char *origin;			/* dbops, or the tool that it was imported from */
+	int64		position;		/* in the order of application, across projects */
+	TimestampTz applied_at;
+	int64		job;			/* that does it or did it last; 0: none */
+} Migration;
+
+extern void dbops_version_check(const char *version, const char *argument);
+extern int	dbops_version_compare(const char *a, const char *b);
+extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
+extern Migration *dbops_migration_load(const char *project, const char *version);
+extern List *dbops_migration_list(const char *project);
+extern void dbops_migration_store(const Migration *migration);
+extern void dbops_migration_require_rights(const char *project);
+extern void dbops_migration_require_idle(const char *project, const char *version);
+extern void dbops_migration_note(const char *project, const char *version,
+								 const char *event, const char *reason, const Jsonb *details);
+
+/* ---- migration_apply.c: run a text and have it in the ledger ---- */
+
+/* One attempt to do what a migration says; see dbops_migration_attempt. */
+typedef struct MigrationAttempt
+{
+	const char *project;
+	const char *version;
+	long		lock_timeout;	/* ms */
+	long		max_wait;		/* ms, of all attempts */
+	DbopsCallback work;			/* undone and done again where it meets a lock */
+	void	   *arg;
+} MigrationAttempt;
+
+extern void dbops_migration_attempt(const MigrationAttempt *attempt);
+
+/* ---- migration_job.c: texts whose statements cannot share a transaction ---- */
+
+extern void dbops_migration_job_init(void);
+
+/* What is to be done by a job, and how patient that is. */
+typedef struct MigrationJobRequest
+{
+	const Migration *migration; /* as it stands in the ledger */
+	const MigrationText *text;	/* up or down */
+	const char *direction;
+	long		lock_timeout;	/* ms */
+	long		max_wait;		/* ms */
+	const char *reason;			/* or NULL */
+} MigrationJobRequest;
+
+extern int64 dbops_migration_job_submit(const MigrationJobRequest *request);
+
+/* ---- schema_snapshot.c, schema_diff.c ---- */
+
+extern Jsonb *dbops_schema_snapshot_take(List *schemas);	/* of char *; NIL: all of the user's */
+
+typedef struct SchemaDifference
+{
+	const char *change;			/* added, removed, changed */
+	const char *kind;			/* table, column, index, ... */
+	const char *object;			/* quoted as in SQL */
+	const char *attribute;		/* that differs; or NULL */
+	const char *old;			/* or NULL */
+	const char *new;			/* or NULL */
+} SchemaDifference;
+
+extern List *dbops_schema_compare(const Jsonb *old, const Jsonb *new);	/* of SchemaDifference * */
+
+/* ---- migration_protection.c: is there a way back? ---- */
+
+extern void dbops_migration_require_protection(const char *project, const char *version);
+
+#endif							/* DBOPS_MIGRATION_H */
