@@ -234,6 +234,19 @@ CALL dbops.batched_backfill('backfill_chain', 'code = code - 10000', on_error =>
 SELECT * FROM backfill_aside();
 SELECT dbops.cancel_job(id) FROM dbops.job WHERE name = 'backfill_chain' AND finished_at IS NULL;
 
+-- triggers that take long, so that the pieces beside a bad row are cut off; a step ends within a block
+CREATE TABLE backfill_slow (id integer PRIMARY KEY, divisor integer, place integer);
+CREATE TABLE backfill_slow_log (id integer, transaction_id xid8);
+INSERT INTO backfill_slow SELECT i, CASE WHEN i = 40 THEN 0 ELSE 1 END FROM generate_series(1, 60) i;
+CREATE FUNCTION backfill_slow_log() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_sleep(0.005); INSERT INTO backfill_slow_log VALUES (NEW.id, pg_current_xact_id()); RETURN NULL; END $$;
+CREATE TRIGGER log AFTER UPDATE ON backfill_slow FOR EACH ROW EXECUTE FUNCTION backfill_slow_log();
+SET dbops.backfill_batch_time = 20;
+CALL dbops.batched_backfill('backfill_slow', 'place = 1 / divisor', 'place IS NULL', on_error => 'quarantine');
+SELECT count(place), (SELECT count(*) FROM backfill_slow_log) AS logged, (SELECT count(DISTINCT id) FROM backfill_slow_log) AS once,
+    (SELECT count(DISTINCT transaction_id::text) > 1 FROM backfill_slow_log) AS in_steps FROM backfill_slow;
+RESET dbops.backfill_batch_time;
+
 -- the records go with the history of the job
 SELECT count(DISTINCT job_id) > 1 AS some FROM dbops.backfill_error;
 DELETE FROM dbops.job_part WHERE job_id IN (SELECT job_id FROM dbops.backfill_error);
@@ -242,6 +255,6 @@ SELECT count(*) FROM dbops.backfill_error;
 SELECT * FROM dbops.backfill_errors(0);
 SELECT * FROM dbops.backfill_errors(NULL);
 
-DROP TABLE backfill_bad, backfill_bound, backfill_once, backfill_parent, backfill_chain, "Backfill parts";
-DROP FUNCTION backfill_aside, backfill_outcome, backfill_move, backfill_raise, backfill_repair, backfill_broken, backfill_statement;
+DROP TABLE backfill_bad, backfill_bound, backfill_once, backfill_parent, backfill_chain, backfill_slow, backfill_slow_log, "Backfill parts";
+DROP FUNCTION backfill_aside, backfill_outcome, backfill_move, backfill_raise, backfill_repair, backfill_broken, backfill_statement, backfill_slow_log;
 

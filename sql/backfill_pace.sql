@@ -127,6 +127,10 @@ CALL dbops.batched_backfill('regress_pace_part', 'n = regress_fails(id)', 'n IS 
 \set VERBOSITY default
 CALL dbops.batched_backfill('regress_pace_part', 'n = regress_catches(id)', 'n IS NULL OR n > 0', verify => false);
 SELECT count(*), count(*) FILTER (WHERE n = id) AS rightly FROM regress_pace_part;
+CREATE FUNCTION regress_says_otherwise(n integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN PERFORM pg_sleep(0.002); RETURN -n; EXCEPTION WHEN query_canceled THEN RAISE 'stopped'; END $$;
+CALL dbops.batched_backfill('regress_pace_part', 'n = regress_says_otherwise(id)', 'n > 0', verify => false);
+SELECT count(*) FILTER (WHERE n = -id) AS rightly FROM regress_pace_part;
 -- behind slow rows, blocks without any are done many at a time
 TRUNCATE regress_pace_part;
 ALTER TABLE regress_pace_part ALTER wide SET STORAGE PLAIN;
@@ -138,5 +142,5 @@ RESET dbops.backfill_batch_time;
 SELECT pg_current_xact_id()::text::bigint - :before < 300 AS transactions, count(*) FROM regress_pace_part WHERE n = id;
 
 DROP TABLE regress_pace, regress_pace_key, regress_pace_block, regress_pace_wide, regress_pace_part;
-DROP FUNCTION regress_slow, regress_slow_again, regress_stuck, regress_look, regress_fails, regress_catches;
+DROP FUNCTION regress_slow, regress_slow_again, regress_stuck, regress_look, regress_fails, regress_catches, regress_says_otherwise;
 DROP SEQUENCE regress_pace_looks;

@@ -426,12 +426,12 @@ run_range(Range *range)
 static BackfillOutcome
 judge_failure(const Range *range, const ErrorData *error)
 {
+	if (range->divisible && dbops_backfill_took_too_long(error))
+		return BATCH_TOO_LONG;
 	if (range->planned && dbops_backfill_is_of_row(error->sqlerrcode))
 		return BATCH_FAILED;
 	if (dbops_backfill_gave_way(error->sqlerrcode))
 		return range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
-	if (range->divisible && dbops_backfill_took_too_long(error))
-		return BATCH_TOO_LONG;
 	return BATCH_DONE;
 }
 

@@ -266,10 +266,15 @@ dbops_backfill_gave_way(int sqlerrcode)
 		sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE;
 }
 
-/* Is it the error of our cutting the batch off, or of statement_timeout, not of somebody's cancel? */
+/*
+ * Is it the error of our cutting the batch off, or what code that the batch ran
+ * has made of that, or of statement_timeout; and not of somebody's cancel?
+ */
 bool
 dbops_backfill_took_too_long(const ErrorData *error)
 {
+	if (cut_off)
+		return !cancelled;
 	return error->sqlerrcode == ERRCODE_QUERY_CANCELED && error->message_id != NULL &&
-		((cut_off && !cancelled) || strcmp(error->message_id, "canceling statement due to statement timeout") == 0);
+		strcmp(error->message_id, "canceling statement due to statement timeout") == 0;
 }

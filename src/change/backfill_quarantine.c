@@ -34,7 +34,7 @@
 
 PG_FUNCTION_INFO_V1(dbops_backfill_errors);
 
-/* A step ends at the next block after so many pieces were kept, or so much time. */
+/* A step ends after so many pieces were kept, or so much time. */
 #define STEP_PIECES 32
 #define STEP_TIME 250			/* ms */
 
@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(dbops_backfill_errors);
 #define KEY_VALUE_LENGTH 200
 #define KEY_TEXT_LENGTH 300
 
-/* A range of blocks that failed, while it is done in pieces. */
+/* A range that failed, while it is done in pieces. */
 typedef struct Search
 {
 	BackfillRun *run;
@@ -54,7 +54,7 @@ typedef struct Search
 	bool		update;			/* or count */
 	uint64		at;				/* place where the next piece begins */
 	uint64		end;
-	uint64		fails;			/* end of a piece from here on that failed; 0: none is known */
+	uint64		fails;			/* end of a piece from here on that failed or was cut off; 0: none is known */
 	uint64		after_bad;		/* place behind the last bad row */
 	uint64		gap;			/* places of a piece where nothing is known */
 	int			pieces;			/* kept */
@@ -80,7 +80,7 @@ typedef struct KeyTexts
 	StringInfoData condition;
 } KeyTexts;
 
-static BackfillOutcome search(Search *search, BlockNumber from, BlockNumber *to);
+static BackfillOutcome search(Search *search, uint64 from, uint64 to);
 static BackfillOutcome try_piece(Search *search, uint64 to);
 static uint64 piece_end(const Search *search);
 static bool is_step_over(const Search *search);
@@ -138,45 +138,47 @@ dbops_backfill_is_of_row(int sqlerrcode)
 }
 
 /*
- * Change the rows of blocks of which a batch has failed, as far as a step can.
- * What is done ends before *to. If the backfill is to stop, its failure stands
- * in the run afterwards, and the next step is to raise it.
+ * Change the rows from one place to another, of which a batch has failed, as
+ * far as a step can. What is done ends before *to, perhaps within a block. If
+ * the backfill is to stop, its failure stands in the run afterwards, and the
+ * next step is to raise it.
  */
 BackfillOutcome
 dbops_backfill_update_pieces(BackfillRun *run, BackfillBatcher *batcher, const BackfillLeaf *leaf,
-							 BlockNumber from, BlockNumber *to, uint64 *rows)
+							 uint64 from, uint64 *to, uint64 *rows)
 {
 	Search		pieces = {.run = run,.batcher = batcher,.leaf = leaf,.update = true};
 	const BackfillLeaf *range = run->progress.leaf;
 	BackfillOutcome outcome;
 
 	run->progress.leaf = NULL;	/* errors are not to say yet what is committed */
-	outcome = search(&pieces, from, to);
+	outcome = search(&pieces, from, *to);
 	run->progress.leaf = range;
+	*to = pieces.at;
 	*rows = pieces.rows;
-	return outcome;
+	return (pieces.at > from) ? BATCH_DONE : outcome;	/* who goes on there meets what is in the way */
 }
 
-/* Count the rows of such blocks; those that fail are still to be changed. */
+/* Count the rows of such blocks, all or none; those that fail are still to be changed. */
 BackfillOutcome
 dbops_backfill_count_pieces(BackfillRun *run, BackfillBatcher *batcher, const BackfillLeaf *leaf,
-							BlockNumber from, BlockNumber *to, BackfillCounts *counts)
+							BlockNumber from, BlockNumber to, BackfillCounts *counts)
 {
 	Search		pieces = {.run = run,.batcher = batcher,.leaf = leaf};
-	BackfillOutcome outcome = search(&pieces, from, to);
+	BackfillOutcome outcome = search(&pieces, BACKFILL_PLACE(from), BACKFILL_PLACE(to));
 
 	*counts = pieces.counts;
 	return outcome;
 }
 
-/* Go through the blocks piece by piece. */
+/* Go from one place to another piece by piece. */
 static BackfillOutcome
-search(Search *search, BlockNumber from, BlockNumber *to)
+search(Search *search, uint64 from, uint64 to)
 {
 	BackfillOutcome outcome = BATCH_DONE;
 
-	search->at = (uint64) from * BACKFILL_BLOCK_PLACES;
-	search->end = (uint64) *to * BACKFILL_BLOCK_PLACES;
+	search->at = from;
+	search->end = to;
 	search->fails = search->end;
 	search->after_bad = search->at;
 	search->began = GetCurrentTimestamp();
@@ -189,6 +191,7 @@ search(Search *search, BlockNumber from, BlockNumber *to)
 		if ((outcome == BATCH_FAILED || outcome == BATCH_TOO_LONG) && next - search->at > 1)
 		{
 			search->fails = next;
+			search->gap = (next - search->at) / 2;
 			outcome = BATCH_DONE;
 			continue;
 		}
@@ -197,8 +200,7 @@ search(Search *search, BlockNumber from, BlockNumber *to)
 		if (outcome == BATCH_DONE && search->run->failure == NULL)
 			search->at = next;
 	}
-	*to = (BlockNumber) (search->at / BACKFILL_BLOCK_PLACES);
-	return (*to > from) ? BATCH_DONE : outcome; /* who goes on there meets what is in the way */
+	return outcome;
 }
 
 /* Do what is from here to a place. */
@@ -220,6 +222,8 @@ try_piece(Search *search, uint64 to)
 		return outcome;
 
 	search->pieces++;
+	if (search->fails <= search->at)
+		search->gap *= 2;
 	search->rows += rows;
 	search->counts.pending += counts.pending;
 	search->counts.matching += counts.matching;
@@ -229,30 +233,30 @@ try_piece(Search *search, uint64 to)
 /*
  * Where the next piece ends: half way through what is known to fail, at the
  * beginning of a block if there is one; or as far as the last bad row was from
- * the one before. A step that is to end does so behind this block.
+ * the one before, or half as far as the last piece that failed would have gone,
+ * and then twice as far each time.
  */
 static uint64
 piece_end(const Search *search)
 {
-	uint64		block_end = search->at - search->at % BACKFILL_BLOCK_PLACES + BACKFILL_BLOCK_PLACES;
 	uint64		to;
 
 	if (search->fails <= search->at)
-		to = Min(search->at + search->gap, search->end);
+		to = Min(search->at + Max(search->gap, 1), search->end);
 	else
 		to = search->at + (search->fails - search->at + 1) / 2;
 	if (to - to % BACKFILL_BLOCK_PLACES > search->at)
 		to -= to % BACKFILL_BLOCK_PLACES;
-	return (search->pieces >= STEP_PIECES) ? Min(to, block_end) : to;
+	return to;
 }
 
-/* Is it time to commit? Only between blocks, since others count in blocks. */
+/* Is it time to commit? */
 static bool
 is_step_over(const Search *search)
 {
 	if (search->run->failure != NULL)
 		return true;
-	return search->update && search->at % BACKFILL_BLOCK_PLACES == 0 &&
+	return search->update &&
 		(search->pieces >= STEP_PIECES ||
 		 (search->pieces > 0 &&
 		  TimestampDifferenceExceeds(search->began, GetCurrentTimestamp(), STEP_TIME)));

@@ -178,7 +178,7 @@ count_range(Count *count, BlockNumber from)
 	dbops_backfill_progress_range(&run->progress, leaf, from, to);
 	outcome = dbops_backfill_count(count->batcher, from, to, &counts);
 	if (outcome == BATCH_FAILED)
-		outcome = dbops_backfill_count_pieces(run, count->batcher, leaf, from, &to, &counts);
+		outcome = dbops_backfill_count_pieces(run, count->batcher, leaf, from, to, &counts);
 	dbops_backfill_stop(run);
 	switch (outcome)
 	{

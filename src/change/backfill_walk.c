@@ -40,6 +40,8 @@
 
 static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
+static BackfillOutcome do_pieces(BackfillRun *run, DbopsStep *step, BlockNumber from, BlockNumber to);
+static void pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBatch *batch);
 static BackfillOutcome try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
 static BackfillOutcome update(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
 static int	last_place(const BackfillWalk *walk);
@@ -201,18 +203,12 @@ do_batch(BackfillRun *run, DbopsStep *step)
 
 	outcome = try_batch(run, range->from, to, &batch);
 	if (outcome == BATCH_FAILED)
-	{
-		batch = (BackfillBatch) {0};
-		walk->places = 0;		/* this does the whole block */
-		walk->at_place = 0;
-		walk->empty = 0;
-		walk->any = false;
-		outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf, range->from, &to, &batch.rows);
-	}
+		outcome = do_pieces(run, step, range->from, to);
+	else if (outcome == BATCH_DONE)
+		batch_is_done(run, step, to, &batch);
 	switch (outcome)
 	{
 		case BATCH_DONE:
-			batch_is_done(run, step, to, &batch);
 			break;
 
 		case BATCH_ROWS_LOCKED:
@@ -244,6 +240,46 @@ do_batch(BackfillRun *run, DbopsStep *step)
 		case BATCH_FAILED:
 			break;
 	}
+}
+
+/* Do a batch that has failed piece by piece, and go on where that ends. */
+static BackfillOutcome
+do_pieces(BackfillRun *run, DbopsStep *step, BlockNumber from, BlockNumber to)
+{
+	BackfillWalk *walk = &run->walk;
+	BackfillBatch batch = {0};
+	uint64		end = (walk->places > 0) ? BACKFILL_PLACE(from) + last_place(walk) : BACKFILL_PLACE(to);
+	BackfillOutcome outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf,
+														   BACKFILL_PLACE(from) + walk->at_place,
+														   &end, &batch.rows);
+
+	if (outcome == BATCH_DONE)
+		pieces_are_done(run, step, end, &batch);
+	return outcome;
+}
+
+/* Go on behind pieces, perhaps within a block. */
+static void
+pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBatch *batch)
+{
+	BackfillWalk *walk = &run->walk;
+	BlockNumber from = ((BackfillRange *) linitial(walk->ahead))->from;
+	BlockNumber to = end / BACKFILL_BLOCK_PLACES;
+
+	dbops_backfill_progress_batch(&run->progress, batch->rows);
+	walk->waited = 0;
+	walk->skip = 1;
+	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch);
+	if (to > from)
+	{
+		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
+		walk->places = 0;
+		go_on(run, to);
+	}
+	walk->at_place = end % BACKFILL_BLOCK_PLACES;
+	if (walk->at_place > 0 && walk->places == 0)
+		walk->places = BACKFILL_BLOCK_PLACES;
+	walk->any = (walk->at_place > 0);
 }
 
 /* Do it, and if it meets a lock, do it without waiting for rows. */

@@ -314,6 +314,7 @@ typedef struct BackfillRun
 
 /* Line pointers of a block, as places in one order of all rows; (b, 0) holds none. */
 #define BACKFILL_BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
+#define BACKFILL_PLACE(block) ((uint64) (block) * BACKFILL_BLOCK_PLACES)
 
 /* ms that a lock on a table is waited for in all */
 #define BACKFILL_TABLE_PATIENCE 60000L
@@ -531,11 +532,11 @@ extern void dbops_backfill_check_rights(const struct Query *query, Relation targ
 /* backfill_quarantine.c */
 extern bool dbops_backfill_is_of_row(int sqlerrcode);
 extern BackfillOutcome dbops_backfill_update_pieces(BackfillRun *run, BackfillBatcher *batcher,
-													const BackfillLeaf *leaf, BlockNumber from,
-													BlockNumber *to, uint64 *rows);
+													const BackfillLeaf *leaf, uint64 from,
+													uint64 *to, uint64 *rows);
 extern BackfillOutcome dbops_backfill_count_pieces(BackfillRun *run, BackfillBatcher *batcher,
 												   const BackfillLeaf *leaf, BlockNumber from,
-												   BlockNumber *to, BackfillCounts *counts);
+												   BlockNumber to, BackfillCounts *counts);
 extern bool dbops_backfill_set_aside(BackfillRun *run, const BackfillLeaf *leaf,
 									 const ItemPointerData *tid, const ErrorData *error);
 extern void dbops_backfill_stop(const BackfillRun *run);
