@@ -18,7 +18,7 @@ SELECT c.oid::regclass AS open_to_public
 SELECT p.oid::regprocedure AS without_level
   FROM pg_proc p
  WHERE p.pronamespace = 'dbops'::regnamespace
-   AND p.prorettype <> 'trigger'::regtype
+   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
    AND NOT EXISTS (SELECT FROM dbops.function_access a WHERE a.function_name = p.proname);
 SELECT a.function_name AS without_function
   FROM dbops.function_access a

@@ -11,6 +11,7 @@
 #include "fmgr.h"
 
 #include "change/change.h"
+#include "change/migration.h"
 #include "core/server.h"
 #include "maintain/maintain.h"
 #include "observe/observe.h"
@@ -25,10 +26,12 @@ _PG_init(void)
 	dbops_settings_init();
 	dbops_backfill_init();
 	dbops_backfill_job_init();
+	dbops_data_loss_init();
 	dbops_database_commands_init();
 	dbops_engine_init();
 	dbops_identity_init();
 	dbops_launcher_init();
+	dbops_migration_event_init();
 	dbops_observe_init();
 	dbops_past_init();
 	dbops_pause_init();

@@ -228,6 +228,15 @@ CREATE INDEX migration_event_version ON dbops.migration_event (project, version)
 COMMENT ON TABLE dbops.migration_event IS
     'Everything that has happened to migrations, in the order of id. Nothing of it is ever changed or deleted.';
 REVOKE ALL ON TABLE dbops.migration_event FROM PUBLIC;
+CREATE FUNCTION dbops.keep_events() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_keep_events';
+COMMENT ON FUNCTION dbops.keep_events() IS
+    'Serves the trigger that refuses to change or delete what is in dbops.migration_event (55000).';
+REVOKE ALL ON FUNCTION dbops.keep_events() FROM PUBLIC;
+CREATE TRIGGER keep_events BEFORE UPDATE OR DELETE OR TRUNCATE ON dbops.migration_event
+    FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_events();
+ALTER TABLE dbops.migration_event ENABLE ALWAYS TRIGGER keep_events;
 SELECT pg_extension_config_dump('dbops.migration_event', '');
 SELECT pg_extension_config_dump('dbops.migration_event_id_seq', '');
 

@@ -165,6 +165,10 @@ extern void dbops_migration_require_idle(const char *project, const char *versio
 extern void dbops_migration_note(const char *project, const char *version,
 								 const char *event, const char *reason, const Jsonb *details);
 
+/* ---- migration_event.c: the log only grows ---- */
+
+extern void dbops_migration_event_init(void);
+
 /* ---- migration_apply.c: run a text and have it in the ledger ---- */
 
 /* One attempt to do what a migration says; see dbops_migration_attempt. */

@@ -28,6 +28,7 @@ typedef enum DbopsPromotion
 	DBOPS_PROMOTION_QUARANTINE
 } DbopsPromotion;
 
+extern bool dbops_allow_data_loss;	/* DROP EXTENSION may take what is nowhere else */
 extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
@@ -160,6 +161,11 @@ extern void dbops_at_commit(DbopsCallback callback, void *arg);
 
 extern bool dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error);
 extern void dbops_look(DbopsCallback callback, void *arg);
+
+/* ---- data_loss.c: what must not go with DROP EXTENSION by mistake ---- */
+
+extern void dbops_data_loss_init(void);
+extern void dbops_data_loss_register(const char *table, const char *what);
 
 /* ---- shared.c: shared memory, when preloaded ---- */
 

@@ -65,6 +65,18 @@ INSERT INTO dbops.function_access VALUES
     ('revoke_access', 'admin'),
     ('access_list', 'admin');
 
+-- So that the library is loaded, and refuses what would be lost, also where it is not preloaded.
+CREATE FUNCTION dbops.keep_data() RETURNS event_trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_keep_data';
+COMMENT ON FUNCTION dbops.keep_data() IS
+    'Serves the event trigger dbops_keep_data: what would take dbops away with data that is nowhere else, such as the ledger of migrations, is refused (55000) unless dbops.allow_data_loss is on.';
+REVOKE ALL ON FUNCTION dbops.keep_data() FROM PUBLIC;
+CREATE EVENT TRIGGER dbops_keep_data ON ddl_command_start
+    WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED')
+    EXECUTE FUNCTION dbops.keep_data();
+COMMENT ON EVENT TRIGGER dbops_keep_data IS 'Keeps data of dbops from being dropped by mistake; see the setting dbops.allow_data_loss.';
+
 -- Jobs. Whatever is read or written here goes through the functions of dbops,
 -- which check who asks; nobody else has rights on these tables.
 

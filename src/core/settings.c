@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+bool		dbops_allow_data_loss = false;
 int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
@@ -44,6 +45,17 @@ static void set(const char *name, const char *value, GucAction action);
 void
 dbops_settings_init(void)
 {
+	DefineCustomBoolVariable("dbops.allow_data_loss",
+							 "Lets DROP EXTENSION take what dbops holds and nobody else does.",
+							 "Such as the ledger of migrations.",
+							 &dbops_allow_data_loss,
+							 false,
+							 PGC_USERSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomIntVariable("dbops.backfill_batch_time",
 							"Sets how long a batch of a backfill may take.",
 							"Batches are made smaller than batch_size where they would take longer, or where others wait for them. Together with dbops.backfill_lock_timeout it is kept below deadlock_timeout.",
