@@ -81,6 +81,17 @@ typedef struct DbopsStep
 	const char *waiting;		/* what for, if it is not just a pause; or NULL */
 	int			goto_phase;		/* phase to go on with when finished; 0: the next one */
 	Oid			vacuum;			/* table to be vacuumed after the step; InvalidOid: none */
+
+	/*
+	 * Called after the step's commit, with no connection open, for what refuses
+	 * to stand inside anything; it may end transactions and is in one when it
+	 * returns. An error is the job's. The argument lasts as long as the state.
+	 * If the process dies in it, nobody knows what it has done: the next step
+	 * finds out. NULL: nothing is called.
+	 */
+	DbopsCallback outside;
+	void	   *outside_arg;
+	const char *outside_what;	/* is done by it, as a user reads it */
 } DbopsStep;
 
 /* A part of a phase, as it is cut. One without anything to do is only gathered. */
@@ -164,6 +175,15 @@ typedef struct DbopsJobKind
 	 * can be tuned.
 	 */
 	void		(*check_settings) (Jsonb *settings);
+
+	/* Its steps run SQL of the user's: only a session of the job's own role does them. */
+	bool		as_owner;
+
+	/*
+	 * What a human must set right ends it, instead of having it wait, since
+	 * whoever asks for the same again has it go on where it was.
+	 */
+	bool		asked_again;
 } DbopsJobKind;
 
 extern void dbops_job_kind_register(const DbopsJobKind *kind);
@@ -197,6 +217,11 @@ typedef struct DbopsJobKeeper
 extern bool dbops_job_goes_on(DbopsJob *job, int64 done, int64 total, const char *waiting);
 extern bool dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 						   const DbopsJobKeeper *keeper, Jsonb **result);
+
+/* ---- job_setting.c: settings of the session that a job changes ---- */
+
+extern void dbops_job_setting_put(const char *name, const char *value);
+extern void dbops_job_settings_restore(void);
 
 /* ---- job_part.c: share a phase among several processes ---- */
 

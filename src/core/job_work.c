@@ -9,7 +9,9 @@
  *
  * A step may ask for a table to be vacuumed after it. VACUUM has transactions
  * of its own and refuses to stand inside one, so it comes when the step is
- * committed; if it is cut off, it is not done again.
+ * committed; if it is cut off, it is not done again. The same holds for a
+ * callback that a step asks for; whether that was cut off, its next step finds
+ * out.
  */
 #include "core/job.h"
 
@@ -23,6 +25,7 @@ static bool do_step(const DbopsJobKind *kind, DbopsJob *job,
 					const DbopsJobKeeper *keeper, void *state);
 static void begin_step(const DbopsPhase *phase, const DbopsJob *job);
 static void vacuum_after(DbopsJob *job, const DbopsStep *step);
+static void call_outside(DbopsJob *job, const DbopsStep *step);
 static void move_on(const DbopsJobKind *kind, DbopsJob *job, const DbopsStep *step);
 static void keep(Jsonb **document, Jsonb *before);
 
@@ -103,6 +106,8 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	dbops_procedure_commit();
 	if (OidIsValid(step.vacuum))
 		vacuum_after(job, &step);
+	if (step.outside != NULL)
+		call_outside(job, &step);
 
 	if (keeper != NULL)
 		return keeper->between(job, &step, keeper->arg);
@@ -131,6 +136,16 @@ vacuum_after(DbopsJob *job, const DbopsStep *step)
 		dbops_job_goes_on(job, step->done, step->total,
 						  psprintf("vacuum of table %s", quote_identifier(table))))
 		dbops_vacuum(step->vacuum);
+}
+
+/* Call back as the step asks for, unless the job is to be left. */
+static void
+call_outside(DbopsJob *job, const DbopsStep *step)
+{
+	if (!dbops_job_goes_on(job, step->done, step->total, step->outside_what))
+		return;
+	dbops_clock_restart_timeouts();
+	dbops_procedure_outside(step->outside, step->outside_arg);
 }
 
 /* Move the job's cursor as the step says. */

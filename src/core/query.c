@@ -306,16 +306,19 @@ open_procedure(void)
 /*
  * Leave the procedure's connection for as long as the callback takes, for what
  * refuses to stand inside anything. It may end transactions, and is in one when
- * it returns. The procedure's memory and statements stay.
+ * it returns. The procedure's memory and statements stay, also if it CALLs
+ * another procedure of ours.
  */
 void
 dbops_procedure_outside(DbopsCallback callback, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext procedure = procedure_context;
 
 	SPI_finish();
 	MemoryContextSwitchTo(context);
 	callback(arg);
+	procedure_context = procedure;
 	MemoryContextSwitchTo(PortalContext);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	MemoryContextSwitchTo(context);

@@ -159,13 +159,22 @@ dbops_job_login(const StoredJob *job)
 	return InvalidOid;
 }
 
+/* Does it run SQL of the user's, for which nobody but its role will do? */
+bool
+dbops_job_runs_as_owner(const StoredJob *job)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+
+	return job->command != NULL || (kind != NULL && kind->as_owner);
+}
+
 /* Why no process can run this job as its role; NULL: one can. */
 char *
 dbops_job_role_refusal(const StoredJob *job)
 {
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(job->job.owner)))
 		return psprintf("role with OID %u does not exist any more", job->job.owner);
-	if (job->command != NULL && !OidIsValid(dbops_job_login(job)))
+	if (dbops_job_runs_as_owner(job) && !OidIsValid(dbops_job_login(job)))
 		return psprintf("role \"%s\" cannot log in", GetUserNameFromId(job->job.owner, false));
 	return NULL;
 }

@@ -48,14 +48,6 @@ typedef struct Keeping
 	const char *why;
 } Keeping;
 
-/* Setting of the session, put back when a command in the foreground has ended. */
-typedef struct SavedSetting
-{
-	const char *name;
-	char	   *value;			/* NULL: not changed */
-} SavedSetting;
-
-static SavedSetting saved[] = {{.name = "search_path"}, {.name = "lock_timeout"}};
 static TimeoutId job_timeout;
 static volatile sig_atomic_t timed_out = false;
 static bool may_have_committed = false;
@@ -68,8 +60,6 @@ static const DbopsJobKind *require_kind(const StoredJob *job);
 static bool do_steps(Keeping *keeping, Jsonb **result);
 static void prepare_process(const StoredJob *job);
 static void change_settings(const StoredJob *job);
-static void change_setting(SavedSetting *setting, bool restore, const char *value);
-static void restore_settings(void);
 static void allow_record(void);
 static void begin_step(DbopsJob *job, void *arg);
 static void lock_cursor(const StoredJob *job);
@@ -92,6 +82,7 @@ static void stop_timer(void);
 static void time_is_over(void);
 static bool try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last);
 static void record(StoredJob *job, ErrorData *error);
+static bool is_paused_by_cancel(const StoredJob *job);
 static void explain_drop(const StoredJob *job, ErrorData *error);
 static void end_attended(StoredJob *job, ErrorData *error);
 
@@ -161,7 +152,7 @@ run_command(StoredJob *job)
 	began_in = proc_local_xid(MyProc);
 	result = dbops_command_run(job->command, &may_have_committed);
 	began_in = InvalidLocalTransactionId;
-	restore_settings();
+	dbops_job_settings_restore();
 	allow_record();
 	dbops_job_succeed(job, result);
 }
@@ -170,32 +161,8 @@ run_command(StoredJob *job)
 static void
 change_settings(const StoredJob *job)
 {
-	bool		restore = job->job.foreground;
-
-	change_setting(&saved[0], restore, job->job.path);
-	change_setting(&saved[1], restore, psprintf("%ld", job->lock_timeout));
-}
-
-static void
-change_setting(SavedSetting *setting, bool restore, const char *value)
-{
-	if (restore)
-		setting->value = MemoryContextStrdup(TopMemoryContext,
-											 GetConfigOption(setting->name, false, false));
-	dbops_set_session(setting->name, value);
-}
-
-static void
-restore_settings(void)
-{
-	for (int i = 0; i < lengthof(saved); i++)
-	{
-		if (saved[i].value == NULL)
-			continue;
-		dbops_set_session(saved[i].name, saved[i].value);
-		pfree(saved[i].value);
-		saved[i].value = NULL;
-	}
+	dbops_job_setting_put("search_path", job->job.path);
+	dbops_job_setting_put("lock_timeout", psprintf("%ld", job->lock_timeout));
 }
 
 /* A command that made its transaction read-only is recorded all the same. */
@@ -220,6 +187,7 @@ run_steps(StoredJob *job, int slot)
 	dbops_procedure_begin_process();
 	finished = do_steps(&keeping, &result);
 	dbops_helpers_end(slot, false);
+	dbops_job_settings_restore();
 	if (finished)
 		dbops_job_succeed(job, result);
 	else
@@ -588,7 +556,7 @@ try_to_record(StoredJob *job, MemoryContext context, ErrorData *error, bool last
 		StartTransactionCommand();
 		MemoryContextSwitchTo(context);
 		dbops_job_own_transaction();
-		restore_settings();
+		dbops_job_settings_restore();
 		if (OidIsValid(get_extension_oid("dbops", true)))
 			record(job, error);
 		else
@@ -623,13 +591,22 @@ record(StoredJob *job, ErrorData *error)
 		dbops_job_end_unfinished(job, "cancelled", "cancelled");
 	else if (job->attended)
 		end_attended(job, error);
-	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out && job->command == NULL)
+	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && !timed_out && is_paused_by_cancel(job))
 		dbops_job_end_unfinished(job, "paused", psprintf("%s; resume_job lets it go on", error->message));
 	else
 	{
 		dbops_job_explain_cancel(job, error);
 		dbops_job_fail(job, error, repeatable);
 	}
+}
+
+/* Work in steps goes on where it was, unless whoever asked for it does so again. */
+static bool
+is_paused_by_cancel(const StoredJob *job)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+
+	return job->command == NULL && (kind == NULL || !kind->asked_again);
 }
 
 /*

@@ -48,6 +48,7 @@ static void abandon(const StoredJob *job, const char *state, int sqlstate, const
 static void end_later(const StoredJob *job, Jsonb *ending, const char *left);
 static Jsonb *describe_end(const StoredJob *job, const char *state, int sqlstate, const char *message);
 static TimestampTz end_again_at(int tries);
+static ErrorClass classify_of(const StoredJob *job, int sqlstate);
 static ErrorClass classify(int sqlstate);
 static const char *what_to_do(const StoredJob *job, const ErrorData *error);
 static void give_up(const StoredJob *job, const ErrorData *error, const char *why);
@@ -262,7 +263,7 @@ dbops_job_fail(StoredJob *job, const ErrorData *error, bool repeatable)
 	if (job->moved)
 		job->attempts = 1;
 
-	switch (job->attended ? ERROR_FAIL : classify(error->sqlerrcode))
+	switch (classify_of(job, error->sqlerrcode))
 	{
 		case ERROR_RETRY:
 			if (repeatable && job->attempts < job->max_attempts)
@@ -444,6 +445,18 @@ dbops_job_block(StoredJob *job, int sqlstate, const char *message)
 	dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000)"
 					 " WHERE id = $1 AND state = 'queued'",
 					 lengthof(params), params, NULL, NULL);
+}
+
+/* A job that somebody waits for ends; one that is asked for again waits for no human. */
+static ErrorClass
+classify_of(const StoredJob *job, int sqlstate)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+	ErrorClass	class = classify(sqlstate);
+
+	if (job->attended || (class == ERROR_BLOCK && kind != NULL && kind->asked_again))
+		return ERROR_FAIL;
+	return class;
 }
 
 /*

@@ -339,6 +339,7 @@ extern char *dbops_job_class_obstacle(int64 other);
 extern char *dbops_job_waits_for(const StoredJob *job, TimestampTz now);
 extern bool dbops_job_is_heavy(const StoredJob *job);
 extern Oid	dbops_job_login(const StoredJob *job);
+extern bool dbops_job_runs_as_owner(const StoredJob *job);
 extern char *dbops_job_role_refusal(const StoredJob *job);
 
 /* ---- runner.c: have a process started in a slot that is reserved ---- */

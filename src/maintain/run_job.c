@@ -24,8 +24,10 @@ PG_FUNCTION_INFO_V1(dbops_wait_job);
 
 #define FIRST_NAP	10L			/* ms between two looks at a job; doubles */
 #define LONGEST_NAP	500L
+#define DEEPEST		2			/* jobs that one session runs: a job's SQL may CALL what is another job */
 
-static int	foreground_slot = -1;
+static int	slots[DEEPEST];
+static int	depth = 0;
 
 static char *closed_gate(void);
 static void run_attended(int64 id);
@@ -80,6 +82,12 @@ run_here(int64 id, bool attended)
 {
 	StoredJob  *volatile job = NULL;
 
+	if (depth == DEEPEST)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot run job " INT64_FORMAT " in a job that runs in another one", id),
+				 errhint("CALL it in a session of its own.")));
+	slots[depth++] = -1;
 	PG_TRY();
 	{
 		job = claim_and_run(id, attended);
@@ -129,7 +137,7 @@ claim(int64 id)
 	job->job.foreground = true;
 	dbops_helpers_await(id);
 	(void) dbops_job_reap_lost();
-	foreground_slot = dbops_runner_reserve(id, job->class, true);
+	slots[depth - 1] = dbops_runner_reserve(id, job->class, true);
 	if (!dbops_job_claim(job))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -151,13 +159,13 @@ refuse_ending(const StoredJob *job)
 }
 
 /*
- * A command runs as its role. A session that has only taken the role on would
- * let the command take it off, and be more than its role may be.
+ * A user's SQL runs as the job's role. A session that has only taken the role on
+ * would let the SQL take it off, and be more than its role may be.
  */
 static void
 require_same_role(const StoredJob *job)
 {
-	if (job->command != NULL &&
+	if (dbops_job_runs_as_owner(job) &&
 		(job->job.owner != GetUserId() || job->job.owner != GetAuthenticatedUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -170,20 +178,22 @@ require_same_role(const StoredJob *job)
 static void
 release_slot(void)
 {
-	int			slot = foreground_slot;
-
-	foreground_slot = -1;
-	dbops_runner_release(slot);
+	dbops_runner_release(slots[--depth]);
 }
 
-/* The session ends in the middle of a job; its transaction is not aborted yet. */
+/* The session ends in the middle of its jobs; its transaction is not aborted yet. */
 static void
 abandon_slot(int code, Datum arg)
 {
-	if (foreground_slot < 0)
-		return;
-	dbops_engine->runners[foreground_slot].committed = dbops_job_has_committed();
-	dbops_runner_abandon(foreground_slot);
+	while (depth > 0)
+	{
+		int			slot = slots[--depth];
+
+		if (slot < 0)
+			continue;
+		dbops_engine->runners[slot].committed = dbops_job_has_committed();
+		dbops_runner_abandon(slot);
+	}
 }
 
 /* Run and commit it; an error, of the commit too, is recorded before it is the caller's. */
@@ -192,13 +202,13 @@ run(StoredJob *job, MemoryContext context)
 {
 	PG_TRY();
 	{
-		dbops_job_run(job, foreground_slot);
+		dbops_job_run(job, slots[depth - 1]);
 		dbops_job_commit();
 		StartTransactionCommand();
 	}
 	PG_CATCH();
 	{
-		dbops_job_run_failed(job, foreground_slot, context);
+		dbops_job_run_failed(job, slots[depth - 1], context);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
