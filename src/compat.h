@@ -293,4 +293,86 @@ proc_holds_locks(PGPROC *proc)
 #endif
 }
 
+/*
+ * The locks that a process holds or waits for in the main table, one after the
+ * other, and the processes that wait for a lock, the first in line first; NULL
+ * after the last one. The lock's partition must be locked. 16 changed the lists.
+ */
+#if PG_VERSION_NUM < 160000
+static inline PROCLOCK *
+next_proclock(PGPROC *proc, int partition, PROCLOCK *after)
+{
+	SHM_QUEUE  *list = &proc->myProcLocks[partition];
+
+	return (PROCLOCK *) SHMQueueNext(list, after == NULL ? list : &after->procLink,
+									 offsetof(PROCLOCK, procLink));
+}
+
+static inline PGPROC *
+next_waiter(LOCK *lock, PGPROC *after)
+{
+	SHM_QUEUE  *list = &lock->waitProcs.links;
+
+	return (PGPROC *) SHMQueueNext(list, after == NULL ? list : &after->links,
+								   offsetof(PGPROC, links));
+}
+#else
+static inline dlist_node *
+next_in_list(dlist_head *list, dlist_node *after)
+{
+	if (after == NULL)
+		return dlist_is_empty(list) ? NULL : dlist_head_node(list);
+	return dlist_has_next(list, after) ? dlist_next_node(list, after) : NULL;
+}
+
+static inline PROCLOCK *
+next_proclock(PGPROC *proc, int partition, PROCLOCK *after)
+{
+	dlist_node *node = next_in_list(&proc->myProcLocks[partition],
+									after == NULL ? NULL : &after->procLink);
+
+	return node == NULL ? NULL : dlist_container(PROCLOCK, procLink, node);
+}
+
+static inline PGPROC *
+next_waiter(LOCK *lock, PGPROC *after)
+{
+	dlist_node *node = next_in_list(&lock->waitProcs.dlist,
+									after == NULL ? NULL : &after->links);
+
+	return node == NULL ? NULL : dlist_container(PGPROC, links, node);
+}
+#endif
+
+/*
+ * The modes in which a process holds the relation of a slot of the fast path;
+ * fpInfoLock must be held. They are the three weakest ones. 18 put the slots into groups.
+ */
+#if PG_VERSION_NUM < 180000
+#define FAST_PATH_SLOTS FP_LOCK_SLOTS_PER_BACKEND
+#define fast_path_modes(proc, slot) \
+	((LOCKMASK) (((proc)->fpLockBits >> (3 * (slot))) & 7) << 1)
+#else
+#define FAST_PATH_SLOTS FastPathLockSlotsPerBackend()
+#define fast_path_modes(proc, slot) \
+	((LOCKMASK) (((proc)->fpLockBits[(slot) / FP_LOCK_SLOTS_PER_GROUP] >> \
+				  (3 * ((slot) % FP_LOCK_SLOTS_PER_GROUP))) & 7) << 1)
+#endif
+
+/* 16 moved what a statement asks for from its tables to their permissions. */
+#if PG_VERSION_NUM < 160000
+#define CHECK_PERMISSIONS_ARGUMENTS List *permissions, bool complain
+#define CHECK_PERMISSIONS_PASSED permissions, complain
+typedef RangeTblEntry PermissionEntry;
+#else
+#define CHECK_PERMISSIONS_ARGUMENTS List *tables, List *permissions, bool complain
+#define CHECK_PERMISSIONS_PASSED tables, permissions, complain
+typedef RTEPermissionInfo PermissionEntry;
+#endif
+
+/* 16 numbers files by a type of their own; before, by an OID. */
+#if PG_VERSION_NUM < 160000
+#define rd_newRelfilelocatorSubid rd_newRelfilenodeSubid
+#endif
+
 #endif							/* DBOPS_COMPAT_H */
