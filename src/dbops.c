@@ -26,6 +26,7 @@ _PG_init(void)
 	dbops_settings_init();
 	dbops_backfill_init();
 	dbops_backfill_job_init();
+	dbops_backup_init();
 	dbops_data_loss_init();
 	dbops_database_commands_init();
 	dbops_engine_init();

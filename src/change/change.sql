@@ -277,3 +277,17 @@ COMMENT ON TYPE dbops.migration_receipt IS
 -- Migrations: snapshots of the schema.
 
 -- Migrations: is there a way back?
+
+CREATE FUNCTION dbops.before_migration(name text DEFAULT NULL, max_backup_age interval DEFAULT '24 hours', max_wait interval DEFAULT '60 s')
+    RETURNS SETOF dbops.finding
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_before_migration';
+COMMENT ON FUNCTION dbops.before_migration(text, interval, interval) IS
+    'Says whether a change of the schema could be undone by recovery, item by item; the last row, protected, is ok or critical and gives the reasons. '
+    'restore_point: makes one, called name and the time in UTC (63 bytes; longer names lose their end). archive: ends the WAL file and waits, max_wait at most, until it is archived or pg_receivewal has it. '
+    'backup: the newest that is recorded is no older than max_backup_age. backup.proof: when it was restored. The others are checks of health_checks(). '
+    'Critical items are what protection lacks; what is unknown or a warning is shown, and does not. Errors: 22004 for a null max_backup_age or max_wait.';
+REVOKE ALL ON FUNCTION dbops.before_migration(text, interval, interval) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('before_migration', 'operator');

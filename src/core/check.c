@@ -24,6 +24,7 @@ struct DbopsCheckRun
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
 
+static List *judge(DbopsCheckRun *run, bool all);
 static void run_check(DbopsCheckRun *run);
 static void call_check(void *arg);
 static int	by_severity_and_name(const ListCell *a, const ListCell *b);
@@ -63,13 +64,27 @@ dbops_check_facts(const DbopsCheckRun *run, const DbopsCheckSet *set)
 List *
 dbops_check_judge(DbopsCheckRun *run)
 {
+	return judge(run, true);
+}
+
+/* The same of the checks that matter to who is about to change the schema. */
+List *
+dbops_check_judge_before_change(DbopsCheckRun *run)
+{
+	return judge(run, false);
+}
+
+static List *
+judge(DbopsCheckRun *run, bool all)
+{
 	for (int i = 0; i < n_check_sets; i++)
 	{
 		run->check_facts = run->facts[i];
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
-			run_check(run);
+			if (all || run->check->before_change)
+				run_check(run);
 		}
 	}
 	list_sort(run->findings, by_severity_and_name);

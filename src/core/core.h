@@ -28,6 +28,14 @@ typedef enum DbopsPromotion
 	DBOPS_PROMOTION_QUARANTINE
 } DbopsPromotion;
 
+/* What becomes of a migration without a way back. */
+typedef enum DbopsRequireProtection
+{
+	DBOPS_PROTECTION_OFF,
+	DBOPS_PROTECTION_WARN,
+	DBOPS_PROTECTION_ENFORCE
+} DbopsRequireProtection;
+
 extern bool dbops_allow_data_loss;	/* DROP EXTENSION may take what is nowhere else */
 extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
@@ -46,6 +54,7 @@ extern int	dbops_max_xmin_age; /* s; -1: no gate */
 extern int	dbops_min_free_disk;	/* percent; 0: no gate */
 extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
+extern int	dbops_require_protection;	/* a DbopsRequireProtection */
 extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 
@@ -239,6 +248,7 @@ typedef struct DbopsCheck
 {
 	const char *name;			/* what it looks at, a dot, and at which aspect */
 	void		(*judge) (const void *facts, DbopsCheckRun *run);
+	bool		before_change;	/* what it finds also matters to who is about to change the schema */
 } DbopsCheck;
 
 typedef struct DbopsCheckSet
@@ -253,7 +263,25 @@ extern DbopsCheckRun *dbops_check_look(void);
 extern const void *dbops_check_facts(const DbopsCheckRun *run,
 									 const DbopsCheckSet *set);
 extern List *dbops_check_judge(DbopsCheckRun *run);
+extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
 extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);
+
+/* ---- backup.c: the registry of who records backups ---- */
+
+/* A backup, as somebody has recorded it. */
+typedef struct DbopsBackup
+{
+	const char *label;			/* as its maker calls it */
+	TimestampTz ended;
+	TimestampTz proven;			/* when it was restored and compared; 0: never */
+} DbopsBackup;
+
+/* Find the newest one; false: none is recorded. */
+typedef bool (*DbopsBackupSource) (DbopsBackup *newest);
+
+extern void dbops_backup_init(void);
+extern void dbops_backup_source_register(DbopsBackupSource source);
+extern bool dbops_backup_newest(DbopsBackup *newest);
 
 /* ---- json.c: reports as jsonb ---- */
 

@@ -30,12 +30,20 @@ int			dbops_max_xmin_age = 3600;
 int			dbops_min_free_disk = 10;
 int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
+int			dbops_require_protection = DBOPS_PROTECTION_OFF;
 bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
 
 static const struct config_enum_entry on_promotion_options[] = {
 	{"continue", DBOPS_PROMOTION_CONTINUE, false},
 	{"quarantine", DBOPS_PROMOTION_QUARANTINE, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry require_protection_options[] = {
+	{"off", DBOPS_PROTECTION_OFF, false},
+	{"warn", DBOPS_PROTECTION_WARN, false},
+	{"enforce", DBOPS_PROTECTION_ENFORCE, false},
 	{NULL, 0, false}
 };
 
@@ -271,6 +279,18 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomEnumVariable("dbops.require_protection",
+							 "Sets whether apply_migration first asks before_migration if there is a way back.",
+							 "warn says what is missing and goes on, enforce refuses.",
+							 &dbops_require_protection,
+							 DBOPS_PROTECTION_OFF,
+							 require_protection_options,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	/* Not preloaded, such a setting could not be defined; then there are no background processes. */
 	DefineCustomBoolVariable("dbops.test_clock",

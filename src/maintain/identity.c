@@ -62,8 +62,8 @@ static void report_workers(DbopsCheckRun *run, DbopsSeverity severity,
 						   const char *message, const char *remedy);
 
 static const DbopsCheck checks[] = {
-	{"jobs.quarantine", judge_identity},
-	{"jobs.workers", judge_workers}
+	{"jobs.quarantine", judge_identity, false},
+	{"jobs.workers", judge_workers, false}
 };
 
 static const DbopsCheckSet check_set = {

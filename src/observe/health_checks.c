@@ -12,23 +12,23 @@
 #include <math.h>
 
 static const DbopsCheck checks[] = {
-	{"archiver.failing", dbops_judge_archiver},
-	{"cache.hit_ratio", dbops_judge_hit_ratio},
-	{"connections.active", dbops_judge_active},
-	{"connections.idle_in_transaction", dbops_judge_idle_in_transaction},
-	{"connections.used", dbops_judge_connections},
-	{"database.deadlocks", dbops_judge_deadlocks},
-	{"database.size", dbops_judge_size},
-	{"disk.free", dbops_judge_disks},
-	{"extension.pgstattuple", dbops_judge_pgstattuple},
-	{"locks.waiting", dbops_judge_lock_waits},
-	{"replication.lag", dbops_judge_replication_lag},
-	{"replication.slots", dbops_judge_slots},
-	{"statements.slow", dbops_judge_slow_statements},
-	{"transactions.oldest", dbops_judge_oldest_transaction},
-	{"transactions.prepared", dbops_judge_prepared},
-	{"wraparound.multixact", dbops_judge_multixact_age},
-	{"wraparound.xid", dbops_judge_xid_age}
+	{"archiver.failing", dbops_judge_archiver, false},
+	{"cache.hit_ratio", dbops_judge_hit_ratio, false},
+	{"connections.active", dbops_judge_active, false},
+	{"connections.idle_in_transaction", dbops_judge_idle_in_transaction, true},
+	{"connections.used", dbops_judge_connections, true},
+	{"database.deadlocks", dbops_judge_deadlocks, false},
+	{"database.size", dbops_judge_size, false},
+	{"disk.free", dbops_judge_disks, true},
+	{"extension.pgstattuple", dbops_judge_pgstattuple, false},
+	{"locks.waiting", dbops_judge_lock_waits, false},
+	{"replication.lag", dbops_judge_replication_lag, true},
+	{"replication.slots", dbops_judge_slots, false},
+	{"statements.slow", dbops_judge_slow_statements, false},
+	{"transactions.oldest", dbops_judge_oldest_transaction, true},
+	{"transactions.prepared", dbops_judge_prepared, true},
+	{"wraparound.multixact", dbops_judge_multixact_age, false},
+	{"wraparound.xid", dbops_judge_xid_age, false}
 };
 
 const DbopsCheckSet dbops_health_checks_set = {
