@@ -17,6 +17,7 @@
 #include "catalog/pg_tablespace.h"
 #include "common/relpath.h"
 #include "executor/executor.h"
+#include "parser/parse_node.h"
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
@@ -76,6 +77,21 @@ rte_is_permitted(Query *query, RangeTblEntry *rte, Oid *role)
 	alone = copyObject(rte);
 	alone->perminfoindex = 1;
 	return ExecCheckPermissions(list_make1(alone), list_make1(info), false);
+#endif
+}
+
+/* Refuse unless the current user may insert into columns of a table. 16 moved them as above. */
+static inline void
+check_insert_permission(struct ParseState *pstate, struct ParseNamespaceItem *item, Bitmapset *columns)
+{
+#if PG_VERSION_NUM < 160000
+	item->p_rte->requiredPerms = ACL_INSERT;
+	item->p_rte->insertedCols = columns;
+	ExecCheckRTPerms(pstate->p_rtable, true);
+#else
+	item->p_perminfo->requiredPerms = ACL_INSERT;
+	item->p_perminfo->insertedCols = columns;
+	ExecCheckPermissions(pstate->p_rtable, list_make1(item->p_perminfo), true);
 #endif
 }
 

@@ -16,6 +16,32 @@
 
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "tcop/cmdtag.h"
+
+/* ---- migration_scan.c: the tokens of a text ---- */
+
+typedef struct MigrationScan MigrationScan;
+
+typedef struct MigrationToken
+{
+	int			code;			/* the server's */
+	bool		ends;			/* the statement: ';', also where the text ends without */
+	size_t		start;			/* bytes of the text before it */
+	size_t		end;
+	const char *value;			/* of a name, a string or another constant */
+	int			number;			/* value of an integer, or of a parameter's number */
+	const char *data;			/* where it ends: lines of COPY FROM STDIN, within the text; or NULL */
+	size_t		data_length;	/* bytes, without the line that ends them */
+} MigrationToken;
+
+extern MigrationScan *dbops_migration_scan_begin(const char *argument, const char *sql);
+extern bool dbops_migration_scan_next(MigrationScan *scan, MigrationToken *token);
+extern int	dbops_migration_scan_line(MigrationScan *scan, size_t location);
+extern void dbops_migration_scan_end(MigrationScan *scan);
+extern int	dbops_migration_line(const char *sql, size_t place);
+extern List *dbops_migration_parse(const char *argument, const char *sql, size_t start,
+								   const char *statement);
+extern int	dbops_migration_point(const char *sql, size_t start);
 
 /* ---- migration_text.c: the statements of a text ---- */
 
@@ -27,6 +53,7 @@ typedef struct MigrationStatement
 	size_t		length;			/* bytes, without the semicolon */
 	const char *command;		/* such as CREATE TABLE */
 	bool		alone;			/* the server refuses it in a transaction block */
+	bool		setting;		/* SET: what follows is run with it, also in a later transaction */
 	const char *data;			/* lines of COPY FROM STDIN, within the text; or NULL */
 	size_t		data_length;	/* bytes, without the line that ends them */
 } MigrationStatement;
@@ -132,6 +159,11 @@ typedef struct MigrationRun
 
 extern void dbops_migration_run(const MigrationRun *run);
 extern void dbops_migration_verify(const char *verify_sql);
+
+/* ---- migration_copy.c: COPY FROM STDIN within a text ---- */
+
+extern void dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement,
+								 QueryCompletion *completion);
 
 /* ---- migration_ledger.c: the rows of the ledger ---- */
 

@@ -8,14 +8,10 @@
  * before it is ever put into a statement. No text is searched for quotes,
  * semicolons or comments.
  */
-#include "core/core.h"
+#include "core/sql.h"
 
-#include "nodes/parsenodes.h"
 #include "parser/analyze.h"
-#include "parser/parser.h"
 
-static List *parse(const char *text, RawParseMode mode);
-static void point_into_text(void *arg);
 static bool is_one_expression(const SelectStmt *select);
 static bool is_one_set_list(const UpdateStmt *update);
 static void refuse(const char *argument, const char *what, const char *hint);
@@ -24,7 +20,7 @@ static void refuse(const char *argument, const char *what, const char *hint);
 void
 dbops_fragment_check_expression(const char *text, const char *argument)
 {
-	List	   *parsed = parse(text, RAW_PARSE_PLPGSQL_EXPR);
+	List	   *parsed = dbops_sql_parse(text, RAW_PARSE_PLPGSQL_EXPR);
 	RawStmt    *raw = linitial_node(RawStmt, parsed);
 
 	if (!IsA(raw->stmt, SelectStmt) || !is_one_expression((SelectStmt *) raw->stmt))
@@ -36,7 +32,7 @@ dbops_fragment_check_expression(const char *text, const char *argument)
 void
 dbops_fragment_check_set_list(const char *text, const char *argument)
 {
-	List	   *parsed = parse(psprintf("UPDATE t SET %s", text), RAW_PARSE_DEFAULT);
+	List	   *parsed = dbops_sql_parse(psprintf("UPDATE t SET %s", text), RAW_PARSE_DEFAULT);
 	RawStmt    *raw = linitial_node(RawStmt, parsed);
 
 	/* A length is known only where a semicolon ends the statement. */
@@ -53,10 +49,10 @@ dbops_fragment_check_set_list(const char *text, const char *argument)
 Query *
 dbops_fragment_analyze(const char *statement)
 {
-	List	   *parsed = parse(statement, RAW_PARSE_DEFAULT);
+	List	   *parsed = dbops_sql_parse(statement, RAW_PARSE_DEFAULT);
 	ErrorContextCallback context = {
 		.previous = error_context_stack,
-		.callback = point_into_text,
+		.callback = dbops_sql_point,
 		.arg = unconstify(char *, statement)
 	};
 	Query	   *query;
@@ -67,37 +63,6 @@ dbops_fragment_analyze(const char *statement)
 									  statement, NULL, 0, NULL);
 	error_context_stack = context.previous;
 	return query;
-}
-
-/* Parse a text; an error points into that text, not into the caller's query. */
-static List *
-parse(const char *text, RawParseMode mode)
-{
-	ErrorContextCallback context = {
-		.previous = error_context_stack,
-		.callback = point_into_text,
-		.arg = unconstify(char *, text)
-	};
-	List	   *parsed;
-
-	error_context_stack = &context;
-	parsed = raw_parser(text, mode);
-	error_context_stack = context.previous;
-	return parsed;
-}
-
-/* Show an error's position in the text that dbops gave the parser. */
-static void
-point_into_text(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
 }
 
 static bool

@@ -3,37 +3,23 @@
  *		A user's SQL: what may be one job, and running it.
  *
  * A job is either one statement of any kind, run as a client's would be, or
- * several that share one transaction. Which of the two is told from the
- * server's own parse of the text, when it is submitted: nothing is looked up,
- * so what the text names need not exist yet.
- *
- * SPI cannot run VACUUM or a concurrent index build, since those refuse to
- * stand inside anything. So each statement gets a portal at top level. What
- * must outlive the transactions that it begins and ends is in the caller's
- * memory.
+ * several that share one transaction. Which of the two is told when it is
+ * submitted (core/sql.c). What must outlive the transactions that a statement
+ * begins and ends is in the caller's memory.
  */
 #include "maintain/maintain.h"
 
+#include "core/sql.h"
+
 #include "access/htup_details.h"
-#include "access/xact.h"
-#include "commands/defrem.h"
-#include "commands/dbcommands.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "parser/analyze.h"
-#include "parser/parser.h"
 #include "storage/proc.h"
-#include "tcop/dest.h"
-#include "tcop/pquery.h"
-#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
-#include "utils/snapmgr.h"
 
 #define RESULT_BYTES	(64 * 1024) /* of rows that are kept */
 
@@ -49,19 +35,9 @@ typedef struct RowKeeper
 	Size		bytes;
 } RowKeeper;
 
-static void point_into_command(void *arg);
-static List *parse(const char *sql);
 static void refuse_statement(Node *statement);
-static bool must_be_alone(Node *statement);
 static bool may_commit(Node *statement);
 static bool is_repeatable(Node *statement);
-static bool is_concurrent(Node *statement);
-static bool reindexes_concurrently(const ReindexStmt *statement);
-static bool detaches_concurrently(const AlterTableStmt *statement);
-static bool moves_database(const AlterDatabaseStmt *statement);
-static void run_statement(RawStmt *raw, const char *sql, bool alone,
-						  RowKeeper *keeper, QueryCompletion *completion);
-static List *plan_statement(RawStmt *raw, const char *sql);
 static void keep_startup(DestReceiver *self, int operation, TupleDesc desc);
 static bool keep_row(TupleTableSlot *slot, DestReceiver *self);
 static void keep_nothing(DestReceiver *self);
@@ -75,7 +51,7 @@ static Jsonb *result_document(const RowKeeper *keeper, const QueryCompletion *co
 CommandText
 dbops_command_check(const char *sql)
 {
-	List	   *statements = parse(sql);
+	List	   *statements = dbops_sql_parse(sql, RAW_PARSE_DEFAULT);
 	bool		alone = (list_length(statements) == 1);
 	CommandText text = {.atomic = true,.class = DBOPS_CLASS_PLAIN};
 	int			number = 0;
@@ -93,7 +69,7 @@ dbops_command_check(const char *sql)
 
 		number++;
 		refuse_statement(statement);
-		if (!alone && must_be_alone(statement))
+		if (!alone && dbops_sql_must_be_alone(statement))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("statement %d of the command, %s, cannot share a transaction with others",
@@ -103,7 +79,7 @@ dbops_command_check(const char *sql)
 			text.atomic = false;
 		if (alone && is_repeatable(statement))
 			text.repeatable = true;
-		if (is_concurrent(statement))
+		if (dbops_sql_is_concurrent(statement))
 			text.class = DBOPS_CLASS_CONCURRENT_DDL;
 	}
 	return text;
@@ -119,36 +95,6 @@ dbops_command_require_login(Oid role)
 				 errmsg("role \"%s\" cannot log in, so that no process can run its commands",
 						GetUserNameFromId(role, false)),
 				 errhint("SET ROLE to a role with LOGIN that has the same rights, or use PostgreSQL 17 or later.")));
-}
-
-/* Parse; an error points into the command. */
-static List *
-parse(const char *sql)
-{
-	ErrorContextCallback context = {
-		.previous = error_context_stack,
-		.callback = point_into_command,
-		.arg = unconstify(char *, sql)
-	};
-	List	   *statements;
-
-	error_context_stack = &context;
-	statements = raw_parser(sql, RAW_PARSE_DEFAULT);
-	error_context_stack = context.previous;
-	return statements;
-}
-
-static void
-point_into_command(void *arg)
-{
-	int			position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery((const char *) arg);
-	}
 }
 
 /* Refuse what has no meaning in a job. */
@@ -173,37 +119,6 @@ refuse_statement(Node *statement)
 				 errhint("LISTEN in the session that is to be notified.")));
 }
 
-/* Does the server refuse this beside others, or inside a transaction? */
-static bool
-must_be_alone(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_VacuumStmt:
-			return ((VacuumStmt *) statement)->is_vacuumcmd;
-		case T_ReindexStmt:
-			return reindexes_concurrently((ReindexStmt *) statement) ||
-				((ReindexStmt *) statement)->kind >= REINDEX_OBJECT_SCHEMA;
-		case T_ClusterStmt:
-			return ((ClusterStmt *) statement)->relation == NULL;
-		case T_AlterDatabaseStmt:
-			return moves_database((AlterDatabaseStmt *) statement);
-		case T_DiscardStmt:
-			return ((DiscardStmt *) statement)->target == DISCARD_ALL;
-		case T_CreatedbStmt:
-		case T_DropdbStmt:
-		case T_CreateTableSpaceStmt:
-		case T_DropTableSpaceStmt:
-		case T_AlterSystemStmt:
-		case T_CreateSubscriptionStmt:
-		case T_AlterSubscriptionStmt:
-		case T_DropSubscriptionStmt:
-			return true;
-		default:
-			return is_concurrent(statement);
-	}
-}
-
 /* May it commit on the way, when it is alone? */
 static bool
 may_commit(Node *statement)
@@ -217,7 +132,7 @@ may_commit(Node *statement)
 		case T_ClusterStmt:
 			return true;
 		default:
-			return must_be_alone(statement);
+			return dbops_sql_must_be_alone(statement);
 	}
 }
 
@@ -226,68 +141,7 @@ static bool
 is_repeatable(Node *statement)
 {
 	return IsA(statement, VacuumStmt) || IsA(statement, ClusterStmt) || IsA(statement, CheckPointStmt) ||
-		(IsA(statement, ReindexStmt) && !is_concurrent(statement));
-}
-
-/* Does it wait for all older snapshots and lockers, in several transactions? */
-static bool
-is_concurrent(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_ReindexStmt:
-			return reindexes_concurrently((ReindexStmt *) statement);
-		case T_IndexStmt:
-			return ((IndexStmt *) statement)->concurrent;
-		case T_DropStmt:
-			return ((DropStmt *) statement)->concurrent;
-		case T_AlterTableStmt:
-			return detaches_concurrently((AlterTableStmt *) statement);
-		default:
-			return false;
-	}
-}
-
-static bool
-reindexes_concurrently(const ReindexStmt *statement)
-{
-	ListCell   *cell;
-
-	foreach(cell, statement->params)
-	{
-		DefElem    *option = lfirst_node(DefElem, cell);
-
-		if (strcmp(option->defname, "concurrently") == 0)
-			return defGetBoolean(option);
-	}
-	return false;
-}
-
-static bool
-detaches_concurrently(const AlterTableStmt *statement)
-{
-	ListCell   *cell;
-
-	foreach(cell, statement->cmds)
-	{
-		AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
-
-		if (command->subtype == AT_DetachPartition &&
-			((PartitionCmd *) command->def)->concurrent)
-			return true;
-	}
-	return false;
-}
-
-static bool
-moves_database(const AlterDatabaseStmt *statement)
-{
-	ListCell   *cell;
-
-	foreach(cell, statement->options)
-		if (strcmp(lfirst_node(DefElem, cell)->defname, "tablespace") == 0)
-			return true;
-	return false;
+		(IsA(statement, ReindexStmt) && !dbops_sql_is_concurrent(statement));
 }
 
 /* ---- when it is run ---- */
@@ -302,7 +156,7 @@ dbops_command_run(const char *sql, bool *committed)
 {
 	MemoryContext context = CurrentMemoryContext;
 	LocalTransactionId begun_in = proc_local_xid(MyProc);
-	List	   *statements = parse(sql);
+	List	   *statements = dbops_sql_parse(sql, RAW_PARSE_DEFAULT);
 	bool		alone = (list_length(statements) == 1);
 	RowKeeper	keeper = {
 		.receiver = {
@@ -318,7 +172,7 @@ dbops_command_run(const char *sql, bool *committed)
 	PG_TRY();
 	{
 		foreach(cell, statements)
-			run_statement(lfirst_node(RawStmt, cell), sql, alone, &keeper, &completion);
+			dbops_sql_run(lfirst_node(RawStmt, cell), sql, alone, &keeper.receiver, &completion);
 	}
 	PG_FINALLY();
 	{
@@ -327,41 +181,6 @@ dbops_command_run(const char *sql, bool *committed)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	return result_document(&keeper, &completion);
-}
-
-/* Run one statement through a portal; only one that is alone is at top level. */
-static void
-run_statement(RawStmt *raw, const char *sql, bool alone,
-			  RowKeeper *keeper, QueryCompletion *completion)
-{
-	List	   *plans = plan_statement(raw, sql);
-	Portal		portal = CreateNewPortal();
-	int16		format = 0;
-
-	portal->visible = false;
-	PortalDefineQuery(portal, NULL, sql, CreateCommandTag(raw->stmt), plans, NULL);
-	PortalStart(portal, NULL, 0, InvalidSnapshot);
-	PortalSetResultFormat(portal, 1, &format);
-	run_portal(portal, alone, &keeper->receiver, completion);
-	PortalDrop(portal, false);
-	if (!alone)
-		CommandCounterIncrement();
-}
-
-/* Analyze, rewrite and plan in the caller's memory. */
-static List *
-plan_statement(RawStmt *raw, const char *sql)
-{
-	bool		snapshot = analyze_requires_snapshot(raw);
-	List	   *plans;
-
-	if (snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	plans = pg_plan_queries(pg_analyze_and_rewrite_fixedparams(raw, sql, NULL, 0, NULL),
-							sql, CURSOR_OPT_PARALLEL_OK, NULL);
-	if (snapshot)
-		PopActiveSnapshot();
-	return plans;
 }
 
 /* Each statement that returns rows begins anew: the last one's are kept. */
