@@ -16,6 +16,7 @@
 
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "storage/lock.h"
 #include "tcop/cmdtag.h"
 
 /* ---- migration_scan.c: the tokens of a text ---- */
@@ -165,6 +166,11 @@ extern void dbops_migration_verify(const char *verify_sql);
 extern void dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement,
 								 QueryCompletion *completion);
 
+/* ---- migration_version.c: names of versions, and their order ---- */
+
+extern void dbops_version_check(const char *version, const char *argument);
+extern int	dbops_version_compare(const char *a, const char *b);
+
 /* ---- migration_ledger.c: the rows of the ledger ---- */
 
 typedef struct Migration
@@ -186,14 +192,15 @@ typedef struct Migration
 	int64		job;			/* that does it or did it last; 0: none */
 } Migration;
 
-extern void dbops_version_check(const char *version, const char *argument);
-extern int	dbops_version_compare(const char *a, const char *b);
-extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
 extern Migration *dbops_migration_load(const char *project, const char *version);
 extern List *dbops_migration_list(const char *project);
 extern void dbops_migration_store(const Migration *migration);
-extern void dbops_migration_require_rights(const char *project);
-extern void dbops_migration_require_idle(const char *project, const char *version);
+extern void dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
+									   const char *direction, int first);
+extern void dbops_migration_clear_steps(const char *project, const char *version);
+extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
+extern int	dbops_migration_steps_done(const char *project, const char *version,
+									   const char *direction);
 extern void dbops_migration_note(const char *project, const char *version,
 								 const char *event, const char *reason, const Jsonb *details);
 
@@ -201,7 +208,25 @@ extern void dbops_migration_note(const char *project, const char *version,
 
 extern void dbops_migration_event_init(void);
 
-/* ---- migration_apply.c: run a text and have it in the ledger ---- */
+/* ---- migration_project.c: one at a time in each project ---- */
+
+extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
+extern void dbops_migration_require_idle(const char *project, const char *version);
+extern void dbops_migration_require_rights(const char *project);
+
+/* ---- migration_order.c: where a version stands among the others ---- */
+
+typedef struct MigrationOrder
+{
+	char	   *highest;		/* version that is applied; NULL: none */
+	char	   *baseline;		/* up to which all are; NULL: none */
+} MigrationOrder;
+
+extern MigrationOrder dbops_migration_order(const char *project);
+extern bool dbops_migration_is_covered(const MigrationOrder *order, const char *version);
+extern void dbops_migration_require_others(const Migration *wanted, const MigrationOrder *order);
+
+/* ---- migration_attempt.c: do it again where it meets a lock ---- */
 
 /* One attempt to do what a migration says; see dbops_migration_attempt. */
 typedef struct MigrationAttempt
@@ -215,6 +240,12 @@ typedef struct MigrationAttempt
 } MigrationAttempt;
 
 extern void dbops_migration_attempt(const MigrationAttempt *attempt);
+
+/* ---- migration_blocker.c: who has the lock that is waited for? ---- */
+
+extern char *dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode);
+extern void dbops_migration_blocker_watch(long lock_timeout);
+extern char *dbops_migration_blocker_watched(void);
 
 /* ---- migration_job.c: texts whose statements cannot share a transaction ---- */
 

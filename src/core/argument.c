@@ -6,6 +6,8 @@
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 /* Refuse a null where there must be a value; those functions are not STRICT, to say so. */
@@ -16,6 +18,21 @@ dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name)));
+}
+
+/* The members of an array of texts, as C strings; null ones are NULL. */
+List *
+dbops_texts(ArrayType *array)
+{
+	List	   *texts = NIL;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+	for (int i = 0; i < count; i++)
+		texts = lappend(texts, nulls[i] ? NULL : TextDatumGetCString(values[i]));
+	return texts;
 }
 
 /* An interval in milliseconds, rounded up; a month has 30 days. */

@@ -13,7 +13,9 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "nodes/pg_list.h"
 #include "storage/lwlock.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -42,6 +44,7 @@ extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
 extern bool dbops_backfill_yield;	/* leave time to commits that wait */
 extern bool dbops_enabled;		/* background work is on */
+extern char *dbops_environment; /* that this database is; empty: not set */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
@@ -73,6 +76,7 @@ extern void dbops_clock_restart_timeouts(void);
 /* ---- argument.c: arguments of SQL functions ---- */
 
 extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name);
+extern List *dbops_texts(ArrayType *array);
 extern int64 dbops_interval_ms(const Interval *interval);
 extern Interval *dbops_interval_of_ms(int64 ms);
 
@@ -115,6 +119,7 @@ extern void dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
 
 /* Values for parameters; a NULL pointer, or 0 for a time or an OID, is null. */
 extern DbopsParam dbops_param_text(const char *text);
+extern DbopsParam dbops_param_texts(List *texts);
 extern DbopsParam dbops_param_int4(int32 number);
 extern DbopsParam dbops_param_int8(int64 number);
 extern DbopsParam dbops_param_bool(bool boolean);
@@ -124,6 +129,7 @@ extern DbopsParam dbops_param_jsonb(const Jsonb *document);
 
 /* Columns of a row, from 1, in the current memory; null is NULL, 0 or false. */
 extern char *dbops_row_text(HeapTuple row, TupleDesc desc, int column);
+extern List *dbops_row_texts(HeapTuple row, TupleDesc desc, int column);
 extern int64 dbops_row_int8(HeapTuple row, TupleDesc desc, int column);
 extern int32 dbops_row_int4(HeapTuple row, TupleDesc desc, int column);
 extern bool dbops_row_bool(HeapTuple row, TupleDesc desc, int column);

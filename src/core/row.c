@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 static Datum column_value(HeapTuple row, TupleDesc desc, int column, Oid type, bool *isnull);
@@ -17,6 +18,22 @@ dbops_param_text(const char *text)
 	{
 		.type = TEXTOID, .isnull = (text == NULL),
 		.value = (text == NULL) ? (Datum) 0 : CStringGetTextDatum(text)
+	};
+}
+
+DbopsParam
+dbops_param_texts(List *texts)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (list_length(texts) + 1));
+	ListCell   *cell;
+
+	foreach(cell, texts)
+		values[foreach_current_index(cell)] = CStringGetTextDatum(lfirst(cell));
+	return (DbopsParam)
+	{
+		.type = TEXTARRAYOID,
+		.value = PointerGetDatum(construct_array(values, list_length(texts), TEXTOID,
+												 -1, false, TYPALIGN_INT))
 	};
 }
 
@@ -63,6 +80,15 @@ dbops_row_text(HeapTuple row, TupleDesc desc, int column)
 	Datum		value = column_value(row, desc, column, TEXTOID, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+List *
+dbops_row_texts(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, TEXTARRAYOID, &isnull);
+
+	return isnull ? NIL : dbops_texts(DatumGetArrayTypeP(value));
 }
 
 int64

@@ -18,6 +18,7 @@ int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
 bool		dbops_backfill_yield = true;
 bool		dbops_enabled = true;
+char	   *dbops_environment = "";
 int			dbops_health_max_age = 60;
 int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
@@ -124,6 +125,17 @@ dbops_settings_init(void)
 							 NULL,
 							 NULL,
 							 NULL);
+
+	DefineCustomStringVariable("dbops.environment",
+							   "Sets which environment a database is, such as staging.",
+							   "Migrations that are for certain environments are applied in these only. Empty means that it is not known. Set it for each database.",
+							   &dbops_environment,
+							   "",
+							   PGC_SUSET,
+							   0,
+							   NULL,
+							   NULL,
+							   NULL);
 
 	DefineCustomIntVariable("dbops.health_max_age",
 							"Sets how old those figures of health may become that are costly to get: sizes and statements.",

@@ -1,0 +1,263 @@
+/*
+ * migration_ledger.c
+ *		The rows of the ledger.
+ *
+ * Migrations and their steps are written by whoever does the work, in the same
+ * transaction, and say what the catalog says. Events are only ever added. Who
+ * writes has locked the project (migration_project.c), or is the job that does
+ * a migration of it, so that nobody else writes the same rows.
+ */
+#include "change/migration.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#define COLUMNS(texts) \
+	"SELECT project, version, name, state, owner, " texts ", requires, environments," \
+	" repeatable, origin, position, applied_at, job_id FROM dbops.migration WHERE project = $1"
+
+static void take_migration(HeapTuple row, TupleDesc desc, void *arg);
+static Migration *read_migration(HeapTuple row, TupleDesc desc);
+static DbopsParam param_checksum(const char *sql);
+static void add_to_list(HeapTuple row, TupleDesc desc, void *arg);
+static void insert_pending(const Migration *migration, const MigrationText *text,
+						   const char *direction, int first);
+
+/* Read one migration; NULL if the ledger has no such row. */
+Migration *
+dbops_migration_load(const char *project, const char *version)
+{
+	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
+	Migration  *migration = NULL;
+
+	dbops_store_each(COLUMNS("up_sql, down_sql, verify_sql") " AND version = $2",
+					 lengthof(params), params, take_migration, &migration);
+	return migration;
+}
+
+static void
+take_migration(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(Migration **) arg = read_migration(row, desc);
+}
+
+/* List the migrations of a project (of Migration *) by position, without their texts. */
+List *
+dbops_migration_list(const char *project)
+{
+	DbopsParam	params[] = {dbops_param_text(project)};
+	List	   *migrations = NIL;
+
+	dbops_store_each(COLUMNS("NULL::text, NULL::text, NULL::text") " ORDER BY position",
+					 lengthof(params), params, add_to_list, &migrations);
+	return migrations;
+}
+
+static void
+add_to_list(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **migrations = arg;
+
+	*migrations = lappend(*migrations, read_migration(row, desc));
+}
+
+static Migration *
+read_migration(HeapTuple row, TupleDesc desc)
+{
+	Migration  *migration = palloc(sizeof(Migration));
+
+	*migration = (Migration)
+	{
+		.project = dbops_row_text(row, desc, 1),
+		.version = dbops_row_text(row, desc, 2),
+		.name = dbops_row_text(row, desc, 3),
+		.state = dbops_row_text(row, desc, 4),
+		.owner = dbops_row_text(row, desc, 5),
+		.up_sql = dbops_row_text(row, desc, 6),
+		.down_sql = dbops_row_text(row, desc, 7),
+		.verify_sql = dbops_row_text(row, desc, 8),
+		.requires = dbops_row_texts(row, desc, 9),
+		.environments = dbops_row_texts(row, desc, 10),
+		.repeatable = dbops_row_bool(row, desc, 11),
+		.origin = dbops_row_text(row, desc, 12),
+		.position = dbops_row_int8(row, desc, 13),
+		.applied_at = dbops_row_time(row, desc, 14),
+		.job = dbops_row_int8(row, desc, 15)
+	};
+	return migration;
+}
+
+/*
+ * Write a migration's row, whether it is there already or not. Position 0: it
+ * is the latest now; applied_at 0: it is so just now.
+ */
+void
+dbops_migration_store(const Migration *migration)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(migration->project),
+		dbops_param_text(migration->version),
+		dbops_param_text(migration->name),
+		dbops_param_text(migration->state),
+		dbops_param_text(migration->owner),
+		dbops_param_text(migration->up_sql),
+		dbops_param_text(migration->down_sql),
+		dbops_param_text(migration->verify_sql),
+		dbops_param_texts(migration->requires),
+		dbops_param_texts(migration->environments),
+		dbops_param_bool(migration->repeatable),
+		dbops_param_text(migration->origin),
+		param_checksum(migration->up_sql),
+		dbops_param_int8(migration->position),
+		dbops_param_time(migration->applied_at != 0 ? migration->applied_at : dbops_clock_now()),
+		dbops_param_int8(migration->job)
+	};
+
+	dbops_store_each("INSERT INTO dbops.migration (project, version, name, state, owner, up_sql, down_sql, verify_sql,"
+					 " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+					 " CASE $14 WHEN 0 THEN nextval('dbops.migration_position_seq') ELSE $14 END, $15, nullif($16, 0))"
+					 " ON CONFLICT (project, version) DO UPDATE SET (name, state, owner, up_sql, down_sql, verify_sql,"
+					 " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+					 " = (EXCLUDED.name, EXCLUDED.state, EXCLUDED.owner, EXCLUDED.up_sql, EXCLUDED.down_sql, EXCLUDED.verify_sql,"
+					 " EXCLUDED.requires, EXCLUDED.environments, EXCLUDED.repeatable, EXCLUDED.origin, EXCLUDED.checksum,"
+					 " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id)",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* SHA-256 of a text as it is stored; null if it is not known. */
+static DbopsParam
+param_checksum(const char *sql)
+{
+	DbopsParam	param = {.type = BYTEAOID, .isnull = (sql == NULL)};
+
+	if (sql != NULL)
+		param.value = DirectFunctionCall1(sha256_bytea, CStringGetTextDatum(sql));
+	return param;
+}
+
+/*
+ * Note down the statements of a text as steps that are pending, from the given
+ * one on; steps before it stay as they are. The migration has its row already.
+ */
+void
+dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
+						   const char *direction, int first)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(migration->project),
+		dbops_param_text(migration->version),
+		dbops_param_text(direction),
+		dbops_param_int4(first)
+	};
+
+	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3 AND step >= $4",
+					 lengthof(params), params, NULL, NULL);
+	insert_pending(migration, text, direction, first);
+}
+
+static void
+insert_pending(const Migration *migration, const MigrationText *text,
+			   const char *direction, int first)
+{
+	List	   *lines = NIL;
+	List	   *commands = NIL;
+	DbopsParam	params[6];
+	ListCell   *cell;
+
+	foreach(cell, text->statements)
+	{
+		MigrationStatement *statement = lfirst(cell);
+
+		if (statement->number < first)
+			continue;
+		lines = lappend(lines, psprintf("%d", statement->line));
+		commands = lappend(commands, unconstify(char *, statement->command));
+	}
+	params[0] = dbops_param_text(migration->project);
+	params[1] = dbops_param_text(migration->version);
+	params[2] = dbops_param_text(direction);
+	params[3] = dbops_param_int4(first);
+	params[4] = dbops_param_texts(lines);
+	params[5] = dbops_param_texts(commands);
+	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
+					 " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
+					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Forget the steps of an earlier time, in both directions. */
+void
+dbops_migration_clear_steps(const char *project, const char *version)
+{
+	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
+
+	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Write the step of a statement that is done, with its receipt, pending before or not. */
+void
+dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(project),
+		dbops_param_text(receipt->version),
+		dbops_param_text(receipt->direction),
+		dbops_param_int4(receipt->step),
+		dbops_param_int4(receipt->line),
+		dbops_param_text(receipt->command),
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_jsonb(dbops_migration_receipt_document(receipt))
+	};
+
+	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
+					 " VALUES ($1, $2, $3, $4, $5, $6, 'done', $7, $8)"
+					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
+					 " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* The last statement that is done, counted from the first without a gap; 0: none. */
+int
+dbops_migration_steps_done(const char *project, const char *version, const char *direction)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(project),
+		dbops_param_text(version),
+		dbops_param_text(direction)
+	};
+	Datum		done;
+
+	if (!dbops_store_value("SELECT count(*)::integer FROM"
+						   " (SELECT step, row_number() OVER (ORDER BY step) AS n FROM dbops.migration_step"
+						   " WHERE project = $1 AND version = $2 AND direction = $3 AND state = 'done') s WHERE step = n",
+						   lengthof(params), params, INT4OID, &done))
+		return 0;
+	return DatumGetInt32(done);
+}
+
+/* Add to the log what has happened to a migration, and who has done it. */
+void
+dbops_migration_note(const char *project, const char *version,
+					 const char *event, const char *reason, const Jsonb *details)
+{
+	DbopsParam	params[] = {
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_text(project),
+		dbops_param_text(version),
+		dbops_param_text(event),
+		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
+		dbops_param_text(application_name),
+		dbops_param_text(reason),
+		dbops_param_jsonb(details)
+	};
+
+	dbops_store_each("INSERT INTO dbops.migration_event (at, project, version, event, role_name, session_role,"
+					 " application_name, client_address, reason, details)"
+					 " VALUES ($1, $2, $3, $4, $5, $6, $7, inet_client_addr(), $8, $9)",
+					 lengthof(params), params, NULL, NULL);
+}
