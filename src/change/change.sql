@@ -268,6 +268,36 @@ COMMENT ON TYPE dbops.migration_receipt IS
 
 -- Migrations: apply.
 
+CREATE FUNCTION dbops.apply_migration(
+    version      text,
+    up_sql       text,
+    down_sql     text     DEFAULT NULL,
+    name         text     DEFAULT NULL,
+    project      text     DEFAULT 'default',
+    requires     text[]   DEFAULT '{}',
+    environments text[]   DEFAULT '{}',
+    repeatable   boolean  DEFAULT false,
+    verify_sql   text     DEFAULT NULL,
+    lock_timeout interval DEFAULT '200 ms',
+    max_wait     interval DEFAULT '2 minutes',
+    reason       text     DEFAULT NULL) RETURNS SETOF dbops.migration_receipt
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_apply_migration';
+COMMENT ON FUNCTION dbops.apply_migration IS
+    'Runs the statements of a migration as the caller, in one transaction with its row in the ledger, and returns what each has done; the last row sums up. '
+    'version: letters, digits, ''.'', ''_'' and ''-'', ordered by the numbers in it. up_sql: as psql would run it, with COPY data; read to its end before anything runs. down_sql: what undoes it. '
+    'project: versions are apart in each; it belongs to the role that has begun it (42501). requires: versions that must be applied before (55000). '
+    'environments: those that it is for, held against dbops.environment (55000 where that is not set); null or empty: all. repeatable: run again whenever its text changes. '
+    'verify_sql: a query whose rows must all be true, or nothing is done. '
+    'lock_timeout: how long it waits for a lock before it gives back those that it has and tries again, up to max_wait in all (55P03). reason: for the log. '
+    'state of the last row: applied, already applied, cosmetic (applied already, with other comments or white space), skipped, or submitted: '
+    'statements that must not be in a transaction block are done by the job job_id, and until that has ended nothing else is done in the project (55006). '
+    'Another text for a version that is applied is refused (55000).';
+REVOKE ALL ON FUNCTION dbops.apply_migration FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('apply_migration', 'operator');
+
 -- Migrations: texts in steps.
 
 -- Migrations: roll back, status, and what sets the ledger right.

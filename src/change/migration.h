@@ -126,6 +126,7 @@ typedef struct MigrationReceipt
 	.rows = -1, .wal = -1, .duration = -1, .waited = -1, .blocked_sessions = -1, .blocked_for = -1
 
 extern void dbops_migration_receipt_put(ReturnSetInfo *rsinfo, const MigrationReceipt *receipt);
+extern void dbops_migration_receipt_add(MigrationReceipt *whole, const MigrationReceipt *one);
 extern Jsonb *dbops_migration_receipt_document(const MigrationReceipt *receipt);
 
 /* ---- migration_watch.c: watch a statement at work, for its receipt ---- */
@@ -225,6 +226,11 @@ typedef struct MigrationOrder
 extern MigrationOrder dbops_migration_order(const char *project);
 extern bool dbops_migration_is_covered(const MigrationOrder *order, const char *version);
 extern void dbops_migration_require_others(const Migration *wanted, const MigrationOrder *order);
+
+/* ---- migration_same.c: a migration that is given again ---- */
+
+extern TextLikeness dbops_migration_hold_against(const Migration *known, const Migration *wanted);
+extern void dbops_migration_require_unchanged(const Migration *known, const MigrationText *text, int done);
 
 /* ---- migration_attempt.c: do it again where it meets a lock ---- */
 

@@ -24,6 +24,7 @@ typedef struct Row
 	int			filled;
 } Row;
 
+static int	rank(const char *effect);
 static void put(Row *row, Datum value, bool isnull);
 static void put_text(Row *row, const char *text);
 static void put_number(Row *row, int number, int none);
@@ -90,6 +91,32 @@ dbops_migration_receipt_document(const MigrationReceipt *receipt)
 	add_texts(&json, "notices", receipt->notices);
 	add_text(&json, "message", receipt->message);
 	return dbops_json_finish(&json);
+}
+
+/* Add what a statement has done to the receipt of the whole. */
+void
+dbops_migration_receipt_add(MigrationReceipt *whole, const MigrationReceipt *one)
+{
+	if (rank(one->effect) > rank(whole->effect))
+		whole->effect = one->effect;
+	whole->rows = Max(whole->rows, 0) + Max(one->rows, 0);
+	whole->wal = Max(whole->wal, 0) + Max(one->wal, 0);
+	whole->duration = Max(whole->duration, 0) + Max(one->duration, 0);
+	whole->waited = Max(whole->waited, 0) + Max(one->waited, 0);
+	whole->blocked_sessions = Max(whole->blocked_sessions, one->blocked_sessions);
+	whole->blocked_for = Max(whole->blocked_for, one->blocked_for);
+}
+
+/* How much an effect means to others. */
+static int
+rank(const char *effect)
+{
+	static const char *const effects[] = {"metadata", "rows", "scan", "index build", "rewrite"};
+
+	for (int i = 0; effect != NULL && i < (int) lengthof(effects); i++)
+		if (strcmp(effect, effects[i]) == 0)
+			return i + 1;
+	return 0;
 }
 
 static void

@@ -1,0 +1,521 @@
+/*
+ * migration_apply.c
+ *		apply_migration(): run a text and have it in the ledger.
+ *
+ * What can be known before is refused before: a text that does not parse, a
+ * migration that misses another one. A text whose statements can share a
+ * transaction is run at once, in the caller's transaction together with its row
+ * in the ledger; so either both are there or neither. Any other is handed to a
+ * job, which does it in steps.
+ *
+ * A text that was applied is recognised before anything is locked, so a
+ * deployer may give all that it has each time.
+ */
+#include "change/migration.h"
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#define LONGEST_WAIT	(24 * 3600 * 1000L) /* ms */
+
+PG_FUNCTION_INFO_V1(dbops_apply_migration);
+
+/* A call of apply_migration. */
+typedef struct Application
+{
+	Migration	wanted;			/* the row as it is to be */
+	bool		for_here;		/* its environments include this one */
+	MigrationText *text;		/* NULL: not read yet */
+	const Migration *known;		/* the row as it was found; or NULL */
+	MigrationOrder order;
+	long		lock_timeout;	/* ms */
+	long		max_wait;		/* ms */
+	const char *reason;			/* or NULL */
+	ReturnSetInfo *rsinfo;
+	MigrationReceipt sum;		/* of the statements that are done */
+	instr_time	begin;
+} Application;
+
+static void read_arguments(FunctionCallInfo fcinfo, Application *application);
+static const char *text_argument(FunctionCallInfo fcinfo, int number);
+static const char *version_argument(FunctionCallInfo fcinfo, int number, const char *argument);
+static List *versions_argument(FunctionCallInfo fcinfo, int number, const char *argument);
+static long wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least);
+static bool is_for_here(List *environments);
+static bool is_applied_as_given(Application *application);
+static bool has_other_down_text(const Migration *known, const Migration *wanted);
+static void read_texts(Application *application);
+static void apply(Application *application);
+static bool has_nothing_to_do(Application *application);
+static bool keep_applied(Application *application);
+static void keep_covered(Application *application);
+static void take_down_text(Application *application);
+static Jsonb *describe_down_text(const char *old);
+static void skip(Application *application);
+static void tell_out_of_order(const Application *application);
+static bool is_out_of_order(const Application *application);
+static void run_at_once(Application *application);
+static void run_attempt(void *arg);
+static void take_receipt(const MigrationReceipt *receipt, void *arg);
+static Jsonb *describe(const Application *application);
+static void have_done_in_steps(Application *application);
+static int	find_first_step(Application *application);
+static void report(Application *application, const char *state, const char *message);
+
+/*
+ * apply_migration(version text, up_sql text, down_sql text, name text,
+ *		   project text, requires text[], environments text[], repeatable
+ *		   bool, verify_sql text, lock_timeout interval, max_wait interval,
+ *		   reason text) → setof migration_receipt
+ */
+Datum
+dbops_apply_migration(PG_FUNCTION_ARGS)
+{
+	Application application = {.sum = {MIGRATION_RECEIPT}};
+
+	PreventCommandIfReadOnly("dbops.apply_migration()");
+	read_arguments(fcinfo, &application);
+	InitMaterializedSRF(fcinfo, 0);
+	application.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	INSTR_TIME_SET_CURRENT(application.begin);
+
+	if (!is_applied_as_given(&application))
+	{
+		read_texts(&application);
+		dbops_migration_lock_project(application.wanted.project, application.wanted.version,
+									 application.max_wait);
+		apply(&application);
+	}
+	return (Datum) 0;
+}
+
+/* ---- what is asked for ---- */
+
+static void
+read_arguments(FunctionCallInfo fcinfo, Application *application)
+{
+	Migration  *wanted = &application->wanted;
+
+	dbops_require_argument(fcinfo, 1, "up_sql");
+	wanted->version = version_argument(fcinfo, 0, "version");
+	wanted->up_sql = text_argument(fcinfo, 1);
+	wanted->down_sql = text_argument(fcinfo, 2);
+	wanted->name = text_argument(fcinfo, 3);
+	wanted->project = version_argument(fcinfo, 4, "project");
+	wanted->requires = versions_argument(fcinfo, 5, "requires");
+	wanted->environments = versions_argument(fcinfo, 6, "environments");
+	wanted->repeatable = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
+	wanted->verify_sql = text_argument(fcinfo, 8);
+	wanted->owner = GetUserNameFromId(GetUserId(), false);
+	wanted->origin = "dbops";
+	application->lock_timeout = wait_argument(fcinfo, 9, "lock_timeout", 1);
+	application->max_wait = wait_argument(fcinfo, 10, "max_wait", 0);
+	application->reason = text_argument(fcinfo, 11);
+	application->for_here = is_for_here(wanted->environments);
+}
+
+static const char *
+text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static const char *
+version_argument(FunctionCallInfo fcinfo, int number, const char *argument)
+{
+	const char *version;
+
+	dbops_require_argument(fcinfo, number, argument);
+	version = text_argument(fcinfo, number);
+	dbops_version_check(version, argument);
+	return version;
+}
+
+/* Null is an empty array. */
+static List *
+versions_argument(FunctionCallInfo fcinfo, int number, const char *argument)
+{
+	List	   *versions = PG_ARGISNULL(number) ? NIL : dbops_texts(PG_GETARG_ARRAYTYPE_P(number));
+	ListCell   *cell;
+
+	foreach(cell, versions)
+	{
+		if (lfirst(cell) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not have a null in it", argument)));
+		dbops_version_check(lfirst(cell), argument);
+	}
+	return versions;
+}
+
+/* Take an interval for milliseconds. */
+static long
+wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least)
+{
+	int64		ms;
+
+	dbops_require_argument(fcinfo, number, argument);
+	ms = dbops_interval_ms(PG_GETARG_INTERVAL_P(number));
+	if (ms < least || ms > LONGEST_WAIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be at least %ld ms and at most 1 day", argument, least)));
+	return (long) ms;
+}
+
+/* Is one of the environments this database's, or is it for all? */
+static bool
+is_for_here(List *environments)
+{
+	ListCell   *cell;
+
+	if (environments == NIL)
+		return true;
+	if (dbops_environment[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("it is not known which environment this database is"),
+				 errdetail("The migration is for certain environments only, and dbops.environment is not set."),
+				 errhint("ALTER DATABASE %s SET dbops.environment = '%s', and connect anew.",
+						 quote_identifier(get_database_name(MyDatabaseId)), (char *) linitial(environments))));
+	foreach(cell, environments)
+		if (strcmp(lfirst(cell), dbops_environment) == 0)
+			return true;
+	return false;
+}
+
+/* ---- what is there already ---- */
+
+/* Is all of it in the ledger as it is given? Then that is said, without waiting for anybody. */
+static bool
+is_applied_as_given(Application *application)
+{
+	const Migration *wanted = &application->wanted;
+	const Migration *known = dbops_migration_load(wanted->project, wanted->version);
+
+	if (known == NULL || strcmp(known->state, "applied") != 0 || known->up_sql == NULL ||
+		strcmp(known->up_sql, wanted->up_sql) != 0 || has_other_down_text(known, wanted))
+		return false;
+	dbops_migration_require_rights(wanted->project);
+	application->known = known;
+	return keep_applied(application);
+}
+
+/* No down text given is none to be taken over. */
+static bool
+has_other_down_text(const Migration *known, const Migration *wanted)
+{
+	return wanted->down_sql != NULL &&
+		(known->down_sql == NULL || strcmp(known->down_sql, wanted->down_sql) != 0);
+}
+
+/* Read all that was given to its end, so that a mistake is found before anything is done. */
+static void
+read_texts(Application *application)
+{
+	application->text = dbops_migration_text_read("up_sql", application->wanted.up_sql);
+	if (application->wanted.down_sql != NULL)
+		(void) dbops_migration_text_read("down_sql", application->wanted.down_sql);
+	if (application->wanted.verify_sql != NULL)
+		(void) dbops_migration_text_read("verify_sql", application->wanted.verify_sql);
+}
+
+/* Do what is to be done; the project is locked. */
+static void
+apply(Application *application)
+{
+	const Migration *wanted = &application->wanted;
+
+	dbops_migration_require_rights(wanted->project);
+	dbops_migration_require_idle(wanted->project, wanted->version);
+	application->known = dbops_migration_load(wanted->project, wanted->version);
+	application->order = dbops_migration_order(wanted->project);
+	if (has_nothing_to_do(application))
+		return;
+
+	dbops_migration_require_others(wanted, &application->order);
+	tell_out_of_order(application);
+	dbops_migration_require_protection(wanted->project, wanted->version);
+	if (application->text->in_steps || find_first_step(application) > 1)
+		have_done_in_steps(application);
+	else
+		run_at_once(application);
+}
+
+static bool
+has_nothing_to_do(Application *application)
+{
+	const char *state = (application->known != NULL) ? application->known->state : "";
+
+	if (strcmp(state, "applied") == 0)
+		return keep_applied(application);
+	if (strcmp(state, "baseline") == 0 ||
+		(application->known == NULL && !application->wanted.repeatable &&
+		 dbops_migration_is_covered(&application->order, application->wanted.version)))
+	{
+		keep_covered(application);
+		return true;
+	}
+	if (application->for_here || strcmp(state, "failed") == 0)
+		return false;
+	skip(application);
+	return true;
+}
+
+/* Leave one that was applied as it is; false: it is repeatable, and its text has changed. */
+static bool
+keep_applied(Application *application)
+{
+	const Migration *known = application->known;
+	TextLikeness likeness = dbops_migration_hold_against(known, &application->wanted);
+
+	if (likeness == TEXTS_DIFFERENT)
+		return false;
+	if (likeness == TEXTS_COSMETIC)
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" of project \"%s\" is applied already, with other comments or white space",
+						known->version, known->project),
+				 errhint("Have the ledger keep the text as it is now: SELECT dbops.repair_checksums(ARRAY['%s'], ARRAY[up_sql]);",
+						 known->version)));
+	else
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" of project \"%s\" is applied already",
+						known->version, known->project),
+				 known->up_sql == NULL ? errdetail("It comes from %s; the text that was applied is not known.", known->origin) : 0));
+	take_down_text(application);
+	report(application, likeness == TEXTS_COSMETIC ? "cosmetic" : "already applied", NULL);
+	return true;
+}
+
+/*
+ * Have the ledger keep the down text that is given from now on: it has not been
+ * run yet, and may have been mended. It will be run by the role that has
+ * applied the migration, so only that may say what.
+ */
+static void
+take_down_text(Application *application)
+{
+	Migration	changed = *application->known;
+
+	if (!has_other_down_text(application->known, &application->wanted))
+		return;
+	if (strcmp(changed.owner, application->wanted.owner) != 0)
+	{
+		ereport(NOTICE,
+				(errmsg("the down text of migration \"%s\" stays as it was, because role \"%s\" has applied it",
+						changed.version, changed.owner),
+				 errhint("SET ROLE %s, if you may, to have it replaced.", quote_identifier(changed.owner))));
+		return;
+	}
+	changed.down_sql = application->wanted.down_sql;
+	dbops_migration_store(&changed);
+	dbops_migration_note(changed.project, changed.version, "repair", application->reason,
+						 describe_down_text(application->known->down_sql));
+	ereport(NOTICE,
+			(errmsg("the down text of migration \"%s\" is now the one that was given", changed.version)));
+}
+
+/* What the log keeps of a down text that was replaced. */
+static Jsonb *
+describe_down_text(const char *old)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	if (old != NULL)
+		dbops_json_text(&json, "old_down_sql", old);
+	dbops_json_boolean(&json, "down_sql_replaced", true);
+	return dbops_json_finish(&json);
+}
+
+static void
+keep_covered(Application *application)
+{
+	const Migration *wanted = &application->wanted;
+
+	ereport(NOTICE,
+			(errmsg("migration \"%s\" of project \"%s\" is covered by baseline \"%s\"; nothing is run",
+					wanted->version, wanted->project, application->order.baseline)));
+	report(application, "already applied", psprintf("covered by baseline %s", application->order.baseline));
+}
+
+/* Have the ledger say that a migration is for other environments than this one. */
+static void
+skip(Application *application)
+{
+	Migration  *wanted = &application->wanted;
+
+	wanted->state = "skipped";
+	dbops_migration_store(wanted);
+	if (application->known == NULL || strcmp(application->known->state, "skipped") != 0)
+		dbops_migration_note(wanted->project, wanted->version, "skip", application->reason, NULL);
+	ereport(NOTICE,
+			(errmsg("migration \"%s\" of project \"%s\" is skipped: it is not for environment \"%s\"",
+					wanted->version, wanted->project, dbops_environment)));
+	report(application, "skipped", psprintf("not for environment %s", dbops_environment));
+}
+
+static void
+tell_out_of_order(const Application *application)
+{
+	if (is_out_of_order(application))
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" of project \"%s\" is out of order: \"%s\" is applied already",
+						application->wanted.version, application->wanted.project, application->order.highest)));
+}
+
+/* Has a later version been applied before it? Those that are repeatable have no place in the order. */
+static bool
+is_out_of_order(const Application *application)
+{
+	return !application->wanted.repeatable && application->order.highest != NULL &&
+		dbops_version_compare(application->wanted.version, application->order.highest) < 0;
+}
+
+/* ---- at once ---- */
+
+static void
+run_at_once(Application *application)
+{
+	Migration  *wanted = &application->wanted;
+	bool		again = application->known != NULL && strcmp(application->known->state, "applied") == 0;
+	MigrationAttempt attempt = {
+		.project = wanted->project,
+		.version = wanted->version,
+		.lock_timeout = application->lock_timeout,
+		.max_wait = application->max_wait,
+		.work = run_attempt,
+		.arg = application
+	};
+
+	wanted->state = "applied";
+	dbops_migration_attempt(&attempt);
+	dbops_migration_note(wanted->project, wanted->version, again ? "apply_again" : "apply",
+						 application->reason, describe(application));
+	report(application, "applied", NULL);
+}
+
+/*
+ * The row comes first, so that the steps have one to belong to, and so that a
+ * text that applies its own migration finds it applied.
+ */
+static void
+run_attempt(void *arg)
+{
+	Application *application = arg;
+	const Migration *wanted = &application->wanted;
+	MigrationRun run = {
+		.text = application->text,
+		.version = wanted->version,
+		.direction = "up",
+		.first = 1,
+		.last = list_length(application->text->statements),
+		.lock_timeout = application->lock_timeout,
+		.each = take_receipt,
+		.arg = application
+	};
+
+	tuplestore_clear(application->rsinfo->setResult);
+	application->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
+	dbops_migration_store(wanted);
+	dbops_migration_clear_steps(wanted->project, wanted->version);
+	dbops_migration_run(&run);
+	if (wanted->verify_sql != NULL)
+		dbops_migration_verify(wanted->verify_sql);
+}
+
+static void
+take_receipt(const MigrationReceipt *receipt, void *arg)
+{
+	Application *application = arg;
+
+	dbops_migration_receipt_put(application->rsinfo, receipt);
+	dbops_migration_receipt_add(&application->sum, receipt);
+	dbops_migration_finish_step(application->wanted.project, receipt);
+}
+
+/* What the log keeps of an application. */
+static Jsonb *
+describe(const Application *application)
+{
+	DbopsJson	json = {0};
+	instr_time	spent;
+
+	INSTR_TIME_SET_CURRENT(spent);
+	INSTR_TIME_SUBTRACT(spent, application->begin);
+	dbops_json_object(&json, NULL);
+	dbops_json_integer(&json, "statements", list_length(application->text->statements));
+	dbops_json_decimal(&json, "duration_ms", INSTR_TIME_GET_MILLISEC(spent));
+	if (is_out_of_order(application))
+		dbops_json_text(&json, "out_of_order_after", application->order.highest);
+	if (application->wanted.job != 0)
+		dbops_json_integer(&json, "job_id", application->wanted.job);
+	return dbops_json_finish(&json);
+}
+
+/* ---- in steps ---- */
+
+/* Have a job do what is not done yet. It begins when the caller's transaction commits. */
+static void
+have_done_in_steps(Application *application)
+{
+	Migration  *wanted = &application->wanted;
+	MigrationJobRequest request = {
+		.migration = wanted,
+		.text = application->text,
+		.direction = "up",
+		.lock_timeout = application->lock_timeout,
+		.max_wait = application->max_wait,
+		.reason = application->reason
+	};
+	int			first = find_first_step(application);
+
+	wanted->state = "running";
+	dbops_migration_store(wanted);
+	if (first == 1)
+		dbops_migration_clear_steps(wanted->project, wanted->version);
+	dbops_migration_plan_steps(wanted, application->text, "up", first);
+	(void) request;
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("migrations in steps are not done yet")));
+	dbops_migration_store(wanted);
+	dbops_migration_note(wanted->project, wanted->version, "start", application->reason, describe(application));
+	if (IsTransactionBlock())
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" is done by job " INT64_FORMAT ", which begins when this transaction commits",
+						wanted->version, wanted->job)));
+	report(application, "submitted", NULL);
+}
+
+/* The first statement that is not done; those before it must be as they were. */
+static int
+find_first_step(Application *application)
+{
+	const Migration *known = application->known;
+	int			done;
+
+	if (known == NULL || strcmp(known->state, "failed") != 0)
+		return 1;
+	done = dbops_migration_steps_done(known->project, known->version, "up");
+	if (done > 0)
+		dbops_migration_require_unchanged(known, application->text, done);
+	return done + 1;
+}
+
+/* Return the row that sums up. */
+static void
+report(Application *application, const char *state, const char *message)
+{
+	MigrationReceipt receipt = application->sum;
+
+	receipt.version = application->wanted.version;
+	receipt.direction = "up";
+	receipt.state = state;
+	receipt.message = message;
+	receipt.job = application->wanted.job;
+	dbops_migration_receipt_put(application->rsinfo, &receipt);
+}
