@@ -302,6 +302,123 @@ INSERT INTO dbops.function_access VALUES
 
 -- Migrations: roll back, status, and what sets the ledger right.
 
+CREATE FUNCTION dbops.rollback_migration(
+    version      text     DEFAULT NULL,
+    project      text     DEFAULT 'default',
+    lock_timeout interval DEFAULT '200 ms',
+    max_wait     interval DEFAULT '2 minutes',
+    reason       text     DEFAULT NULL) RETURNS SETOF dbops.migration_receipt
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_rollback_migration';
+COMMENT ON FUNCTION dbops.rollback_migration IS
+    'Runs the down text that the ledger has of a migration, in one transaction with its row, and returns what each statement has done; the last row sums up. '
+    'version: null is the one that was applied last in the project. lock_timeout, max_wait, reason: as in apply_migration. '
+    'Only the role that has applied it rolls it back (42501). Refused while others are applied that came later or require it, and without a down text (55000). '
+    'state of the last row: reverted, already reverted, or submitted: statements that must not be in a transaction block are done by the job job_id.';
+REVOKE ALL ON FUNCTION dbops.rollback_migration FROM PUBLIC;
+
+CREATE FUNCTION dbops.migration_status(
+    project         text   DEFAULT NULL,
+    versions        text[] DEFAULT NULL,
+    OUT project     text,
+    OUT version     text,
+    OUT name        text,
+    OUT state       text,
+    OUT applied_at  timestamptz,
+    OUT owner       text,
+    OUT origin      text,
+    OUT repeatable  boolean,
+    OUT reversible  boolean,
+    OUT job_id      bigint,
+    OUT note        text,
+    OUT remedy      text) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_migration_status';
+COMMENT ON FUNCTION dbops.migration_status IS
+    'Where projects stand, in the order of versions. project: null is all. versions: those that a deployer''s folder holds (then project null is default). '
+    'state: as in the ledger (running, applied, failed, reverted, baseline, skipped), or of versions: pending, covered (by a baseline), missing (applied, but not among versions). '
+    'note: out of order, how far a job is, and the like. remedy: what to do.';
+REVOKE ALL ON FUNCTION dbops.migration_status FROM PUBLIC;
+
+CREATE FUNCTION dbops.baseline_migration(
+    version text,
+    name    text DEFAULT NULL,
+    project text DEFAULT 'default',
+    reason  text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_baseline_migration';
+COMMENT ON FUNCTION dbops.baseline_migration IS
+    'Says that everything up to a version is there already: apply_migration runs none of those. Nothing is run. '
+    'Refused where the version is in the ledger as something else (55000).';
+REVOKE ALL ON FUNCTION dbops.baseline_migration FROM PUBLIC;
+
+CREATE FUNCTION dbops.resolve_migration(
+    version text,
+    state   text,
+    reason  text,
+    project text DEFAULT 'default') RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_resolve_migration';
+COMMENT ON FUNCTION dbops.resolve_migration IS
+    'Has the ledger say that a migration is applied, or reverted, because somebody has seen to that by hand. Nothing is run. '
+    'state: applied, also of a version that the ledger does not know; or reverted, after which it can be applied again. reason: what was done; it stays in the log. '
+    'Refused while a job works on the migration (55006).';
+REVOKE ALL ON FUNCTION dbops.resolve_migration FROM PUBLIC;
+
+CREATE FUNCTION dbops.repair_checksums(
+    versions    text[],
+    up_sql      text[],
+    project     text DEFAULT 'default',
+    reason      text DEFAULT NULL,
+    OUT version text,
+    OUT outcome text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_repair_checksums';
+COMMENT ON FUNCTION dbops.repair_checksums IS
+    'Takes texts over into the ledger that differ from what was applied only in comments and white space; if one of them differs in more, none is taken over (55000). '
+    'up_sql: the text of each of versions. outcome: identical, cosmetic (taken over), checksum fits (the text of an imported migration, taken over), or text not known (nothing to compare it with; left as it is).';
+REVOKE ALL ON FUNCTION dbops.repair_checksums FROM PUBLIC;
+
+CREATE FUNCTION dbops.import_migrations(
+    tool           text,
+    project        text DEFAULT 'default',
+    OUT version    text,
+    OUT name       text,
+    OUT state      text,
+    OUT applied_at timestamptz,
+    OUT outcome    text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_import_migrations';
+COMMENT ON FUNCTION dbops.import_migrations(text, text) IS
+    'Takes over what another tool has applied, from its table, which is only read. tool: alembic, drizzle, flyway or prisma; its table is found by the search_path, drizzle''s in schema drizzle. '
+    'What the ledger has already stays as it is, so it can be called again. state: in the ledger now. outcome: imported, already in the ledger, or why not. '
+    'The table is read with the rights of the caller, without row security, and must be a table (42809).';
+REVOKE ALL ON FUNCTION dbops.import_migrations(text, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.import_migrations(
+    from_table        regclass,
+    version_column    name,
+    applied_at_column name,
+    project           text DEFAULT 'default',
+    OUT version       text,
+    OUT name          text,
+    OUT state         text,
+    OUT applied_at    timestamptz,
+    OUT outcome       text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_import_migrations_table';
+COMMENT ON FUNCTION dbops.import_migrations(regclass, name, name, text) IS
+    'The same from any other tool''s table: each row is a version that is applied. applied_at_column: null if it has none.';
+REVOKE ALL ON FUNCTION dbops.import_migrations(regclass, name, name, text) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('baseline_migration', 'operator'),
+    ('import_migrations', 'operator'),
+    ('migration_status', 'monitor'),
+    ('repair_checksums', 'operator'),
+    ('resolve_migration', 'operator'),
+    ('rollback_migration', 'operator');
+
 -- Migrations: proof before deployment.
 
 -- Migrations: snapshots of the schema.

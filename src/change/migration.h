@@ -44,6 +44,12 @@ extern List *dbops_migration_parse(const char *argument, const char *sql, size_t
 								   const char *statement);
 extern int	dbops_migration_point(const char *sql, size_t start);
 
+/* ---- migration_argument.c: arguments that the calls have in common ---- */
+
+extern const char *dbops_migration_version_argument(FunctionCallInfo fcinfo, int number, const char *argument);
+extern List *dbops_migration_versions_argument(FunctionCallInfo fcinfo, int number, const char *argument);
+extern long dbops_migration_wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least);
+
 /* ---- migration_text.c: the statements of a text ---- */
 
 typedef struct MigrationStatement
@@ -194,8 +200,10 @@ typedef struct Migration
 } Migration;
 
 extern Migration *dbops_migration_load(const char *project, const char *version);
+extern Migration *dbops_migration_find(const char *project, const char *version);
 extern List *dbops_migration_list(const char *project);
 extern void dbops_migration_store(const Migration *migration);
+extern void dbops_migration_set_state(const char *project, const char *version, const char *state);
 extern void dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
 									   const char *direction, int first);
 extern void dbops_migration_clear_steps(const char *project, const char *version);
@@ -211,9 +219,14 @@ extern void dbops_migration_event_init(void);
 
 /* ---- migration_project.c: one at a time in each project ---- */
 
+/* ms that a call without max_wait waits for who works on the project. */
+#define MIGRATION_PATIENCE 10000
+
+extern void dbops_migration_begin(const char *project, const char *version, long max_wait);
 extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
 extern void dbops_migration_require_idle(const char *project, const char *version);
 extern void dbops_migration_require_rights(const char *project);
+extern bool dbops_migration_job_is_live(const Migration *migration);
 
 /* ---- migration_order.c: where a version stands among the others ---- */
 
@@ -269,6 +282,42 @@ typedef struct MigrationJobRequest
 } MigrationJobRequest;
 
 extern int64 dbops_migration_job_submit(const MigrationJobRequest *request);
+
+/* ---- migration_checksum.c: is this the text that another tool has applied? ---- */
+
+typedef enum ChecksumFit
+{
+	CHECKSUM_UNKNOWN,			/* the ledger has none */
+	CHECKSUM_FITS,
+	CHECKSUM_DIFFERS
+} ChecksumFit;
+
+extern ChecksumFit dbops_migration_checksum_fit(const char *project, const char *version, const char *sql);
+
+/* ---- migration_tool.c: what other tools write down ---- */
+
+typedef struct MigrationTool
+{
+	const char *name;
+	const char *schema;			/* that its table is always in; NULL: the search_path has it */
+	const char *table;
+	const char *unknown;		/* what it does not record, as a user reads it; or NULL */
+} MigrationTool;
+
+/* A migration as another tool has written it down. */
+typedef struct ForeignMigration
+{
+	char	   *version;
+	char	   *name;			/* or NULL */
+	char	   *state;			/* applied, reverted, baseline, failed */
+	TimestampTz applied_at;		/* 0: not known */
+	bytea	   *checksum;		/* SHA-256, or four bytes of flyway's own; or NULL */
+	bool		repeatable;
+} ForeignMigration;
+
+extern const MigrationTool *dbops_migration_tool_find(const char *name);
+extern char *dbops_migration_tool_query(const MigrationTool *tool, Oid relid);
+extern char *dbops_migration_table_query(Oid relid, const char *version, const char *applied_at);
 
 /* ---- schema_snapshot.c, schema_diff.c ---- */
 

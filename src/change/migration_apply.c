@@ -20,8 +20,6 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#define LONGEST_WAIT	(24 * 3600 * 1000L) /* ms */
-
 PG_FUNCTION_INFO_V1(dbops_apply_migration);
 
 /* A call of apply_migration. */
@@ -41,10 +39,6 @@ typedef struct Application
 } Application;
 
 static void read_arguments(FunctionCallInfo fcinfo, Application *application);
-static const char *text_argument(FunctionCallInfo fcinfo, int number);
-static const char *version_argument(FunctionCallInfo fcinfo, int number, const char *argument);
-static List *versions_argument(FunctionCallInfo fcinfo, int number, const char *argument);
-static long wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least);
 static bool is_for_here(List *environments);
 static bool is_applied_as_given(Application *application);
 static bool has_other_down_text(const Migration *known, const Migration *wanted);
@@ -101,71 +95,21 @@ read_arguments(FunctionCallInfo fcinfo, Application *application)
 	Migration  *wanted = &application->wanted;
 
 	dbops_require_argument(fcinfo, 1, "up_sql");
-	wanted->version = version_argument(fcinfo, 0, "version");
-	wanted->up_sql = text_argument(fcinfo, 1);
-	wanted->down_sql = text_argument(fcinfo, 2);
-	wanted->name = text_argument(fcinfo, 3);
-	wanted->project = version_argument(fcinfo, 4, "project");
-	wanted->requires = versions_argument(fcinfo, 5, "requires");
-	wanted->environments = versions_argument(fcinfo, 6, "environments");
+	wanted->version = dbops_migration_version_argument(fcinfo, 0, "version");
+	wanted->up_sql = dbops_text_argument(fcinfo, 1);
+	wanted->down_sql = dbops_text_argument(fcinfo, 2);
+	wanted->name = dbops_text_argument(fcinfo, 3);
+	wanted->project = dbops_migration_version_argument(fcinfo, 4, "project");
+	wanted->requires = dbops_migration_versions_argument(fcinfo, 5, "requires");
+	wanted->environments = dbops_migration_versions_argument(fcinfo, 6, "environments");
 	wanted->repeatable = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
-	wanted->verify_sql = text_argument(fcinfo, 8);
+	wanted->verify_sql = dbops_text_argument(fcinfo, 8);
 	wanted->owner = GetUserNameFromId(GetUserId(), false);
 	wanted->origin = "dbops";
-	application->lock_timeout = wait_argument(fcinfo, 9, "lock_timeout", 1);
-	application->max_wait = wait_argument(fcinfo, 10, "max_wait", 0);
-	application->reason = text_argument(fcinfo, 11);
+	application->lock_timeout = dbops_migration_wait_argument(fcinfo, 9, "lock_timeout", 1);
+	application->max_wait = dbops_migration_wait_argument(fcinfo, 10, "max_wait", 0);
+	application->reason = dbops_text_argument(fcinfo, 11);
 	application->for_here = is_for_here(wanted->environments);
-}
-
-static const char *
-text_argument(FunctionCallInfo fcinfo, int number)
-{
-	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-static const char *
-version_argument(FunctionCallInfo fcinfo, int number, const char *argument)
-{
-	const char *version;
-
-	dbops_require_argument(fcinfo, number, argument);
-	version = text_argument(fcinfo, number);
-	dbops_version_check(version, argument);
-	return version;
-}
-
-/* Null is an empty array. */
-static List *
-versions_argument(FunctionCallInfo fcinfo, int number, const char *argument)
-{
-	List	   *versions = PG_ARGISNULL(number) ? NIL : dbops_texts(PG_GETARG_ARRAYTYPE_P(number));
-	ListCell   *cell;
-
-	foreach(cell, versions)
-	{
-		if (lfirst(cell) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not have a null in it", argument)));
-		dbops_version_check(lfirst(cell), argument);
-	}
-	return versions;
-}
-
-/* Take an interval for milliseconds. */
-static long
-wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least)
-{
-	int64		ms;
-
-	dbops_require_argument(fcinfo, number, argument);
-	ms = dbops_interval_ms(PG_GETARG_INTERVAL_P(number));
-	if (ms < least || ms > LONGEST_WAIT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be at least %ld ms and at most 1 day", argument, least)));
-	return (long) ms;
 }
 
 /* Is one of the environments this database's, or is it for all? */

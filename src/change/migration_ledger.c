@@ -37,6 +37,20 @@ dbops_migration_load(const char *project, const char *version)
 	return migration;
 }
 
+/* The same; refuses a version that the ledger has no row for. */
+Migration *
+dbops_migration_find(const char *project, const char *version)
+{
+	Migration  *migration = dbops_migration_load(project, version);
+
+	if (migration == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the ledger has no migration \"%s\" of project \"%s\"", version, project),
+				 errhint("SELECT * FROM dbops.migration_status(%s) lists those that it has.", quote_literal_cstr(project))));
+	return migration;
+}
+
 static void
 take_migration(HeapTuple row, TupleDesc desc, void *arg)
 {
@@ -124,6 +138,16 @@ dbops_migration_store(const Migration *migration)
 					 " = (EXCLUDED.name, EXCLUDED.state, EXCLUDED.owner, EXCLUDED.up_sql, EXCLUDED.down_sql, EXCLUDED.verify_sql,"
 					 " EXCLUDED.requires, EXCLUDED.environments, EXCLUDED.repeatable, EXCLUDED.origin, EXCLUDED.checksum,"
 					 " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id)",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Have it in another state; its texts stay as they are. */
+void
+dbops_migration_set_state(const char *project, const char *version, const char *state)
+{
+	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version), dbops_param_text(state)};
+
+	dbops_store_each("UPDATE dbops.migration SET state = $3 WHERE project = $1 AND version = $2",
 					 lengthof(params), params, NULL, NULL);
 }
 

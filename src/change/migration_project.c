@@ -42,6 +42,19 @@ static void refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg);
 static void refuse_running(const Unfinished *unfinished, const char *version, int64 job);
 static void refuse_failed(const Unfinished *unfinished, const char *version);
 
+/*
+ * Begin to set a project right, at a version of it or at none in particular
+ * (NULL): nobody else works on it until the transaction ends, and it is the
+ * caller's.
+ */
+void
+dbops_migration_begin(const char *project, const char *version, long max_wait)
+{
+	dbops_migration_lock_project(project, version, max_wait);
+	dbops_migration_require_rights(project);
+	dbops_migration_require_idle(project, NULL);
+}
+
 /* ---- one at a time ---- */
 
 /*
@@ -163,6 +176,17 @@ refuse_running(const Unfinished *unfinished, const char *version, int64 job)
 			 errmsg("job " INT64_FORMAT " works on migration \"%s\" of project \"%s\"",
 					job, version, unfinished->project),
 			 errhint("Wait for it: CALL dbops.wait_job(" INT64_FORMAT ");", job)));
+}
+
+/* Is the job of a running migration still there? It is not after a restore elsewhere. */
+bool
+dbops_migration_job_is_live(const Migration *migration)
+{
+	DbopsParam	params[] = {dbops_param_int8(migration->job)};
+	Datum		live;
+
+	return dbops_store_value("SELECT true FROM dbops.job WHERE id = $1 AND kind = 'migration' AND finished_at IS NULL",
+							 lengthof(params), params, BOOLOID, &live);
 }
 
 static void

@@ -20,6 +20,13 @@ dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name)
 				 errmsg("%s must not be null", name)));
 }
 
+/* A text; null is NULL. */
+char *
+dbops_text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
 /* The members of an array of texts, as C strings; null ones are NULL. */
 List *
 dbops_texts(ArrayType *array)

@@ -76,6 +76,7 @@ extern void dbops_clock_restart_timeouts(void);
 /* ---- argument.c: arguments of SQL functions ---- */
 
 extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name);
+extern char *dbops_text_argument(FunctionCallInfo fcinfo, int number);
 extern List *dbops_texts(ArrayType *array);
 extern int64 dbops_interval_ms(const Interval *interval);
 extern Interval *dbops_interval_of_ms(int64 ms);

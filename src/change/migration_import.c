@@ -1,0 +1,332 @@
+/*
+ * migration_import.c
+ *		import_migrations: the ledger of another tool, taken over as it stands.
+ *
+ * The tool's table is only read, with the caller's rights, and may be read again:
+ * what the ledger has already stays as it is. Nothing in reading it can call
+ * another's code: it must be a table, whose columns are of the server's own
+ * types, and row security is not applied but refused.
+ *
+ * What each tool writes is in migration_tool.c.
+ */
+#include "change/migration.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+#define TABLE_PATIENCE	"10s"	/* that a lock on the tool's table is waited for */
+
+PG_FUNCTION_INFO_V1(dbops_import_migrations);
+PG_FUNCTION_INFO_V1(dbops_import_migrations_table);
+
+/* An import, from where it is read to what becomes of each row. */
+typedef struct Import
+{
+	const char *origin;			/* the tool, or the table */
+	const char *project;
+	const char *table;			/* quoted as in SQL */
+	List	   *rows;			/* of ForeignMigration *, in the order of application */
+	List	   *known;			/* of Migration *, that the ledger has */
+	ReturnSetInfo *rsinfo;
+} Import;
+
+static Oid	find_table(const MigrationTool *tool);
+static char *elsewhere(const char *table);
+static void add_schema(HeapTuple row, TupleDesc desc, void *arg);
+static void import(Import *import, Oid relid, const char *query);
+static void require_plain_table(Oid relid);
+static void read_rows(Import *import, const char *query);
+static void take_row(HeapTuple row, TupleDesc desc, void *arg);
+static char *version_of(const char *name);
+static void refuse_same_version(const Import *import, const char *version);
+static void import_row(Import *import, const ForeignMigration *row);
+static const Migration *find_known(const Import *import, const char *version);
+static void store(const Import *import, const ForeignMigration *row);
+static void keep_checksum(const Import *import, const ForeignMigration *row);
+static void put_outcome(const Import *import, const ForeignMigration *row,
+						const char *state, const char *outcome);
+static void tell_what_is_unknown(const MigrationTool *tool, const char *project);
+
+/* import_migrations(tool text, project text) → rows, one a migration of that tool */
+Datum
+dbops_import_migrations(PG_FUNCTION_ARGS)
+{
+	Import		asked = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+	const MigrationTool *tool;
+	Oid			relid;
+
+	dbops_require_argument(fcinfo, 0, "tool");
+	InitMaterializedSRF(fcinfo, 0);
+	tool = dbops_migration_tool_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	asked.origin = tool->name;
+	asked.project = dbops_migration_version_argument(fcinfo, 1, "project");
+	relid = find_table(tool);
+	require_plain_table(relid);
+	import(&asked, relid, dbops_migration_tool_query(tool, relid));
+	tell_what_is_unknown(tool, asked.project);
+	return (Datum) 0;
+}
+
+/*
+ * import_migrations(from_table regclass, version_column name, applied_at_column name, project text)
+ *		→ rows, one a migration of that table
+ */
+Datum
+dbops_import_migrations_table(PG_FUNCTION_ARGS)
+{
+	Import		asked = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+	const char *applied_at;
+	Oid			relid;
+
+	dbops_require_argument(fcinfo, 0, "from_table");
+	dbops_require_argument(fcinfo, 1, "version_column");
+	InitMaterializedSRF(fcinfo, 0);
+	relid = PG_GETARG_OID(0);
+	require_plain_table(relid);
+	applied_at = PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2));
+	asked.project = dbops_migration_version_argument(fcinfo, 3, "project");
+	asked.origin = get_rel_name(relid);
+	import(&asked, relid, dbops_migration_table_query(relid, NameStr(*PG_GETARG_NAME(1)), applied_at));
+	return (Datum) 0;
+}
+
+/* ---- where to read ---- */
+
+/* Find the tool's table as the caller's search_path has it, or where the tool always has it. */
+static Oid
+find_table(const MigrationTool *tool)
+{
+	Oid			relid = (tool->schema == NULL) ? RelnameGetRelid(tool->table) :
+		get_relname_relid(tool->table, get_namespace_oid(tool->schema, true));
+	char	   *others;
+
+	if (OidIsValid(relid))
+		return relid;
+	others = elsewhere(tool->table);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("there is no table \"%s\" in the search_path, in which %s keeps what it has applied",
+					tool->table, tool->name),
+			 others != NULL ? errhint("SET search_path to the schema that has it; such tables are in: %s.", others) :
+			 errhint("A table of another name is read with import_migrations(from_table, version_column, applied_at_column).")));
+	return InvalidOid;			/* keep the compiler quiet */
+}
+
+/* Schemas that have a table of this name; NULL: none. */
+static char *
+elsewhere(const char *table)
+{
+	DbopsParam	param = dbops_param_text(table);
+	StringInfoData schemas;
+
+	initStringInfo(&schemas);
+	dbops_query_each("SELECT relnamespace FROM pg_class WHERE relname::text = $1 AND relkind IN ('r', 'p') ORDER BY relnamespace::regnamespace::text",
+					 1, &param, add_schema, &schemas);
+	return schemas.len > 0 ? schemas.data : NULL;
+}
+
+static void
+add_schema(HeapTuple row, TupleDesc desc, void *arg)
+{
+	StringInfo	schemas = arg;
+
+	appendStringInfo(schemas, "%s%s", schemas->len > 0 ? ", " : "",
+					 quote_identifier(get_namespace_name(dbops_row_oid(row, desc, 1))));
+}
+
+/* ---- what becomes of it ---- */
+
+static void
+import(Import *import, Oid relid, const char *query)
+{
+	ListCell   *cell;
+
+	import->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	dbops_migration_begin(import->project, NULL, MIGRATION_PATIENCE);
+
+	read_rows(import, query);
+	import->known = dbops_migration_list(import->project);
+	foreach(cell, import->rows)
+		import_row(import, lfirst(cell));
+}
+
+/* Refuse what would call somebody's code, or read elsewhere, when it is read. */
+static void
+require_plain_table(Oid relid)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (kind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no table with OID %u", relid)));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && kind != RELKIND_MATVIEW)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", get_rel_name(relid)),
+				 errhint("Migrations are read from tables and materialized views: CREATE TABLE ... AS SELECT, and import from that.")));
+}
+
+/* Read what the tool has written, with the caller's rights. */
+static void
+read_rows(Import *import, const char *query)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("row_security", "off");
+	dbops_set_nested("lock_timeout", TABLE_PATIENCE);
+	dbops_query_each(query, 0, NULL, take_row, import);
+	AtEOXact_GUC(false, nest_level);
+}
+
+static void
+take_row(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Import	   *import = arg;
+	ForeignMigration *migration = palloc0(sizeof(ForeignMigration));
+	char	   *name = dbops_row_text(row, desc, 1);
+	bool		isnull;
+	Datum		checksum = heap_getattr(row, 5, desc, &isnull);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s has a row without a version", import->table)));
+	migration->version = version_of(name);
+	refuse_same_version(import, migration->version);
+	migration->name = dbops_row_text(row, desc, 2);
+	migration->state = dbops_row_text(row, desc, 3);
+	migration->applied_at = dbops_row_time(row, desc, 4);
+	migration->checksum = isnull ? NULL : DatumGetByteaPCopy(checksum);
+	migration->repeatable = dbops_row_bool(row, desc, 6);
+	import->rows = lappend(import->rows, migration);
+}
+
+/* Make a version of what another tool calls a migration: characters that it must not have become '_'. */
+static char *
+version_of(const char *name)
+{
+	char	   *version = pstrdup(name);
+
+	for (char *c = version; *c != '\0'; c++)
+		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c) == NULL)
+			*c = '_';
+	dbops_version_check(version, "version");
+	return version;
+}
+
+static void
+refuse_same_version(const Import *import, const char *version)
+{
+	ListCell   *cell;
+
+	foreach(cell, import->rows)
+		if (strcmp(((const ForeignMigration *) lfirst(cell))->version, version) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_CARDINALITY_VIOLATION),
+					 errmsg("%s has version \"%s\" more than once", import->table, version),
+					 errhint("CREATE TABLE ... AS SELECT what is applied, a row for each version, and import from that.")));
+}
+
+/* Take one migration over, unless the ledger knows it, or it has never come to be. */
+static void
+import_row(Import *import, const ForeignMigration *row)
+{
+	const Migration *known = find_known(import, row->version);
+
+	if (known != NULL)
+		put_outcome(import, row, known->state, "already in the ledger");
+	else if (strcmp(row->state, "failed") == 0)
+		put_outcome(import, row, NULL, "not imported: it has failed there; settle that there and import again, or use resolve_migration()");
+	else
+	{
+		store(import, row);
+		put_outcome(import, row, row->state, "imported");
+	}
+}
+
+static const Migration *
+find_known(const Import *import, const char *version)
+{
+	ListCell   *cell;
+
+	foreach(cell, import->known)
+	{
+		const Migration *known = lfirst(cell);
+
+		if (strcmp(known->version, version) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+static void
+store(const Import *import, const ForeignMigration *row)
+{
+	Migration	migration = {
+		.project = import->project,
+		.version = row->version,
+		.name = row->name,
+		.state = row->state,
+		.owner = GetUserNameFromId(GetUserId(), false),
+		.repeatable = row->repeatable,
+		.origin = import->origin,
+		.applied_at = row->applied_at
+	};
+	DbopsJson	details = {0};
+
+	dbops_migration_store(&migration);
+	if (row->checksum != NULL)
+		keep_checksum(import, row);
+	dbops_json_object(&details, NULL);
+	dbops_json_text(&details, "table", import->table);
+	dbops_json_text(&details, "state", row->state);
+	dbops_migration_note(import->project, row->version, "import", NULL, dbops_json_finish(&details));
+}
+
+/* By which a text that is given later can be told to be the one that was applied. */
+static void
+keep_checksum(const Import *import, const ForeignMigration *row)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(import->project),
+		dbops_param_text(row->version),
+		{.type = BYTEAOID,.value = PointerGetDatum(row->checksum)}
+	};
+
+	dbops_store_each("UPDATE dbops.migration SET checksum = $3 WHERE project = $1 AND version = $2",
+					 lengthof(params), params, NULL, NULL);
+}
+
+static void
+put_outcome(const Import *import, const ForeignMigration *row, const char *state, const char *outcome)
+{
+	Datum		values[] = {
+		CStringGetTextDatum(row->version),
+		(row->name == NULL) ? (Datum) 0 : CStringGetTextDatum(row->name),
+		(state == NULL) ? (Datum) 0 : CStringGetTextDatum(state),
+		TimestampTzGetDatum(row->applied_at),
+		CStringGetTextDatum(outcome)
+	};
+	bool		nulls[] = {false, row->name == NULL, state == NULL, row->applied_at == 0, false};
+
+	tuplestore_putvalues(import->rsinfo->setResult, import->rsinfo->setDesc, values, nulls);
+}
+
+/* Some tools do not record all that they have applied. */
+static void
+tell_what_is_unknown(const MigrationTool *tool, const char *project)
+{
+	if (tool->unknown != NULL)
+		ereport(NOTICE,
+				(errmsg("%s", tool->unknown),
+				 errhint("Versions before them count as applied after SELECT dbops.baseline_migration(version, project => %s).",
+						 quote_literal_cstr(project))));
+}

@@ -1,0 +1,335 @@
+/*
+ * migration_rollback.c
+ *		rollback_migration(): run the text that takes a migration back.
+ *
+ * The down text is the one that the ledger has kept since the migration was
+ * applied. It runs only as the role that has applied it: who may call this
+ * could otherwise be made to run, with his rights, what another has stored.
+ *
+ * Migrations go in the reverse of the order in which they came: what was
+ * applied later may rest on what came before. Repeatable ones have no place in
+ * that order; only those that say that they require a migration keep it.
+ */
+#include "change/migration.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(dbops_rollback_migration);
+
+/* A call of rollback_migration. */
+typedef struct Rollback
+{
+	const char *project;
+	const char *version;
+	Migration  *migration;
+	MigrationText *text;
+	long		lock_timeout;	/* ms */
+	long		max_wait;		/* ms */
+	const char *reason;			/* or NULL */
+	ReturnSetInfo *rsinfo;
+	MigrationReceipt sum;		/* of the statements that are done */
+	instr_time	begin;
+} Rollback;
+
+static void roll_back(Rollback *rollback);
+static const char *find_last(const char *project);
+static bool is_reverted_already(Rollback *rollback);
+static void require_reversible(const Migration *migration);
+static void require_owner(const Migration *migration);
+static void require_last(const Migration *migration);
+static bool rests_on(const Migration *other, const Migration *migration);
+static bool is_in_place(const Migration *migration);
+static bool requires(const Migration *other, const char *version);
+static void run_at_once(Rollback *rollback);
+static void run_attempt(void *arg);
+static void take_receipt(const MigrationReceipt *receipt, void *arg);
+static void have_done_in_steps(Rollback *rollback, int first);
+static Jsonb *describe(const Rollback *rollback);
+static void report(Rollback *rollback, const char *state);
+
+/*
+ * rollback_migration(version text, project text, lock_timeout interval,
+ *		   max_wait interval, reason text) → setof migration_receipt
+ */
+Datum
+dbops_rollback_migration(PG_FUNCTION_ARGS)
+{
+	Rollback	rollback = {.sum = {MIGRATION_RECEIPT}};
+
+	PreventCommandIfReadOnly("dbops.rollback_migration()");
+	rollback.version = PG_ARGISNULL(0) ? NULL : dbops_migration_version_argument(fcinfo, 0, "version");
+	rollback.project = dbops_migration_version_argument(fcinfo, 1, "project");
+	rollback.lock_timeout = dbops_migration_wait_argument(fcinfo, 2, "lock_timeout", 1);
+	rollback.max_wait = dbops_migration_wait_argument(fcinfo, 3, "max_wait", 0);
+	rollback.reason = dbops_text_argument(fcinfo, 4);
+	InitMaterializedSRF(fcinfo, 0);
+	rollback.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	INSTR_TIME_SET_CURRENT(rollback.begin);
+	roll_back(&rollback);
+	return (Datum) 0;
+}
+
+static void
+roll_back(Rollback *rollback)
+{
+	int			done;
+
+	dbops_migration_begin(rollback->project, rollback->version, rollback->max_wait);
+	if (rollback->version == NULL)
+		rollback->version = find_last(rollback->project);
+	rollback->migration = dbops_migration_find(rollback->project, rollback->version);
+	if (is_reverted_already(rollback))
+		return;
+
+	require_reversible(rollback->migration);
+	require_owner(rollback->migration);
+	require_last(rollback->migration);
+	rollback->text = dbops_migration_text_read("down_sql", rollback->migration->down_sql);
+	done = dbops_migration_steps_done(rollback->project, rollback->version, "down");
+	if (strcmp(rollback->migration->state, "failed") != 0)
+		done = 0;
+	if (rollback->text->in_steps || done > 0)
+		have_done_in_steps(rollback, done + 1);
+	else
+		run_at_once(rollback);
+}
+
+/* ---- which one, and whether it may be ---- */
+
+/* The version that was applied last. */
+static const char *
+find_last(const char *project)
+{
+	const Migration *last = NULL;
+	ListCell   *cell;
+
+	foreach(cell, dbops_migration_list(project))
+	{
+		const Migration *migration = lfirst(cell);
+
+		if (is_in_place(migration) && !migration->repeatable)
+			last = migration;
+	}
+	if (last == NULL || strcmp(last->state, "baseline") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no migration of project \"%s\" is applied that could be rolled back", project),
+				 errhint("SELECT * FROM dbops.migration_status(%s) lists those that the ledger has.", quote_literal_cstr(project))));
+	return last->version;
+}
+
+static bool
+is_reverted_already(Rollback *rollback)
+{
+	if (strcmp(rollback->migration->state, "reverted") != 0)
+		return false;
+	ereport(NOTICE,
+			(errmsg("migration \"%s\" of project \"%s\" is rolled back already",
+					rollback->version, rollback->project)));
+	report(rollback, "already reverted");
+	return true;
+}
+
+static void
+require_reversible(const Migration *migration)
+{
+	if (strcmp(migration->state, "applied") != 0 && strcmp(migration->state, "failed") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" of project \"%s\" was never run: it is in state %s",
+						migration->version, migration->project, migration->state),
+				 errhint("To have the ledger forget it, SELECT dbops.resolve_migration(%s, 'reverted', 'why', %s);",
+						 quote_literal_cstr(migration->version), quote_literal_cstr(migration->project))));
+	if (migration->down_sql == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" of project \"%s\" has no down text",
+						migration->version, migration->project),
+				 migration->up_sql == NULL ? errdetail("It comes from %s.", migration->origin) : 0,
+				 errhint("Give one with apply_migration(%s, up_sql, down_sql), apply a new migration that takes it back, or undo it by hand and say so with dbops.resolve_migration().",
+						 quote_literal_cstr(migration->version))));
+}
+
+static void
+require_owner(const Migration *migration)
+{
+	if (strcmp(GetUserNameFromId(GetUserId(), false), migration->owner) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("migration \"%s\" of project \"%s\" is rolled back only by role \"%s\", which has applied it",
+						migration->version, migration->project, migration->owner),
+				 errdetail("Its down text was stored by that role, and runs with that role's rights."),
+				 errhint("SET ROLE %s, if you may.", quote_identifier(migration->owner))));
+}
+
+/* Refuse while others are in place that came later or require it, and name them. */
+static void
+require_last(const Migration *migration)
+{
+	const Migration *latest = NULL;
+	StringInfoData names;
+	ListCell   *cell;
+
+	initStringInfo(&names);
+	foreach(cell, dbops_migration_list(migration->project))
+	{
+		const Migration *other = lfirst(cell);
+
+		if (!rests_on(other, migration))
+			continue;
+		latest = other;
+		appendStringInfo(&names, "%s\"%s\"%s", names.len > 0 ? ", " : "", other->version,
+						 requires(other, migration->version) ? ", which requires it" : "");
+	}
+	if (latest != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" of project \"%s\" is not the last one", migration->version, migration->project),
+				 errdetail("After it came %s.", names.data),
+				 errhint("Roll the last one back first: SELECT * FROM dbops.rollback_migration(%s, %s);",
+						 quote_literal_cstr(latest->version), quote_literal_cstr(migration->project))));
+}
+
+static bool
+rests_on(const Migration *other, const Migration *migration)
+{
+	if (!is_in_place(other) || strcmp(other->version, migration->version) == 0)
+		return false;
+	return requires(other, migration->version) ||
+		(other->position > migration->position && !other->repeatable);
+}
+
+/* Is there something of it in the database, as far as the ledger knows? */
+static bool
+is_in_place(const Migration *migration)
+{
+	return strcmp(migration->state, "reverted") != 0 && strcmp(migration->state, "skipped") != 0;
+}
+
+static bool
+requires(const Migration *other, const char *version)
+{
+	ListCell   *cell;
+
+	foreach(cell, other->requires)
+		if (strcmp(lfirst(cell), version) == 0)
+			return true;
+	return false;
+}
+
+/* ---- at once ---- */
+
+static void
+run_at_once(Rollback *rollback)
+{
+	MigrationAttempt attempt = {
+		.project = rollback->project,
+		.version = rollback->version,
+		.lock_timeout = rollback->lock_timeout,
+		.max_wait = rollback->max_wait,
+		.work = run_attempt,
+		.arg = rollback
+	};
+
+	dbops_migration_attempt(&attempt);
+	dbops_migration_note(rollback->project, rollback->version, "roll_back",
+						 rollback->reason, describe(rollback));
+	report(rollback, "reverted");
+}
+
+static void
+run_attempt(void *arg)
+{
+	Rollback   *rollback = arg;
+	MigrationRun run = {
+		.text = rollback->text,
+		.version = rollback->version,
+		.direction = "down",
+		.first = 1,
+		.last = list_length(rollback->text->statements),
+		.lock_timeout = rollback->lock_timeout,
+		.each = take_receipt,
+		.arg = rollback
+	};
+
+	tuplestore_clear(rollback->rsinfo->setResult);
+	rollback->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
+	dbops_migration_set_state(rollback->project, rollback->version, "reverted");
+	dbops_migration_plan_steps(rollback->migration, rollback->text, "down", 1);
+	dbops_migration_run(&run);
+}
+
+static void
+take_receipt(const MigrationReceipt *receipt, void *arg)
+{
+	Rollback   *rollback = arg;
+
+	dbops_migration_receipt_put(rollback->rsinfo, receipt);
+	dbops_migration_receipt_add(&rollback->sum, receipt);
+	dbops_migration_finish_step(rollback->project, receipt);
+}
+
+/* ---- in steps ---- */
+
+/* Have a job do what is not done yet. It begins when the caller's transaction commits. */
+static void
+have_done_in_steps(Rollback *rollback, int first)
+{
+	Migration  *migration = rollback->migration;
+	MigrationJobRequest request = {
+		.migration = migration,
+		.text = rollback->text,
+		.direction = "down",
+		.lock_timeout = rollback->lock_timeout,
+		.max_wait = rollback->max_wait,
+		.reason = rollback->reason
+	};
+
+	migration->state = "running";
+	dbops_migration_plan_steps(migration, rollback->text, "down", first);
+	(void) request;
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("migrations in steps are not done yet")));
+	dbops_migration_store(migration);
+	dbops_migration_note(rollback->project, rollback->version, "start",
+						 rollback->reason, describe(rollback));
+	if (IsTransactionBlock())
+		ereport(NOTICE,
+				(errmsg("migration \"%s\" is rolled back by job " INT64_FORMAT ", which begins when this transaction commits",
+						rollback->version, migration->job)));
+	report(rollback, "submitted");
+}
+
+/* What the log keeps of a rollback. */
+static Jsonb *
+describe(const Rollback *rollback)
+{
+	DbopsJson	json = {0};
+	instr_time	spent;
+
+	INSTR_TIME_SET_CURRENT(spent);
+	INSTR_TIME_SUBTRACT(spent, rollback->begin);
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "direction", "down");
+	dbops_json_integer(&json, "statements", list_length(rollback->text->statements));
+	dbops_json_decimal(&json, "duration_ms", INSTR_TIME_GET_MILLISEC(spent));
+	if (strcmp(rollback->migration->state, "running") == 0)
+		dbops_json_integer(&json, "job_id", rollback->migration->job);
+	return dbops_json_finish(&json);
+}
+
+/* Return the row that sums up. */
+static void
+report(Rollback *rollback, const char *state)
+{
+	MigrationReceipt receipt = rollback->sum;
+
+	receipt.version = rollback->version;
+	receipt.direction = "down";
+	receipt.state = state;
+	receipt.job = (strcmp(state, "submitted") == 0) ? rollback->migration->job : 0;
+	dbops_migration_receipt_put(rollback->rsinfo, &receipt);
+}
