@@ -17,7 +17,6 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
-#include "tcop/cmdtag.h"
 
 /* ---- migration_scan.c: the tokens of a text ---- */
 
@@ -143,8 +142,9 @@ extern void dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work,
 /* ---- migration_run.c: run the statements of a text ---- */
 
 /*
- * Called after each statement, in the memory of the run, before the next one
- * begins; may throw, to end the run.
+ * Called after each statement, as the user and in the memory that the run was
+ * begun in, before the next one begins; may throw, to end the run. The receipt
+ * and all of it passes with the call.
  */
 typedef void (*MigrationReceiptCallback) (const MigrationReceipt *receipt, void *arg);
 
@@ -157,21 +157,24 @@ typedef struct MigrationRun
 	const MigrationText *text;
 	const char *version;		/* for messages and receipts */
 	const char *direction;		/* up, down */
-	int			first;			/* statement, from 1 */
+	int			first;			/* statement, from 1; what those before have SET is set again */
 	int			last;
 	long		lock_timeout;	/* ms that each waits for a lock; 0: as the session is set */
-	bool		plainly;		/* what must be alone runs in its form without CONCURRENTLY */
+	bool		plainly;		/* what must be alone runs in its form without CONCURRENTLY, or is skipped */
 	MigrationReceiptCallback each;	/* or NULL */
 	void	   *arg;
 } MigrationRun;
 
 extern void dbops_migration_run(const MigrationRun *run);
+extern void dbops_migration_run_alone(const MigrationRun *run);
+
+/* ---- migration_verify.c: the query that must be true before the commit ---- */
+
 extern void dbops_migration_verify(const char *verify_sql);
 
 /* ---- migration_copy.c: COPY FROM STDIN within a text ---- */
 
-extern void dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement,
-								 QueryCompletion *completion);
+extern uint64 dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement);
 
 /* ---- migration_version.c: names of versions, and their order ---- */
 

@@ -18,7 +18,6 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
-#include "tcop/cmdtag.h"
 #include "tcop/utility.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -27,34 +26,56 @@
 static const char *lines;
 static size_t lines_left;
 
+static uint64 load(const CopyStmt *copy);
 static void check_form(const CopyStmt *copy);
 static void check_rights(ParseState *pstate, Relation table, const CopyStmt *copy);
 static List *options_here(List *options);
 static int	give_lines(void *place, int least, int most);
 
-/* Load the lines of a statement. */
-void
-dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement,
-					 QueryCompletion *completion)
+/*
+ * Load the lines of a statement; the number of rows. A trigger of the table may
+ * get here again, whose lines are not these.
+ */
+uint64
+dbops_migration_copy(const CopyStmt *copy, const MigrationStatement *statement)
 {
-	ParseState *pstate = make_parsestate(NULL);
-	Relation	table;
-	CopyFromState load;
-	uint64		rows;
+	const char *outer_lines = lines;
+	size_t		outer_lines_left = lines_left;
+	uint64		rows = 0;
 
 	check_form(copy);
-	table = table_openrv(copy->relation, RowExclusiveLock);
+	PG_TRY();
+	{
+		lines = statement->data;
+		lines_left = statement->data_length;
+		rows = load(copy);
+	}
+	PG_FINALLY();
+	{
+		lines = outer_lines;
+		lines_left = outer_lines_left;
+	}
+	PG_END_TRY();
+	return rows;
+}
+
+static uint64
+load(const CopyStmt *copy)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	Relation	table = table_openrv(copy->relation, RowExclusiveLock);
+	CopyFromState source;
+	uint64		rows;
+
 	check_rights(pstate, table, copy);
-	lines = statement->data;
-	lines_left = statement->data_length;
-	load = BeginCopyFrom(pstate, table, NULL, NULL, false, give_lines, copy->attlist,
-						 options_here(copy->options));
-	rows = CopyFrom(load);
-	EndCopyFrom(load);
+	source = BeginCopyFrom(pstate, table, NULL, NULL, false, give_lines, copy->attlist,
+						   options_here(copy->options));
+	rows = CopyFrom(source);
+	EndCopyFrom(source);
 	free_parsestate(pstate);
 	table_close(table, NoLock);
 	CommandCounterIncrement();
-	SetQueryCompletion(completion, CMDTAG_COPY, rows);
+	return rows;
 }
 
 /* Refuse what the lines of a text cannot be. */

@@ -22,44 +22,53 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 /* A run on its way. */
 typedef struct RunState
 {
 	const MigrationRun *run;
 	const MigrationStatement *statement;	/* at work */
+	MemoryContext caller;
 	MemoryContext memory;		/* of the statement; reset after each */
 	Oid			user;			/* who began the run */
 	int			context;		/* his security context, then */
 	MigrationReceipt *receipt;	/* of the statement */
 	bool		standard_strings;	/* as the text was read */
+	int			statement_timeout;	/* ms, as the session is set */
 } RunState;
 
+static RunState begin(const MigrationRun *run);
 static void run_statement(RunState *state, int number);
 static void set_again(RunState *state, int number);
 static void in_memory(RunState *state, int number, DbopsCallback work);
 static void point_into_statement(void *arg);
 static void bound_lock_wait(const RunState *state);
 static void watch(void *arg);
+static void execute_in_time(void *arg);
 static void execute(void *arg);
-static void execute_other(RunState *state, RawStmt *raw);
+static void execute_alone(void *arg);
+static RawStmt *parse(const RunState *state);
+static void execute_in(const RunState *state, RawStmt *raw, bool alone);
+static void load(const RunState *state, const CopyStmt *copy);
+static void skip(const RunState *state);
 static bool is_set_role(Node *statement);
 static void set_role(const RunState *state, const VariableSetStmt *set);
-static void count_rows(const RunState *state, const QueryCompletion *completion);
+static void count_rows(const RunState *state, CommandTag command, uint64 rows);
 static void tell(void *arg);
-static void make_plain(RawStmt *raw);
-static void drop_concurrently(ReindexStmt *statement);
+static bool make_plain(RawStmt *raw);
+static void leave_out_concurrently(ReindexStmt *statement);
 
 /* Run the statements; an error in one of them is the caller's, as are locks. */
 void
 dbops_migration_run(const MigrationRun *run)
 {
-	RunState	state = {.run = run,.standard_strings = standard_conforming_strings};
+	RunState	state = begin(run);
 	int			nest_level = NewGUCNestLevel();
 
 	GetUserIdAndSecContext(&state.user, &state.context);
 	SetUserIdAndSecContext(state.user, state.context | SECURITY_LOCAL_USERID_CHANGE);
-	state.memory = AllocSetContextCreate(CurrentMemoryContext, "migration run", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 1; i < run->first; i++)
 		set_again(&state, i);
 	for (int i = run->first; i <= run->last; i++)
@@ -67,6 +76,33 @@ dbops_migration_run(const MigrationRun *run)
 	MemoryContextDelete(state.memory);
 	AtEOXact_GUC(false, nest_level);
 	SetUserIdAndSecContext(state.user, state.context);
+}
+
+static RunState
+begin(const MigrationRun *run)
+{
+	return (RunState)
+	{
+		.run = run,
+		.caller = CurrentMemoryContext,
+		.memory = AllocSetContextCreate(CurrentMemoryContext, "migration run", ALLOCSET_DEFAULT_SIZES),
+		.standard_strings = standard_conforming_strings,
+		.statement_timeout = StatementTimeout
+	};
+}
+
+/*
+ * Run the first statement at top level, where it may end transactions. The
+ * caller stands inside nothing, and in memory that outlives a transaction; he
+ * sets what the statements before have set.
+ */
+void
+dbops_migration_run_alone(const MigrationRun *run)
+{
+	RunState	state = begin(run);
+
+	in_memory(&state, run->first, execute_alone);
+	MemoryContextDelete(state.memory);
 }
 
 static void
@@ -95,13 +131,13 @@ in_memory(RunState *state, int number, DbopsCallback work)
 		.callback = point_into_statement,
 		.arg = state
 	};
-	MemoryContext caller = MemoryContextSwitchTo(state->memory);
 
+	MemoryContextSwitchTo(state->memory);
 	state->statement = list_nth(state->run->text->statements, number - 1);
 	error_context_stack = &context;
 	work(state);
 	error_context_stack = context.previous;
-	MemoryContextSwitchTo(caller);
+	MemoryContextSwitchTo(state->caller);
 	MemoryContextReset(state->memory);
 }
 
@@ -132,7 +168,7 @@ watch(void *arg)
 
 	state->receipt = &receipt;
 	bound_lock_wait(state);
-	dbops_migration_watch(&receipt, execute, state);
+	dbops_migration_watch(&receipt, execute_in_time, state);
 	if (state->run->each != NULL)
 		tell(state);
 	state->receipt = NULL;
@@ -148,39 +184,94 @@ bound_lock_wait(const RunState *state)
 		dbops_set_local("lock_timeout", psprintf("%ld", limit));
 }
 
+/*
+ * The server's timer of statement_timeout runs for the call that applies the
+ * migration. Where the text has set it, it is to be each statement's, unless
+ * that of the call is over before.
+ */
+static void
+execute_in_time(void *arg)
+{
+	RunState   *state = arg;
+	TimestampTz call_ends = get_timeout_active(STATEMENT_TIMEOUT) ? get_timeout_finish_time(STATEMENT_TIMEOUT) : 0;
+	TimestampTz ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), StatementTimeout);
+
+	if (StatementTimeout == state->statement_timeout || StatementTimeout == 0 ||
+		(call_ends != 0 && call_ends <= ends))
+	{
+		execute(state);
+		return;
+	}
+	PG_TRY();
+	{
+		enable_timeout_at(STATEMENT_TIMEOUT, ends);
+		execute(state);
+	}
+	PG_FINALLY();
+	{
+		disable_timeout(STATEMENT_TIMEOUT, true);
+		if (call_ends != 0)
+			enable_timeout_at(STATEMENT_TIMEOUT, call_ends);
+	}
+	PG_END_TRY();
+}
+
 static void
 execute(void *arg)
 {
 	RunState   *state = arg;
-	RawStmt    *raw;
+	RawStmt    *raw = parse(state);
 
+	if (is_set_role(raw->stmt))
+		set_role(state, (VariableSetStmt *) raw->stmt);
+	else if (state->statement->data != NULL)
+		load(state, (CopyStmt *) raw->stmt);
+	else if (state->run->plainly && !make_plain(raw))
+		skip(state);
+	else
+		execute_in(state, raw, false);
+}
+
+static void
+execute_alone(void *arg)
+{
+	execute_in(arg, parse(arg), true);
+}
+
+static RawStmt *
+parse(const RunState *state)
+{
 	if (standard_conforming_strings != state->standard_strings)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("standard_conforming_strings has changed since the text was read"),
 				 errhint("Take out what sets it.")));
-	raw = dbops_migration_statement_parse(state->run->text, state->statement);
-	if (is_set_role(raw->stmt))
-		set_role(state, (VariableSetStmt *) raw->stmt);
-	else
-		execute_other(state, raw);
+	return dbops_migration_statement_parse(state->run->text, state->statement);
 }
 
 static void
-execute_other(RunState *state, RawStmt *raw)
+execute_in(const RunState *state, RawStmt *raw, bool alone)
 {
-	const MigrationStatement *statement = state->statement;
 	QueryCompletion completion;
 
 	InitializeQueryCompletion(&completion);
-	if (state->run->plainly)
-		make_plain(raw);
-	if (statement->data != NULL)
-		dbops_migration_copy((CopyStmt *) raw->stmt, statement, &completion);
-	else
-		dbops_sql_run(raw, dbops_migration_statement_sql(state->run->text, statement), false,
-					  None_Receiver, &completion);
-	count_rows(state, &completion);
+	dbops_sql_run(raw, dbops_migration_statement_sql(state->run->text, state->statement), alone,
+				  None_Receiver, &completion);
+	count_rows(state, completion.commandTag, completion.nprocessed);
+}
+
+static void
+load(const RunState *state, const CopyStmt *copy)
+{
+	count_rows(state, CMDTAG_COPY, dbops_migration_copy(copy, state->statement));
+}
+
+/* Nothing was done: only the real run can. */
+static void
+skip(const RunState *state)
+{
+	state->receipt->state = "skipped";
+	state->receipt->message = psprintf("%s cannot be tried, since it cannot be undone", state->statement->command);
 }
 
 static bool
@@ -206,10 +297,10 @@ set_role(const RunState *state, const VariableSetStmt *set)
 }
 
 static void
-count_rows(const RunState *state, const QueryCompletion *completion)
+count_rows(const RunState *state, CommandTag command, uint64 rows)
 {
-	if (state->receipt != NULL && command_tag_display_rowcount(completion->commandTag))
-		state->receipt->rows = completion->nprocessed;
+	if (state->receipt != NULL && command_tag_display_rowcount(command))
+		state->receipt->rows = rows;
 }
 
 /* Tell of the statement as the user who began the run. */
@@ -222,14 +313,16 @@ tell(void *arg)
 
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(state->user, state->context);
+	MemoryContextSwitchTo(state->caller);
 	state->run->each(state->receipt, state->run->arg);
+	MemoryContextSwitchTo(state->memory);
 	SetUserIdAndSecContext(user, context);
 }
 
 /* ---- what must be alone, in a transaction ---- */
 
-/* Make of a statement the form of it that can be undone. */
-static void
+/* Make of a statement the form of it that can be undone; false: there is none. */
+static bool
 make_plain(RawStmt *raw)
 {
 	Node	   *statement = raw->stmt;
@@ -239,13 +332,14 @@ make_plain(RawStmt *raw)
 	else if (IsA(statement, DropStmt))
 		((DropStmt *) statement)->concurrent = false;
 	else if (IsA(statement, ReindexStmt))
-		drop_concurrently((ReindexStmt *) statement);
+		leave_out_concurrently((ReindexStmt *) statement);
 	else if (IsA(statement, AlterTableStmt) && dbops_sql_is_concurrent(statement))
 		((PartitionCmd *) linitial_node(AlterTableCmd, ((AlterTableStmt *) statement)->cmds)->def)->concurrent = false;
+	return !dbops_sql_must_be_alone(statement);
 }
 
 static void
-drop_concurrently(ReindexStmt *statement)
+leave_out_concurrently(ReindexStmt *statement)
 {
 	ListCell   *cell;
 

@@ -17,6 +17,7 @@
 #include "mb/pg_wchar.h"
 #include "parser/scanner.h"
 
+#define BYTE_ORDER_MARK	"\xEF\xBB\xBF"	/* in UTF-8; editors put it before a text */
 #define LINE_BEFORE		60		/* characters of a line that an error shows before its place */
 #define LINE_AFTER		120		/* bytes of it that are shown after that */
 
@@ -70,6 +71,7 @@ static bool takes_lines(const MigrationScan *scan, size_t end);
 static void point_into_statement(void *arg);
 static void take_lines(MigrationScan *scan, MigrationToken *token);
 static size_t line_end(const MigrationScan *scan, size_t from);
+static void skip(MigrationScan *scan, size_t from, size_t to);
 static void blank(MigrationScan *scan, size_t from, size_t to);
 
 /* Begin to read a text, which must stay; argument is its name in messages. */
@@ -92,6 +94,8 @@ dbops_migration_scan_begin(const char *argument, const char *sql)
 	scan->tokens = AllocSetContextCreate(CurrentMemoryContext, "migration tokens", ALLOCSET_DEFAULT_SIZES);
 	scan->scanner = scanner_init(sql, &scan->extra, &ScanKeywords, ScanKeywordTokens);
 	scan->extra.escape_string_warning = false;
+	if (GetDatabaseEncoding() == PG_UTF8 && strncmp(sql, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+		skip(scan, 0, strlen(BYTE_ORDER_MARK));
 	return scan;
 }
 
@@ -310,22 +314,16 @@ end_statement(MigrationScan *scan, MigrationToken *token)
 
 /* ---- what psql would have read ---- */
 
-/*
- * Go on behind a line of psql's that does nothing here, or refuse it. The
- * scanner keeps the character behind the backslash for itself, so that this is
- * still to come as a name of one letter, and is read over.
- */
+/* Go on behind a line of psql's that does nothing here, or refuse it. */
 static void
 skip_psql_line(MigrationScan *scan, size_t location)
 {
 	size_t		end = line_end(scan, location);
-	MigrationToken letter;
 
 	if (scan->open || !begins_line(scan, location) ||
 		!is_skipped(scan->sql + location + 1, end - location - 1))
 		refuse_psql_line(scan, location, end);
-	blank(scan, location + 2, end);
-	lex(scan, &letter);
+	skip(scan, location + 1, end);
 }
 
 static bool
@@ -437,7 +435,20 @@ line_end(const MigrationScan *scan, size_t from)
 	return newline == NULL ? scan->length : newline - scan->sql;
 }
 
-/* Keep a part of the text that it has not come to from the scanner. */
+/*
+ * Keep from the scanner what is next, which begins with a letter. It has that
+ * letter in its own hands already, so that a name of one letter is still to come.
+ */
+static void
+skip(MigrationScan *scan, size_t from, size_t to)
+{
+	MigrationToken letter;
+
+	blank(scan, from + 1, to);
+	lex(scan, &letter);
+}
+
+/* Keep from the scanner a part of the text that it has not come to. */
 static void
 blank(MigrationScan *scan, size_t from, size_t to)
 {
