@@ -207,14 +207,22 @@ extern Migration *dbops_migration_find(const char *project, const char *version)
 extern List *dbops_migration_list(const char *project);
 extern void dbops_migration_store(const Migration *migration);
 extern void dbops_migration_set_state(const char *project, const char *version, const char *state);
+extern void dbops_migration_note(const char *project, const char *version,
+								 const char *event, const char *reason, const Jsonb *details);
+
+/* ---- migration_steps.c: the statements of migrations, as the ledger keeps them ---- */
+
+typedef struct MigrationSteps MigrationSteps;
+
 extern void dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
 									   const char *direction, int first);
 extern void dbops_migration_clear_steps(const char *project, const char *version);
-extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
 extern int	dbops_migration_steps_done(const char *project, const char *version,
 									   const char *direction);
-extern void dbops_migration_note(const char *project, const char *version,
-								 const char *event, const char *reason, const Jsonb *details);
+extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
+extern MigrationSteps *dbops_migration_steps_begin(const char *project);
+extern void dbops_migration_steps_add(MigrationSteps *steps, const MigrationReceipt *receipt);
+extern void dbops_migration_steps_end(MigrationSteps *steps);
 
 /* ---- migration_event.c: the log only grows ---- */
 

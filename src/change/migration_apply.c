@@ -34,7 +34,8 @@ typedef struct Application
 	long		max_wait;		/* ms */
 	const char *reason;			/* or NULL */
 	ReturnSetInfo *rsinfo;
-	MigrationReceipt sum;		/* of the statements that are done */
+	MigrationSteps *steps;		/* that are done */
+	MigrationReceipt sum;		/* of those */
 	instr_time	begin;
 } Application;
 
@@ -368,7 +369,9 @@ run_attempt(void *arg)
 	application->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
 	dbops_migration_store(wanted);
 	dbops_migration_clear_steps(wanted->project, wanted->version);
+	application->steps = dbops_migration_steps_begin(wanted->project);
 	dbops_migration_run(&run);
+	dbops_migration_steps_end(application->steps);
 	if (wanted->verify_sql != NULL)
 		dbops_migration_verify(wanted->verify_sql);
 }
@@ -380,7 +383,7 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 
 	dbops_migration_receipt_put(application->rsinfo, receipt);
 	dbops_migration_receipt_add(&application->sum, receipt);
-	dbops_migration_finish_step(application->wanted.project, receipt);
+	dbops_migration_steps_add(application->steps, receipt);
 }
 
 /* What the log keeps of an application. */

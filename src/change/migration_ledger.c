@@ -2,10 +2,10 @@
  * migration_ledger.c
  *		The rows of the ledger.
  *
- * Migrations and their steps are written by whoever does the work, in the same
- * transaction, and say what the catalog says. Events are only ever added. Who
- * writes has locked the project (migration_project.c), or is the job that does
- * a migration of it, so that nobody else writes the same rows.
+ * Migrations are written by whoever does the work, in the same transaction, and
+ * say what the catalog says. Events are only ever added. Who writes has locked
+ * the project (migration_project.c), or is the job that does a migration of it,
+ * so that nobody else writes the same rows.
  */
 #include "change/migration.h"
 
@@ -22,8 +22,6 @@ static void take_migration(HeapTuple row, TupleDesc desc, void *arg);
 static Migration *read_migration(HeapTuple row, TupleDesc desc);
 static DbopsParam param_checksum(const char *sql);
 static void add_to_list(HeapTuple row, TupleDesc desc, void *arg);
-static void insert_pending(const Migration *migration, const MigrationText *text,
-						   const char *direction, int first);
 
 /* Read one migration; NULL if the ledger has no such row. */
 Migration *
@@ -160,107 +158,6 @@ param_checksum(const char *sql)
 	if (sql != NULL)
 		param.value = DirectFunctionCall1(sha256_bytea, CStringGetTextDatum(sql));
 	return param;
-}
-
-/*
- * Note down the statements of a text as steps that are pending, from the given
- * one on; steps before it stay as they are. The migration has its row already.
- */
-void
-dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
-						   const char *direction, int first)
-{
-	DbopsParam	params[] = {
-		dbops_param_text(migration->project),
-		dbops_param_text(migration->version),
-		dbops_param_text(direction),
-		dbops_param_int4(first)
-	};
-
-	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3 AND step >= $4",
-					 lengthof(params), params, NULL, NULL);
-	insert_pending(migration, text, direction, first);
-}
-
-static void
-insert_pending(const Migration *migration, const MigrationText *text,
-			   const char *direction, int first)
-{
-	List	   *lines = NIL;
-	List	   *commands = NIL;
-	DbopsParam	params[6];
-	ListCell   *cell;
-
-	foreach(cell, text->statements)
-	{
-		MigrationStatement *statement = lfirst(cell);
-
-		if (statement->number < first)
-			continue;
-		lines = lappend(lines, psprintf("%d", statement->line));
-		commands = lappend(commands, unconstify(char *, statement->command));
-	}
-	params[0] = dbops_param_text(migration->project);
-	params[1] = dbops_param_text(migration->version);
-	params[2] = dbops_param_text(direction);
-	params[3] = dbops_param_int4(first);
-	params[4] = dbops_param_texts(lines);
-	params[5] = dbops_param_texts(commands);
-	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
-					 " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
-					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)",
-					 lengthof(params), params, NULL, NULL);
-}
-
-/* Forget the steps of an earlier time, in both directions. */
-void
-dbops_migration_clear_steps(const char *project, const char *version)
-{
-	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
-
-	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2",
-					 lengthof(params), params, NULL, NULL);
-}
-
-/* Write the step of a statement that is done, with its receipt, pending before or not. */
-void
-dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt)
-{
-	DbopsParam	params[] = {
-		dbops_param_text(project),
-		dbops_param_text(receipt->version),
-		dbops_param_text(receipt->direction),
-		dbops_param_int4(receipt->step),
-		dbops_param_int4(receipt->line),
-		dbops_param_text(receipt->command),
-		dbops_param_time(dbops_clock_now()),
-		dbops_param_jsonb(dbops_migration_receipt_document(receipt))
-	};
-
-	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
-					 " VALUES ($1, $2, $3, $4, $5, $6, 'done', $7, $8)"
-					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
-					 " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
-					 lengthof(params), params, NULL, NULL);
-}
-
-/* The last statement that is done, counted from the first without a gap; 0: none. */
-int
-dbops_migration_steps_done(const char *project, const char *version, const char *direction)
-{
-	DbopsParam	params[] = {
-		dbops_param_text(project),
-		dbops_param_text(version),
-		dbops_param_text(direction)
-	};
-	Datum		done;
-
-	if (!dbops_store_value("SELECT count(*)::integer FROM"
-						   " (SELECT step, row_number() OVER (ORDER BY step) AS n FROM dbops.migration_step"
-						   " WHERE project = $1 AND version = $2 AND direction = $3 AND state = 'done') s WHERE step = n",
-						   lengthof(params), params, INT4OID, &done))
-		return 0;
-	return DatumGetInt32(done);
 }
 
 /* Add to the log what has happened to a migration, and who has done it. */

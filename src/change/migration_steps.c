@@ -1,0 +1,193 @@
+/*
+ * migration_steps.c
+ *		The statements of migrations, as the ledger keeps them.
+ *
+ * Each statement that has run leaves a row with its receipt. A text may have
+ * 100,000 of them, so rows are written many at a time, in the transaction of the
+ * statements that they tell of. Texts that are done in steps have their rows
+ * before, so that everybody sees what is still to come.
+ */
+#include "change/migration.h"
+
+#include "catalog/pg_type.h"
+#include "utils/memutils.h"
+
+#define ROWS_AT_A_TIME 200
+
+/* Steps that are done and not all written yet. */
+struct MigrationSteps
+{
+	const char *project;
+	MemoryContext memory;		/* of the rows; reset when they are written */
+	List	   *rows;			/* of Jsonb * */
+};
+
+static void insert_pending(const Migration *migration, const MigrationText *text,
+						   const char *direction, int first);
+static Jsonb *describe(const MigrationReceipt *receipt);
+static void write_rows(MigrationSteps *steps);
+
+/*
+ * Note down the statements of a text as steps that are pending, from the given
+ * one on; steps before it stay as they are. The migration has its row already.
+ */
+void
+dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
+						   const char *direction, int first)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(migration->project),
+		dbops_param_text(migration->version),
+		dbops_param_text(direction),
+		dbops_param_int4(first)
+	};
+
+	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3 AND step >= $4",
+					 lengthof(params), params, NULL, NULL);
+	insert_pending(migration, text, direction, first);
+}
+
+static void
+insert_pending(const Migration *migration, const MigrationText *text,
+			   const char *direction, int first)
+{
+	List	   *lines = NIL;
+	List	   *commands = NIL;
+	DbopsParam	params[6];
+	ListCell   *cell;
+
+	foreach(cell, text->statements)
+	{
+		MigrationStatement *statement = lfirst(cell);
+
+		if (statement->number < first)
+			continue;
+		lines = lappend(lines, psprintf("%d", statement->line));
+		commands = lappend(commands, unconstify(char *, statement->command));
+	}
+	params[0] = dbops_param_text(migration->project);
+	params[1] = dbops_param_text(migration->version);
+	params[2] = dbops_param_text(direction);
+	params[3] = dbops_param_int4(first);
+	params[4] = dbops_param_texts(lines);
+	params[5] = dbops_param_texts(commands);
+	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
+					 " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
+					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Forget the steps of an earlier time, in both directions. */
+void
+dbops_migration_clear_steps(const char *project, const char *version)
+{
+	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
+
+	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Write the step of a statement that is done, pending before or not. */
+void
+dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt)
+{
+	MigrationSteps *steps = dbops_migration_steps_begin(project);
+
+	dbops_migration_steps_add(steps, receipt);
+	dbops_migration_steps_end(steps);
+}
+
+/* Begin to write steps that are done, many at a time; in memory that is current now. */
+MigrationSteps *
+dbops_migration_steps_begin(const char *project)
+{
+	MigrationSteps *steps = palloc0(sizeof(MigrationSteps));
+
+	steps->project = project;
+	steps->memory = AllocSetContextCreate(CurrentMemoryContext, "migration steps", ALLOCSET_DEFAULT_SIZES);
+	return steps;
+}
+
+/* Add the step of a statement that is done. */
+void
+dbops_migration_steps_add(MigrationSteps *steps, const MigrationReceipt *receipt)
+{
+	MemoryContext caller = MemoryContextSwitchTo(steps->memory);
+
+	steps->rows = lappend(steps->rows, describe(receipt));
+	MemoryContextSwitchTo(caller);
+	if (list_length(steps->rows) >= ROWS_AT_A_TIME)
+		write_rows(steps);
+}
+
+/* The row of a step, as a document. */
+static Jsonb *
+describe(const MigrationReceipt *receipt)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "version", receipt->version);
+	dbops_json_text(&json, "direction", receipt->direction);
+	dbops_json_integer(&json, "step", receipt->step);
+	dbops_json_integer(&json, "line", receipt->line);
+	dbops_json_text(&json, "command", receipt->command);
+	dbops_json_time(&json, "finished_at", dbops_clock_now());
+	dbops_json_document(&json, "receipt", dbops_migration_receipt_document(receipt));
+	return dbops_json_finish(&json);
+}
+
+/* Write those that are left. */
+void
+dbops_migration_steps_end(MigrationSteps *steps)
+{
+	write_rows(steps);
+	MemoryContextDelete(steps->memory);
+	pfree(steps);
+}
+
+static void
+write_rows(MigrationSteps *steps)
+{
+	MemoryContext caller = MemoryContextSwitchTo(steps->memory);
+	DbopsJson	json = {0};
+	DbopsParam	params[2];
+	ListCell   *cell;
+
+	dbops_json_object(&json, NULL);
+	dbops_json_array(&json, "rows");
+	foreach(cell, steps->rows)
+		dbops_json_document(&json, NULL, lfirst(cell));
+	dbops_json_array_end(&json);
+	params[0] = dbops_param_text(steps->project);
+	params[1] = dbops_param_jsonb(dbops_json_finish(&json));
+	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
+					 " SELECT $1, r.version, r.direction, r.step, r.line, r.command, 'done', r.finished_at, r.receipt"
+					 " FROM jsonb_to_recordset($2 -> 'rows') r (version text, direction text, step integer, line integer,"
+					 " command text, finished_at timestamptz, receipt jsonb)"
+					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
+					 " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
+					 lengthof(params), params, NULL, NULL);
+	steps->rows = NIL;
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(steps->memory);
+}
+
+/* The last statement that is done, counted from the first without a gap; 0: none. */
+int
+dbops_migration_steps_done(const char *project, const char *version, const char *direction)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(project),
+		dbops_param_text(version),
+		dbops_param_text(direction)
+	};
+	Datum		done;
+
+	if (!dbops_store_value("SELECT count(*)::integer FROM"
+						   " (SELECT step, row_number() OVER (ORDER BY step) AS n FROM dbops.migration_step"
+						   " WHERE project = $1 AND version = $2 AND direction = $3 AND state = 'done') s WHERE step = n",
+						   lengthof(params), params, INT4OID, &done))
+		return 0;
+	return DatumGetInt32(done);
+}
