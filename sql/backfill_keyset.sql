@@ -182,6 +182,12 @@ SELECT dbops.revoke_access('regress_key_member');
 
 DROP TABLE regress_owned;
 DROP ROLE regress_key_member, regress_key_owner;
+-- a table that is dropped before its job begins
+CREATE TABLE regress_dropped (id integer PRIMARY KEY, n integer);
+SELECT dbops.start_backfill('regress_dropped', 'n = n + 1') AS dropped \gset
+SELECT dbops.pause_job(:dropped);
+DROP TABLE regress_dropped;
+CALL dbops.run_job(:dropped);
 DROP TABLE regress_heir, regress_key, regress_kinds, "regress ""Quoted""", regress_text, regress_parts, regress_shifted, regress_bad, regress_other;
 DROP COLLATION regress_nocase;
 DROP TYPE regress_mood;

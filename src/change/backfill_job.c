@@ -278,6 +278,7 @@ do_step(DbopsJob *job, BackfillRun *run, DbopsStep *step, StepCallback work)
 static void
 prepare(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	require_table(run);
 	if (run->request.sync && !dbops_backfill_sync_step(run, step))
 		return;
 	if (run->request.app_writes && !dbops_backfill_barrier_step(run, step))
@@ -305,6 +306,7 @@ put_guard(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 static void
 walk_keys(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	require_table(run);
 	if (!run->looked_up)
 	{
 		run->leaves = dbops_backfill_look_up(&run->request);
@@ -415,6 +417,7 @@ require_table(const BackfillRun *run)
 static void
 walk(DbopsJob *job, BackfillRun *run, DbopsStep *step)
 {
+	require_table(run);
 	if (!run->looked_up)
 		look_up(job, run);
 	if (!run->walked)
