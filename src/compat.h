@@ -264,6 +264,15 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define column_is_not_null(desc, i) (TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID)
 #endif
 
+/* 18 knows constraints that are not enforced, and such over periods. */
+#if PG_VERSION_NUM < 180000
+#define CONSTRAINT_IS_NOT_ENFORCED(alias) "false"
+#define CONSTRAINT_HAS_PERIOD(alias) "false"
+#else
+#define CONSTRAINT_IS_NOT_ENFORCED(alias) "NOT " alias ".conenforced"
+#define CONSTRAINT_HAS_PERIOD(alias) alias ".conperiod"
+#endif
+
 /* 16 made the writing of completion tags a function of its own. */
 #if PG_VERSION_NUM < 160000
 #define write_completion_tag(tag, completion) \

@@ -423,6 +423,35 @@ INSERT INTO dbops.function_access VALUES
 
 -- Migrations: snapshots of the schema.
 
+CREATE FUNCTION dbops.schema_snapshot(schemas text[] DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_schema_snapshot';
+COMMENT ON FUNCTION dbops.schema_snapshot IS
+    'What the schema of the database is: {kind: {object: {attribute: value}}}, names quoted as in SQL, attributes at their default left out. '
+    'schemas: only these, and nothing that is in no schema (3F000 where one does not exist); without it all, but for those of the server, of dbops and what belongs to extensions. '
+    'The same schema gives the same document; passwords and the like are never in it. It sees what the transaction has done. At most 256 MB (54000).';
+REVOKE ALL ON FUNCTION dbops.schema_snapshot FROM PUBLIC;
+
+CREATE FUNCTION dbops.schema_diff(
+    a jsonb,
+    b jsonb,
+    OUT change    text,
+    OUT kind      text,
+    OUT object    text,
+    OUT attribute text,
+    OUT old_value text,
+    OUT new_value text) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE
+    AS 'MODULE_PATHNAME', 'dbops_schema_diff';
+COMMENT ON FUNCTION dbops.schema_diff IS
+    'What differs between two documents of schema_snapshot(), a before and b after: change is added, removed or changed, and of what has changed a row for each attribute. '
+    'Parts of what was added or removed as a whole are not listed again. No rows: the schemas are the same. Snapshots of different schemas are refused (22023).';
+REVOKE ALL ON FUNCTION dbops.schema_diff FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('schema_diff', 'monitor'),
+    ('schema_snapshot', 'monitor');
+
 -- Migrations: is there a way back?
 
 CREATE FUNCTION dbops.before_migration(name text DEFAULT NULL, max_backup_age interval DEFAULT '24 hours', max_wait interval DEFAULT '60 s')

@@ -103,6 +103,9 @@ typedef void (*DbopsPlanCallback) (struct PlannedStmt *plan, void *arg);
 extern uint64 dbops_query_each(const char *sql,
 							   int nparams, const DbopsParam *params,
 							   DbopsRowCallback each, void *arg);
+extern uint64 dbops_query_seen(const char *sql,
+							   int nparams, const DbopsParam *params,
+							   DbopsRowCallback each, void *arg);
 extern void dbops_query_command(const char *sql);
 extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,

@@ -73,6 +73,20 @@ uint64
 dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 				 DbopsRowCallback each, void *arg)
 {
+	uint64		rows;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	rows = dbops_query_seen(sql, nparams, params, each, arg);
+	PopActiveSnapshot();
+
+	return rows;
+}
+
+/* The same under the active snapshot, so that several queries see one moment. */
+uint64
+dbops_query_seen(const char *sql, int nparams, const DbopsParam *params,
+				 DbopsRowCallback each, void *arg)
+{
 	StoreQuery	query = {
 		.sql = sql,.nparams = nparams,.params = params,
 		.each = each,.arg = arg,.caller = CurrentMemoryContext
@@ -81,9 +95,7 @@ dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 	uint64		rows;
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
-	PushActiveSnapshot(GetTransactionSnapshot());
 	rows = run(&query, true);
-	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest_level);
 
 	return rows;

@@ -1,0 +1,71 @@
+/*
+ * schema.h
+ *		What the parts of a snapshot of the schema tell each other.
+ *
+ * A kind of objects is a query. Its first column names each object as SQL
+ * does; the others are attributes under their own names, and what becomes of
+ * a value is said by its type (schema_row.c). What is at its default is left
+ * null, so that documents stay small and read well.
+ */
+#ifndef DBOPS_SCHEMA_H
+#define DBOPS_SCHEMA_H
+
+#include "core/core.h"
+
+#include "utils/jsonb.h"
+
+typedef struct SchemaKind
+{
+	const char *name;
+	const char *sql;			/* $1: names of schemas; null: all */
+} SchemaKind;
+
+/* ---- schema_tables.c, schema_objects.c, schema_database.c: the queries ---- */
+
+extern const SchemaKind dbops_schema_tables[];	/* what belongs to relations */
+extern const SchemaKind dbops_schema_objects[]; /* what else is in schemas */
+extern const SchemaKind dbops_schema_database[];	/* what is not, so taken with all schemas only */
+
+/*
+ * The same schemas in all of them: n is pg_namespace. Members of extensions
+ * are left out, as the extension stands for them.
+ */
+#define SCHEMA_CHOSEN \
+	" ($1 IS NULL OR n.nspname = ANY ($1))" \
+	" AND NOT starts_with(n.nspname::text, 'pg_') AND n.nspname NOT IN ('information_schema', 'dbops') "
+#define SCHEMA_NOT_MEMBER(catalog, oid) \
+	" NOT EXISTS (SELECT FROM pg_depend m WHERE m.classid = '" catalog "'::regclass AND m.objid = " oid \
+	" AND m.refclassid = 'pg_extension'::regclass AND m.deptype = 'e') "
+#define SCHEMA_COMMENT(catalog, oid) \
+	" LEFT JOIN pg_description d ON d.objoid = " oid " AND d.classoid = '" catalog "'::regclass AND d.objsubid = 0 "
+
+/* ---- schema_row.c: a row as a name and its attributes ---- */
+
+typedef struct SchemaPairs
+{
+	JsonbPair  *pairs;
+	int			count;
+	int			capacity;
+} SchemaPairs;
+
+/* A document that is being put together. */
+typedef struct SchemaDocument
+{
+	MemoryContext memory;		/* of the document's parts */
+	MemoryContext scratch;		/* of one row */
+	int64		size;			/* bytes that it will have at most */
+} SchemaDocument;
+
+extern void dbops_schema_pair(SchemaDocument *document, SchemaPairs *pairs,
+							  const char *key, JsonbValue value);
+extern JsonbValue dbops_schema_object(SchemaDocument *document, SchemaPairs *pairs);
+extern JsonbValue dbops_schema_text(SchemaDocument *document, const char *text);
+extern JsonbValue dbops_schema_number(SchemaDocument *document, int64 number);
+extern void dbops_schema_row(SchemaDocument *document, SchemaPairs *objects,
+							 HeapTuple row, TupleDesc desc);
+
+/* ---- schema_expression.c: stored expressions as SQL ---- */
+
+extern List *dbops_schema_expressions(const char *tree, Oid table);
+
+#endif							/* DBOPS_SCHEMA_H */
