@@ -210,9 +210,9 @@ extern void dbops_migration_set_state(const char *project, const char *version, 
 extern void dbops_migration_note(const char *project, const char *version,
 								 const char *event, const char *reason, const Jsonb *details);
 
-/* ---- migration_steps.c: the statements of migrations, as the ledger keeps them ---- */
+/* ---- migration_step_log.c: the statements of migrations, as the ledger keeps them ---- */
 
-typedef struct MigrationSteps MigrationSteps;
+typedef struct StepLog StepLog;
 
 extern void dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
 									   const char *direction, int first);
@@ -220,9 +220,9 @@ extern void dbops_migration_clear_steps(const char *project, const char *version
 extern int	dbops_migration_steps_done(const char *project, const char *version,
 									   const char *direction);
 extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
-extern MigrationSteps *dbops_migration_steps_begin(const char *project);
-extern void dbops_migration_steps_add(MigrationSteps *steps, const MigrationReceipt *receipt);
-extern void dbops_migration_steps_end(MigrationSteps *steps);
+extern StepLog *dbops_step_log_begin(const char *project);
+extern void dbops_step_log_add(StepLog *log, const MigrationReceipt *receipt);
+extern void dbops_step_log_end(StepLog *log);
 
 /* ---- migration_event.c: the log only grows ---- */
 

@@ -34,7 +34,7 @@ typedef struct Application
 	long		max_wait;		/* ms */
 	const char *reason;			/* or NULL */
 	ReturnSetInfo *rsinfo;
-	MigrationSteps *steps;		/* that are done */
+	StepLog    *log;			/* statements that are done */
 	MigrationReceipt sum;		/* of those */
 	instr_time	begin;
 } Application;
@@ -369,9 +369,9 @@ run_attempt(void *arg)
 	application->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
 	dbops_migration_store(wanted);
 	dbops_migration_clear_steps(wanted->project, wanted->version);
-	application->steps = dbops_migration_steps_begin(wanted->project);
+	application->log = dbops_step_log_begin(wanted->project);
 	dbops_migration_run(&run);
-	dbops_migration_steps_end(application->steps);
+	dbops_step_log_end(application->log);
 	if (wanted->verify_sql != NULL)
 		dbops_migration_verify(wanted->verify_sql);
 }
@@ -383,7 +383,7 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 
 	dbops_migration_receipt_put(application->rsinfo, receipt);
 	dbops_migration_receipt_add(&application->sum, receipt);
-	dbops_migration_steps_add(application->steps, receipt);
+	dbops_step_log_add(application->log, receipt);
 }
 
 /* What the log keeps of an application. */

@@ -1,5 +1,5 @@
 /*
- * migration_steps.c
+ * migration_step_log.c
  *		The statements of migrations, as the ledger keeps them.
  *
  * Each statement that has run leaves a row with its receipt. A text may have
@@ -15,7 +15,7 @@
 #define ROWS_AT_A_TIME 200
 
 /* Steps that are done and not all written yet. */
-struct MigrationSteps
+struct StepLog
 {
 	const char *project;
 	MemoryContext memory;		/* of the rows; reset when they are written */
@@ -25,7 +25,7 @@ struct MigrationSteps
 static void insert_pending(const Migration *migration, const MigrationText *text,
 						   const char *direction, int first);
 static Jsonb *describe(const MigrationReceipt *receipt);
-static void write_rows(MigrationSteps *steps);
+static void write_rows(StepLog *log);
 
 /*
  * Note down the statements of a text as steps that are pending, from the given
@@ -91,33 +91,33 @@ dbops_migration_clear_steps(const char *project, const char *version)
 void
 dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt)
 {
-	MigrationSteps *steps = dbops_migration_steps_begin(project);
+	StepLog    *log = dbops_step_log_begin(project);
 
-	dbops_migration_steps_add(steps, receipt);
-	dbops_migration_steps_end(steps);
+	dbops_step_log_add(log, receipt);
+	dbops_step_log_end(log);
 }
 
 /* Begin to write steps that are done, many at a time; in memory that is current now. */
-MigrationSteps *
-dbops_migration_steps_begin(const char *project)
+StepLog *
+dbops_step_log_begin(const char *project)
 {
-	MigrationSteps *steps = palloc0(sizeof(MigrationSteps));
+	StepLog    *log = palloc0(sizeof(StepLog));
 
-	steps->project = project;
-	steps->memory = AllocSetContextCreate(CurrentMemoryContext, "migration steps", ALLOCSET_DEFAULT_SIZES);
-	return steps;
+	log->project = project;
+	log->memory = AllocSetContextCreate(CurrentMemoryContext, "migration steps", ALLOCSET_DEFAULT_SIZES);
+	return log;
 }
 
 /* Add the step of a statement that is done. */
 void
-dbops_migration_steps_add(MigrationSteps *steps, const MigrationReceipt *receipt)
+dbops_step_log_add(StepLog *log, const MigrationReceipt *receipt)
 {
-	MemoryContext caller = MemoryContextSwitchTo(steps->memory);
+	MemoryContext caller = MemoryContextSwitchTo(log->memory);
 
-	steps->rows = lappend(steps->rows, describe(receipt));
+	log->rows = lappend(log->rows, describe(receipt));
 	MemoryContextSwitchTo(caller);
-	if (list_length(steps->rows) >= ROWS_AT_A_TIME)
-		write_rows(steps);
+	if (list_length(log->rows) >= ROWS_AT_A_TIME)
+		write_rows(log);
 }
 
 /* The row of a step, as a document. */
@@ -139,27 +139,27 @@ describe(const MigrationReceipt *receipt)
 
 /* Write those that are left. */
 void
-dbops_migration_steps_end(MigrationSteps *steps)
+dbops_step_log_end(StepLog *log)
 {
-	write_rows(steps);
-	MemoryContextDelete(steps->memory);
-	pfree(steps);
+	write_rows(log);
+	MemoryContextDelete(log->memory);
+	pfree(log);
 }
 
 static void
-write_rows(MigrationSteps *steps)
+write_rows(StepLog *log)
 {
-	MemoryContext caller = MemoryContextSwitchTo(steps->memory);
+	MemoryContext caller = MemoryContextSwitchTo(log->memory);
 	DbopsJson	json = {0};
 	DbopsParam	params[2];
 	ListCell   *cell;
 
 	dbops_json_object(&json, NULL);
 	dbops_json_array(&json, "rows");
-	foreach(cell, steps->rows)
+	foreach(cell, log->rows)
 		dbops_json_document(&json, NULL, lfirst(cell));
 	dbops_json_array_end(&json);
-	params[0] = dbops_param_text(steps->project);
+	params[0] = dbops_param_text(log->project);
 	params[1] = dbops_param_jsonb(dbops_json_finish(&json));
 	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
 					 " SELECT $1, r.version, r.direction, r.step, r.line, r.command, 'done', r.finished_at, r.receipt"
@@ -168,9 +168,9 @@ write_rows(MigrationSteps *steps)
 					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
 					 " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
 					 lengthof(params), params, NULL, NULL);
-	steps->rows = NIL;
+	log->rows = NIL;
 	MemoryContextSwitchTo(caller);
-	MemoryContextReset(steps->memory);
+	MemoryContextReset(log->memory);
 }
 
 /* The last statement that is done, counted from the first without a gap; 0: none. */
