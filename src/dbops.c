@@ -33,6 +33,7 @@ _PG_init(void)
 	dbops_identity_init();
 	dbops_launcher_init();
 	dbops_migration_event_init();
+	dbops_migration_job_init();
 	dbops_migration_watch_init();
 	dbops_observe_init();
 	dbops_past_init();

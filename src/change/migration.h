@@ -219,6 +219,8 @@ extern void dbops_migration_plan_steps(const Migration *migration, const Migrati
 extern void dbops_migration_clear_steps(const char *project, const char *version);
 extern int	dbops_migration_steps_done(const char *project, const char *version,
 									   const char *direction);
+extern bool dbops_migration_steps_begun(const char *project, const char *version,
+										const char *direction);
 extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
 extern StepLog *dbops_step_log_begin(const char *project);
 extern void dbops_step_log_add(StepLog *log, const MigrationReceipt *receipt);
@@ -270,6 +272,7 @@ typedef struct MigrationAttempt
 } MigrationAttempt;
 
 extern void dbops_migration_attempt(const MigrationAttempt *attempt);
+extern bool dbops_migration_met_a_lock(int sqlstate);
 
 /* ---- migration_blocker.c: who has the lock that is waited for? ---- */
 

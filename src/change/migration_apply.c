@@ -58,7 +58,9 @@ static void run_attempt(void *arg);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static Jsonb *describe(const Application *application);
 static void have_done_in_steps(Application *application);
+static bool is_failed(const Application *application);
 static int	find_first_step(Application *application);
+static void refuse_half_undone(const Migration *known);
 static void report(Application *application, const char *state, const char *message);
 
 /*
@@ -186,7 +188,7 @@ apply(Application *application)
 	dbops_migration_require_others(wanted, &application->order);
 	tell_out_of_order(application);
 	dbops_migration_require_protection(wanted->project, wanted->version);
-	if (application->text->in_steps || find_first_step(application) > 1)
+	if (application->text->in_steps || is_failed(application))
 		have_done_in_steps(application);
 	else
 		run_at_once(application);
@@ -424,11 +426,10 @@ have_done_in_steps(Application *application)
 
 	wanted->state = "running";
 	dbops_migration_store(wanted);
-	if (first == 1)
+	if (!is_failed(application))
 		dbops_migration_clear_steps(wanted->project, wanted->version);
 	dbops_migration_plan_steps(wanted, application->text, "up", first);
-	(void) request;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("migrations in steps are not done yet")));
+	wanted->job = dbops_migration_job_submit(&request);
 	dbops_migration_store(wanted);
 	dbops_migration_note(wanted->project, wanted->version, "start", application->reason, describe(application));
 	if (IsTransactionBlock())
@@ -438,6 +439,13 @@ have_done_in_steps(Application *application)
 	report(application, "submitted", NULL);
 }
 
+/* Has a job done it in part? */
+static bool
+is_failed(const Application *application)
+{
+	return application->known != NULL && strcmp(application->known->state, "failed") == 0;
+}
+
 /* The first statement that is not done; those before it must be as they were. */
 static int
 find_first_step(Application *application)
@@ -445,12 +453,26 @@ find_first_step(Application *application)
 	const Migration *known = application->known;
 	int			done;
 
-	if (known == NULL || strcmp(known->state, "failed") != 0)
+	if (!is_failed(application))
 		return 1;
+	refuse_half_undone(known);
 	done = dbops_migration_steps_done(known->project, known->version, "up");
 	if (done > 0)
 		dbops_migration_require_unchanged(known, application->text, done);
 	return done + 1;
+}
+
+/* What its down text has undone in part is nowhere said. */
+static void
+refuse_half_undone(const Migration *known)
+{
+	if (!dbops_migration_steps_begun(known->project, known->version, "down"))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("migration \"%s\" of project \"%s\" has been rolled back in part", known->version, known->project),
+			 errhint("Go on with SELECT * FROM dbops.rollback_migration('%s', '%s'); or see dbops.resolve_migration().",
+					 known->version, known->project)));
 }
 
 /* Return the row that sums up. */

@@ -31,7 +31,6 @@ typedef struct Attempts
 
 static bool try_once(Attempts *attempts);
 static void work_and_commit(const MigrationAttempt *asked);
-static bool met_a_lock(const ErrorData *error);
 static void pause_or_give_up(Attempts *attempts);
 static long ms_left(const Attempts *attempts);
 static long pause_length(int attempt);
@@ -83,7 +82,7 @@ try_once(Attempts *attempts)
 	MemoryContextDelete(work);
 
 	attempts->error = error;
-	if (error != NULL && !met_a_lock(error))
+	if (error != NULL && !dbops_migration_met_a_lock(error->sqlerrcode))
 		ReThrowError(error);
 	return error == NULL;
 }
@@ -100,11 +99,11 @@ work_and_commit(const MigrationAttempt *asked)
 	ReleaseCurrentSubTransaction();
 }
 
-static bool
-met_a_lock(const ErrorData *error)
+/* Has an attempt failed because of somebody else's lock? */
+bool
+dbops_migration_met_a_lock(int sqlstate)
 {
-	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE || sqlstate == ERRCODE_T_R_DEADLOCK_DETECTED;
 }
 
 static void

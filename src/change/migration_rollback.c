@@ -291,8 +291,7 @@ have_done_in_steps(Rollback *rollback, int first)
 
 	migration->state = "running";
 	dbops_migration_plan_steps(migration, rollback->text, "down", first);
-	(void) request;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("migrations in steps are not done yet")));
+	migration->job = dbops_migration_job_submit(&request);
 	dbops_migration_store(migration);
 	dbops_migration_note(rollback->project, rollback->version, "start",
 						 rollback->reason, describe(rollback));

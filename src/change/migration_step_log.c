@@ -29,7 +29,8 @@ static void write_rows(StepLog *log);
 
 /*
  * Note down the statements of a text as steps that are pending, from the given
- * one on; steps before it stay as they are. The migration has its row already.
+ * one on; steps before it stay as they are, and what a cut off one has noted.
+ * The migration has its row already.
  */
 void
 dbops_migration_plan_steps(const Migration *migration, const MigrationText *text,
@@ -42,7 +43,8 @@ dbops_migration_plan_steps(const Migration *migration, const MigrationText *text
 		dbops_param_int4(first)
 	};
 
-	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3 AND step >= $4",
+	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
+					 " AND step >= $4 AND NOT (step = $4 AND state = 'running')",
 					 lengthof(params), params, NULL, NULL);
 	insert_pending(migration, text, direction, first);
 }
@@ -73,7 +75,9 @@ insert_pending(const Migration *migration, const MigrationText *text,
 	params[5] = dbops_param_texts(commands);
 	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
 					 " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
-					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)",
+					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)"
+					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
+					 " SET line = EXCLUDED.line, command = EXCLUDED.command",
 					 lengthof(params), params, NULL, NULL);
 }
 
@@ -190,4 +194,19 @@ dbops_migration_steps_done(const char *project, const char *version, const char 
 						   lengthof(params), params, INT4OID, &done))
 		return 0;
 	return DatumGetInt32(done);
+}
+
+/* Has a step been done, or one begun that cannot share a transaction? */
+bool
+dbops_migration_steps_begun(const char *project, const char *version, const char *direction)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(project),
+		dbops_param_text(version),
+		dbops_param_text(direction)
+	};
+
+	return dbops_store_each("SELECT FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
+							" AND state <> 'pending' LIMIT 1",
+							lengthof(params), params, NULL, NULL) > 0;
 }

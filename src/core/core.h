@@ -148,6 +148,7 @@ extern void dbops_procedure_begin(FunctionCallInfo fcinfo, const char *name);
 extern void dbops_procedure_begin_process(void);
 extern void dbops_procedure_commit(void);
 extern void dbops_procedure_outside(DbopsCallback callback, void *arg);
+extern ErrorData *dbops_procedure_begin_anew(MemoryContext context);
 extern void dbops_procedure_end(void);
 extern void dbops_query_inside(DbopsCallback callback, void *arg);
 

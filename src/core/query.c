@@ -14,6 +14,7 @@
  */
 #include "core/core.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -334,6 +335,26 @@ dbops_procedure_outside(DbopsCallback callback, void *arg)
 	MemoryContextSwitchTo(PortalContext);
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Take away the error that was caught outside, where nothing can be caught in a
+ * subtransaction, and have a new transaction. Returns it, in this memory.
+ */
+ErrorData *
+dbops_procedure_begin_anew(MemoryContext context)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortOutOfAnyTransaction();
+	RESUME_INTERRUPTS();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return error;
 }
 
 /* Commit what the procedure has done so far and begin a new transaction. */

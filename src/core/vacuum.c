@@ -14,7 +14,6 @@
  */
 #include "core/core.h"
 
-#include "access/xact.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -34,7 +33,6 @@ static void vacuum_outside(void *arg);
 static VacuumStmt *make_statement(Oid relid);
 static DefElem *make_option(const char *name, bool on);
 static bool must_end(TimestampTz began);
-static ErrorData *begin_anew(MemoryContext context);
 
 /* Vacuum a table. Needs an open procedure whose work is committed. */
 void
@@ -68,7 +66,7 @@ vacuum_outside(void *arg)
 	{
 		if (must_end(began))
 			PG_RE_THROW();
-		vacuum->error = begin_anew(context);
+		vacuum->error = dbops_procedure_begin_anew(context);
 	}
 	PG_END_TRY();
 }
@@ -102,21 +100,4 @@ must_end(TimestampTz began)
 		return StatementTimeout <= 0 ||
 			!TimestampDifferenceExceeds(began, GetCurrentTimestamp(), StatementTimeout);
 	return ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION;
-}
-
-/* Take the error away, and have a new transaction. */
-static ErrorData *
-begin_anew(MemoryContext context)
-{
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	AbortOutOfAnyTransaction();
-	RESUME_INTERRUPTS();
-	StartTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return error;
 }
