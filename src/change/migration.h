@@ -239,7 +239,7 @@ extern void dbops_migration_begin(const char *project, const char *version, long
 extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
 extern void dbops_migration_require_idle(const char *project, const char *version);
 extern void dbops_migration_require_rights(const char *project);
-extern bool dbops_migration_job_is_live(const Migration *migration);
+extern bool dbops_migration_job_is_live(int64 job);
 
 /* ---- migration_order.c: where a version stands among the others ---- */
 
@@ -306,6 +306,7 @@ typedef enum ChecksumFit
 	CHECKSUM_DIFFERS
 } ChecksumFit;
 
+extern char *dbops_migration_describe_unknown(const Migration *known, const char *sql);
 extern ChecksumFit dbops_migration_checksum_fit(const char *project, const char *version, const char *sql);
 
 /* ---- migration_tool.c: what other tools write down ---- */
@@ -330,8 +331,9 @@ typedef struct ForeignMigration
 } ForeignMigration;
 
 extern const MigrationTool *dbops_migration_tool_find(const char *name);
-extern char *dbops_migration_tool_query(const MigrationTool *tool, Oid relid);
-extern char *dbops_migration_table_query(Oid relid, const char *version, const char *applied_at);
+extern char *dbops_migration_tool_query(const MigrationTool *tool, Oid relid, const char *name);
+extern char *dbops_migration_table_query(Oid relid, const char *name,
+										 const char *version, const char *applied_at);
 
 /* ---- schema_snapshot.c, schema_diff.c ---- */
 

@@ -233,7 +233,7 @@ keep_applied(Application *application)
 		ereport(NOTICE,
 				(errmsg("migration \"%s\" of project \"%s\" is applied already",
 						known->version, known->project),
-				 known->up_sql == NULL ? errdetail("It comes from %s; the text that was applied is not known.", known->origin) : 0));
+				 known->up_sql == NULL ? errdetail_internal("%s", dbops_migration_describe_unknown(known, application->wanted.up_sql)) : 0));
 	take_down_text(application);
 	report(application, likeness == TEXTS_COSMETIC ? "cosmetic" : "already applied", NULL);
 	return true;

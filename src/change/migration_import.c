@@ -16,11 +16,13 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
+#define REFUSED_KINDS	"restrict_nonsystem_relation_kind"	/* minor versions of 2024 brought it */
 #define TABLE_PATIENCE	"10s"	/* that a lock on the tool's table is waited for */
 
 PG_FUNCTION_INFO_V1(dbops_import_migrations);
@@ -29,8 +31,12 @@ PG_FUNCTION_INFO_V1(dbops_import_migrations_table);
 /* An import, from where it is read to what becomes of each row. */
 typedef struct Import
 {
+	const MigrationTool *tool;	/* NULL: any other, whose columns are these */
+	const char *version_column;
+	const char *applied_at_column;	/* or NULL */
 	const char *origin;			/* the tool, or the table */
 	const char *project;
+	Oid			relid;
 	const char *table;			/* quoted as in SQL */
 	List	   *rows;			/* of ForeignMigration *, in the order of application */
 	List	   *known;			/* of Migration *, that the ledger has */
@@ -40,12 +46,14 @@ typedef struct Import
 static Oid	find_table(const MigrationTool *tool);
 static char *elsewhere(const char *table);
 static void add_schema(HeapTuple row, TupleDesc desc, void *arg);
-static void import(Import *import, Oid relid, const char *query);
+static void import(Import *import);
+static void read_table(Import *import);
 static void require_plain_table(Oid relid);
-static void read_rows(Import *import, const char *query);
+static char *make_query(const Import *import);
 static void take_row(HeapTuple row, TupleDesc desc, void *arg);
 static char *version_of(const char *name);
 static void refuse_same_version(const Import *import, const char *version);
+static int	by_time(const ListCell *a, const ListCell *b);
 static void import_row(Import *import, const ForeignMigration *row);
 static const Migration *find_known(const Import *import, const char *version);
 static void store(const Import *import, const ForeignMigration *row);
@@ -59,18 +67,15 @@ Datum
 dbops_import_migrations(PG_FUNCTION_ARGS)
 {
 	Import		asked = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
-	const MigrationTool *tool;
-	Oid			relid;
 
 	dbops_require_argument(fcinfo, 0, "tool");
-	InitMaterializedSRF(fcinfo, 0);
-	tool = dbops_migration_tool_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	asked.origin = tool->name;
+	asked.tool = dbops_migration_tool_find(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	asked.origin = asked.tool->name;
 	asked.project = dbops_migration_version_argument(fcinfo, 1, "project");
-	relid = find_table(tool);
-	require_plain_table(relid);
-	import(&asked, relid, dbops_migration_tool_query(tool, relid));
-	tell_what_is_unknown(tool, asked.project);
+	InitMaterializedSRF(fcinfo, 0);
+	asked.relid = find_table(asked.tool);
+	import(&asked);
+	tell_what_is_unknown(asked.tool, asked.project);
 	return (Datum) 0;
 }
 
@@ -82,18 +87,15 @@ Datum
 dbops_import_migrations_table(PG_FUNCTION_ARGS)
 {
 	Import		asked = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
-	const char *applied_at;
-	Oid			relid;
 
 	dbops_require_argument(fcinfo, 0, "from_table");
 	dbops_require_argument(fcinfo, 1, "version_column");
-	InitMaterializedSRF(fcinfo, 0);
-	relid = PG_GETARG_OID(0);
-	require_plain_table(relid);
-	applied_at = PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2));
+	asked.relid = PG_GETARG_OID(0);
+	asked.version_column = NameStr(*PG_GETARG_NAME(1));
+	asked.applied_at_column = PG_ARGISNULL(2) ? NULL : NameStr(*PG_GETARG_NAME(2));
 	asked.project = dbops_migration_version_argument(fcinfo, 3, "project");
-	asked.origin = get_rel_name(relid);
-	import(&asked, relid, dbops_migration_table_query(relid, NameStr(*PG_GETARG_NAME(1)), applied_at));
+	InitMaterializedSRF(fcinfo, 0);
+	import(&asked);
 	return (Datum) 0;
 }
 
@@ -141,20 +143,44 @@ add_schema(HeapTuple row, TupleDesc desc, void *arg)
 					 quote_identifier(get_namespace_name(dbops_row_oid(row, desc, 1))));
 }
 
-/* ---- what becomes of it ---- */
-
 static void
-import(Import *import, Oid relid, const char *query)
+import(Import *import)
 {
 	ListCell   *cell;
 
-	import->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 	dbops_migration_begin(import->project, NULL, MIGRATION_PATIENCE);
-
-	read_rows(import, query);
+	read_table(import);
 	import->known = dbops_migration_list(import->project);
 	foreach(cell, import->rows)
 		import_row(import, lfirst(cell));
+}
+
+/* ---- what the tool has written ---- */
+
+/*
+ * Read it with the caller's rights. The table is locked before it is looked at,
+ * so that it is still what it was when it is read; should its schema be renamed
+ * all the same, the server refuses a view.
+ */
+static void
+read_table(Import *import)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("row_security", "off");
+	dbops_set_nested("lock_timeout", TABLE_PATIENCE);
+	if (find_setting(REFUSED_KINDS) != NULL)
+		dbops_set_nested(REFUSED_KINDS, "view, foreign-table");
+	LockRelationOid(import->relid, AccessShareLock);
+	require_plain_table(import->relid);
+	import->table = quote_qualified_identifier(get_namespace_name(get_rel_namespace(import->relid)),
+											   get_rel_name(import->relid));
+	if (import->tool == NULL)
+		import->origin = get_rel_name(import->relid);
+	dbops_query_each(make_query(import), 0, NULL, take_row, import);
+	AtEOXact_GUC(false, nest_level);
+	if (import->tool == NULL)
+		list_sort(import->rows, by_time);
 }
 
 /* Refuse what would call somebody's code, or read elsewhere, when it is read. */
@@ -174,16 +200,13 @@ require_plain_table(Oid relid)
 				 errhint("Migrations are read from tables and materialized views: CREATE TABLE ... AS SELECT, and import from that.")));
 }
 
-/* Read what the tool has written, with the caller's rights. */
-static void
-read_rows(Import *import, const char *query)
+static char *
+make_query(const Import *import)
 {
-	int			nest_level = NewGUCNestLevel();
-
-	dbops_set_nested("row_security", "off");
-	dbops_set_nested("lock_timeout", TABLE_PATIENCE);
-	dbops_query_each(query, 0, NULL, take_row, import);
-	AtEOXact_GUC(false, nest_level);
+	if (import->tool != NULL)
+		return dbops_migration_tool_query(import->tool, import->relid, import->table);
+	return dbops_migration_table_query(import->relid, import->table,
+									   import->version_column, import->applied_at_column);
 }
 
 static void
@@ -235,6 +258,22 @@ refuse_same_version(const Import *import, const char *version)
 					 errhint("CREATE TABLE ... AS SELECT what is applied, a row for each version, and import from that.")));
 }
 
+/* By time, and by version where that is the same; what is not known is the latest. */
+static int
+by_time(const ListCell *a, const ListCell *b)
+{
+	const ForeignMigration *left = lfirst(a);
+	const ForeignMigration *right = lfirst(b);
+
+	if (left->applied_at == right->applied_at)
+		return dbops_version_compare(left->version, right->version);
+	if (left->applied_at == 0 || right->applied_at == 0)
+		return (left->applied_at == 0) ? 1 : -1;
+	return (left->applied_at < right->applied_at) ? -1 : 1;
+}
+
+/* ---- what becomes of it ---- */
+
 /* Take one migration over, unless the ledger knows it, or it has never come to be. */
 static void
 import_row(Import *import, const ForeignMigration *row)
@@ -244,7 +283,7 @@ import_row(Import *import, const ForeignMigration *row)
 	if (known != NULL)
 		put_outcome(import, row, known->state, "already in the ledger");
 	else if (strcmp(row->state, "failed") == 0)
-		put_outcome(import, row, NULL, "not imported: it has failed there; settle that there and import again, or use resolve_migration()");
+		put_outcome(import, row, NULL, psprintf("not imported: it has failed in %s; settle that and import again", import->origin));
 	else
 	{
 		store(import, row);

@@ -171,6 +171,12 @@ refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg)
 static void
 refuse_running(const Unfinished *unfinished, const char *version, int64 job)
 {
+	if (!dbops_migration_job_is_live(job))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" of project \"%s\" is done in part, and job " INT64_FORMAT ", which did it, is not there any more",
+						version, unfinished->project, job),
+				 errhint("Finish it by hand, or take it back, and say so with dbops.resolve_migration(); dbops.migration_step has the steps that are done.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("job " INT64_FORMAT " works on migration \"%s\" of project \"%s\"",
@@ -180,9 +186,9 @@ refuse_running(const Unfinished *unfinished, const char *version, int64 job)
 
 /* Is the job of a running migration still there? It is not after a restore elsewhere. */
 bool
-dbops_migration_job_is_live(const Migration *migration)
+dbops_migration_job_is_live(int64 job)
 {
-	DbopsParam	params[] = {dbops_param_int8(migration->job)};
+	DbopsParam	params[] = {dbops_param_int8(job)};
 	Datum		live;
 
 	return dbops_store_value("SELECT true FROM dbops.job WHERE id = $1 AND kind = 'migration' AND finished_at IS NULL",

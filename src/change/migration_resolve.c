@@ -90,7 +90,7 @@ is_settled(const Migration *known, const char *state)
 static void
 refuse_while_at_work(const Migration *known)
 {
-	if (strcmp(known->state, "running") == 0 && dbops_migration_job_is_live(known))
+	if (strcmp(known->state, "running") == 0 && dbops_migration_job_is_live(known->job))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("job " INT64_FORMAT " works on migration \"%s\" of project \"%s\"",
@@ -108,7 +108,7 @@ store_by_hand(const char *project, const char *version)
 		.version = version,
 		.state = "applied",
 		.owner = GetUserNameFromId(GetUserId(), false),
-		.origin = "hand"
+		.origin = "resolve_migration"
 	};
 
 	dbops_migration_store(&migration);

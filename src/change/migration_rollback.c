@@ -15,8 +15,12 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
+
+/* Of migrations that are in the way, so many are named. */
+#define MAX_NAMES 10
 
 PG_FUNCTION_INFO_V1(dbops_rollback_migration);
 
@@ -163,7 +167,9 @@ require_owner(const Migration *migration)
 				 errmsg("migration \"%s\" of project \"%s\" is rolled back only by role \"%s\", which has applied it",
 						migration->version, migration->project, migration->owner),
 				 errdetail("Its down text was stored by that role, and runs with that role's rights."),
-				 errhint("SET ROLE %s, if you may.", quote_identifier(migration->owner))));
+				 OidIsValid(get_role_oid(migration->owner, true)) ?
+				 errhint("SET ROLE %s, if you may.", quote_identifier(migration->owner)) :
+				 errhint("That role does not exist any more: undo the migration by hand, and say so with dbops.resolve_migration().")));
 }
 
 /* Refuse while others are in place that came later or require it, and name them. */
@@ -172,6 +178,7 @@ require_last(const Migration *migration)
 {
 	const Migration *latest = NULL;
 	StringInfoData names;
+	int			count = 0;
 	ListCell   *cell;
 
 	initStringInfo(&names);
@@ -182,9 +189,13 @@ require_last(const Migration *migration)
 		if (!rests_on(other, migration))
 			continue;
 		latest = other;
+		if (++count > MAX_NAMES)
+			continue;
 		appendStringInfo(&names, "%s\"%s\"%s", names.len > 0 ? ", " : "", other->version,
 						 requires(other, migration->version) ? ", which requires it" : "");
 	}
+	if (count > MAX_NAMES)
+		appendStringInfo(&names, " and %d more", count - MAX_NAMES);
 	if (latest != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

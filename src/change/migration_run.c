@@ -149,7 +149,8 @@ point_into_statement(void *arg)
 	const MigrationStatement *statement = state->statement;
 	int			line = dbops_migration_point(text->sql, statement->start);
 
-	errcontext("statement %d, line %d, of migration \"%s\"", statement->number, line, state->run->version);
+	errcontext("statement %d, line %d, of %smigration \"%s\"", statement->number, line,
+			   strcmp(state->run->direction, "down") == 0 ? "the down text of " : "", state->run->version);
 }
 
 /* ---- one statement ---- */

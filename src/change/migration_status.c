@@ -28,6 +28,7 @@ typedef struct Standing
 	bool		reversible;		/* a down text is stored */
 	int64		position;		/* 0: not in the ledger */
 	int64		job;
+	bool		live;			/* the job has not ended */
 	int			done;			/* steps */
 	int			steps;			/* 0: it is not done in steps */
 	const char *environments;	/* as a user reads them; or NULL */
@@ -118,7 +119,8 @@ read_ledger(const char *project)
 	List	   *standings = NIL;
 
 	dbops_store_each("SELECT m.project, m.version, m.name, m.state, m.applied_at, m.owner, m.origin, m.repeatable,"
-					 " m.down_sql IS NOT NULL, m.position, m.job_id, array_to_string(m.environments, ', '), s.done, s.steps"
+					 " m.down_sql IS NOT NULL, m.position, m.job_id, array_to_string(m.environments, ', '), s.done, s.steps,"
+					 " EXISTS (SELECT FROM dbops.job j WHERE j.id = m.job_id AND j.kind = 'migration' AND j.finished_at IS NULL)"
 					 " FROM dbops.migration m"
 					 " LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'done')::integer AS done, count(*)::integer AS steps"
 					 " FROM dbops.migration_step WHERE project = m.project AND version = m.version"
@@ -148,6 +150,7 @@ take_standing(HeapTuple row, TupleDesc desc, void *arg)
 	standing->environments = dbops_row_text(row, desc, 12);
 	standing->done = dbops_row_int4(row, desc, 13);
 	standing->steps = dbops_row_int4(row, desc, 14);
+	standing->live = dbops_row_bool(row, desc, 15);
 	*standings = lappend(*standings, standing);
 }
 
@@ -260,8 +263,8 @@ explain(Standing *standing)
 	{
 		if (standing->behind != NULL)
 			standing->note = psprintf("out of order: %s is applied already", standing->behind);
-		standing->remedy = psprintf("Apply it: SELECT * FROM dbops.apply_migration(%s, up_sql, ...);",
-									quote_literal_cstr(standing->version));
+		standing->remedy = psprintf("Apply it: SELECT * FROM dbops.apply_migration(%s, up_sql, project => %s);",
+									quote_literal_cstr(standing->version), quote_literal_cstr(standing->project));
 	}
 	else if (strcmp(standing->state, "running") == 0 || strcmp(standing->state, "failed") == 0)
 		explain_steps(standing);
@@ -276,13 +279,21 @@ explain(Standing *standing)
 static void
 explain_steps(Standing *standing)
 {
-	bool		running = strcmp(standing->state, "running") == 0;
+	const char *version = quote_literal_cstr(standing->version);
+	const char *project = quote_literal_cstr(standing->project);
 
 	standing->note = psprintf("%d of %d steps are done", standing->done, standing->steps);
-	standing->remedy = running ?
-		psprintf("CALL dbops.wait_job(" INT64_FORMAT ");", standing->job) :
-		psprintf("Apply it again to go on, or SELECT * FROM dbops.rollback_migration(%s, %s);",
-				 quote_literal_cstr(standing->version), quote_literal_cstr(standing->project));
+	if (strcmp(standing->state, "failed") == 0)
+		standing->remedy = psprintf("Apply it again to go on, or SELECT * FROM dbops.rollback_migration(%s, %s);",
+									version, project);
+	else if (standing->live)
+		standing->remedy = psprintf("CALL dbops.wait_job(" INT64_FORMAT ");", standing->job);
+	else
+	{
+		standing->note = psprintf("%s, and job " INT64_FORMAT " is not there any more", standing->note, standing->job);
+		standing->remedy = psprintf("Finish it by hand, and SELECT dbops.resolve_migration(%s, 'applied', 'why', %s);",
+									version, project);
+	}
 }
 
 static void

@@ -162,9 +162,9 @@ dbops_migration_tool_find(const char *name)
 	return NULL;				/* keep the compiler quiet */
 }
 
-/* The query that reads the tool's table. */
+/* The query that reads the tool's table, of this name as SQL has it. */
 char *
-dbops_migration_tool_query(const MigrationTool *tool, Oid relid)
+dbops_migration_tool_query(const MigrationTool *tool, Oid relid, const char *name)
 {
 	const ToolTable *last = NULL;
 
@@ -177,8 +177,7 @@ dbops_migration_tool_query(const MigrationTool *tool, Oid relid)
 			break;
 	}
 	require_columns(last, relid);
-	return psprintf(last->query, quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-															get_rel_name(relid)));
+	return psprintf(last->query, name);
 }
 
 /* Does the table have all columns of this kind of it? */
@@ -200,7 +199,7 @@ require_columns(const ToolTable *table, Oid relid)
 
 /* The query that reads any other table, whose rows are versions that are applied; applied_at may be NULL. */
 char *
-dbops_migration_table_query(Oid relid, const char *version, const char *applied_at)
+dbops_migration_table_query(Oid relid, const char *name, const char *version, const char *applied_at)
 {
 	char	   *time = pstrdup("NULL");
 
@@ -210,9 +209,8 @@ dbops_migration_table_query(Oid relid, const char *version, const char *applied_
 		require_column(relid, applied_at, COLUMN_TIME);
 		time = pstrdup(quote_identifier(applied_at));
 	}
-	return psprintf("SELECT %s::text, NULL::text, 'applied'::text, %s::timestamptz, NULL::bytea, false FROM %s ORDER BY 4, 1",
-					quote_identifier(version), time,
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)));
+	return psprintf("SELECT %s::text, NULL::text, 'applied'::text, %s::timestamptz, NULL::bytea, false FROM %s",
+					quote_identifier(version), time, name);
 }
 
 static void
@@ -223,8 +221,7 @@ require_column(Oid relid, const char *column, ColumnKind kind)
 	if (number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table \"%s\" has no column \"%s\"", get_rel_name(relid), column),
-				 errhint("Any table is read with import_migrations(from_table, version_column, applied_at_column).")));
+				 errmsg("table \"%s\" has no column \"%s\"", get_rel_name(relid), column)));
 	if (!is_read_as(getBaseType(get_atttype(relid, number)), kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
