@@ -263,8 +263,8 @@ CREATE TYPE dbops.migration_receipt AS (
 );
 COMMENT ON TYPE dbops.migration_receipt IS
     'What a statement of a migration has done, or would do. step: number of the statement in its text; null in the row that sums up. '
-    'effect: the worst of metadata, rows, scan, index build and rewrite, as the server itself says. locks: the strongest mode held on each relation when the statement had ended. '
-    'objects: relations and other objects by what was done to them. waited: for locks. blocked_sessions, blocked_for: sessions that waited for this one''s locks when the statement ended, and how long the longest had waited by then.';
+    'effect: the worst of metadata, rows, scan, index build and rewrite, as the server itself says; null where nothing was written. locks: the strongest mode held on each relation that the statement has locked or worked at, without those that its transaction has created. '
+    'objects: what was created, changed and dropped, scanned, rewritten and indexed, and what was not scanned as existing constraints prove it (proved). waited: for locks. blocked_sessions, blocked_for: sessions that waited for this one''s locks when the statement ended, and how long the longest had waited by then.';
 
 -- Migrations: apply.
 

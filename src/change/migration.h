@@ -113,7 +113,7 @@ typedef struct MigrationReceipt
 	const char *state;			/* see the type's comment */
 	const char *effect;			/* metadata, rows, scan, index build, rewrite: the worst */
 	Jsonb	   *locks;			/* {"public.t": "AccessExclusiveLock"} */
-	Jsonb	   *objects;		/* {"created": [], "changed": [], "dropped": [], "scanned": [], "rewritten": [], "indexed": []} */
+	Jsonb	   *objects;		/* of those that are not empty: {"created": [], "changed": [], "dropped": [], "scanned": [], "rewritten": [], "indexed": [], "proved": []} */
 	int64		rows;
 	int64		wal;			/* bytes */
 	double		duration;		/* ms */
@@ -138,6 +138,7 @@ extern Jsonb *dbops_migration_receipt_document(const MigrationReceipt *receipt);
 
 extern void dbops_migration_watch_init(void);
 extern void dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg);
+extern void dbops_migration_watch_alone(MigrationReceipt *receipt, DbopsCallback work, void *arg);
 
 /* ---- migration_run.c: run the statements of a text ---- */
 

@@ -60,6 +60,13 @@ dbops_locks_join(const HeldLocks *some, const HeldLocks *others)
 	return sort(joined);
 }
 
+void
+dbops_locks_free(HeldLocks *held)
+{
+	pfree(held->locks);
+	pfree(held);
+}
+
 /* Look up the modes in which a relation is held; 0 if it is not. */
 LOCKMASK
 dbops_locks_on(const HeldLocks *held, Oid relid)

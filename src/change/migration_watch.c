@@ -20,13 +20,17 @@
 #include "change/migration_watch.h"
 
 #include "access/xact.h"
+#include "catalog/catalog.h"
+#include "executor/executor.h"
 #include "executor/instrument.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/proc.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
@@ -42,43 +46,64 @@ typedef struct LogSettings
 	int			deadlock_timeout;	/* ms */
 } LogSettings;
 
-/* A text that the server has said. The latest is the first of its list. */
-typedef struct Note
-{
-	slist_node	link;
-	const char *message_id;		/* in the server's source; or NULL */
-	char		text[FLEXIBLE_ARRAY_MEMBER];
-} Note;
-
 typedef struct Watch
 {
 	struct Watch *outer;
-	MemoryContext memory;		/* of the notes */
+	MemoryContext memory;		/* of what is noted */
 	LogSettings log;
-	int			nest_level;		/* of the settings that are changed for it */
 	instr_time	began;
 	WalUsage	wal;
 	HeldLocks  *before;
 	HeldLocks  *seen;			/* held at any time that was looked at */
 	double		waited;			/* ms */
-	slist_head	notices;
+	CommandId	command;		/* that it began with */
+	bool		writes;			/* into any table or catalog */
+	slist_head	notices;		/* of Note, the latest first, as below */
 	int			n_notices;
+	slist_head	told;			/* what the server says that it does */
+	ObjectEvents events;
 } Watch;
+
+/* A watch that has ended, and where it is to be described. */
+typedef struct Description
+{
+	Watch	   *watch;
+	MigrationReceipt *receipt;
+} Description;
 
 /* The innermost one; NULL: nothing is watched. */
 static Watch *watched = NULL;
 static emit_log_hook_type previous_log_hook = NULL;
+static object_access_hook_type previous_object_hook = NULL;
+static ExecutorCheckPerms_hook_type previous_permissions_hook = NULL;
+static ProcessUtility_hook_type previous_utility_hook = NULL;
 
 static void begin(Watch *watch);
-static void set_log(Watch *watch);
-static void end(Watch *watch, MigrationReceipt *receipt);
+static void look_back(Watch *watch, MigrationReceipt *receipt);
 static void end_wait(Watch *watch);
-static Jsonb *describe_locks(const Watch *watch);
-static bool is_told(const Watch *watch, const HeldLock *lock);
+static void see_locks(Watch *watch);
+static void describe(Watch *watch, MigrationReceipt *receipt);
+static void try_to_describe(void *arg);
+static bool writes_rows(const MigrationReceipt *receipt);
+static Jsonb *describe_locks(Watch *watch);
+static bool is_told(Watch *watch, const HeldLock *lock, const List *touched);
+static const char *relation_name(Watch *watch, Oid relid);
+static Jsonb *describe_objects(Watch *watch, const MigrationEffects *effects);
+static void add_names(DbopsJson *json, const char *key, List *names);
 static const char *strongest_mode(LOCKMASK modes);
 static List *list_notices(Watch *watch);
+static void see_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg);
+static bool see_tables(CHECK_PERMISSIONS_ARGUMENTS);
+static void see_table(const PermissionEntry *entry);
+static void see_command(PlannedStmt *statement, const char *query, bool read_only_tree,
+						ProcessUtilityContext context, ParamListInfo params,
+						QueryEnvironment *environment, DestReceiver *dest,
+						QueryCompletion *completion);
+static void end_subxact(SubXactEvent event, SubTransactionId mine,
+						SubTransactionId parent, void *arg);
 static void hear(ErrorData *error);
 static void note(Watch *watch, const ErrorData *error);
+static void note_effect(Watch *watch, const ErrorData *error);
 static void note_notice(Watch *watch, const ErrorData *error);
 static void note_text(MemoryContext memory, slist_head *list, const char *message_id,
 					  const char *prefix, const char *text);
@@ -91,6 +116,13 @@ dbops_migration_watch_init(void)
 {
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = hear;
+	previous_object_hook = object_access_hook;
+	object_access_hook = see_object;
+	previous_permissions_hook = ExecutorCheckPerms_hook;
+	ExecutorCheckPerms_hook = see_tables;
+	previous_utility_hook = ProcessUtility_hook;
+	ProcessUtility_hook = see_command;
+	RegisterSubXactCallback(end_subxact, NULL);
 }
 
 /*
@@ -101,10 +133,16 @@ void
 dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg)
 {
 	Watch		watch = {0};
+	int			nest_level = NewGUCNestLevel();
 
 	begin(&watch);
+	dbops_set_nested("log_min_messages", "debug1");
+	dbops_set_nested("log_lock_waits", "on");
+	dbops_set_nested("deadlock_timeout",
+					 psprintf("%d", Min(watch.log.deadlock_timeout, SHORT_WAIT)));
 	PG_TRY();
 	{
+		watched = &watch;
 		work(arg);
 	}
 	PG_FINALLY();
@@ -112,7 +150,42 @@ dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg)
 		watched = watch.outer;
 	}
 	PG_END_TRY();
-	end(&watch, receipt);
+	look_back(&watch, receipt);
+	AtEOXact_GUC(true, nest_level);
+	describe(&watch, receipt);
+	MemoryContextDelete(watch.memory);
+}
+
+/*
+ * The same for a statement that is alone in its transactions. Nested settings
+ * would end with the first of them, and a session's would outlive an error, so
+ * the server's variables are set themselves. A deadlock is not looked for sooner:
+ * CREATE INDEX CONCURRENTLY must not be the one to give way. The memory of the
+ * caller must outlive the transaction.
+ */
+void
+dbops_migration_watch_alone(MigrationReceipt *receipt, DbopsCallback work, void *arg)
+{
+	Watch		watch = {0};
+	LogSettings log = {log_min_messages, log_lock_waits, DeadlockTimeout};
+
+	begin(&watch);
+	log_min_messages = DEBUG1;
+	log_lock_waits = true;
+	PG_TRY();
+	{
+		watched = &watch;
+		work(arg);
+	}
+	PG_FINALLY();
+	{
+		watched = watch.outer;
+		log_min_messages = log.level;
+		log_lock_waits = log.waits;
+	}
+	PG_END_TRY();
+	look_back(&watch, receipt);
+	describe(&watch, receipt);
 	MemoryContextDelete(watch.memory);
 }
 
@@ -127,34 +200,23 @@ begin(Watch *watch)
 	watch->seen = watch->before;
 	MemoryContextSwitchTo(caller);
 
-	set_log(watch);
-	watch->outer = watched;
-	watch->wal = pgWalUsage;
-	INSTR_TIME_SET_CURRENT(watch->began);
-	watched = watch;
-}
-
-static void
-set_log(Watch *watch)
-{
 	watch->log.level = log_min_messages;
 	watch->log.waits = log_lock_waits;
 	watch->log.deadlock_timeout = DeadlockTimeout;
 	if (watched != NULL)
 		watch->log = watched->log;
-
-	watch->nest_level = NewGUCNestLevel();
-	dbops_set_nested("log_min_messages", "debug1");
-	dbops_set_nested("log_lock_waits", "on");
-	dbops_set_nested("deadlock_timeout",
-					 psprintf("%d", Min(watch->log.deadlock_timeout, SHORT_WAIT)));
+	watch->events.memory = watch->memory;
+	watch->command = GetCurrentCommandId(false);
+	watch->outer = watched;
+	watch->wal = pgWalUsage;
+	INSTR_TIME_SET_CURRENT(watch->began);
 }
 
+/* Look at what can be seen when the statement has ended. */
 static void
-end(Watch *watch, MigrationReceipt *receipt)
+look_back(Watch *watch, MigrationReceipt *receipt)
 {
 	instr_time	duration;
-	MemoryContext caller;
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, watch->began);
@@ -162,21 +224,69 @@ end(Watch *watch, MigrationReceipt *receipt)
 	receipt->wal = pgWalUsage.wal_bytes - watch->wal.wal_bytes;
 	receipt->waited = watch->waited;
 	dbops_locks_count_blocked(&receipt->blocked_sessions, &receipt->blocked_for);
-	AtEOXact_GUC(true, watch->nest_level);
-
-	caller = MemoryContextSwitchTo(watch->memory);
-	watch->seen = dbops_locks_join(watch->seen, dbops_locks_held());
-	MemoryContextSwitchTo(caller);
-
+	see_locks(watch);
 	CommandCounterIncrement();
-	receipt->locks = describe_locks(watch);
-	receipt->notices = list_notices(watch);
+	watch->writes = GetCurrentCommandId(false) != watch->command;
 }
 
-/* Tell the strongest mode held on each relation that the statement has locked. */
-static Jsonb *
-describe_locks(const Watch *watch)
+/* Look at the locks that are held now. Those that were seen before are kept in mind. */
+static void
+see_locks(Watch *watch)
 {
+	MemoryContext caller = MemoryContextSwitchTo(watch->memory);
+	HeldLocks  *held = dbops_locks_held();
+	HeldLocks  *seen = dbops_locks_join(watch->seen, held);
+
+	dbops_locks_free(held);
+	if (watch->seen != watch->before)
+		dbops_locks_free(watch->seen);
+	watch->seen = seen;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Put into words what was seen and heard. The statement does not fail where that does. */
+static void
+describe(Watch *watch, MigrationReceipt *receipt)
+{
+	Description description = {.watch = watch, .receipt = receipt};
+	ErrorData  *error;
+
+	receipt->notices = list_notices(watch);
+	if (!dbops_attempt(try_to_describe, &description, &error))
+		receipt->notices = lappend(receipt->notices,
+								   psprintf("WARNING: what the statement has done cannot be described: %s",
+											error->message));
+}
+
+static void
+try_to_describe(void *arg)
+{
+	Watch	   *watch = ((Description *) arg)->watch;
+	MigrationReceipt *receipt = ((Description *) arg)->receipt;
+	MigrationEffects effects = dbops_effects_find(&watch->told, watch->before,
+												  watch->seen, &watch->events);
+
+	if (watch->events.rows_written)
+		effects.worst = Max(effects.worst, EFFECT_ROWS);
+	if (watch->writes)
+		effects.worst = Max(effects.worst, writes_rows(receipt) ? EFFECT_ROWS : EFFECT_METADATA);
+	receipt->effect = dbops_effect_name(effects.worst);
+	receipt->locks = describe_locks(watch);
+	receipt->objects = describe_objects(watch, &effects);
+}
+
+/* CREATE TABLE AS and the like: what is written is in no table that was there before. */
+static bool
+writes_rows(const MigrationReceipt *receipt)
+{
+	return receipt->rows > 0 && strcmp(receipt->command, "SELECT") != 0;
+}
+
+/* Tell the strongest mode held on each relation that the statement has locked or worked at. */
+static Jsonb *
+describe_locks(Watch *watch)
+{
+	List	   *touched = dbops_objects_touched(&watch->events);
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
@@ -184,21 +294,72 @@ describe_locks(const Watch *watch)
 	{
 		const HeldLock *lock = &watch->seen->locks[i];
 
-		if (is_told(watch, lock))
-			dbops_json_text(&json,
-							dbops_quote_qualified(get_namespace_name(get_rel_namespace(lock->relid)),
-												  get_rel_name(lock->relid)),
+		if (is_told(watch, lock, touched))
+			dbops_json_text(&json, relation_name(watch, lock->relid),
 							strongest_mode(lock->modes));
 	}
 	return dbops_json_finish(&json);
 }
 
+/*
+ * Left out are relations that nobody else knows yet, and locks that no reader
+ * or writer waits for where they are on something that is not used by name.
+ */
 static bool
-is_told(const Watch *watch, const HeldLock *lock)
+is_told(Watch *watch, const HeldLock *lock, const List *touched)
 {
-	return (lock->modes & ~dbops_locks_on(watch->before, lock->relid)) != 0 &&
-		lock->relid >= FirstNormalObjectId &&
-		get_rel_name(lock->relid) != NULL;
+	bool		weak = lock->modes < LOCKBIT_ON(ShareUpdateExclusiveLock);
+	char		kind = get_rel_relkind(lock->relid);
+
+	if ((lock->modes & ~dbops_locks_on(watch->before, lock->relid)) == 0 &&
+		!list_member_oid(touched, lock->relid))
+		return false;
+	if (kind == '\0')
+		return dbops_objects_dropped_relation(&watch->events, lock->relid) != NULL;
+	if (IsToastNamespace(get_rel_namespace(lock->relid)) || dbops_relation_is_new(lock->relid))
+		return false;
+	return !weak || !(kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX ||
+					  IsCatalogNamespace(get_rel_namespace(lock->relid)));
+}
+
+/* As it is called now, or, when it was dropped, as it was called then. */
+static const char *
+relation_name(Watch *watch, Oid relid)
+{
+	const char *dropped = dbops_objects_dropped_relation(&watch->events, relid);
+
+	return dropped != NULL ? dropped :
+		dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
+static Jsonb *
+describe_objects(Watch *watch, const MigrationEffects *effects)
+{
+	ObjectNames names = dbops_objects_name(&watch->events);
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	add_names(&json, "created", names.created);
+	add_names(&json, "changed", watch->writes ? names.changed : NIL);
+	add_names(&json, "dropped", names.dropped);
+	add_names(&json, "scanned", effects->scanned);
+	add_names(&json, "rewritten", effects->rewritten);
+	add_names(&json, "indexed", effects->indexed);
+	add_names(&json, "proved", effects->proved);
+	return dbops_json_finish(&json);
+}
+
+static void
+add_names(DbopsJson *json, const char *key, List *names)
+{
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	dbops_json_array(json, key);
+	foreach(lc, names)
+		dbops_json_text(json, NULL, lfirst(lc));
+	dbops_json_array_end(json);
 }
 
 static const char *
@@ -224,6 +385,66 @@ list_notices(Watch *watch)
 	return notices;
 }
 
+/* Note what the server writes into its catalogs. */
+static void
+see_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg)
+{
+	if (previous_object_hook != NULL)
+		previous_object_hook(access, class, object, part, arg);
+	for (Watch *watch = watched; watch != NULL; watch = watch->outer)
+		dbops_objects_note(&watch->events, access, class, object, part, arg);
+}
+
+/* Note the tables whose rows are read or written. */
+static bool
+see_tables(CHECK_PERMISSIONS_ARGUMENTS)
+{
+	ListCell   *lc;
+
+	if (watched != NULL)
+		foreach(lc, permissions)
+			see_table(lfirst(lc));
+	return previous_permissions_hook == NULL ||
+		previous_permissions_hook(CHECK_PERMISSIONS_PASSED);
+}
+
+static void
+see_table(const PermissionEntry *entry)
+{
+	for (Watch *watch = watched; watch != NULL; watch = watch->outer)
+		if (OidIsValid(entry->relid) && entry->requiredPerms != 0)
+			dbops_objects_note_use(&watch->events, entry->relid,
+								   (entry->requiredPerms & ~ACL_SELECT) != 0);
+}
+
+/* Note what a command changes by its name only, when it has done so. */
+static void
+see_command(PlannedStmt *statement, const char *query, bool read_only_tree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	if (previous_utility_hook != NULL)
+		previous_utility_hook(statement, query, read_only_tree, context, params,
+							  environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context, params,
+								environment, dest, completion);
+	for (Watch *watch = watched; watch != NULL; watch = watch->outer)
+		dbops_silent_note(&watch->events, statement->utilityStmt);
+}
+
+static void
+end_subxact(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	for (Watch *watch = watched; watch != NULL; watch = watch->outer)
+	{
+		if (event == SUBXACT_EVENT_ABORT_SUB)
+			dbops_objects_forget(&watch->events, mine);
+		else if (event == SUBXACT_EVENT_COMMIT_SUB)
+			dbops_objects_adopt(&watch->events, mine, parent);
+	}
+}
+
 /* Take what the server says, and keep from the log what would not have come there. */
 static void
 hear(ErrorData *error)
@@ -245,6 +466,16 @@ note(Watch *watch, const ErrorData *error)
 		end_wait(watch);
 	else if (error->elevel >= INFO && error->elevel <= WARNING)
 		note_notice(watch, error);
+	else if (dbops_effect_is_told(error))
+		note_effect(watch, error);
+}
+
+/* The locks are looked at too: the statement may end its transaction, or roll a part back. */
+static void
+note_effect(Watch *watch, const ErrorData *error)
+{
+	note_text(watch->memory, &watch->told, error->message_id, "", error->message);
+	see_locks(watch);
 }
 
 /* Keep a notice, with its severity; only the first ones, and not all of a long one. */
