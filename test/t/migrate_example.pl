@@ -130,6 +130,27 @@ applies('seeds', $seeds, '0001 init applied, 0002 seed skipped', 'seed data of a
 $node->safe_psql('postgres', q{ALTER DATABASE postgres SET dbops.environment = 'dev'});
 applies('seeds', $seeds, '0001 init applied, 0002 seed applied', 'that of this one is not');
 
+# what cannot share a transaction is waited for, and its failure is one
+my $steps = folder(
+	'steps',
+	'0001_init.sql' => 'CREATE TABLE steps (i int); INSERT INTO steps VALUES (1), (1)',
+	'0002_index.sql' => 'CREATE INDEX CONCURRENTLY steps_i ON steps (i)',
+	'0002_index.rollback.sql' => 'DROP INDEX CONCURRENTLY steps_i',
+	'0003_note.sql' => q{COMMENT ON INDEX steps_i IS 'is there'});
+applies('steps', $steps, '0001 init applied, 0002 index applied, 0003 note applied', 'an index that is built concurrently');
+folder('steps', '0004_unique.sql' => 'CREATE UNIQUE INDEX CONCURRENTLY steps_u ON steps (i)');
+($code, $out, $err) = migrate('steps', 'apply', $steps);
+isnt($code, 0, 'a job that fails fails');
+like($err, qr/^0004 is failed$/m, 'and is named');
+
+# texts are handed over byte by byte
+my $odd = qq{SELECT '\', \$migrate\$ \$migrate \$migrate\$, ':project' -- \\ \n\n};
+applies('bytes', folder('bytes', '0001_a.sql' => $odd), '0001 a applied', 'texts with quotes of all kinds');
+is($node->safe_psql('postgres', q{SELECT replace(up_sql, E'\n', '|') FROM dbops.migration WHERE project = 'bytes' AND version = '0001'}), $odd =~ s/\n/|/gr, 'texts arrive byte by byte');
+($code, $out, $err) = migrate('odd', 'apply', folder('wide', '0001_a.sql' => "S\0E\0L\0"));
+isnt($code, 0, 'a file in UTF-16 is refused');
+like($err, qr/^0001_a.sql: a byte is 0$/m, 'and why');
+
 # folders that are none
 for my $case (
 	[ 'a name that a shell would read', folder('odd', '0001_$(touch x).sql' => 'SELECT 1'), qr/^"0001_\$\(touch x\)\.sql": a name has letters/ ],
