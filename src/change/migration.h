@@ -38,6 +38,7 @@ extern MigrationScan *dbops_migration_scan_begin(const char *argument, const cha
 extern bool dbops_migration_scan_next(MigrationScan *scan, MigrationToken *token);
 extern int	dbops_migration_scan_line(MigrationScan *scan, size_t location);
 extern void dbops_migration_scan_end(MigrationScan *scan);
+extern void dbops_migration_scan_quietly(DbopsCallback callback, void *arg);
 extern int	dbops_migration_line(const char *sql, size_t place);
 extern List *dbops_migration_parse(const char *argument, const char *sql, size_t start,
 								   const char *statement);

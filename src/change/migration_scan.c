@@ -16,6 +16,8 @@
 
 #include "mb/pg_wchar.h"
 #include "parser/scanner.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
 
 #define BYTE_ORDER_MARK	"\xEF\xBB\xBF"	/* in UTF-8; editors put it before a text */
 #define LINE_BEFORE		60		/* characters of a line that an error shows before its place */
@@ -103,6 +105,20 @@ static int
 word_code(const char *word)
 {
 	return ScanKeywordTokens[ScanKeywordLookup(word, &ScanKeywords)];
+}
+
+/*
+ * Call back without what the server has to say of names that are too long and
+ * the like: it says that again when a statement is run.
+ */
+void
+dbops_migration_scan_quietly(DbopsCallback callback, void *arg)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	dbops_set_nested("client_min_messages", "error");
+	callback(arg);
+	AtEOXact_GUC(false, nest_level);
 }
 
 void

@@ -29,6 +29,7 @@ typedef struct TextReader
 	const MigrationStatement *alone;	/* the first that must be alone, or NULL */
 } TextReader;
 
+static void read_statements(void *arg);
 static MigrationStatement *read_statement(TextReader *reader);
 static bool find_statement(TextReader *reader, MigrationStatement *statement);
 static void look_at(TextReader *reader, MigrationStatement *statement);
@@ -54,27 +55,35 @@ dbops_migration_text_read(const char *argument, const char *sql)
 {
 	MigrationText *text = palloc0(sizeof(MigrationText));
 	TextReader	reader = {.text = text};
-	MigrationStatement *statement;
 
 	text->argument = argument;
 	text->sql = sql;
-	reader.scan = dbops_migration_scan_begin(argument, sql);
-	reader.trees = AllocSetContextCreate(CurrentMemoryContext, "migration statement", ALLOCSET_DEFAULT_SIZES);
-	while ((statement = read_statement(&reader)) != NULL)
-	{
-		CHECK_FOR_INTERRUPTS();
-		look_at(&reader, statement);
-	}
+	dbops_migration_scan_quietly(read_statements, &reader);
 	check_brackets(&reader);
 	if (text->statements == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("%s has no statement", argument),
-				 errhint("Give the SQL that the migration is to run.")));
+				 errhint("Give \"SELECT;\" where it is to do nothing.")));
 	text->in_steps = (reader.alone != NULL);
-	MemoryContextDelete(reader.trees);
-	dbops_migration_scan_end(reader.scan);
 	return text;
+}
+
+static void
+read_statements(void *arg)
+{
+	TextReader *reader = arg;
+	MigrationStatement *statement;
+
+	reader->scan = dbops_migration_scan_begin(reader->text->argument, reader->text->sql);
+	reader->trees = AllocSetContextCreate(CurrentMemoryContext, "migration statement", ALLOCSET_DEFAULT_SIZES);
+	while ((statement = read_statement(reader)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		look_at(reader, statement);
+	}
+	MemoryContextDelete(reader->trees);
+	dbops_migration_scan_end(reader->scan);
 }
 
 /* Where a statement stands, and its length; NULL when the text has ended. */

@@ -10,6 +10,7 @@
 #include "change/migration.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #define TOKEN_BYTES		60		/* of a token that a message shows */
 
@@ -25,44 +26,56 @@ enum
 	TOKEN_PARAM = 267
 };
 
+/* Two texts on their way through dbops_migration_scan_quietly. */
+typedef struct Comparison
+{
+	const char *old;
+	const char *new;
+	TextDifference difference;
+} Comparison;
+
+static void compare_tokens(void *arg);
 static bool is_same(const MigrationToken *a, const MigrationToken *b);
-static char *shown(const char *sql, const MigrationToken *token);
+static void describe(Comparison *comparison, const MigrationToken *old_token, const MigrationToken *new_token);
+static const char *begin_of(const char *sql, const MigrationToken *token);
+static const char *end_of(const char *sql, const MigrationToken *token);
+static int	common_bytes(const char *old, const char *new);
+static char *shown(const char *begin, const char *end);
 
 /* Compare two texts, and find where they differ first. */
 TextDifference
 dbops_migration_text_compare(const char *old, const char *new)
 {
-	TextDifference difference = {.likeness = TEXTS_IDENTICAL};
-	MigrationScan *old_scan;
-	MigrationScan *new_scan;
+	Comparison	comparison = {.old = old,.new = new,.difference = {.likeness = TEXTS_IDENTICAL}};
+
+	if (strcmp(old, new) != 0)
+		dbops_migration_scan_quietly(compare_tokens, &comparison);
+	return comparison.difference;
+}
+
+static void
+compare_tokens(void *arg)
+{
+	Comparison *comparison = arg;
+	MigrationScan *old = dbops_migration_scan_begin("the text in the ledger", comparison->old);
+	MigrationScan *new = dbops_migration_scan_begin("the text", comparison->new);
 	MigrationToken old_token;
 	MigrationToken new_token;
 	bool		old_goes_on;
 	bool		new_goes_on;
 
-	if (strcmp(old, new) == 0)
-		return difference;
-
-	old_scan = dbops_migration_scan_begin("the text in the ledger", old);
-	new_scan = dbops_migration_scan_begin("the text", new);
 	do
 	{
-		old_goes_on = dbops_migration_scan_next(old_scan, &old_token);
-		new_goes_on = dbops_migration_scan_next(new_scan, &new_token);
+		CHECK_FOR_INTERRUPTS();
+		old_goes_on = dbops_migration_scan_next(old, &old_token);
+		new_goes_on = dbops_migration_scan_next(new, &new_token);
 	} while (old_goes_on && new_goes_on && is_same(&old_token, &new_token));
 
-	difference.likeness = TEXTS_COSMETIC;
+	comparison->difference.likeness = TEXTS_COSMETIC;
 	if (old_goes_on || new_goes_on)
-	{
-		difference.likeness = TEXTS_DIFFERENT;
-		difference.old_line = dbops_migration_scan_line(old_scan, old_token.start);
-		difference.new_line = dbops_migration_scan_line(new_scan, new_token.start);
-		difference.old_token = old_goes_on ? shown(old, &old_token) : NULL;
-		difference.new_token = new_goes_on ? shown(new, &new_token) : NULL;
-	}
-	dbops_migration_scan_end(old_scan);
-	dbops_migration_scan_end(new_scan);
-	return difference;
+		describe(comparison, old_goes_on ? &old_token : NULL, new_goes_on ? &new_token : NULL);
+	dbops_migration_scan_end(old);
+	dbops_migration_scan_end(new);
 }
 
 static bool
@@ -78,13 +91,68 @@ is_same(const MigrationToken *a, const MigrationToken *b)
 		(a->data == NULL || memcmp(a->data, b->data, a->data_length) == 0);
 }
 
+/* Say where the texts differ, at these tokens; NULL: the text has ended. */
+static void
+describe(Comparison *comparison, const MigrationToken *old_token, const MigrationToken *new_token)
+{
+	TextDifference *difference = &comparison->difference;
+	const char *old = begin_of(comparison->old, old_token);
+	const char *new = begin_of(comparison->new, new_token);
+	int			common = 0;
+
+	/* A long token, such as the body of a function, is shown from where it differs. */
+	if (old_token != NULL && new_token != NULL)
+		common = common_bytes(old, new);
+	difference->likeness = TEXTS_DIFFERENT;
+	difference->old_line = dbops_migration_line(comparison->old, old + common - comparison->old);
+	difference->new_line = dbops_migration_line(comparison->new, new + common - comparison->new);
+	if (old_token != NULL)
+		difference->old_token = shown(old + common, end_of(comparison->old, old_token));
+	if (new_token != NULL)
+		difference->new_token = shown(new + common, end_of(comparison->new, new_token));
+}
+
+/* Where in the text a token begins, or the lines of data that it stands for. */
+static const char *
+begin_of(const char *sql, const MigrationToken *token)
+{
+	if (token == NULL)
+		return sql + strlen(sql);
+	return token->data != NULL ? token->data : sql + token->start;
+}
+
+static const char *
+end_of(const char *sql, const MigrationToken *token)
+{
+	return token->data != NULL ? token->data + token->data_length : sql + token->end;
+}
+
+/* How much of two tokens is the same before the line that differs, or the place in it. */
+static int
+common_bytes(const char *old, const char *new)
+{
+	const char *line = old;
+	const char *place = old;
+	int			length;
+
+	while (*place != '\0' && *place == new[place - old])
+	{
+		length = pg_mblen(place);
+		if (strncmp(place, new + (place - old), length) != 0)
+			break;
+		if (*place == '\n' || place - line > TOKEN_BYTES / 2)
+			line = place + length;
+		place += length;
+	}
+	return line - old;
+}
+
 /* A token as its text has it, if it is not too long to be shown whole. */
 static char *
-shown(const char *sql, const MigrationToken *token)
+shown(const char *begin, const char *end)
 {
-	int			length = pg_mbcliplen(sql + token->start, token->end - token->start, TOKEN_BYTES);
+	int			line = strcspn(begin, "\r\n");
+	int			length = pg_mbcliplen(begin, Min(line, end - begin), TOKEN_BYTES);
 
-	if (length < token->end - token->start)
-		return psprintf("%s...", pnstrdup(sql + token->start, length));
-	return pnstrdup(sql + token->start, length);
+	return psprintf("%s%s", pnstrdup(begin, length), begin + length < end ? "..." : "");
 }
