@@ -17,7 +17,7 @@
 typedef struct SchemaKind
 {
 	const char *name;
-	const char *sql;			/* $1: names of schemas; null: all */
+	const char *sql;			/* $1: the chosen schemas, as oid[]; $2: they are all */
 } SchemaKind;
 
 /* ---- schema_tables.c, schema_objects.c, schema_database.c: the queries ---- */
@@ -30,9 +30,7 @@ extern const SchemaKind dbops_schema_database[];	/* what is not, so taken with a
  * The same schemas in all of them: n is pg_namespace. Members of extensions
  * are left out, as the extension stands for them.
  */
-#define SCHEMA_CHOSEN \
-	" ($1 IS NULL OR n.nspname = ANY ($1))" \
-	" AND NOT starts_with(n.nspname::text, 'pg_') AND n.nspname NOT IN ('information_schema', 'dbops') "
+#define SCHEMA_CHOSEN " n.oid = ANY ($1) "
 #define SCHEMA_NOT_MEMBER(catalog, oid) \
 	" NOT EXISTS (SELECT FROM pg_depend m WHERE m.classid = '" catalog "'::regclass AND m.objid = " oid \
 	" AND m.refclassid = 'pg_extension'::regclass AND m.deptype = 'e') "
@@ -66,6 +64,6 @@ extern void dbops_schema_row(SchemaDocument *document, SchemaPairs *objects,
 
 /* ---- schema_expression.c: stored expressions as SQL ---- */
 
-extern List *dbops_schema_expressions(const char *tree, Oid table);
+extern List *dbops_schema_expressions(const char *tree, Oid table, bool old_and_new);
 
 #endif							/* DBOPS_SCHEMA_H */

@@ -194,7 +194,8 @@ compare_object(Comparison *comparison, const char *key, const JsonbValue *old, c
 static void
 compare_attribute(Comparison *comparison, const char *key, const JsonbValue *old, const JsonbValue *new)
 {
-	bool		is_order = strcmp(comparison->kind, "table") == 0 && strcmp(key, "columns") == 0;
+	bool		is_order = strcmp(key, "columns") == 0 &&
+		(strcmp(comparison->kind, "table") == 0 || strcmp(comparison->kind, "type") == 0);
 
 	if (are_same(old, new) || (is_order && in_same_order(old, new)))
 		return;
@@ -223,6 +224,7 @@ is_part_of_whole(const Comparison *comparison, const char *object,
 	return is_absent(owner_of_part(comparison->kind, object), other) ||
 		is_absent(text_member(attributes, "table"), other) ||
 		is_absent(text_member(attributes, "constraint"), other) ||
+		is_absent(text_member(attributes, "publication"), other) ||
 		is_absent(text_member(attributes, "owned_by"), other);
 }
 
@@ -230,7 +232,7 @@ static bool
 is_absent(const char *object, const Jsonb *snapshot)
 {
 	static const char *const kinds[] = {
-		"table", "view", "materialized view", "type", "column", "constraint"
+		"table", "view", "materialized view", "type", "column", "constraint", "publication"
 	};
 
 	if (object == NULL)

@@ -29,43 +29,56 @@ typedef struct Mention
 	List	   *names;			/* of String */
 } Mention;
 
-static List *columns_context(Node *tree, Oid table);
+static List *columns_context(Node *tree, Oid table, bool old_and_new);
+static RangeTblEntry *entry_of(const char *name, List *columns);
 static bool renumber_columns(Node *node, void *arg);
 static void renumber(Var *variable, Mention *mention);
 
 /*
  * Write the expressions of a stored tree, which is one or a list of them. Their
- * columns are those of the table, or of nothing if that is 0.
+ * columns are those of the table, or of its old and its new row, or of nothing
+ * if it is 0.
  */
 List *
-dbops_schema_expressions(const char *tree, Oid table)
+dbops_schema_expressions(const char *tree, Oid table, bool old_and_new)
 {
 	Node	   *node = stringToNode(tree);
 	List	   *nodes = IsA(node, List) ? (List *) node : list_make1(node);
 	bool		has_columns = OidIsValid(table) && !IsA(node, PartitionBoundSpec);
-	List	   *context = has_columns ? columns_context(node, table) : NIL;
+	List	   *context = has_columns ? columns_context(node, table, old_and_new) : NIL;
 	List	   *texts = NIL;
 	ListCell   *cell;
 
 	foreach(cell, nodes)
-		texts = lappend(texts, deparse_expression(lfirst(cell), context, false, false));
+		texts = lappend(texts, deparse_expression(lfirst(cell), context, old_and_new, false));
 	return texts;
 }
 
 /* Have the deparser know the columns; the tree's numbers of them are changed to fit. */
 static List *
-columns_context(Node *tree, Oid table)
+columns_context(Node *tree, Oid table, bool old_and_new)
 {
 	Mention		mention = {.table = table};
-	const char *name = get_rel_name(table);
-	RangeTblEntry *entry = makeNode(RangeTblEntry);
 	PlannedStmt *plan = makeNode(PlannedStmt);
+	const char *name = get_rel_name(table);
+	List	   *names = NIL;
+	ListCell   *cell;
 
 	renumber_columns(tree, &mention);
+	names = old_and_new ? list_make2("old", "new") : list_make1(unconstify(char *, name != NULL ? name : "?"));
+	foreach(cell, names)
+		plan->rtable = lappend(plan->rtable, entry_of(lfirst(cell), mention.names));
+	return deparse_context_for_plan_tree(plan, names);
+}
+
+static RangeTblEntry *
+entry_of(const char *name, List *columns)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+
 	entry->rtekind = RTE_VALUES;
-	entry->eref = makeAlias(name != NULL ? name : "?", mention.names);
-	plan->rtable = list_make1(entry);
-	return deparse_context_for_plan_tree(plan, list_make1(entry->eref->aliasname));
+	entry->eref = makeAlias(name, columns);
+	return entry;
 }
 
 static bool

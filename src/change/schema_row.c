@@ -16,7 +16,7 @@
  *
  * Columns whose names begin with an underscore are no attributes but say what
  * another one needs: _table the table whose columns are meant in expressions,
- * _owner and _default the owner and the default rights of what has grants, and
+ * _old_and_new that these are of two of its rows, _owner and _default the owner and the default rights of what has grants, and
  * _expressions what is to stand where an array's element begins with "(?)".
  *
  * The document's parts are built here and not by pushJsonbValue(): that takes
@@ -26,6 +26,7 @@
 
 #include <limits.h>
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -58,8 +59,9 @@ typedef struct SchemaRow
 {
 	SchemaDocument *document;
 	SchemaPairs attributes;
-	HeapTuple	tuple;
 	TupleDesc	desc;
+	Datum	   *values;
+	bool	   *nulls;
 } SchemaRow;
 
 static void put_column(SchemaRow *row, int column);
@@ -67,6 +69,8 @@ static void put_text(SchemaRow *row, const char *key, const char *text);
 static void put_number(SchemaRow *row, const char *key, int64 number);
 static void put_array(SchemaRow *row, const char *key, Datum array);
 static char *fill_place(const char *element, ListCell **expression, List *expressions);
+static List *expressions_of(const SchemaRow *row, Datum tree);
+static char *joined(List *texts);
 static void put_options(SchemaRow *row, const char *key, Datum array);
 static bool is_secret(const char *option);
 static void put_grants(SchemaRow *row, const char *key, Datum array);
@@ -82,13 +86,19 @@ static int	compare_pairs(const void *a, const void *b);
 void
 dbops_schema_row(SchemaDocument *document, SchemaPairs *objects, HeapTuple tuple, TupleDesc desc)
 {
-	SchemaRow	row = {.document = document, .tuple = tuple, .desc = desc};
 	MemoryContext caller = MemoryContextSwitchTo(document->scratch);
-	char	   *name = dbops_row_text(tuple, desc, 1);
+	SchemaRow	row = {
+		.document = document, .desc = desc,
+		.values = palloc(sizeof(Datum) * desc->natts),
+		.nulls = palloc(sizeof(bool) * desc->natts)
+	};
 
-	for (int column = 2; column <= desc->natts; column++)
-		put_column(&row, column);
-	dbops_schema_pair(document, objects, name, dbops_schema_object(document, &row.attributes));
+	heap_deform_tuple(tuple, desc, row.values, row.nulls);
+	for (int i = 1; i < desc->natts; i++)
+		if (!row.nulls[i] && NameStr(TupleDescAttr(desc, i)->attname)[0] != '_')
+			put_column(&row, i);
+	dbops_schema_pair(document, objects, TextDatumGetCString(row.values[0]),
+					  dbops_schema_object(document, &row.attributes));
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(document->scratch);
 }
@@ -96,13 +106,10 @@ dbops_schema_row(SchemaDocument *document, SchemaPairs *objects, HeapTuple tuple
 static void
 put_column(SchemaRow *row, int column)
 {
-	Form_pg_attribute attribute = TupleDescAttr(row->desc, column - 1);
+	Form_pg_attribute attribute = TupleDescAttr(row->desc, column);
 	const char *key = NameStr(attribute->attname);
-	bool		isnull;
-	Datum		value = heap_getattr(row->tuple, column, row->desc, &isnull);
+	Datum		value = row->values[column];
 
-	if (isnull || key[0] == '_')
-		return;
 	switch (attribute->atttypid)
 	{
 		case BOOLOID:
@@ -120,8 +127,7 @@ put_column(SchemaRow *row, int column)
 			put_text(row, key, NameStr(*DatumGetName(value)));
 			break;
 		case PG_NODE_TREEOID:
-			put_text(row, key, linitial(dbops_schema_expressions(TextDatumGetCString(value),
-																 context_oid(row, "_table"))));
+			put_text(row, key, joined(expressions_of(row, value)));
 			break;
 		case TEXTARRAYOID:
 			if (strlen(key) >= 7 && strcmp(key + strlen(key) - 7, "options") == 0)
@@ -132,8 +138,11 @@ put_column(SchemaRow *row, int column)
 		case ACLITEMARRAYOID:
 			put_grants(row, key, value);
 			break;
+		case TEXTOID:
+			put_text(row, key, TextDatumGetCString(value));
+			break;
 		default:
-			put_text(row, key, dbops_row_text(row->tuple, row->desc, column));
+			elog(ERROR, "attribute %s of the schema has type %u", key, attribute->atttypid);
 	}
 }
 
@@ -155,8 +164,7 @@ put_array(SchemaRow *row, const char *key, Datum array)
 	List	   *texts = texts_of(array);
 	bool		isnull;
 	Datum		tree = context_value(row, "_expressions", &isnull);
-	List	   *expressions = isnull ? NIL :
-		dbops_schema_expressions(TextDatumGetCString(tree), context_oid(row, "_table"));
+	List	   *expressions = isnull ? NIL : expressions_of(row, tree);
 	ListCell   *expression = list_head(expressions);
 	JsonbValue	value = {.type = jbvArray};
 	ListCell   *cell;
@@ -180,6 +188,27 @@ fill_place(const char *element, ListCell **expression, List *expressions)
 	filled = psprintf("(%s)%s", (char *) lfirst(*expression), element + strlen(PLACEHOLDER));
 	*expression = lnext(expressions, *expression);
 	return filled;
+}
+
+static List *
+expressions_of(const SchemaRow *row, Datum tree)
+{
+	bool		isnull;
+
+	context_value(row, "_old_and_new", &isnull);
+	return dbops_schema_expressions(TextDatumGetCString(tree), context_oid(row, "_table"), !isnull);
+}
+
+static char *
+joined(List *texts)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, texts)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", (char *) lfirst(cell));
+	return text.data;
 }
 
 /* Put each option under its own name, so that their order does not matter. */
@@ -296,7 +325,10 @@ context_value(const SchemaRow *row, const char *name, bool *isnull)
 {
 	for (int i = 0; i < row->desc->natts; i++)
 		if (strcmp(NameStr(TupleDescAttr(row->desc, i)->attname), name) == 0)
-			return heap_getattr(row->tuple, i + 1, row->desc, isnull);
+		{
+			*isnull = row->nulls[i];
+			return row->values[i];
+		}
 	*isnull = true;
 	return (Datum) 0;
 }

@@ -61,6 +61,7 @@ static const struct
 typedef struct SchemaSnapshot
 {
 	List	   *schemas;		/* of char *; NIL: all */
+	DbopsParam	params[2];		/* of the queries of kinds */
 	MemoryContext caller;
 	SchemaDocument document;
 	SchemaPairs whole;			/* kinds */
@@ -73,6 +74,7 @@ static void require_schemas(List *schemas);
 static void take(void *arg);
 static void set_settings(void);
 static void put_header(SchemaSnapshot *snapshot);
+static void choose_schemas(SchemaSnapshot *snapshot);
 static void read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds);
 static void read_object(HeapTuple row, TupleDesc desc, void *arg);
 static void require_space(const SchemaSnapshot *snapshot);
@@ -162,6 +164,7 @@ take(void *arg)
 	set_settings();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	put_header(snapshot);
+	choose_schemas(snapshot);
 	read_kinds(snapshot, dbops_schema_tables);
 	read_kinds(snapshot, dbops_schema_objects);
 	if (snapshot->schemas == NIL)
@@ -202,16 +205,30 @@ put_header(SchemaSnapshot *snapshot)
 	dbops_schema_pair(&snapshot->document, &snapshot->whole, "schemas", schemas);
 }
 
+/* By number, so that the planner sees how much of a catalog they are. */
+static void
+choose_schemas(SchemaSnapshot *snapshot)
+{
+	DbopsParam	names = param_names(snapshot->schemas);
+	Datum		oids;
+
+	if (!dbops_query_value("SELECT array_agg(oid) FROM pg_namespace WHERE ($1 IS NULL OR nspname = ANY ($1))"
+						   " AND NOT starts_with(nspname::text, 'pg_') AND nspname NOT IN ('information_schema', 'dbops')",
+						   1, &names, OIDARRAYOID, &oids))
+		oids = PointerGetDatum(construct_empty_array(OIDOID));
+	snapshot->params[0] = (DbopsParam) {.type = OIDARRAYOID, .value = oids};
+	snapshot->params[1] = dbops_param_bool(snapshot->schemas == NIL);
+}
+
 static void
 read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds)
 {
-	DbopsParam	schemas = param_names(snapshot->schemas);
-
 	for (const SchemaKind *kind = kinds; kind->name != NULL; kind++)
 	{
 		snapshot->kind = (SchemaPairs) {0};
-		dbops_query_seen(kind->sql, 1, &schemas, read_object, snapshot);
-		dbops_schema_pair(&snapshot->document, &snapshot->whole, kind->name,
+		dbops_query_seen(kind->sql, lengthof(snapshot->params), snapshot->params, read_object, snapshot);
+		if (snapshot->kind.count > 0)
+			dbops_schema_pair(&snapshot->document, &snapshot->whole, kind->name,
 						  dbops_schema_object(&snapshot->document, &snapshot->kind));
 	}
 }

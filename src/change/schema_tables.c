@@ -21,8 +21,8 @@
 
 /* The names of columns whose numbers an array has. */
 #define COLUMNS(numbers, table) \
-	"(SELECT array_agg(quote_ident(a.attname) ORDER BY k.place) FROM unnest(" numbers ") WITH ORDINALITY AS k (number, place)" \
-	" JOIN pg_attribute a ON a.attrelid = " table " AND a.attnum = k.number)"
+	"(SELECT array_agg((SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = " table " AND a.attnum = k.number)" \
+	" ORDER BY k.place) FROM unnest(" numbers ") WITH ORDINALITY AS k (number, place))"
 
 /* The same of keys, with what is not usual of each; an expression has a place, (?). */
 #define KEYS(numbers, classes, collations, flags, table, index, count) \
@@ -47,7 +47,7 @@
 	" (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns," \
 	" CASE WHEN r.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = r.reltablespace) END AS tablespace," \
 	" (SELECT nullif(m.amname, 'heap') FROM pg_am m WHERE m.oid = r.relam) AS access_method," \
-	" CASE r.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'index' END AS replica_identity," \
+	" CASE WHEN r.relkind <> 'f' THEN CASE r.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing' WHEN 'i' THEN 'index' END END AS replica_identity," \
 	" r.relrowsecurity AS row_security, r.relforcerowsecurity AS force_row_security," \
 	" CASE WHEN r.reloftype <> 0 THEN format_type(r.reloftype, NULL) END AS of_type," \
 	" CASE p.partstrat WHEN 'r' THEN 'range' WHEN 'l' THEN 'list' WHEN 'h' THEN 'hash' END AS partitioned_by," \
@@ -134,10 +134,83 @@
 	" JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace JOIN pg_am m ON m.oid = i.relam" \
 	SCHEMA_COMMENT("pg_class", "i.oid")
 
+#define TRIGGER_SQL \
+	"SELECT r.object || '.' || quote_ident(t.tgname) AS object," \
+	" CASE t.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled," \
+	" CASE WHEN t.tgtype & 2 <> 0 THEN 'before' WHEN t.tgtype & 64 <> 0 THEN 'instead of' ELSE 'after' END AS timing," \
+	" concat_ws(' or ', CASE WHEN t.tgtype & 4 <> 0 THEN 'insert' END, CASE WHEN t.tgtype & 16 <> 0 THEN 'update' END," \
+	"  CASE WHEN t.tgtype & 8 <> 0 THEN 'delete' END, CASE WHEN t.tgtype & 32 <> 0 THEN 'truncate' END) AS events," \
+	" t.tgtype & 1 <> 0 AS for_each_row," \
+	" CASE WHEN t.tgattr[0] IS NOT NULL THEN " COLUMNS("t.tgattr::int2[]", "t.tgrelid") " END AS columns," \
+	" t.tgfoid::regprocedure::text AS function," \
+	" CASE WHEN t.tgnargs > 0 THEN (string_to_array(encode(t.tgargs, 'escape'), '\\000'))[1 : t.tgnargs] END AS arguments," \
+	" t.tgqual AS \"when\", r.oid AS _table, true AS _old_and_new," \
+	" t.tgoldtable AS old_table, t.tgnewtable AS new_table," \
+	" t.tgconstraint <> 0 AS is_constraint, t.tgdeferrable AS deferrable, t.tginitdeferred AS initially_deferred," \
+	" CASE WHEN t.tgconstrrelid <> 0 THEN t.tgconstrrelid::regclass::text END AS from_table," \
+	" t.tgparentid <> 0 AS inherited, d.description AS comment" \
+	" FROM " RELATIONS("'r', 'p', 'f', 'v'") " JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal" \
+	SCHEMA_COMMENT("pg_trigger", "t.oid")
+
+/* An expression with a subquery locks what that reads. */
+#define POLICY_SQL \
+	"SELECT r.object || '.' || quote_ident(p.polname) AS object," \
+	" CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' WHEN 'd' THEN 'delete' ELSE 'all' END AS command," \
+	" NOT p.polpermissive AS restrictive," \
+	" (SELECT array_agg(x.name ORDER BY x.name) FROM (SELECT CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END COLLATE \"C\" AS name" \
+	"  FROM unnest(p.polroles) o) x) AS roles," \
+	" p.polqual AS \"using\", p.polwithcheck AS with_check, r.oid AS _table, d.description AS comment" \
+	" FROM " RELATIONS("'r', 'p'") " JOIN pg_policy p ON p.polrelid = r.oid" \
+	SCHEMA_COMMENT("pg_policy", "p.oid")
+
+#define SEQUENCE_SQL \
+	"SELECT r.object, pg_get_userbyid(r.relowner) AS owner, r.relpersistence = 'u' AS unlogged, format_type(s.seqtypid, NULL) AS type," \
+	" nullif(s.seqstart, 1) AS start, nullif(s.seqincrement, 1) AS increment, nullif(s.seqmin, 1) AS minimum," \
+	" nullif(s.seqmax, CASE s.seqtypid WHEN 20 THEN 9223372036854775807 WHEN 23 THEN 2147483647 ELSE 32767 END) AS maximum," \
+	" nullif(s.seqcache, 1) AS cache, s.seqcycle AS cycle," \
+	" (SELECT o.refobjid::regclass::text || '.' || (SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = o.refobjid AND a.attnum = o.refobjsubid)" \
+	"  FROM pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = r.oid AND o.objsubid = 0" \
+	"  AND o.refclassid = 'pg_class'::regclass AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i') LIMIT 1) AS owned_by," \
+	" d.description AS comment, r.relacl AS grants, r.relowner AS _owner," \
+	" CASE WHEN r.relacl IS NOT NULL THEN acldefault('s', r.relowner) END AS _default" \
+	" FROM " RELATIONS("'S'") " JOIN pg_sequence s ON s.seqrelid = r.oid" \
+	SCHEMA_COMMENT("pg_class", "r.oid")
+
+/* The server locks what a query reads when it writes it. */
+#define VIEW_SQL(kind) \
+	"SELECT r.object, pg_get_userbyid(r.relowner) AS owner, pg_get_viewdef(r.oid) AS definition, r.reloptions AS options," \
+	" CASE WHEN r.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = r.reltablespace) END AS tablespace," \
+	" (SELECT nullif(m.amname, 'heap') FROM pg_am m WHERE m.oid = r.relam) AS access_method," \
+	" d.description AS comment, r.relacl AS grants, r.relowner AS _owner," \
+	" CASE WHEN r.relacl IS NOT NULL THEN acldefault('r', r.relowner) END AS _default" \
+	" FROM " RELATIONS("'" kind "'") SCHEMA_COMMENT("pg_class", "r.oid")
+
+#define RULE_SQL \
+	"SELECT r.object || '.' || quote_ident(w.rulename) AS object, pg_get_ruledef(w.oid) AS definition," \
+	" CASE w.ev_enabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled, d.description AS comment" \
+	" FROM " RELATIONS("'r', 'p', 'f', 'v', 'm'") " JOIN pg_rewrite w ON w.ev_class = r.oid AND w.rulename <> '_RETURN'" \
+	SCHEMA_COMMENT("pg_rewrite", "w.oid")
+
+#define STATISTICS_SQL \
+	"SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS object, r.object AS \"table\", pg_get_userbyid(s.stxowner) AS owner," \
+	" CASE WHEN s.stxkeys[0] IS NOT NULL THEN " COLUMNS("s.stxkeys::int2[]", "s.stxrelid") " END AS columns, s.stxexprs AS expressions, s.stxrelid AS _table," \
+	" concat_ws(', ', CASE WHEN 'd' = ANY (s.stxkind) THEN 'ndistinct' END, CASE WHEN 'f' = ANY (s.stxkind) THEN 'dependencies' END," \
+	"  CASE WHEN 'm' = ANY (s.stxkind) THEN 'mcv' END) AS kinds," \
+	" nullif(s.stxstattarget, -1)::int AS target, d.description AS comment" \
+	" FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN " RELATIONS("'r', 'p', 'f', 'm'") " ON r.oid = s.stxrelid" \
+	SCHEMA_COMMENT("pg_statistic_ext", "s.oid")
+
 const SchemaKind dbops_schema_tables[] = {
+	{"sequence", SEQUENCE_SQL},
 	{"table", TABLE_SQL},
+	{"view", VIEW_SQL("v")},
+	{"materialized view", VIEW_SQL("m")},
 	{"column", COLUMN_SQL},
 	{"constraint", CONSTRAINT_SQL},
 	{"index", INDEX_SQL},
+	{"statistics", STATISTICS_SQL},
+	{"rule", RULE_SQL},
+	{"trigger", TRIGGER_SQL},
+	{"policy", POLICY_SQL},
 	{NULL, NULL}
 };
