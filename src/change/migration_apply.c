@@ -57,6 +57,7 @@ static void run_at_once(Application *application);
 static void run_attempt(void *arg);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static Jsonb *describe(const Application *application);
+static double ms_spent(const Application *application);
 static void have_done_in_steps(Application *application);
 static bool is_failed(const Application *application);
 static int	find_first_step(Application *application);
@@ -227,8 +228,8 @@ keep_applied(Application *application)
 		ereport(NOTICE,
 				(errmsg("migration \"%s\" of project \"%s\" is applied already, with other comments or white space",
 						known->version, known->project),
-				 errhint("Have the ledger keep the text as it is now: SELECT dbops.repair_checksums(ARRAY['%s'], ARRAY[up_sql]);",
-						 known->version)));
+				 errhint("Have the ledger keep the text as it is now: SELECT dbops.repair_checksums(ARRAY['%s'], ARRAY[up_sql], '%s');",
+						 known->version, known->project)));
 	else
 		ereport(NOTICE,
 				(errmsg("migration \"%s\" of project \"%s\" is applied already",
@@ -284,11 +285,12 @@ static void
 keep_covered(Application *application)
 {
 	const Migration *wanted = &application->wanted;
+	const char *baseline = (application->known != NULL) ? wanted->version : application->order.baseline;
 
 	ereport(NOTICE,
 			(errmsg("migration \"%s\" of project \"%s\" is covered by baseline \"%s\"; nothing is run",
-					wanted->version, wanted->project, application->order.baseline)));
-	report(application, "already applied", psprintf("covered by baseline %s", application->order.baseline));
+					wanted->version, wanted->project, baseline)));
+	report(application, "already applied", psprintf("covered by baseline %s", baseline));
 }
 
 /* Have the ledger say that a migration is for other environments than this one. */
@@ -335,7 +337,7 @@ run_at_once(Application *application)
 		.project = wanted->project,
 		.version = wanted->version,
 		.lock_timeout = application->lock_timeout,
-		.max_wait = application->max_wait,
+		.max_wait = Max(application->max_wait - ms_spent(application), 0),
 		.work = run_attempt,
 		.arg = application
 	};
@@ -393,18 +395,26 @@ static Jsonb *
 describe(const Application *application)
 {
 	DbopsJson	json = {0};
-	instr_time	spent;
 
-	INSTR_TIME_SET_CURRENT(spent);
-	INSTR_TIME_SUBTRACT(spent, application->begin);
 	dbops_json_object(&json, NULL);
 	dbops_json_integer(&json, "statements", list_length(application->text->statements));
-	dbops_json_decimal(&json, "duration_ms", INSTR_TIME_GET_MILLISEC(spent));
+	dbops_json_decimal(&json, "duration_ms", ms_spent(application));
 	if (is_out_of_order(application))
 		dbops_json_text(&json, "out_of_order_after", application->order.highest);
 	if (application->wanted.job != 0)
 		dbops_json_integer(&json, "job_id", application->wanted.job);
 	return dbops_json_finish(&json);
+}
+
+/* Since the call began. */
+static double
+ms_spent(const Application *application)
+{
+	instr_time	spent;
+
+	INSTR_TIME_SET_CURRENT(spent);
+	INSTR_TIME_SUBTRACT(spent, application->begin);
+	return INSTR_TIME_GET_MILLISEC(spent);
 }
 
 /* ---- in steps ---- */

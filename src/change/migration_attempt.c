@@ -146,9 +146,10 @@ tell(Attempts *attempts)
 		return;
 	attempts->told = (blocker != NULL) ? pstrdup(blocker) : NULL;
 	ereport(NOTICE,
-			(errmsg("migration \"%s\" waits, with no lock of its own: %s",
+			(errmsg("migration \"%s\" has given back its locks and will try again: %s",
 					attempts->asked->version, attempts->error->message),
-			 blocker != NULL ? errdetail_internal("%s", blocker) : 0));
+			 blocker != NULL ? errdetail_internal("%s", blocker) : 0,
+			 attempts->error->context != NULL ? errcontext_msg("%s", attempts->error->context) : 0));
 }
 
 static void
@@ -159,8 +160,8 @@ give_up(const Attempts *attempts)
 
 	ereport(ERROR,
 			(errcode(error->sqlerrcode),
-			 errmsg("migration \"%s\" has met a lock of another session in %d attempts: %s",
-					attempts->asked->version, attempts->count, error->message),
+			 errmsg("migration \"%s\" has met a lock of another session each time it was tried: %s",
+					attempts->asked->version, error->message),
 			 blocker != NULL ? errdetail_internal("%s", blocker) : 0,
 			 error->context != NULL ? errcontext_msg("%s", error->context) : 0,
 			 errhint("Call again when it has ended, or with a longer max_wait or lock_timeout.")));
