@@ -421,6 +421,43 @@ INSERT INTO dbops.function_access VALUES
 
 -- Migrations: proof before deployment.
 
+CREATE FUNCTION dbops.check_migration(
+    up_sql       text,
+    down_sql     text DEFAULT NULL,
+    depth        text     DEFAULT 'execute',
+    force        boolean  DEFAULT false,
+    max_duration interval DEFAULT '5 minutes',
+    max_blocked  interval DEFAULT '30 seconds',
+    lock_timeout interval DEFAULT '50 ms') RETURNS SETOF dbops.migration_receipt
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_check_migration';
+COMMENT ON FUNCTION dbops.check_migration(text, text, text, boolean, interval, interval, interval) IS
+    'Says what a migration will do, before it is deployed; one row a statement, and last one that sums up. '
+    'depth execute: runs it as the caller in a subtransaction that is always rolled back, then the down text, and compares the schema with what it was. '
+    'The last row''s state: proved, differs (a row for each difference before it), no down text, not provable in one transaction (a value of an enum that is used before a COMMIT), failed, locked, or stopped. '
+    'It is refused (55000) where a table is larger than 100 MB or other sessions are at work on it, unless force; it waits lock_timeout for each lock, and ends when locks stronger than ROW EXCLUSIVE have been held for dbops.dry_run_max_hold. '
+    'Nothing is left but values drawn from sequences, and what functions did outside of the database; standbys have the locks and the WAL. '
+    'CREATE INDEX CONCURRENTLY runs in its plain form, its locks are those of the form as written; what cannot be rolled back is not run. depth plan: runs nothing, and says what the texts tell. '
+    'flags: breaking (takes away what running code may use: drops, renames, narrower types, NOT NULL, revoked rights), slow (longer than max_duration), blocking (would keep others waiting for longer than max_blocked), outside of transactions.';
+REVOKE ALL ON FUNCTION dbops.check_migration(text, text, text, boolean, interval, interval, interval) FROM PUBLIC;
+
+CREATE FUNCTION dbops.check_migration(
+    up_sql       text[],
+    down_sql     text[] DEFAULT NULL,
+    depth        text     DEFAULT 'execute',
+    force        boolean  DEFAULT false,
+    max_duration interval DEFAULT '5 minutes',
+    max_blocked  interval DEFAULT '30 seconds',
+    lock_timeout interval DEFAULT '50 ms') RETURNS SETOF dbops.migration_receipt
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_check_migration_chain';
+COMMENT ON FUNCTION dbops.check_migration(text[], text[], text, boolean, interval, interval, interval) IS
+    'The same for migrations that are to be applied one after the other: all up texts in this order, then the down texts in the reverse one, each proved on its own. version: the number of the text, from 1.';
+REVOKE ALL ON FUNCTION dbops.check_migration(text[], text[], text, boolean, interval, interval, interval) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('check_migration', 'operator');
+
 -- Migrations: snapshots of the schema.
 
 CREATE FUNCTION dbops.schema_snapshot(schemas text[] DEFAULT NULL) RETURNS jsonb

@@ -353,6 +353,74 @@ typedef struct SchemaDifference
 
 extern List *dbops_schema_compare(const Jsonb *old, const Jsonb *new);	/* of SchemaDifference * */
 
+/* ---- migration_targets.c: what a statement will lock and do, as its text tells ---- */
+
+typedef struct MigrationTarget
+{
+	Oid			relid;
+	LOCKMODE	mode;			/* the strongest that the statement takes */
+} MigrationTarget;
+
+extern List *dbops_migration_targets(Node *statement);
+extern Oid	dbops_migration_find_relation(const RangeVar *name);
+extern const char *dbops_migration_effect(Node *statement);
+
+/* ---- migration_breaking.c ---- */
+
+extern bool dbops_migration_breaks(Node *statement);
+
+/* ---- migration_trial.c: run texts for real, and undo it ---- */
+
+/* What is known of a statement before it is run. */
+typedef struct Foreseen
+{
+	List	   *targets;		/* of MigrationTarget * */
+	Jsonb	   *locks;			/* the same as a document */
+	LOCKMODE	strongest;
+	const char *effect;			/* or NULL */
+	bool		breaks;			/* it takes away what running code may use */
+	bool		alone;
+	bool		runnable;		/* in a transaction, in its plain form perhaps */
+} Foreseen;
+
+/* One migration of a trial. */
+typedef struct MigrationTried
+{
+	const char *label;			/* its number in a chain; or NULL */
+	MigrationText *up;
+	MigrationText *down;		/* or NULL */
+	List	   *foreseen_up;	/* one a statement */
+	List	   *foreseen_down;
+	Jsonb	   *before;			/* snapshot of the schema */
+	const char *state;			/* what came of it */
+	const char *message;		/* or NULL */
+} MigrationTried;
+
+typedef struct MigrationTrial
+{
+	MigrationTried *texts;		/* in the order of application */
+	int			n_texts;
+	bool		force;
+	long		lock_timeout;	/* ms */
+	double		max_duration;	/* ms */
+	double		max_blocked;	/* ms */
+	ReturnSetInfo *rsinfo;		/* gets the rows */
+
+	/* As it goes. */
+	Jsonb	   *before;			/* snapshot of the schema */
+	MigrationTried *tried;		/* the one in work */
+	const MigrationText *text;
+	List	   *foreseen;
+	const char *direction;
+	int			next;			/* statement in work, from 0 */
+	bool		clock_runs;		/* others may have to wait for it */
+	List	   *created;		/* relations, which nobody else uses */
+	int64		wal;			/* bytes */
+	double		duration;		/* ms */
+} MigrationTrial;
+
+extern void dbops_migration_try(MigrationTrial *trial);
+
 /* ---- migration_protection.c: is there a way back? ---- */
 
 extern void dbops_migration_require_protection(const char *project, const char *version);

@@ -43,6 +43,7 @@ extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
 extern bool dbops_backfill_yield;	/* leave time to commits that wait */
+extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */

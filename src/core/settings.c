@@ -17,6 +17,7 @@ int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
 bool		dbops_backfill_yield = true;
+int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
 int			dbops_health_max_age = 60;
@@ -114,6 +115,19 @@ dbops_settings_init(void)
 							 NULL,
 							 NULL,
 							 NULL);
+
+	DefineCustomIntVariable("dbops.dry_run_max_hold",
+							"Sets how long check_migration may hold locks for which others would have to wait.",
+							"A trial ends where it is when locks stronger than ROW EXCLUSIVE have been held for so long.",
+							&dbops_dry_run_max_hold,
+							1000,
+							1,
+							3600000,
+							PGC_USERSET,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
 
 	DefineCustomBoolVariable("dbops.enabled",
 							 "Lets dbops work in the background.",

@@ -1,0 +1,90 @@
+-- What a migration would do: each statement is run and undone, and the down text is proved or what differs is named.
+\set VERBOSITY terse
+CREATE SCHEMA regress_check;
+SET search_path = regress_check;
+CREATE TABLE orders (id serial PRIMARY KEY, name text, state text);
+INSERT INTO orders (name) SELECT 'n' || i FROM generate_series(1, 100) i;
+CREATE TYPE mood AS ENUM ('calm');
+
+-- proved, in several statements
+SELECT direction, step, line, command, state, effect, row_count, flags, message FROM dbops.check_migration(
+'ALTER TABLE orders ADD COLUMN total integer;
+UPDATE orders SET total = id;
+ALTER TABLE orders ALTER total SET NOT NULL;
+CREATE INDEX CONCURRENTLY orders_total ON orders (total);
+VACUUM orders;
+CREATE TABLE lines (order_id integer REFERENCES orders, n integer);',
+'DROP TABLE lines; DROP INDEX orders_total; ALTER TABLE orders DROP COLUMN total');
+-- and nothing of it is left
+SELECT attname FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attnum > 0 ORDER BY attnum;
+SELECT to_regclass('lines'), to_regclass('orders_total');
+
+-- what differs, each on its own
+SELECT direction, state, message FROM dbops.check_migration(
+'CREATE TYPE colour AS ENUM (''red''); ALTER TABLE orders ALTER state SET DEFAULT ''new''; COMMENT ON TABLE orders IS ''x'';
+GRANT SELECT ON orders TO PUBLIC; CREATE SEQUENCE left_behind', 'COMMENT ON TABLE orders IS NULL') WHERE step IS NULL;
+-- a column that comes back at the end
+SELECT state, message FROM dbops.check_migration(
+'ALTER TABLE orders DROP COLUMN name', 'ALTER TABLE orders ADD COLUMN name text') WHERE step IS NULL;
+-- the modes of locks, and breaking changes, as they would be with CONCURRENTLY
+SELECT step, locks, flags FROM dbops.check_migration(
+'CREATE INDEX CONCURRENTLY orders_name ON orders (name); ALTER TABLE orders RENAME name TO title; ALTER TABLE orders DROP COLUMN state;
+DROP INDEX CONCURRENTLY orders_name; CREATE TABLE own (a integer); ALTER TABLE own RENAME a TO b', NULL, 'plan');
+SELECT step, flags FROM dbops.check_migration(
+'ALTER TABLE orders RENAME name TO title; ALTER TABLE orders DROP COLUMN state; CREATE TABLE own (a integer); ALTER TABLE own RENAME a TO b');
+
+-- a chain, proved in its order
+SELECT version, direction, step, command, state, message FROM dbops.check_migration(
+ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer', 'CREATE INDEX a_j ON a (j)'],
+ARRAY['DROP TABLE a', 'ALTER TABLE a DROP COLUMN j', 'DROP INDEX a_j']);
+SELECT version, state, message FROM dbops.check_migration(
+ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer'], ARRAY['DROP TABLE a', NULL]) WHERE step IS NULL;
+SELECT version, state, message FROM dbops.check_migration(
+ARRAY['ALTER TYPE mood ADD VALUE ''wild''', 'CREATE TABLE m (mood mood DEFAULT ''wild'')']) WHERE step IS NULL;
+
+-- what fails, and a constraint that would at COMMIT
+SELECT step, line, command, state, message FROM dbops.check_migration(E'SELECT 1;\nSELECT 1;\nALTER TABLE nosuch ADD COLUMN a integer;\nSELECT 2');
+SELECT step, state, message FROM dbops.check_migration('SELECT 1', 'DROP TABLE nosuch');
+CREATE TABLE parent (id integer PRIMARY KEY);
+CREATE TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+SELECT step, state, message FROM dbops.check_migration('INSERT INTO child VALUES (1)');
+SELECT count(*) FROM child;
+
+-- it does not hold others up
+SET dbops.dry_run_max_hold = '700 ms';
+SELECT step, command, state, message FROM dbops.check_migration('ALTER TABLE orders ADD COLUMN x integer; SELECT pg_sleep(10)');
+SELECT step, command, state, message FROM dbops.check_migration('DO $$ BEGIN ALTER TABLE orders ADD COLUMN x integer; PERFORM pg_sleep(0.01); END $$; SELECT pg_sleep(10)');
+-- reading does not, nor a table of its own
+SELECT step, state FROM dbops.check_migration('CREATE TABLE own (a integer); ALTER TABLE own ADD COLUMN b integer; SELECT pg_sleep(0.8), count(*) FROM orders');
+RESET dbops.dry_run_max_hold;
+-- large tables
+CREATE TABLE large (id integer, wide text);
+ALTER TABLE large ALTER wide SET STORAGE PLAIN;
+INSERT INTO large SELECT i, repeat('x', 7000) FROM generate_series(1, 13500) i;
+SELECT * FROM dbops.check_migration('ALTER TABLE large ADD COLUMN b integer');
+SELECT state, flags FROM dbops.check_migration('ALTER TABLE large ADD COLUMN b integer', force => true);
+SELECT state FROM dbops.check_migration('SELECT count(*) FROM large');
+SET search_path = public;
+SELECT * FROM dbops.check_migration('SET search_path = regress_check; DROP TABLE large');
+SET search_path = regress_check;
+
+-- bad input
+\set VERBOSITY default
+SELECT * FROM dbops.check_migration(NULL);
+SELECT * FROM dbops.check_migration('');
+SELECT * FROM dbops.check_migration('SELECT 1; SELEC 2');
+SELECT * FROM dbops.check_migration('SELECT 1', depth => 'deep');
+SELECT * FROM dbops.check_migration('SELECT 1', max_duration => '0');
+SELECT * FROM dbops.check_migration('SELECT 1', lock_timeout => NULL);
+SELECT * FROM dbops.check_migration('{}'::text[]);
+SELECT * FROM dbops.check_migration(ARRAY['SELECT 1', NULL]);
+SELECT * FROM dbops.check_migration(ARRAY['SELECT 1'], ARRAY['SELECT 1', 'SELECT 2']);
+BEGIN READ ONLY;
+SELECT * FROM dbops.check_migration('SELECT 1');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT state FROM dbops.check_migration('SELECT 1', depth => 'plan');
+ROLLBACK;
+
+SET client_min_messages = warning;
+DROP SCHEMA regress_check CASCADE;

@@ -1,0 +1,413 @@
+/*
+ * migration_trial.c
+ *		Run migrations for real, prove that their down texts undo them, and undo
+ *		all of it.
+ *
+ * Everything happens in one subtransaction that is rolled back, whatever comes
+ * of it: first the up texts in their order, then the down texts in the reverse
+ * one. Snapshots of the schema before each up text and behind its down text
+ * say whether that restores what was there.
+ *
+ * While a lock stronger than ROW EXCLUSIVE is held on a table that others use,
+ * they wait. So locks are waited for only briefly, and a clock runs from the
+ * beginning of the first statement that takes such a lock, or that has turned
+ * out to: when dbops.dry_run_max_hold is over the trial ends where it is.
+ */
+#include "change/migration.h"
+
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "utils/timeout.h"
+
+/* Differences that a summary names; the others have rows of their own. */
+#define NAMED_DIFFERENCES 3
+
+static TimeoutId hold_clock = 0;
+static volatile sig_atomic_t time_is_over;
+
+static void try_all(void *arg);
+static void try_up(MigrationTrial *trial, MigrationTried *tried);
+static void try_down(MigrationTrial *trial, MigrationTried *tried);
+static void try_text(MigrationTrial *trial, MigrationTried *tried, const MigrationText *text,
+					 List *foreseen, const char *direction);
+static void try_statements(MigrationTrial *trial);
+static void leave_out(MigrationTrial *trial);
+static void begin_statement(MigrationTrial *trial);
+static void take_receipt(const MigrationReceipt *receipt, void *arg);
+static List *flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen);
+static void check_deferred(void);
+static bool holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt);
+static bool is_strong(const char *mode);
+static bool is_among(const List *texts, const char *text);
+static void start_clock(MigrationTrial *trial);
+static void stop_clock(void);
+static void ring(void);
+static void judge(MigrationTrial *trial, MigrationTried *tried);
+static void put_difference(MigrationTrial *trial, const SchemaDifference *difference);
+static char *describe_difference(const SchemaDifference *difference);
+static void take_failure(MigrationTrial *trial, const ErrorData *error);
+
+/*
+ * Try what the trial says, and put a row for each statement and each
+ * difference. What came of each text stands in it afterwards.
+ */
+void
+dbops_migration_try(MigrationTrial *trial)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	trial->before = dbops_schema_snapshot_take(NIL);
+	time_is_over = false;
+	PG_TRY();
+	{
+		dbops_look(try_all, trial);
+		stop_clock();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		stop_clock();
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		/* All that it may have left behind has been rolled back. */
+		if (!time_is_over &&
+			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION))
+			PG_RE_THROW();
+		FlushErrorState();
+		take_failure(trial, error);
+	}
+	PG_END_TRY();
+}
+
+static void
+try_all(void *arg)
+{
+	MigrationTrial *trial = arg;
+
+	for (int i = 0; i < trial->n_texts; i++)
+		try_up(trial, &trial->texts[i]);
+	for (int i = trial->n_texts - 1; i >= 0 && trial->texts[i].down != NULL; i--)
+		try_down(trial, &trial->texts[i]);
+}
+
+static void
+try_up(MigrationTrial *trial, MigrationTried *tried)
+{
+	bool		first = (tried == trial->texts);
+
+	if (tried->down != NULL)
+		tried->before = first ? trial->before : dbops_schema_snapshot_take(NIL);
+	try_text(trial, tried, tried->up, tried->foreseen_up, "up");
+	tried->state = (tried->down == NULL) ? "no down text" : "not proved";
+}
+
+static void
+try_down(MigrationTrial *trial, MigrationTried *tried)
+{
+	try_text(trial, tried, tried->down, tried->foreseen_down, "down");
+	judge(trial, tried);
+}
+
+/* Run all statements of a text, and have its constraints checked at once. */
+static void
+try_text(MigrationTrial *trial, MigrationTried *tried, const MigrationText *text,
+		 List *foreseen, const char *direction)
+{
+	int			n = list_length(text->statements);
+
+	trial->tried = tried;
+	trial->text = text;
+	trial->foreseen = foreseen;
+	trial->direction = direction;
+	trial->next = 0;
+	while (trial->next < n)
+	{
+		if (((Foreseen *) list_nth(foreseen, trial->next))->runnable)
+			try_statements(trial);
+		else
+			leave_out(trial);
+	}
+	check_deferred();
+	if (time_is_over)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("canceling statement due to user request")));
+}
+
+/* Run from the next statement on up to one that cannot be rolled back. */
+static void
+try_statements(MigrationTrial *trial)
+{
+	MigrationRun run = {
+		.text = trial->text,.version = trial->tried->label ? trial->tried->label : "tried",
+		.direction = trial->direction,
+		.first = trial->next + 1,.last = trial->next + 1,
+		.lock_timeout = trial->lock_timeout,.plainly = true,
+		.each = take_receipt,.arg = trial
+	};
+
+	while (run.last < list_length(trial->foreseen) &&
+		   ((Foreseen *) list_nth(trial->foreseen, run.last))->runnable)
+		run.last++;
+	begin_statement(trial);
+	dbops_migration_run(&run);
+}
+
+/* Put a row for a statement that is not run. */
+static void
+leave_out(MigrationTrial *trial)
+{
+	const MigrationStatement *statement = list_nth(trial->text->statements, trial->next);
+	const Foreseen *foreseen = list_nth(trial->foreseen, trial->next);
+	MigrationReceipt row = {
+		MIGRATION_RECEIPT,.version = trial->tried->label,.direction = trial->direction,
+		.step = statement->number,.line = statement->line,.command = statement->command,
+		.state = "not run",.effect = foreseen->effect,.locks = foreseen->locks,
+		.message = "it cannot be rolled back"
+	};
+
+	row.flags = list_make1("outside of transactions");
+	dbops_migration_receipt_put(trial->rsinfo, &row);
+	trial->next++;
+}
+
+/* Constraints that are deferred would say at COMMIT what they have to say. */
+static void
+check_deferred(void)
+{
+	ConstraintsSetStmt all = {.type = T_ConstraintsSetStmt,.constraints = NIL,.deferred = false};
+
+	AfterTriggerSetState(&all);
+}
+
+/* A statement begins that is known to lock others out: from now on the clock runs. */
+static void
+begin_statement(MigrationTrial *trial)
+{
+	if (trial->next < list_length(trial->foreseen) &&
+		((Foreseen *) list_nth(trial->foreseen, trial->next))->strongest > RowExclusiveLock)
+		start_clock(trial);
+}
+
+/* A statement has ended; the next one begins. */
+static void
+take_receipt(const MigrationReceipt *receipt, void *arg)
+{
+	MigrationTrial *trial = arg;
+	const Foreseen *foreseen = list_nth(trial->foreseen, receipt->step - 1);
+	MigrationReceipt row = *receipt;
+
+	if (holds_strong_lock(trial, receipt))
+		start_clock(trial);
+	row.version = trial->tried->label;
+	row.flags = flags_of(trial, receipt, foreseen);
+	if (foreseen->alone)
+		row.locks = foreseen->locks;
+	dbops_migration_receipt_put(trial->rsinfo, &row);
+	trial->wal += Max(receipt->wal, 0);
+	trial->duration += Max(receipt->duration, 0);
+	trial->next = receipt->step;
+	begin_statement(trial);
+}
+
+static List *
+flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen)
+{
+	List	   *flags = list_copy(receipt->flags);
+
+	if (foreseen->breaks && strcmp(trial->direction, "up") == 0)
+		flags = lappend(flags, "breaking");
+	if (foreseen->alone)
+		flags = lappend(flags, "outside of transactions");
+	if (receipt->duration > trial->max_duration)
+		flags = lappend(flags, "slow");
+	if (Max(receipt->blocked_for, foreseen->strongest > RowExclusiveLock ? receipt->duration : 0) > trial->max_blocked)
+		flags = lappend(flags, "blocking");
+	return flags;
+}
+
+/* ---- the clock ---- */
+
+/* Does the trial lock others out of a table that was there before it? */
+static bool
+holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt)
+{
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	char	   *relation = NULL;
+
+	trial->created = list_concat(trial->created, dbops_jsonb_texts(receipt->objects, "created"));
+	if (receipt->locks == NULL)
+		return false;
+	iterator = JsonbIteratorInit(&receipt->locks->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			relation = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE && value.type == jbvString &&
+				 is_strong(pnstrdup(value.val.string.val, value.val.string.len)) &&
+				 !is_among(trial->created, relation))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_strong(const char *mode)
+{
+	for (LOCKMODE strong = ShareUpdateExclusiveLock; strong <= AccessExclusiveLock; strong++)
+		if (strcmp(GetLockmodeName(DEFAULT_LOCKMETHOD, strong), mode) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_among(const List *texts, const char *text)
+{
+	ListCell   *cell;
+
+	foreach(cell, texts)
+		if (strcmp(lfirst(cell), text) == 0)
+			return true;
+	return false;
+}
+
+/* Unless it runs already; it is not stopped before all is rolled back. */
+static void
+start_clock(MigrationTrial *trial)
+{
+	if (trial->clock_runs)
+		return;
+	trial->clock_runs = true;
+	if (hold_clock == 0)
+		hold_clock = RegisterTimeout(USER_TIMEOUT, ring);
+	enable_timeout_after(hold_clock, dbops_dry_run_max_hold);
+}
+
+static void
+stop_clock(void)
+{
+	if (hold_clock != 0)
+		disable_timeout(hold_clock, false);
+	if (time_is_over)
+		QueryCancelPending = false;
+}
+
+/* Runs in the signal's handler: cancel the statement as a user would. */
+static void
+ring(void)
+{
+	if (proc_exit_inprogress)
+		return;
+	time_is_over = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+}
+
+/* ---- what came of it ---- */
+
+/* Compare what a down text has left with what was there before its up text. */
+static void
+judge(MigrationTrial *trial, MigrationTried *tried)
+{
+	List	   *differences = dbops_schema_compare(tried->before, dbops_schema_snapshot_take(NIL));
+	StringInfoData message;
+	int			named = 0;
+	ListCell   *cell;
+
+	if (differences == NIL)
+	{
+		tried->state = "proved";
+		tried->message = "the down text restores the schema exactly";
+		return;
+	}
+	initStringInfo(&message);
+	foreach(cell, differences)
+	{
+		const SchemaDifference *difference = lfirst(cell);
+
+		put_difference(trial, difference);
+		if (named++ < NAMED_DIFFERENCES)
+			appendStringInfo(&message, "%s%s", named > 1 ? "; " : "after the down text: ",
+							 describe_difference(difference));
+	}
+	if (named > NAMED_DIFFERENCES)
+		appendStringInfo(&message, "; and %d more", named - NAMED_DIFFERENCES);
+	tried->state = "differs";
+	tried->message = message.data;
+}
+
+static void
+put_difference(MigrationTrial *trial, const SchemaDifference *difference)
+{
+	MigrationReceipt row = {
+		MIGRATION_RECEIPT,.version = trial->tried->label,.direction = "down",.state = "differs",
+		.message = describe_difference(difference)
+	};
+
+	dbops_migration_receipt_put(trial->rsinfo, &row);
+}
+
+/* Say it in one line: changed column public.t.x, type: integer, now bigint. */
+static char *
+describe_difference(const SchemaDifference *difference)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s %s %s", difference->change, difference->kind, difference->object);
+	if (difference->attribute != NULL)
+		appendStringInfo(&text, ", %s", difference->attribute);
+	if (strcmp(difference->change, "changed") == 0)
+		appendStringInfo(&text, ": %s, now %s", difference->old ? difference->old : "none",
+						 difference->new ? difference->new : "none");
+	return text.data;
+}
+
+/* The trial has ended at a statement; those behind it were not tried. */
+static void
+take_failure(MigrationTrial *trial, const ErrorData *error)
+{
+	MigrationTried *tried = trial->tried;
+	MigrationReceipt row = {
+		MIGRATION_RECEIPT,.version = tried->label,.direction = trial->direction,.message = error->message
+	};
+
+	if (time_is_over)
+	{
+		tried->state = "stopped";
+		tried->message = psprintf("others would have had to wait for its locks for longer than dbops.dry_run_max_hold, %d ms",
+								  dbops_dry_run_max_hold);
+	}
+	else if (error->sqlerrcode == ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE)
+	{
+		tried->state = "not provable in one transaction";
+		tried->message = psprintf("%s: that takes a COMMIT between two texts", error->message);
+	}
+	else if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		tried->state = "locked";
+		tried->message = psprintf("%s within %ld ms", error->message, trial->lock_timeout);
+	}
+	else
+	{
+		tried->state = "failed";
+		tried->message = psprintf("the %s text fails: %s", trial->direction, error->message);
+	}
+	if (trial->next < list_length(trial->text->statements))
+	{
+		const MigrationStatement *statement = list_nth(trial->text->statements, trial->next);
+
+		row.step = statement->number;
+		row.line = statement->line;
+		row.command = statement->command;
+	}
+	row.state = tried->state;
+	if (time_is_over)
+		row.message = tried->message;
+	dbops_migration_receipt_put(trial->rsinfo, &row);
+}
