@@ -21,6 +21,7 @@
 
 #include "core/sql.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -32,9 +33,11 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timeout.h"
 
 /* What becomes of the statement; see the file's comment. */
 static void begin(MigrationWork *work);
+static char *place(void);
 static Jsonb *look_for_aim(MigrationWork *work);
 static Jsonb *find_begun(const char *project, const char *version, const char *direction);
 static Jsonb *find_own_begun(const MigrationWork *work);
@@ -89,7 +92,15 @@ begin(MigrationWork *work)
 	dbops_json_object(&json, NULL);
 	dbops_json_text(&json, "sql", dbops_migration_statement_sql(work->text, dbops_migration_work_next(work)));
 	dbops_json_document(&json, "aim", look_for_aim(work));
+	dbops_json_text(&json, "place", place());
 	set_state(work, "running", dbops_json_finish(&json));
+}
+
+/* Where the OIDs of an aim are those of the objects: a restored ledger is elsewhere. */
+static char *
+place(void)
+{
+	return psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId);
 }
 
 /* With the settings that the statement will be run with. */
@@ -124,12 +135,13 @@ static Jsonb *
 find_begun(const char *project, const char *version, const char *direction)
 {
 	DbopsParam	params[] = {
-		dbops_param_text(project), dbops_param_text(version), dbops_param_text(direction)
+		dbops_param_text(project), dbops_param_text(version), dbops_param_text(direction), dbops_param_text(place())
 	};
 	Datum		receipt;
 
 	if (!dbops_store_value("SELECT receipt FROM dbops.migration_step"
-						   " WHERE project = $1 AND version = $2 AND direction = $3 AND state = 'running'",
+						   " WHERE project = $1 AND version = $2 AND direction = $3 AND state = 'running'"
+						   " AND receipt ->> 'place' = $4",
 						   lengthof(params), params, JSONBOID, &receipt))
 		return NULL;
 	return DatumGetJsonbP(receipt);
@@ -300,10 +312,12 @@ run_outside(void *arg)
 			run_remedy(work);
 		else
 			run_statement(work);
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		dbops_job_settings_restore();
 	}
 	PG_CATCH();
 	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
 		if (!dbops_migration_met_a_lock(geterrcode()))
 			rethrow_with_blame(work);
 		work->met = dbops_procedure_begin_anew(work->statement_memory);

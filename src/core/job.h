@@ -180,8 +180,9 @@ typedef struct DbopsJobKind
 	bool		as_owner;
 
 	/*
-	 * What a human must set right ends it, instead of having it wait, since
-	 * whoever asks for the same again has it go on where it was.
+	 * What a human must set right ends it, instead of having it wait, and so do
+	 * locks, for which its steps wait themselves: whoever asks for the same
+	 * again has it go on where it was.
 	 */
 	bool		asked_again;
 } DbopsJobKind;

@@ -447,14 +447,18 @@ dbops_job_block(StoredJob *job, int sqlstate, const char *message)
 					 lengthof(params), params, NULL, NULL);
 }
 
-/* A job that somebody waits for ends; one that is asked for again waits for no human. */
+/*
+ * A job that somebody waits for ends. One that is asked for again waits for no
+ * human, and has waited for locks as long as it was to.
+ */
 static ErrorClass
 classify_of(const StoredJob *job, int sqlstate)
 {
 	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
 	ErrorClass	class = classify(sqlstate);
 
-	if (job->attended || (class == ERROR_BLOCK && kind != NULL && kind->asked_again))
+	if (job->attended ||
+		(kind != NULL && kind->asked_again && (class == ERROR_BLOCK || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)))
 		return ERROR_FAIL;
 	return class;
 }
