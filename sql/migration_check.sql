@@ -54,6 +54,9 @@ SELECT count(*) FROM child;
 SET dbops.dry_run_max_hold = '700 ms';
 SELECT step, command, state, message FROM dbops.check_migration('ALTER TABLE orders ADD COLUMN x integer; SELECT pg_sleep(10)');
 SELECT step, command, state, message FROM dbops.check_migration('DO $$ BEGIN ALTER TABLE orders ADD COLUMN x integer; PERFORM pg_sleep(0.01); END $$; SELECT pg_sleep(10)');
+-- not even code that catches the cancel
+SELECT step, command, state FROM dbops.check_migration('ALTER TABLE orders ADD COLUMN x integer;
+DO $$ BEGIN PERFORM pg_sleep(10); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(10); END $$');
 -- reading does not, nor a table of its own
 SELECT step, state FROM dbops.check_migration('CREATE TABLE own (a integer); ALTER TABLE own ADD COLUMN b integer; SELECT pg_sleep(0.8), count(*) FROM orders');
 RESET dbops.dry_run_max_hold;

@@ -407,6 +407,7 @@ typedef struct MigrationTrial
 	ReturnSetInfo *rsinfo;		/* gets the rows */
 
 	/* As it goes. */
+	MemoryContext memory;		/* of the trial */
 	Jsonb	   *before;			/* snapshot of the schema */
 	MigrationTried *tried;		/* the one in work */
 	const MigrationText *text;

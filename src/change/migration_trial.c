@@ -25,6 +25,9 @@
 /* Differences that a summary names; the others have rows of their own. */
 #define NAMED_DIFFERENCES 3
 
+/* ms after which the clock rings again. */
+#define RING_AGAIN 100
+
 static TimeoutId hold_clock = 0;
 static volatile sig_atomic_t time_is_over;
 
@@ -39,6 +42,7 @@ static void begin_statement(MigrationTrial *trial);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static List *flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen);
 static void check_deferred(void);
+static void note_created(MigrationTrial *trial, const MigrationReceipt *receipt);
 static bool holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt);
 static bool is_strong(const char *mode);
 static bool is_among(const List *texts, const char *text);
@@ -59,6 +63,7 @@ dbops_migration_try(MigrationTrial *trial)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	trial->memory = context;
 	trial->before = dbops_schema_snapshot_take(NIL);
 	time_is_over = false;
 	PG_TRY();
@@ -231,6 +236,16 @@ flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const For
 
 /* ---- the clock ---- */
 
+/* Remember what a statement has created, for longer than its receipt lasts. */
+static void
+note_created(MigrationTrial *trial, const MigrationReceipt *receipt)
+{
+	MemoryContext caller = MemoryContextSwitchTo(trial->memory);
+
+	trial->created = list_concat(trial->created, dbops_jsonb_texts(receipt->objects, "created"));
+	MemoryContextSwitchTo(caller);
+}
+
 /* Does the trial lock others out of a table that was there before it? */
 static bool
 holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt)
@@ -240,7 +255,7 @@ holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt)
 	JsonbValue	value;
 	char	   *relation = NULL;
 
-	trial->created = list_concat(trial->created, dbops_jsonb_texts(receipt->objects, "created"));
+	note_created(trial, receipt);
 	if (receipt->locks == NULL)
 		return false;
 	iterator = JsonbIteratorInit(&receipt->locks->root);
@@ -276,7 +291,10 @@ is_among(const List *texts, const char *text)
 	return false;
 }
 
-/* Unless it runs already; it is not stopped before all is rolled back. */
+/*
+ * Unless it runs already; it is not stopped before all is rolled back, and
+ * rings again for code that has caught the cancel.
+ */
 static void
 start_clock(MigrationTrial *trial)
 {
@@ -285,7 +303,9 @@ start_clock(MigrationTrial *trial)
 	trial->clock_runs = true;
 	if (hold_clock == 0)
 		hold_clock = RegisterTimeout(USER_TIMEOUT, ring);
-	enable_timeout_after(hold_clock, dbops_dry_run_max_hold);
+	enable_timeout_every(hold_clock,
+						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), dbops_dry_run_max_hold),
+						 RING_AGAIN);
 }
 
 static void
