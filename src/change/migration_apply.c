@@ -59,7 +59,7 @@ static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static Jsonb *describe(const Application *application);
 static double ms_spent(const Application *application);
 static void have_done_in_steps(Application *application);
-static bool is_failed(const Application *application);
+static bool is_done_in_part(const Application *application);
 static int	find_first_step(Application *application);
 static void refuse_half_undone(const Migration *known);
 static void report(Application *application, const char *state, const char *message);
@@ -189,7 +189,7 @@ apply(Application *application)
 	dbops_migration_require_others(wanted, &application->order);
 	tell_out_of_order(application);
 	dbops_migration_require_protection(wanted->project, wanted->version);
-	if (application->text->in_steps || is_failed(application))
+	if (application->text->in_steps || is_done_in_part(application))
 		have_done_in_steps(application);
 	else
 		run_at_once(application);
@@ -209,7 +209,7 @@ has_nothing_to_do(Application *application)
 		keep_covered(application);
 		return true;
 	}
-	if (application->for_here || strcmp(state, "failed") == 0)
+	if (application->for_here || is_done_in_part(application))
 		return false;
 	skip(application);
 	return true;
@@ -436,7 +436,7 @@ have_done_in_steps(Application *application)
 
 	wanted->state = "running";
 	dbops_migration_store(wanted);
-	if (!is_failed(application))
+	if (!is_done_in_part(application))
 		dbops_migration_clear_steps(wanted->project, wanted->version);
 	dbops_migration_plan_steps(wanted, application->text, "up", first);
 	wanted->job = dbops_migration_job_submit(&request);
@@ -449,11 +449,13 @@ have_done_in_steps(Application *application)
 	report(application, "submitted", NULL);
 }
 
-/* Has a job done it in part? */
+/* Has a job done some of it? One that is still at work keeps others out. */
 static bool
-is_failed(const Application *application)
+is_done_in_part(const Application *application)
 {
-	return application->known != NULL && strcmp(application->known->state, "failed") == 0;
+	const Migration *known = application->known;
+
+	return known != NULL && (strcmp(known->state, "failed") == 0 || strcmp(known->state, "running") == 0);
 }
 
 /* The first statement that is not done; those before it must be as they were. */
@@ -463,7 +465,7 @@ find_first_step(Application *application)
 	const Migration *known = application->known;
 	int			done;
 
-	if (!is_failed(application))
+	if (!is_done_in_part(application))
 		return 1;
 	refuse_half_undone(known);
 	done = dbops_migration_steps_done(known->project, known->version, "up");

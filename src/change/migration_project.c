@@ -40,6 +40,7 @@ static void wait_for_lock(const LOCKTAG *tag, const char *project, const char *v
 static long ms_since(instr_time begin);
 static void refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg);
 static void refuse_running(const Unfinished *unfinished, const char *version, int64 job);
+static void refuse_orphan(const Unfinished *unfinished, const char *version, int64 job);
 static void refuse_failed(const Unfinished *unfinished, const char *version);
 
 /*
@@ -163,7 +164,14 @@ refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg)
 	const char *version = dbops_row_text(row, desc, 1);
 
 	if (strcmp(dbops_row_text(row, desc, 2), "running") == 0)
-		refuse_running(unfinished, version, dbops_row_int8(row, desc, 3));
+	{
+		int64		job = dbops_row_int8(row, desc, 3);
+
+		if (dbops_migration_job_is_live(job))
+			refuse_running(unfinished, version, job);
+		if (unfinished->version == NULL || strcmp(version, unfinished->version) != 0)
+			refuse_orphan(unfinished, version, job);
+	}
 	if (unfinished->version != NULL && dbops_version_compare(version, unfinished->version) < 0)
 		refuse_failed(unfinished, version);
 }
@@ -171,12 +179,6 @@ refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg)
 static void
 refuse_running(const Unfinished *unfinished, const char *version, int64 job)
 {
-	if (!dbops_migration_job_is_live(job))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("migration \"%s\" of project \"%s\" is done in part, and job " INT64_FORMAT ", which did it, is not there any more",
-						version, unfinished->project, job),
-				 errhint("Finish it by hand, or take it back, and say so with dbops.resolve_migration(); dbops.migration_step has the steps that are done.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("job " INT64_FORMAT " works on migration \"%s\" of project \"%s\"",
@@ -184,14 +186,30 @@ refuse_running(const Unfinished *unfinished, const char *version, int64 job)
 			 errhint("Wait for it: CALL dbops.wait_job(" INT64_FORMAT ");", job)));
 }
 
-/* Is the job of a running migration still there? It is not after a restore elsewhere. */
+static void
+refuse_orphan(const Unfinished *unfinished, const char *version, int64 job)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("migration \"%s\" of project \"%s\" is done in part, and job " INT64_FORMAT ", which did it, is not there any more",
+					version, unfinished->project, job),
+			 errhint("Apply \"%s\" again to go on with it; or finish it by hand, or take it back, and say so with dbops.resolve_migration(). dbops.migration_step has the steps that are done.",
+					 version)));
+}
+
+/*
+ * Is the job of a running migration still there? It is not after a restore
+ * elsewhere, where another one may have its id by now.
+ */
 bool
 dbops_migration_job_is_live(int64 job)
 {
 	DbopsParam	params[] = {dbops_param_int8(job)};
 	Datum		live;
 
-	return dbops_store_value("SELECT true FROM dbops.job WHERE id = $1 AND kind = 'migration' AND finished_at IS NULL",
+	return dbops_store_value("SELECT true FROM dbops.job j JOIN dbops.migration m ON m.job_id = j.id"
+							 " WHERE j.id = $1 AND j.kind = 'migration' AND j.finished_at IS NULL"
+							 " AND j.spec ->> 'project' = m.project AND j.spec ->> 'version' = m.version",
 							 lengthof(params), params, BOOLOID, &live);
 }
 
