@@ -494,7 +494,7 @@ dbops_migration_work_wait(MigrationWork *work, DbopsStep *step,
 
 /*
  * Let the migration be one that has failed, which can be gone on with; or still
- * one that is applied, where nothing of it has been rolled back.
+ * one that is applied, where all of it was and nothing has been rolled back.
  */
 static const char *
 abandon(const DbopsJob *job, long patience)
@@ -516,11 +516,12 @@ abandon(const DbopsJob *job, long patience)
 static bool
 is_untouched(const DbopsJob *job)
 {
-	const char *direction = dbops_jsonb_text(job->spec, "direction");
+	const char *project = dbops_jsonb_text(job->spec, "project");
+	const char *version = dbops_jsonb_text(job->spec, "version");
 
-	return strcmp(direction, "down") == 0 &&
-		!dbops_migration_steps_begun(dbops_jsonb_text(job->spec, "project"),
-									 dbops_jsonb_text(job->spec, "version"), direction);
+	return strcmp(dbops_jsonb_text(job->spec, "direction"), "down") == 0 &&
+		!dbops_migration_steps_begun(project, version, "down") &&
+		!dbops_migration_steps_left(project, version, "up");
 }
 
 static Jsonb *

@@ -28,6 +28,8 @@ typedef struct Standing
 	bool		reversible;		/* a down text is stored */
 	int64		position;		/* 0: not in the ledger */
 	int64		job;
+	const char *direction;		/* of the steps: up, down; or NULL */
+	const char *failure;		/* what ended the job; or NULL */
 	bool		live;			/* the job has not ended */
 	int			done;			/* steps */
 	int			steps;			/* 0: it is not done in steps */
@@ -120,11 +122,16 @@ read_ledger(const char *project)
 
 	dbops_store_each("SELECT m.project, m.version, m.name, m.state, m.applied_at, m.owner, m.origin, m.repeatable,"
 					 " m.down_sql IS NOT NULL, m.position, m.job_id, array_to_string(m.environments, ', '), s.done, s.steps,"
-					 " EXISTS (SELECT FROM dbops.job j WHERE j.id = m.job_id AND j.kind = 'migration' AND j.finished_at IS NULL)"
+					 " s.direction, f.message, j.id IS NOT NULL AND j.finished_at IS NULL"
 					 " FROM dbops.migration m"
-					 " LEFT JOIN LATERAL (SELECT count(*) FILTER (WHERE state = 'done')::integer AS done, count(*)::integer AS steps"
+					 " LEFT JOIN dbops.job j ON j.id = m.job_id AND j.kind = 'migration' AND m.state = 'running'"
+					 " LEFT JOIN LATERAL (SELECT direction, count(*) FILTER (WHERE state = 'done')::integer AS done, count(*)::integer AS steps"
 					 " FROM dbops.migration_step WHERE project = m.project AND version = m.version"
-					 " GROUP BY direction ORDER BY direction LIMIT 1) s ON m.state IN ('running', 'failed')"
+					 " GROUP BY direction ORDER BY direction = j.spec ->> 'direction' DESC NULLS LAST,"
+					 " direction = 'down' AND bool_or(state <> 'pending') DESC, direction DESC LIMIT 1) s ON m.state IN ('running', 'failed')"
+					 " LEFT JOIN LATERAL (SELECT details ->> 'message' AS message FROM dbops.migration_event"
+					 " WHERE project = m.project AND version = m.version AND event = 'fail'"
+					 " ORDER BY id DESC LIMIT 1) f ON m.state = 'failed'"
 					 " WHERE m.project = $1 OR $1 IS NULL",
 					 lengthof(params), params, take_standing, &standings);
 	return standings;
@@ -150,7 +157,9 @@ take_standing(HeapTuple row, TupleDesc desc, void *arg)
 	standing->environments = dbops_row_text(row, desc, 12);
 	standing->done = dbops_row_int4(row, desc, 13);
 	standing->steps = dbops_row_int4(row, desc, 14);
-	standing->live = dbops_row_bool(row, desc, 15);
+	standing->direction = dbops_row_text(row, desc, 15);
+	standing->failure = dbops_row_text(row, desc, 16);
+	standing->live = dbops_row_bool(row, desc, 17);
 	*standings = lappend(*standings, standing);
 }
 
@@ -281,11 +290,15 @@ explain_steps(Standing *standing)
 {
 	const char *version = quote_literal_cstr(standing->version);
 	const char *project = quote_literal_cstr(standing->project);
+	bool		down = standing->direction != NULL && strcmp(standing->direction, "down") == 0;
 
-	standing->note = psprintf("%d of %d steps are done", standing->done, standing->steps);
+	standing->note = psprintf("%d of %d steps %s done", standing->done, standing->steps,
+							  down ? "of the way back are" : "are");
+	if (standing->failure != NULL)
+		standing->note = psprintf("%s: %s", standing->note, standing->failure);
 	if (strcmp(standing->state, "failed") == 0)
-		standing->remedy = psprintf("Apply it again to go on, or SELECT * FROM dbops.rollback_migration(%s, %s);",
-									version, project);
+		standing->remedy = psprintf("%sSELECT * FROM dbops.rollback_migration(%s, %s);",
+									down ? "Go on: " : "Apply it again to go on, or ", version, project);
 	else if (standing->live)
 		standing->remedy = psprintf("CALL dbops.wait_job(" INT64_FORMAT ");", standing->job);
 	else

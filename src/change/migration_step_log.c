@@ -210,3 +210,18 @@ dbops_migration_steps_begun(const char *project, const char *version, const char
 							" AND state <> 'pending' LIMIT 1",
 							lengthof(params), params, NULL, NULL) > 0;
 }
+
+/* Are there steps that are not done? */
+bool
+dbops_migration_steps_left(const char *project, const char *version, const char *direction)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(project),
+		dbops_param_text(version),
+		dbops_param_text(direction)
+	};
+
+	return dbops_store_each("SELECT FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
+							" AND state <> 'done' LIMIT 1",
+							lengthof(params), params, NULL, NULL) > 0;
+}
