@@ -55,7 +55,7 @@ SELECT * FROM dbops.apply_migration('100', E'COPY t (nothing) FROM stdin;\n\\.\n
 SELECT * FROM dbops.apply_migration('100', E'COPY t FROM stdin (nothing);\n\\.\n', project => 'copy');
 SELECT * FROM dbops.apply_migration('100', E'COPY missing FROM stdin;\n\\.\n', project => 'copy');
 
--- a trigger that gets here itself takes no line of the outer one
+-- a trigger that gets here itself takes no line of the outer one, which are read 64 kB at a time
 CREATE TABLE log (a int);
 CREATE FUNCTION nested() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -63,8 +63,8 @@ BEGIN
   RETURN new;
 END $$;
 CREATE TRIGGER nested BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION nested();
-SELECT step, row_count FROM dbops.apply_migration('005', E'COPY t FROM stdin;\n30\ta\tb\n31\ta\tb\n32\ta\tb\n\\.', project => 'copy') WHERE step IS NOT NULL;
-SELECT array_agg(a ORDER BY a) FROM t WHERE a >= 30;
+SELECT step, row_count FROM dbops.apply_migration('005', E'COPY t FROM stdin;\n30\t' || repeat('a', 50000) || E'\tb\n31\t' || repeat('a', 50000) || E'\tb\n32\ta\tb\n\\.', project => 'copy') WHERE step IS NOT NULL;
+SELECT a, length(b), c FROM t WHERE a >= 30 ORDER BY a;
 SELECT array_agg(a ORDER BY a) FROM log;
 
 -- partitions and generated columns

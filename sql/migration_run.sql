@@ -95,6 +95,22 @@ SELECT pg_sleep(100);
 $text$, project => 'run');
 ROLLBACK;
 
+-- in a trial, what must be alone runs in its other form, and what has none is left out
+SELECT step, command, state, message FROM dbops.check_migration($text$
+CREATE INDEX CONCURRENTLY t_a ON t (a);
+REINDEX INDEX CONCURRENTLY t_a;
+REINDEX (CONCURRENTLY) TABLE t;
+DROP INDEX CONCURRENTLY t_a;
+CREATE TABLE p (a int) PARTITION BY LIST (a);
+CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;
+VACUUM t;
+CLUSTER;
+REINDEX SCHEMA regress_run;
+ALTER SYSTEM SET work_mem = '4MB';
+CALL dbops.batched_backfill('t', 'a = 2');
+$text$) WHERE step IS NOT NULL;
+
 -- verify: only yes is yes
 CREATE FUNCTION verified(verify_sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text;

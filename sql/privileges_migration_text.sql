@@ -1,6 +1,6 @@
 -- As whom a text is run: as the caller or a role that the caller may set, and
 -- as nobody else, whatever the text tries.
-CREATE ROLE regress_text_deployer;
+CREATE ROLE regress_text_deployer LOGIN;
 CREATE ROLE regress_text_member;
 CREATE ROLE regress_text_other;
 GRANT regress_text_member TO regress_text_deployer;
@@ -24,6 +24,21 @@ SET ROLE 'regress_text_member';
 $text$, project => 'rights', verify_sql => 'SELECT current_user = ''regress_text_deployer''') WHERE step IS NULL;
 SELECT current_user;
 SELECT relowner::regrole FROM pg_class WHERE oid = 'members'::regclass;
+
+-- the same in steps, each of which begins as the deployer
+SELECT job_id AS job FROM dbops.apply_migration('step', $text$
+SET ROLE regress_text_member;
+SET search_path = regress_text;
+CREATE TABLE s1 (a int);
+CREATE INDEX CONCURRENTLY s1_a ON s1 (a);
+CREATE TABLE s2 (a int);
+SET ROLE regress_text_deployer;
+CREATE TABLE s3 (a int);
+DROP INDEX CONCURRENTLY s1_a;
+$text$, project => 'text_steps', verify_sql => 'SELECT current_user = ''regress_text_deployer'' AND current_setting(''search_path'') ~ ''pg_catalog''') \gset
+CALL dbops.wait_job(:job);
+SELECT state, note FROM dbops.migration_status('text_steps');
+SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'regress_text'::regnamespace AND relname ~ '^s[0-9]' ORDER BY relname;
 
 -- other roles are out of reach
 SELECT * FROM dbops.apply_migration('100', 'SET ROLE regress_text_other', project => 'rights');

@@ -14,7 +14,9 @@
 /* How a setting is to be made. */
 typedef void (*Setter) (const char *name, const char *value);
 
+static void set_nested(const char *name, const char *value);
 static void set_all(const MigrationWork *work, Setter set);
+static bool has_ended(const MigrationWork *work);
 static void set_again(const MigrationWork *work, const MigrationStatement *statement, Setter set);
 
 /* Others are the role's and the database's. */
@@ -48,7 +50,15 @@ dbops_migration_settings(void)
 void
 dbops_migration_settings_nest(const MigrationWork *work)
 {
-	set_all(work, dbops_set_nested);
+	set_all(work, set_nested);
+}
+
+/* The role is the run's to set (migration_run.c): the text may go on as another of the job's. */
+static void
+set_nested(const char *name, const char *value)
+{
+	if (strcmp(name, "role") != 0)
+		dbops_set_nested(name, value);
 }
 
 /* Set all for the session, until the job's settings are restored. */
@@ -70,8 +80,15 @@ set_all(const MigrationWork *work, Setter set)
 		if (value != NULL)
 			set(kept[i], value);
 	}
-	for (int i = 1; i < work->next; i++)
+	for (int i = 1; i < work->next && !has_ended(work); i++)
 		set_again(work, list_nth(work->text->statements, i - 1), set);
+}
+
+/* What is done behind the text is done as the session was set that gave it. */
+static bool
+has_ended(const MigrationWork *work)
+{
+	return work->next > list_length(work->text->statements);
 }
 
 /* The statement has been run, so its role could set it. */
