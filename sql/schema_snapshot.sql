@@ -48,8 +48,8 @@ SELECT pg_temp.there_and_back($$
     ALTER TABLE snap.t OWNER TO regress_snapshot; ALTER TABLE snap.t SET LOGGED; ALTER TABLE snap.t RESET (fillfactor, toast.autovacuum_enabled); ALTER TABLE snap.t REPLICA IDENTITY DEFAULT;
     ALTER TABLE snap.t DISABLE ROW LEVEL SECURITY; ALTER TABLE snap.t NO FORCE ROW LEVEL SECURITY; COMMENT ON TABLE snap.t IS NULL; ALTER TABLE snap.t NO INHERIT snap."T.2"$$);
 SELECT pg_temp.there_and_back($$
-    GRANT SELECT, INSERT ON snap.t TO "regress other", PUBLIC; GRANT UPDATE ON snap.t TO "regress other" WITH GRANT OPTION; REVOKE DELETE ON snap.t FROM regress_snapshot; ALTER TABLE snap.g RENAME TO "T 3"$$, $$
-    REVOKE ALL ON snap.t FROM "regress other", PUBLIC; GRANT DELETE ON snap.t TO regress_snapshot; ALTER TABLE snap."T 3" RENAME TO g$$);
+    GRANT SELECT, INSERT ON snap.t TO "regress other", PUBLIC; GRANT UPDATE ON snap.t TO "regress other" WITH GRANT OPTION; ALTER TABLE snap.g RENAME TO "T 3"$$, $$
+    REVOKE ALL ON snap.t FROM "regress other", PUBLIC; ALTER TABLE snap."T 3" RENAME TO g$$);
 
 \echo -- columns
 SELECT pg_temp.there_and_back($$
@@ -105,9 +105,9 @@ UPDATE was SET snapshot = dbops.schema_snapshot();
 SELECT snapshot -> 'statistics' -> 'snap.st' FROM was;
 SELECT pg_temp.there_and_back($$
     ALTER STATISTICS snap.st SET STATISTICS 500; ALTER SEQUENCE snap.s AS int START 5 INCREMENT 2 MINVALUE 3 MAXVALUE 100 CACHE 10 CYCLE RESTART 5 OWNED BY snap.t.a;
-    COMMENT ON SEQUENCE snap.s IS 's'; GRANT USAGE ON SEQUENCE snap.s TO PUBLIC$$, $$
+    COMMENT ON SEQUENCE snap.s IS 's'; GRANT USAGE ON SEQUENCE snap.s TO PUBLIC; REVOKE UPDATE ON SEQUENCE snap.s FROM regress_snapshot$$, $$
     ALTER STATISTICS snap.st SET STATISTICS -1; ALTER SEQUENCE snap.s AS bigint START 1 INCREMENT 1 NO MINVALUE NO MAXVALUE CACHE 1 NO CYCLE RESTART 1 OWNED BY NONE;
-    COMMENT ON SEQUENCE snap.s IS NULL; REVOKE ALL ON SEQUENCE snap.s FROM PUBLIC; SELECT nextval('snap.s')$$);
+    COMMENT ON SEQUENCE snap.s IS NULL; REVOKE ALL ON SEQUENCE snap.s FROM PUBLIC; GRANT UPDATE ON SEQUENCE snap.s TO regress_snapshot; SELECT nextval('snap.s')$$);
 
 \echo -- views, rules, triggers, policies
 CREATE VIEW snap.v WITH (security_barrier) AS SELECT 1 AS a;

@@ -76,6 +76,7 @@ static void set_settings(void);
 static void put_header(SchemaSnapshot *snapshot);
 static void choose_schemas(SchemaSnapshot *snapshot);
 static void read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds);
+static void explain_error(void *arg);
 static void read_object(HeapTuple row, TupleDesc desc, void *arg);
 static void require_space(const SchemaSnapshot *snapshot);
 static DbopsParam param_names(List *names);
@@ -225,12 +226,28 @@ read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds)
 {
 	for (const SchemaKind *kind = kinds; kind->name != NULL; kind++)
 	{
+		ErrorContextCallback context = {
+			.previous = error_context_stack, .callback = explain_error,
+			.arg = unconstify(char *, kind->name)
+		};
+
+		error_context_stack = &context;
 		snapshot->kind = (SchemaPairs) {0};
 		dbops_query_seen(kind->sql, lengthof(snapshot->params), snapshot->params, read_object, snapshot);
 		if (snapshot->kind.count > 0)
 			dbops_schema_pair(&snapshot->document, &snapshot->whole, kind->name,
-						  dbops_schema_object(&snapshot->document, &snapshot->kind));
+							  dbops_schema_object(&snapshot->document, &snapshot->kind));
+		error_context_stack = context.previous;
 	}
+}
+
+/* Say what was read, and what is to be done where it is locked. */
+static void
+explain_error(void *arg)
+{
+	if (geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE)
+		errhint("Another session has locked a table that is read by a view, a rule, a policy or a function. Try again when it has ended.");
+	errcontext("%s in a snapshot of the schema", (const char *) arg);
 }
 
 static void
