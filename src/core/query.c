@@ -48,6 +48,7 @@ static MemoryContext procedure_context = NULL;
 typedef struct StoreQuery
 {
 	const char *sql;
+	bool		kept;			/* its plan, for the session */
 	int			nparams;
 	const DbopsParam *params;
 	DbopsRowCallback each;
@@ -56,7 +57,18 @@ typedef struct StoreQuery
 	uint64		rows;
 } StoreQuery;
 
+/* A query whose plan is kept for the session. */
+typedef struct KeptPlan
+{
+	const char *sql;			/* a constant */
+	SPIPlanPtr	plan;
+} KeptPlan;
+
+static List *kept_plans = NIL;
+
+static uint64 run_pinned(const StoreQuery *query);
 static uint64 run(const StoreQuery *query, bool read_only);
+static SPIPlanPtr kept_plan(const StoreQuery *query, Oid *types);
 static void open_procedure(void);
 static bool push_snapshot(void);
 static void run_store_query(void *arg);
@@ -74,29 +86,43 @@ uint64
 dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 				 DbopsRowCallback each, void *arg)
 {
+	StoreQuery	query = {
+		.sql = sql,.nparams = nparams,.params = params,
+		.each = each,.arg = arg,.caller = CurrentMemoryContext
+	};
 	uint64		rows;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	rows = dbops_query_seen(sql, nparams, params, each, arg);
+	rows = run_pinned(&query);
 	PopActiveSnapshot();
 
 	return rows;
 }
 
-/* The same under the active snapshot, so that several queries see one moment. */
+/*
+ * The same under the active snapshot, so that several queries see one moment.
+ * The text must be a constant: its plan is kept for the session, for any values.
+ */
 uint64
 dbops_query_seen(const char *sql, int nparams, const DbopsParam *params,
 				 DbopsRowCallback each, void *arg)
 {
 	StoreQuery	query = {
-		.sql = sql,.nparams = nparams,.params = params,
+		.sql = sql,.kept = true,.nparams = nparams,.params = params,
 		.each = each,.arg = arg,.caller = CurrentMemoryContext
 	};
+
+	return run_pinned(&query);
+}
+
+static uint64
+run_pinned(const StoreQuery *query)
+{
 	int			nest_level = NewGUCNestLevel();
 	uint64		rows;
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
-	rows = run(&query, true);
+	rows = run(query, true);
 	AtEOXact_GUC(false, nest_level);
 
 	return rows;
@@ -184,12 +210,42 @@ run(const StoreQuery *query, bool read_only)
 		nulls[i] = query->params[i].isnull ? 'n' : ' ';
 	}
 	SPI_connect();
-	check_result(SPI_execute_with_args(query->sql, query->nparams, types, values, nulls,
-									   read_only, 0), query->sql);
+	if (query->kept)
+		check_result(SPI_execute_plan(kept_plan(query, types), values, nulls, read_only, 0), query->sql);
+	else
+		check_result(SPI_execute_with_args(query->sql, query->nparams, types, values, nulls,
+										   read_only, 0), query->sql);
 	rows = SPI_processed;
 	each_row(query->each, query->arg, query->caller);
 	SPI_finish();
 	return rows;
+}
+
+/* The plan of a constant text, which is known by its address. */
+static SPIPlanPtr
+kept_plan(const StoreQuery *query, Oid *types)
+{
+	MemoryContext caller;
+	SPIPlanPtr	plan;
+	KeptPlan   *kept;
+	ListCell   *cell;
+
+	foreach(cell, kept_plans)
+	{
+		kept = lfirst(cell);
+		if (kept->sql == query->sql)
+			return kept->plan;
+	}
+	plan = SPI_prepare_cursor(query->sql, query->nparams, types, CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		check_result(SPI_result, query->sql);
+	SPI_keepplan(plan);
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	kept = palloc(sizeof(KeptPlan));
+	*kept = (KeptPlan) {.sql = query->sql, .plan = plan};
+	kept_plans = lappend(kept_plans, kept);
+	MemoryContextSwitchTo(caller);
+	return plan;
 }
 
 /*
