@@ -381,7 +381,7 @@ run_statement(MigrationWork *work)
 	limit_lock_wait(work, raw->stmt);
 	dbops_clock_restart_timeouts();
 	work->receipt = (MigrationReceipt) {MIGRATION_RECEIPT};
-	dbops_migration_watch(&work->receipt, execute, work);
+	dbops_migration_watch_alone(&work->receipt, execute, work);
 	work->ran = true;
 }
 

@@ -290,11 +290,13 @@ is_relation(const Candidate *candidate, const char *names)
 	return strcmp(candidate->name, names) == 0;
 }
 
+/* While it is rebuilt by REINDEX CONCURRENTLY, it has a name of its own. */
 static bool
 is_index(const Candidate *candidate, const char *names)
 {
 	return candidate->table != NULL &&
-		strcmp(psprintf("%s\" on table \"%s", candidate->name, candidate->table), names) == 0;
+		(strcmp(psprintf("%s\" on table \"%s", candidate->name, candidate->table), names) == 0 ||
+		 strcmp(psprintf("%s_ccnew\" on table \"%s", candidate->name, candidate->table), names) == 0);
 }
 
 static bool

@@ -98,12 +98,12 @@ static bool is_part_of(ObjectEvents *events, ObjectEventKind kind,
 					   const ObjectAddress *address, Oid relid);
 static bool has_event(ObjectEvents *events, ObjectEventKind kind, const ObjectAddress *address);
 static bool is_made_anew(ObjectEvents *events, const char *name);
-static List *sort_names(List *names);
 static int	compare_names(const ListCell *a, const ListCell *b);
 static ObjectAddress object_told(const ObjectAddress *address, bool *as_change);
 static ObjectAddress constraint_told(const ObjectAddress *address, bool *as_change);
 static AttrNumber constraint_column(HeapTuple constraint);
 static ObjectAddress relation_told(const ObjectAddress *address);
+static bool has_column(Oid relid, AttrNumber column);
 static ObjectAddress default_told(const ObjectAddress *address);
 static bool belongs_to_relation(Oid type);
 static bool is_internal_trigger(Oid trigger);
@@ -330,7 +330,8 @@ dbops_objects_touched(ObjectEvents *events)
 
 	slist_foreach(iter, &events->list)
 	{
-		Oid			relid = relation_of(&slist_container(ObjectEvent, link, iter.cur)->address);
+		ObjectEvent *event = slist_container(ObjectEvent, link, iter.cur);
+		Oid			relid = event->kind == OBJECT_DROPPED ? event->whole : relation_of(&event->address);
 
 		if (OidIsValid(relid))
 			touched = list_append_unique_oid(touched, relid);
@@ -455,7 +456,7 @@ names_of(ObjectEvents *events, ObjectEventKind kind)
 		if (name != NULL)
 			names = lappend(names, unconstify(char *, name));
 	}
-	return sort_names(names);
+	return dbops_names_sort(names);
 }
 
 /* Name the object of an event if it is told as of that kind; else NULL. */
@@ -542,8 +543,9 @@ is_made_anew(ObjectEvents *events, const char *name)
 	return false;
 }
 
-static List *
-sort_names(List *names)
+/* Put names in order, each once. */
+List *
+dbops_names_sort(List *names)
 {
 	List	   *sorted = NIL;
 	ListCell   *lc;
@@ -604,7 +606,7 @@ object_told(const ObjectAddress *address, bool *as_change)
 	}
 }
 
-/* Neither toast, nor the columns of a composite type, nor a heap that rows are copied to. */
+/* Neither toast, nor what is behind a composite type, nor a heap that rows are copied to. */
 static ObjectAddress
 relation_told(const ObjectAddress *address)
 {
@@ -615,7 +617,20 @@ relation_told(const ObjectAddress *address)
 		get_rel_namespace(address->objectId) == PG_TOAST_NAMESPACE ||
 		OidIsValid(swapped_relation(address, PERFORM_DELETION_INTERNAL)))
 		return InvalidObjectAddress;
+	if (address->objectSubId != 0 && !has_column(address->objectId, address->objectSubId))
+		return InvalidObjectAddress;
 	return *address;
+}
+
+static bool
+has_column(Oid relid, AttrNumber column)
+{
+	HeapTuple	tuple = SearchSysCacheAttNum(relid, column);
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	ReleaseSysCache(tuple);
+	return true;
 }
 
 /* The column of a default. When one is created, the server tells the hook the column itself. */

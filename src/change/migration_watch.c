@@ -19,6 +19,7 @@
  */
 #include "change/migration_watch.h"
 
+#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "executor/executor.h"
@@ -136,6 +137,7 @@ dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg)
 	int			nest_level = NewGUCNestLevel();
 
 	begin(&watch);
+	dbops_set_nested("dbops.watched_log_level", psprintf("%d", watch.log.level));
 	dbops_set_nested("log_min_messages", "debug1");
 	dbops_set_nested("log_lock_waits", "on");
 	dbops_set_nested("deadlock_timeout",
@@ -279,7 +281,8 @@ try_to_describe(void *arg)
 static bool
 writes_rows(const MigrationReceipt *receipt)
 {
-	return receipt->rows > 0 && strcmp(receipt->command, "SELECT") != 0;
+	return receipt->rows > 0 && receipt->command != NULL &&
+		strcmp(receipt->command, "SELECT") != 0;
 }
 
 /* Tell the strongest mode held on each relation that the statement has locked or worked at. */
@@ -342,10 +345,10 @@ describe_objects(Watch *watch, const MigrationEffects *effects)
 	add_names(&json, "created", names.created);
 	add_names(&json, "changed", watch->writes ? names.changed : NIL);
 	add_names(&json, "dropped", names.dropped);
-	add_names(&json, "scanned", effects->scanned);
-	add_names(&json, "rewritten", effects->rewritten);
-	add_names(&json, "indexed", effects->indexed);
-	add_names(&json, "proved", effects->proved);
+	add_names(&json, "scanned", dbops_names_sort(effects->scanned));
+	add_names(&json, "rewritten", dbops_names_sort(effects->rewritten));
+	add_names(&json, "indexed", dbops_names_sort(effects->indexed));
+	add_names(&json, "proved", dbops_names_sort(effects->proved));
 	return dbops_json_finish(&json);
 }
 
@@ -445,7 +448,10 @@ end_subxact(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, 
 	}
 }
 
-/* Take what the server says, and keep from the log what would not have come there. */
+/*
+ * Take what the server says, and keep from the log what would not have come
+ * there; also a parallel worker, which has the settings of the statement.
+ */
 static void
 hear(ErrorData *error)
 {
@@ -455,6 +461,8 @@ hear(ErrorData *error)
 			note(watch, error);
 		error->output_to_server = is_logged(&watched->log, error);
 	}
+	else if (dbops_watched_log_level != 0 && IsParallelWorker())
+		error->output_to_server &= reaches(error->elevel, dbops_watched_log_level);
 	if (previous_log_hook != NULL && error->output_to_server)
 		previous_log_hook(error);
 }

@@ -63,6 +63,7 @@ extern void dbops_objects_forget(ObjectEvents *events, SubTransactionId aborted)
 extern void dbops_objects_adopt(ObjectEvents *events, SubTransactionId committed,
 								SubTransactionId parent);
 extern ObjectNames dbops_objects_name(ObjectEvents *events);
+extern List *dbops_names_sort(List *names);
 extern List *dbops_objects_touched(ObjectEvents *events);
 extern List *dbops_objects_new(ObjectEvents *events, Oid class);
 extern List *dbops_objects_types(ObjectEvents *events);

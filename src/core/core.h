@@ -61,6 +61,7 @@ extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
 extern int	dbops_require_protection;	/* a DbopsRequireProtection */
 extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
+extern int	dbops_watched_log_level;	/* log_min_messages without a watch; 0: there is none */
 
 extern void dbops_settings_init(void);
 extern void dbops_set_local(const char *name, const char *value);

@@ -35,6 +35,7 @@ int			dbops_progress_interval = 1000;
 int			dbops_require_protection = DBOPS_PROTECTION_OFF;
 bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
+int			dbops_watched_log_level = 0;
 
 static const struct config_enum_entry on_promotion_options[] = {
 	{"continue", DBOPS_PROMOTION_CONTINUE, false},
@@ -342,6 +343,19 @@ dbops_settings_init(void)
 							 NULL,
 							 NULL,
 							 NULL);
+
+	DefineCustomIntVariable("dbops.watched_log_level",
+							"Tells parallel workers how the log is set where no statement of a migration is watched.",
+							"0 means that none is. It is set by dbops itself.",
+							&dbops_watched_log_level,
+							0,
+							0,
+							PANIC,
+							PGC_SUSET,
+							GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							NULL,
+							NULL,
+							NULL);
 
 	MarkGUCPrefixReserved("dbops");
 }
