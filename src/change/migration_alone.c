@@ -52,7 +52,7 @@ static void have_run(MigrationWork *work, DbopsStep *step, const MigrationOutcom
 static void lock_table(void *arg);
 static long patience(void);
 static void run_outside(void *arg);
-static void rethrow_with_blame(MigrationWork *work) pg_attribute_noreturn();
+static void rethrow_with_blame(MigrationWork *work);
 static void run_remedy(MigrationWork *work);
 static bool is_still_remedy(const MigrationWork *work);
 static void run_statement(MigrationWork *work);
