@@ -9,7 +9,8 @@
  * So they are handed to the server's deparser as those of a list of values.
  *
  * A subquery in an expression is another matter: the deparser takes ACCESS
- * SHARE on the tables that it reads.
+ * SHARE on the tables that it reads. So does, on its type, the field of a
+ * composite value.
  */
 #include "change/schema.h"
 
