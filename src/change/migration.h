@@ -162,7 +162,7 @@ typedef struct MigrationRun
 	int			first;			/* statement, from 1; what those before have SET is set again */
 	int			last;
 	long		lock_timeout;	/* ms that each waits for a lock; 0: as the session is set */
-	bool		plainly;		/* what must be alone runs in its form without CONCURRENTLY, or is skipped */
+	bool		plainly;		/* what must be alone runs in its form without CONCURRENTLY */
 	MigrationReceiptCallback each;	/* or NULL */
 	void	   *arg;
 } MigrationRun;

@@ -52,12 +52,11 @@ static void execute_alone(void *arg);
 static RawStmt *parse(const RunState *state);
 static void execute_in(const RunState *state, RawStmt *raw, bool alone);
 static void load(const RunState *state, const CopyStmt *copy);
-static void skip(const RunState *state);
 static bool is_set_role(Node *statement);
 static void set_role(const RunState *state, const VariableSetStmt *set);
 static void count_rows(const RunState *state, CommandTag command, uint64 rows);
 static void tell(void *arg);
-static bool make_plain(RawStmt *raw);
+static void make_plain(Node *statement);
 static void leave_out_concurrently(ReindexStmt *statement);
 
 /* Run the statements; an error in one of them is the caller's, as are locks. */
@@ -227,10 +226,12 @@ execute(void *arg)
 		set_role(state, (VariableSetStmt *) raw->stmt);
 	else if (state->statement->data != NULL)
 		load(state, (CopyStmt *) raw->stmt);
-	else if (state->run->plainly && !make_plain(raw))
-		skip(state);
 	else
+	{
+		if (state->run->plainly)
+			make_plain(raw->stmt);
 		execute_in(state, raw, false);
+	}
 }
 
 static void
@@ -265,14 +266,6 @@ static void
 load(const RunState *state, const CopyStmt *copy)
 {
 	count_rows(state, CMDTAG_COPY, dbops_migration_copy(copy, state->statement));
-}
-
-/* Nothing was done: only the real run can. */
-static void
-skip(const RunState *state)
-{
-	state->receipt->state = "skipped";
-	state->receipt->message = psprintf("%s cannot be tried, since it cannot be undone", state->statement->command);
 }
 
 static bool
@@ -322,12 +315,10 @@ tell(void *arg)
 
 /* ---- what must be alone, in a transaction ---- */
 
-/* Make of a statement the form of it that can be undone; false: there is none. */
-static bool
-make_plain(RawStmt *raw)
+/* Make of a statement the form of it that can be undone, if there is one. */
+static void
+make_plain(Node *statement)
 {
-	Node	   *statement = raw->stmt;
-
 	if (IsA(statement, IndexStmt))
 		((IndexStmt *) statement)->concurrent = false;
 	else if (IsA(statement, DropStmt))
@@ -336,7 +327,6 @@ make_plain(RawStmt *raw)
 		leave_out_concurrently((ReindexStmt *) statement);
 	else if (IsA(statement, AlterTableStmt) && dbops_sql_is_concurrent(statement))
 		((PartitionCmd *) linitial_node(AlterTableCmd, ((AlterTableStmt *) statement)->cmds)->def)->concurrent = false;
-	return !dbops_sql_must_be_alone(statement);
 }
 
 static void
