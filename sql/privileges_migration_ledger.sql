@@ -15,45 +15,45 @@ GRANT USAGE ON SCHEMA regress_ledger TO PUBLIC;
 SET search_path = regress_ledger, public;
 
 SET ROLE regress_ledger_owner;
-SELECT state FROM dbops.apply_migration('V1', 'CREATE TABLE migrated (who name)', 'DROP TABLE migrated', project => 'owned') WHERE step IS NULL;
+SELECT state FROM dbops.apply_migration('V1', 'CREATE TABLE migrated (who name)', 'DROP TABLE migrated', project => 'ledger_owned') WHERE step IS NULL;
 SELECT state FROM dbops.apply_migration('V2', 'INSERT INTO migrated VALUES (current_user)',
-    'CREATE TABLE rolled_back AS SELECT current_user AS who', project => 'owned') WHERE step IS NULL;
+    'CREATE TABLE rolled_back AS SELECT current_user AS who', project => 'ledger_owned') WHERE step IS NULL;
 RESET client_min_messages;
 
 -- nobody; somebody who only looks; all that the ledger holds goes through the functions
 SET ROLE regress_ledger_nobody;
 SELECT * FROM dbops.migration_status();
 SET ROLE regress_ledger_monitor;
-SELECT version, state, owner FROM dbops.migration_status('owned');
-SELECT * FROM dbops.rollback_migration('V2', 'owned');
-SELECT dbops.baseline_migration('V3', project => 'owned');
-SELECT dbops.resolve_migration('V2', 'reverted', 'why', 'owned');
-SELECT * FROM dbops.repair_checksums('{V1}', '{x}', 'owned');
-SELECT * FROM dbops.import_migrations('prisma', 'owned');
-SELECT * FROM dbops.import_migrations('pg_class', 'relname', NULL, 'owned');
+SELECT version, state, owner FROM dbops.migration_status('ledger_owned');
+SELECT * FROM dbops.rollback_migration('V2', 'ledger_owned');
+SELECT dbops.baseline_migration('V3', project => 'ledger_owned');
+SELECT dbops.resolve_migration('V2', 'reverted', 'why', 'ledger_owned');
+SELECT * FROM dbops.repair_checksums('{V1}', '{x}', 'ledger_owned');
+SELECT * FROM dbops.import_migrations('prisma', 'ledger_owned');
+SELECT * FROM dbops.import_migrations('pg_class', 'relname', NULL, 'ledger_owned');
 SET ROLE regress_ledger_owner;
 SELECT count(*) FROM dbops.migration;
 DELETE FROM dbops.migration_event;
 
 -- an operator to whom the project does not belong
 SET ROLE regress_ledger_other;
-SELECT * FROM dbops.rollback_migration('V2', 'owned');
-SELECT dbops.baseline_migration('V3', project => 'owned');
-SELECT dbops.resolve_migration('V2', 'reverted', 'why', 'owned');
-SELECT * FROM dbops.repair_checksums('{V1}', '{x}', 'owned');
-SELECT * FROM dbops.import_migrations('pg_class', 'relname', NULL, 'owned');
+SELECT * FROM dbops.rollback_migration('V2', 'ledger_owned');
+SELECT dbops.baseline_migration('V3', project => 'ledger_owned');
+SELECT dbops.resolve_migration('V2', 'reverted', 'why', 'ledger_owned');
+SELECT * FROM dbops.repair_checksums('{V1}', '{x}', 'ledger_owned');
+SELECT * FROM dbops.import_migrations('pg_class', 'relname', NULL, 'ledger_owned');
 
 -- a member works on the project, and so does a superuser; a stored text runs as who has stored it
 SET ROLE regress_ledger_member;
-SELECT dbops.resolve_migration('V3', 'applied', 'by hand', 'owned');
-SELECT dbops.resolve_migration('V3', 'reverted', 'by hand', 'owned');
-SELECT * FROM dbops.rollback_migration('V2', 'owned');
+SELECT dbops.resolve_migration('V3', 'applied', 'by hand', 'ledger_owned');
+SELECT dbops.resolve_migration('V3', 'reverted', 'by hand', 'ledger_owned');
+SELECT * FROM dbops.rollback_migration('V2', 'ledger_owned');
 RESET ROLE;
-SELECT * FROM dbops.rollback_migration('V2', 'owned');
+SELECT * FROM dbops.rollback_migration('V2', 'ledger_owned');
 SET ROLE regress_ledger_owner;
-SELECT state FROM dbops.rollback_migration('V2', 'owned') WHERE step IS NULL;
+SELECT state FROM dbops.rollback_migration('V2', 'ledger_owned') WHERE step IS NULL;
 SELECT who FROM rolled_back;
-SELECT version, role_name FROM dbops.migration_status('owned') s
+SELECT version, role_name FROM dbops.migration_status('ledger_owned') s
   LEFT JOIN (VALUES (current_user)) r (role_name) ON r.role_name = s.owner;
 
 -- a role that is gone
@@ -62,21 +62,21 @@ CREATE ROLE regress_ledger_gone;
 SELECT dbops.grant_access('regress_ledger_gone', 'operator');
 SET client_min_messages = warning;
 SET ROLE regress_ledger_gone;
-SELECT state FROM dbops.apply_migration('V1', 'SELECT 1', 'SELECT 2', project => 'orphaned') WHERE step IS NULL;
+SELECT state FROM dbops.apply_migration('V1', 'SELECT 1', 'SELECT 2', project => 'ledger_orphaned') WHERE step IS NULL;
 RESET ROLE;
 SELECT dbops.revoke_access('regress_ledger_gone');
 DROP ROLE regress_ledger_gone;
-SELECT * FROM dbops.rollback_migration('V1', 'orphaned');
-SELECT dbops.resolve_migration('V1', 'reverted', 'its role is gone', 'orphaned');
+SELECT * FROM dbops.rollback_migration('V1', 'ledger_orphaned');
+SELECT dbops.resolve_migration('V1', 'reverted', 'its role is gone', 'ledger_orphaned');
 SET ROLE regress_ledger_other;
-SELECT dbops.resolve_migration('V1', 'applied', 'it is not mine', 'orphaned');
+SELECT dbops.resolve_migration('V1', 'applied', 'it is not mine', 'ledger_orphaned');
 
 -- importing reads as the caller
 SET ROLE regress_ledger_owner;
 CREATE TABLE alembic_version (version_num varchar(32));
 INSERT INTO alembic_version VALUES ('one'), ('two');
 SET ROLE regress_ledger_other;
-SELECT * FROM dbops.import_migrations('alembic', 'imported');
+SELECT * FROM dbops.import_migrations('alembic', 'ledger_imported');
 
 -- no policy, function, cast or view of another's table is called
 SET ROLE regress_ledger_owner;
@@ -85,7 +85,7 @@ GRANT SELECT ON alembic_version TO PUBLIC;
 ALTER TABLE alembic_version ENABLE ROW LEVEL SECURITY;
 CREATE POLICY steal ON alembic_version USING (steal());
 SET ROLE regress_ledger_other;
-SELECT * FROM dbops.import_migrations('alembic', 'imported');
+SELECT * FROM dbops.import_migrations('alembic', 'ledger_imported');
 SET ROLE regress_ledger_owner;
 CREATE TYPE mood AS ENUM ('good');
 CREATE FUNCTION steal(mood) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'called as %', current_user; RETURN 'x'; END $$;
@@ -94,9 +94,9 @@ CREATE TABLE moods (version mood, at text);
 INSERT INTO moods VALUES ('good');
 CREATE VIEW views AS SELECT 'x'::text AS version FROM (SELECT steal()) s;
 RESET ROLE;
-SELECT * FROM dbops.import_migrations('moods', 'version', NULL, 'imported');
-SELECT * FROM dbops.import_migrations('views', 'version', NULL, 'imported');
-SELECT version FROM dbops.import_migrations('alembic', 'imported');
+SELECT * FROM dbops.import_migrations('moods', 'version', NULL, 'ledger_imported');
+SELECT * FROM dbops.import_migrations('views', 'version', NULL, 'ledger_imported');
+SELECT version FROM dbops.import_migrations('alembic', 'ledger_imported');
 
 RESET client_min_messages;
 SET client_min_messages = warning;

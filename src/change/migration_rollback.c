@@ -80,11 +80,13 @@ dbops_rollback_migration(PG_FUNCTION_ARGS)
 static void
 roll_back(Rollback *rollback)
 {
-	int			done;
+	int			done = 0;
 
-	dbops_migration_begin(rollback->project, rollback->version, rollback->max_wait);
+	dbops_migration_lock_project(rollback->project, rollback->version, rollback->max_wait);
+	dbops_migration_require_rights(rollback->project);
 	if (rollback->version == NULL)
 		rollback->version = find_last(rollback->project);
+	dbops_migration_require_idle(rollback->project, rollback->version);
 	rollback->migration = dbops_migration_find(rollback->project, rollback->version);
 	if (is_reverted_already(rollback))
 		return;
@@ -93,9 +95,8 @@ roll_back(Rollback *rollback)
 	require_owner(rollback->migration);
 	require_last(rollback->migration);
 	rollback->text = dbops_migration_text_read("down_sql", rollback->migration->down_sql);
-	done = dbops_migration_steps_done(rollback->project, rollback->version, "down");
-	if (strcmp(rollback->migration->state, "failed") != 0)
-		done = 0;
+	if (strcmp(rollback->migration->state, "applied") != 0)
+		done = dbops_migration_steps_done(rollback->project, rollback->version, "down");
 	if (rollback->text->in_steps || done > 0)
 		have_done_in_steps(rollback, done + 1);
 	else
@@ -138,10 +139,12 @@ is_reverted_already(Rollback *rollback)
 	return true;
 }
 
+/* What is in state running here was left by a job that is gone. */
 static void
 require_reversible(const Migration *migration)
 {
-	if (strcmp(migration->state, "applied") != 0 && strcmp(migration->state, "failed") != 0)
+	if (strcmp(migration->state, "applied") != 0 && strcmp(migration->state, "failed") != 0 &&
+		strcmp(migration->state, "running") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("migration \"%s\" of project \"%s\" was never run: it is in state %s",

@@ -125,6 +125,7 @@ read_ledger(const char *project)
 					 " s.direction, f.message, j.id IS NOT NULL AND j.finished_at IS NULL"
 					 " FROM dbops.migration m"
 					 " LEFT JOIN dbops.job j ON j.id = m.job_id AND j.kind = 'migration' AND m.state = 'running'"
+					 " AND j.spec ->> 'project' = m.project AND j.spec ->> 'version' = m.version"
 					 " LEFT JOIN LATERAL (SELECT direction, count(*) FILTER (WHERE state = 'done')::integer AS done, count(*)::integer AS steps"
 					 " FROM dbops.migration_step WHERE project = m.project AND version = m.version"
 					 " GROUP BY direction ORDER BY direction = j.spec ->> 'direction' DESC NULLS LAST,"
@@ -296,17 +297,12 @@ explain_steps(Standing *standing)
 							  down ? "of the way back are" : "are");
 	if (standing->failure != NULL)
 		standing->note = psprintf("%s: %s", standing->note, standing->failure);
-	if (strcmp(standing->state, "failed") == 0)
-		standing->remedy = psprintf("%sSELECT * FROM dbops.rollback_migration(%s, %s);",
-									down ? "Go on: " : "Apply it again to go on, or ", version, project);
-	else if (standing->live)
-		standing->remedy = psprintf("CALL dbops.wait_job(" INT64_FORMAT ");", standing->job);
-	else
-	{
+	else if (!standing->live && strcmp(standing->state, "running") == 0)
 		standing->note = psprintf("%s, and job " INT64_FORMAT " is not there any more", standing->note, standing->job);
-		standing->remedy = psprintf("Finish it by hand, and SELECT dbops.resolve_migration(%s, 'applied', 'why', %s);",
-									version, project);
-	}
+	standing->remedy = standing->live ?
+		psprintf("CALL dbops.wait_job(" INT64_FORMAT ");", standing->job) :
+		psprintf("%sSELECT * FROM dbops.rollback_migration(%s, %s);",
+				 down ? "Go on: " : "Apply it again to go on, or ", version, project);
 }
 
 static void
