@@ -42,7 +42,7 @@ SELECT * FROM dbops.apply_migration('003', 'CREATE TABLE migration_third (id int
 SELECT * FROM dbops.apply_migration('003', 'CREATE TABLE migration_third (id integer)', 'DROP TABLE', project => 'apply');
 SELECT * FROM dbops.apply_migration('003', 'CREATE TABLE migration_third (id integer)', project => 'apply', verify_sql => 'SELECT FROM');
 SELECT * FROM dbops.apply_migration('003', 'CREATE TABLE migration_third (id integer)', project => 'apply', verify_sql => 'SELECT true; SELECT true');
-SELECT * FROM dbops.apply_migration('003', '-- nothing', project => 'apply');
+SELECT * FROM dbops.apply_migration('003', ' ', project => 'apply');
 SELECT * FROM dbops.apply_migration(NULL, 'SELECT 1');
 SELECT * FROM dbops.apply_migration('003', NULL);
 SELECT * FROM dbops.apply_migration('003', 'SELECT 1', project => NULL);

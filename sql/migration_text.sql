@@ -57,10 +57,14 @@ SELECT * FROM dbops.apply_migration('100', 'CREATE TABLE never (a int);' || repe
 SELECT * FROM dbops.apply_migration('100', 'SELECT 1', E'DROP TABLE never;\nDROP nothing', project => 'text');
 SELECT * FROM dbops.apply_migration('100', 'SELECT 1', verify_sql => 'SELECT FROM WHERE', project => 'text');
 
--- texts that are none
+-- a migration that was withdrawn, or has nothing to take back, says so in a
+-- comment; a text without even that is none
+SELECT step, state FROM dbops.apply_migration('099', E'-- withdrawn\n', '/* nothing to take back */', project => 'comments');
+SELECT step, state FROM dbops.rollback_migration('099', project => 'comments');
+SELECT step, state FROM dbops.apply_migration('099', E' ;; -- nothing\n\\timing\n', 'BEGIN; COMMIT', project => 'comments');
+SELECT step, state FROM dbops.rollback_migration('099', project => 'comments');
 SELECT * FROM dbops.apply_migration('100', '', project => 'text');
-SELECT * FROM dbops.apply_migration('100', E' ;; -- nothing\n\\timing\n', project => 'text');
-SELECT * FROM dbops.apply_migration('100', 'BEGIN; COMMIT', project => 'text');
+SELECT * FROM dbops.apply_migration('100', 'SELECT 1', E' \n\t\r\n', project => 'text');
 
 -- what a migration cannot do
 CREATE FUNCTION refused(statement text) RETURNS text LANGUAGE plpgsql AS $$

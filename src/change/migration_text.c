@@ -48,7 +48,9 @@ static void refuse(const TextReader *reader, const MigrationStatement *statement
 
 /*
  * Divide a text into statements and refuse what no migration can do. The text
- * must stay; argument is what messages call it.
+ * must stay; argument is what messages call it. One that only has comments says
+ * by them that nothing is to be done, as histories do where a migration was
+ * withdrawn or has nothing to take back; one without even that is a mistake.
  */
 MigrationText *
 dbops_migration_text_read(const char *argument, const char *sql)
@@ -60,11 +62,11 @@ dbops_migration_text_read(const char *argument, const char *sql)
 	text->sql = sql;
 	dbops_migration_scan_quietly(read_statements, &reader);
 	check_brackets(&reader);
-	if (text->statements == NIL)
+	if (text->statements == NIL && sql[strspn(sql, " \t\n\r\f\v")] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("%s has no statement", argument),
-				 errhint("Give \"SELECT;\" where it is to do nothing.")));
+				 errmsg("%s is empty", argument),
+				 errhint("Give the SQL that is to be run, or a comment that says why nothing is.")));
 	text->in_steps = (reader.alone != NULL);
 	return text;
 }
