@@ -122,7 +122,8 @@ BEGIN
     RAISE NOTICE 'beginning';
     BEGIN
         CREATE TABLE gone (id integer);
-        ALTER TABLE purchase ADD COLUMN gone integer;
+        ALTER TABLE purchase ALTER COLUMN note SET NOT NULL;
+        DROP TABLE item;
         RAISE division_by_zero;
     EXCEPTION WHEN division_by_zero THEN
         RAISE WARNING 'taken back';

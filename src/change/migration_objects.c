@@ -281,6 +281,13 @@ swapped_relation(const ObjectAddress *address, int flags)
 	return relid;
 }
 
+/* Count the events, those that are not kept too. */
+int
+dbops_objects_count(const ObjectEvents *events)
+{
+	return events->kept + events->others;
+}
+
 /* Forget what a subtransaction that is rolled back has done. */
 void
 dbops_objects_forget(ObjectEvents *events, SubTransactionId aborted)

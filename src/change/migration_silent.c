@@ -27,7 +27,6 @@ static void add_default_partition(List **scanned, Oid created);
 static bool checks_domain(ObjectEvents *events);
 static void note_named(ObjectEvents *events, ObjectType type, Node *name);
 static void note_granted(ObjectEvents *events, GrantStmt *grant);
-static void note_altered(ObjectEvents *events, AlterTableStmt *alter);
 static void note_relation(ObjectEvents *events, RangeVar *name);
 
 /* List the relations that were scanned, unless that was proved to be needless. */
@@ -72,7 +71,15 @@ checks_domain(ObjectEvents *events)
 	return false;
 }
 
-/* Note the object that a statement has changed, where it is named by the statement only. */
+/* Can it be that only the statement itself names what it changes? Row security is switched on so. */
+bool
+dbops_silent_is(const Node *statement)
+{
+	return IsA(statement, CommentStmt) || IsA(statement, SecLabelStmt) ||
+		IsA(statement, GrantStmt) || IsA(statement, AlterTableStmt);
+}
+
+/* Note the object that such a statement has changed, if the server has told of none. */
 void
 dbops_silent_note(ObjectEvents *events, Node *statement)
 {
@@ -90,7 +97,7 @@ dbops_silent_note(ObjectEvents *events, Node *statement)
 			note_granted(events, (GrantStmt *) statement);
 			break;
 		case T_AlterTableStmt:
-			note_altered(events, (AlterTableStmt *) statement);
+			note_relation(events, ((AlterTableStmt *) statement)->relation);
 			break;
 		default:
 			break;
@@ -128,16 +135,6 @@ note_granted(ObjectEvents *events, GrantStmt *grant)
 				 (IsA(lfirst(lc), ObjectWithArgs) || IsA(lfirst(lc), String)))
 			note_named(events, grant->objtype, lfirst(lc));
 	}
-}
-
-/* Row security, for one, is switched on without a word. */
-static void
-note_altered(ObjectEvents *events, AlterTableStmt *alter)
-{
-	Oid			relid = RangeVarGetRelid(alter->relation, NoLock, true);
-
-	if (!list_member_oid(dbops_objects_touched(events), relid))
-		note_relation(events, alter->relation);
 }
 
 static void

@@ -420,18 +420,26 @@ see_table(const PermissionEntry *entry)
 								   (entry->requiredPerms & ~ACL_SELECT) != 0);
 }
 
-/* Note what a command changes by its name only, when it has done so. */
+/*
+ * Note what a command changes by its name only, when it has done so. Of others
+ * nothing may be looked at then: one that ends a transaction is gone with it.
+ */
 static void
 see_command(PlannedStmt *statement, const char *query, bool read_only_tree,
 			ProcessUtilityContext context, ParamListInfo params,
 			QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
 {
+	bool		silent = watched != NULL && dbops_silent_is(statement->utilityStmt);
+	int			events = watched == NULL ? 0 : dbops_objects_count(&watched->events);
+
 	if (previous_utility_hook != NULL)
 		previous_utility_hook(statement, query, read_only_tree, context, params,
 							  environment, dest, completion);
 	else
 		standard_ProcessUtility(statement, query, read_only_tree, context, params,
 								environment, dest, completion);
+	if (!silent || dbops_objects_count(&watched->events) != events)
+		return;
 	for (Watch *watch = watched; watch != NULL; watch = watch->outer)
 		dbops_silent_note(&watch->events, statement->utilityStmt);
 }

@@ -59,6 +59,7 @@ extern void dbops_objects_note(ObjectEvents *events, ObjectAccessType access,
 							   Oid class, Oid object, int part, void *arg);
 extern void dbops_objects_note_address(ObjectEvents *events, ObjectAddress address);
 extern void dbops_objects_note_use(ObjectEvents *events, Oid relid, bool write);
+extern int	dbops_objects_count(const ObjectEvents *events);
 extern void dbops_objects_forget(ObjectEvents *events, SubTransactionId aborted);
 extern void dbops_objects_adopt(ObjectEvents *events, SubTransactionId committed,
 								SubTransactionId parent);
@@ -112,6 +113,7 @@ extern bool dbops_relation_is_new(Oid relid);
 
 extern List *dbops_silent_scans(ObjectEvents *events, const HeldLocks *before,
 								const HeldLocks *seen);
+extern bool dbops_silent_is(const Node *statement);
 extern void dbops_silent_note(ObjectEvents *events, Node *statement);
 
 #endif							/* DBOPS_MIGRATION_WATCH_H */
