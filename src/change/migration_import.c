@@ -52,7 +52,8 @@ static void require_plain_table(Oid relid);
 static char *make_query(const Import *import);
 static void take_row(HeapTuple row, TupleDesc desc, void *arg);
 static char *version_of(const char *name);
-static void refuse_same_version(const Import *import, const char *version);
+static void refuse_same_version(const Import *import);
+static int	by_version(const ListCell *a, const ListCell *b);
 static int	by_time(const ListCell *a, const ListCell *b);
 static void import_row(Import *import, const ForeignMigration *row);
 static const Migration *find_known(const Import *import, const char *version);
@@ -179,6 +180,7 @@ read_table(Import *import)
 		import->origin = get_rel_name(import->relid);
 	dbops_query_each(make_query(import), 0, NULL, take_row, import);
 	AtEOXact_GUC(false, nest_level);
+	refuse_same_version(import);
 	if (import->tool == NULL)
 		list_sort(import->rows, by_time);
 }
@@ -223,7 +225,6 @@ take_row(HeapTuple row, TupleDesc desc, void *arg)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s has a row without a version", import->table)));
 	migration->version = version_of(name);
-	refuse_same_version(import, migration->version);
 	migration->name = dbops_row_text(row, desc, 2);
 	migration->state = dbops_row_text(row, desc, 3);
 	migration->applied_at = dbops_row_time(row, desc, 4);
@@ -246,16 +247,25 @@ version_of(const char *name)
 }
 
 static void
-refuse_same_version(const Import *import, const char *version)
+refuse_same_version(const Import *import)
 {
-	ListCell   *cell;
+	List	   *sorted = list_copy(import->rows);
 
-	foreach(cell, import->rows)
-		if (strcmp(((const ForeignMigration *) lfirst(cell))->version, version) == 0)
+	list_sort(sorted, by_version);
+	for (int i = 1; i < list_length(sorted); i++)
+		if (by_version(list_nth_cell(sorted, i - 1), list_nth_cell(sorted, i)) == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_CARDINALITY_VIOLATION),
-					 errmsg("%s has version \"%s\" more than once", import->table, version),
+					 errmsg("%s has version \"%s\" more than once", import->table,
+							((const ForeignMigration *) list_nth(sorted, i))->version),
 					 errhint("CREATE TABLE ... AS SELECT what is applied, a row for each version, and import from that.")));
+}
+
+static int
+by_version(const ListCell *a, const ListCell *b)
+{
+	return dbops_version_compare(((const ForeignMigration *) lfirst(a))->version,
+								 ((const ForeignMigration *) lfirst(b))->version);
 }
 
 /* By time, and by version where that is the same; what is not known is the latest. */
@@ -266,7 +276,7 @@ by_time(const ListCell *a, const ListCell *b)
 	const ForeignMigration *right = lfirst(b);
 
 	if (left->applied_at == right->applied_at)
-		return dbops_version_compare(left->version, right->version);
+		return by_version(a, b);
 	if (left->applied_at == 0 || right->applied_at == 0)
 		return (left->applied_at == 0) ? 1 : -1;
 	return (left->applied_at < right->applied_at) ? -1 : 1;
