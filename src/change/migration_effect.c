@@ -12,6 +12,7 @@
  */
 #include "change/migration_watch.h"
 
+#include "access/htup_details.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -19,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/syscache.h"
 
 /* A relation that a message can be about. */
 typedef struct Candidate
@@ -88,8 +90,10 @@ static const Saying sayings[] = {
 };
 
 static const Saying *find_saying(const char *message_id);
-static List *find_candidates(const HeldLocks *before, const HeldLocks *seen,
-							 ObjectEvents *events);
+static List *find_candidates(slist_head *told, const HeldLocks *before,
+							 const HeldLocks *seen, ObjectEvents *events);
+static bool is_mentioned(slist_head *told, Oid relid);
+static bool mentions_constraint(slist_head *told);
 static bool is_known(Oid relid);
 static bool is_empty(Oid relid, const HeldLocks *before, ObjectEvents *events);
 static void tell_copied(MigrationEffects *effects, const HeldLocks *before,
@@ -127,7 +131,7 @@ dbops_effects_find(slist_head *told, const HeldLocks *before,
 
 	tell_copied(&effects, before, events);
 	if (!slist_is_empty(told))
-		candidates = find_candidates(before, seen, events);
+		candidates = find_candidates(told, before, seen, events);
 	slist_foreach(iter, told)
 	{
 		Note	   *note = slist_container(Note, link, iter.cur);
@@ -201,25 +205,60 @@ find_saying(const char *message_id)
 	return NULL;
 }
 
+/* A migration may hold thousands of locks, and few of those relations have such a name. */
 static List *
-find_candidates(const HeldLocks *before, const HeldLocks *seen, ObjectEvents *events)
+find_candidates(slist_head *told, const HeldLocks *before,
+				const HeldLocks *seen, ObjectEvents *events)
 {
 	List	   *candidates = NIL;
 
 	for (int i = 0; i < seen->n; i++)
 	{
-		Candidate  *candidate = palloc0(sizeof(Candidate));
-		Oid			table = IndexGetRelation(seen->locks[i].relid, true);
+		Candidate  *candidate;
+		Oid			table;
 
-		candidate->relid = seen->locks[i].relid;
-		if (!is_known(candidate->relid))
+		if (!is_mentioned(told, seen->locks[i].relid) && !mentions_constraint(told))
 			continue;
+		if (!is_known(seen->locks[i].relid))
+			continue;
+		table = IndexGetRelation(seen->locks[i].relid, true);
+		candidate = palloc0(sizeof(Candidate));
+		candidate->relid = seen->locks[i].relid;
 		candidate->name = get_rel_name(candidate->relid);
 		candidate->table = get_rel_name(table);
 		candidate->empty = is_empty(OidIsValid(table) ? table : candidate->relid, before, events);
 		candidates = lappend(candidates, candidate);
 	}
 	return candidates;
+}
+
+/* Does a message have its name in it? */
+static bool
+is_mentioned(slist_head *told, Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		mentioned = false;
+	slist_iter	iter;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	slist_foreach(iter, told)
+		mentioned |= strstr(slist_container(Note, link, iter.cur)->text,
+							NameStr(((Form_pg_class) GETSTRUCT(tuple))->relname)) != NULL;
+	ReleaseSysCache(tuple);
+	return mentioned;
+}
+
+/* A message about a foreign key has the name of that only. */
+static bool
+mentions_constraint(slist_head *told)
+{
+	slist_iter	iter;
+
+	slist_foreach(iter, told)
+		if (find_saying(slist_container(Note, link, iter.cur)->message_id)->is_about == has_constraint)
+			return true;
+	return false;
 }
 
 /* Is it still there, and something that people know? Toast is not. */

@@ -58,6 +58,7 @@ typedef struct Watch
 	HeldLocks  *seen;			/* held at any time that was looked at */
 	double		waited;			/* ms */
 	CommandId	command;		/* that it began with */
+	int			nest_level;		/* of transactions, that it began in; 0: it may end them all */
 	bool		writes;			/* into any table or catalog */
 	slist_head	notices;		/* of Note, the latest first, as below */
 	int			n_notices;
@@ -172,6 +173,7 @@ dbops_migration_watch_alone(MigrationReceipt *receipt, DbopsCallback work, void 
 	LogSettings log = {log_min_messages, log_lock_waits, DeadlockTimeout};
 
 	begin(&watch);
+	watch.nest_level = 0;
 	log_min_messages = DEBUG1;
 	log_lock_waits = true;
 	PG_TRY();
@@ -208,6 +210,7 @@ begin(Watch *watch)
 	if (watched != NULL)
 		watch->log = watched->log;
 	watch->events.memory = watch->memory;
+	watch->nest_level = GetCurrentTransactionNestLevel();
 	watch->command = GetCurrentCommandId(false);
 	watch->outer = watched;
 	watch->wal = pgWalUsage;
@@ -486,12 +489,13 @@ note(Watch *watch, const ErrorData *error)
 		note_effect(watch, error);
 }
 
-/* The locks are looked at too: the statement may end its transaction, or roll a part back. */
+/* Locks that may be given back before the statement ends are looked at now. */
 static void
 note_effect(Watch *watch, const ErrorData *error)
 {
 	note_text(watch->memory, &watch->told, error->message_id, "", error->message);
-	see_locks(watch);
+	if (GetCurrentTransactionNestLevel() > watch->nest_level)
+		see_locks(watch);
 }
 
 /* Keep a notice, with its severity; only the first ones, and not all of a long one. */
