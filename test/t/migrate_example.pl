@@ -106,6 +106,9 @@ like($err, qr/ERROR:  migration "V10" of project "flyway" has no down text/, 'an
 applies('drizzle', folder('drizzle', '0001_b.sql' => 'CREATE TABLE d1 (i int)', '0000_a.sql' => 'CREATE TABLE d0 (i int)', '0000_a.rollback.sql' => 'DROP TABLE d0'),
 	'0000 a applied, 0001 b applied', 'files that are numbered only');
 
+applies('names', folder('names', 'V1_2__a__b_c.sql' => 'SELECT 1', '0003_d__e.sql' => 'SELECT 1', 'R__views.sql' => "SELECT 1\n-- dbops: repeatable => true"),
+	'0003 d__e applied, R__views applied, V1_2 a__b_c applied', 'versions as the tools have them');
+
 # a text that was changed stops it there
 folder('flyway', 'V002__second_of_them.sql' => 'CREATE TABLE v2 (j int)', 'V11__never.sql' => 'CREATE TABLE v11 (i int)');
 ($code, $out, $err) = migrate('flyway', 'apply', $flyway);
