@@ -30,8 +30,8 @@ dbops_migration_load(const char *project, const char *version)
 	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
 	Migration  *migration = NULL;
 
-	dbops_store_each(COLUMNS("up_sql, down_sql, verify_sql") " AND version = $2",
-					 lengthof(params), params, take_migration, &migration);
+	dbops_store_each_kept(COLUMNS("up_sql, down_sql, verify_sql") " AND version = $2",
+						  lengthof(params), params, take_migration, &migration);
 	return migration;
 }
 
@@ -127,16 +127,16 @@ dbops_migration_store(const Migration *migration)
 		dbops_param_int8(migration->job)
 	};
 
-	dbops_store_each("INSERT INTO dbops.migration (project, version, name, state, owner, up_sql, down_sql, verify_sql,"
-					 " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
-					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-					 " CASE $14 WHEN 0 THEN nextval('dbops.migration_position_seq') ELSE $14 END, $15, nullif($16, 0))"
-					 " ON CONFLICT (project, version) DO UPDATE SET (name, state, owner, up_sql, down_sql, verify_sql,"
-					 " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
-					 " = (EXCLUDED.name, EXCLUDED.state, EXCLUDED.owner, EXCLUDED.up_sql, EXCLUDED.down_sql, EXCLUDED.verify_sql,"
-					 " EXCLUDED.requires, EXCLUDED.environments, EXCLUDED.repeatable, EXCLUDED.origin, EXCLUDED.checksum,"
-					 " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id)",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("INSERT INTO dbops.migration (project, version, name, state, owner, up_sql, down_sql, verify_sql,"
+						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+						  " CASE $14 WHEN 0 THEN nextval('dbops.migration_position_seq') ELSE $14 END, $15, nullif($16, 0))"
+						  " ON CONFLICT (project, version) DO UPDATE SET (name, state, owner, up_sql, down_sql, verify_sql,"
+						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+						  " = (EXCLUDED.name, EXCLUDED.state, EXCLUDED.owner, EXCLUDED.up_sql, EXCLUDED.down_sql, EXCLUDED.verify_sql,"
+						  " EXCLUDED.requires, EXCLUDED.environments, EXCLUDED.repeatable, EXCLUDED.origin, EXCLUDED.checksum,"
+						  " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id)",
+						  lengthof(params), params, NULL, NULL);
 }
 
 /* Have it in another state; its texts stay as they are. */
@@ -145,8 +145,8 @@ dbops_migration_set_state(const char *project, const char *version, const char *
 {
 	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version), dbops_param_text(state)};
 
-	dbops_store_each("UPDATE dbops.migration SET state = $3 WHERE project = $1 AND version = $2",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("UPDATE dbops.migration SET state = $3 WHERE project = $1 AND version = $2",
+						  lengthof(params), params, NULL, NULL);
 }
 
 /* SHA-256 of a text as it is stored; null if it is not known. */
@@ -177,8 +177,8 @@ dbops_migration_note(const char *project, const char *version,
 		dbops_param_jsonb(details)
 	};
 
-	dbops_store_each("INSERT INTO dbops.migration_event (at, project, version, event, role_name, session_role,"
-					 " application_name, client_address, reason, details)"
-					 " VALUES ($1, $2, $3, $4, $5, $6, $7, inet_client_addr(), $8, $9)",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("INSERT INTO dbops.migration_event (at, project, version, event, role_name, session_role,"
+						  " application_name, client_address, reason, details)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, inet_client_addr(), $8, $9)",
+						  lengthof(params), params, NULL, NULL);
 }

@@ -36,9 +36,9 @@ dbops_migration_order(const char *project)
 	DbopsParam	params[] = {dbops_param_text(project)};
 	MigrationOrder order = {0};
 
-	dbops_store_each("SELECT version, state FROM dbops.migration"
-					 " WHERE project = $1 AND state IN ('applied', 'baseline') AND NOT repeatable",
-					 lengthof(params), params, note_version, &order);
+	dbops_store_each_kept("SELECT version, state FROM dbops.migration"
+						  " WHERE project = $1 AND state IN ('applied', 'baseline') AND NOT repeatable",
+						  lengthof(params), params, note_version, &order);
 	return order;
 }
 

@@ -152,9 +152,9 @@ dbops_migration_require_idle(const char *project, const char *version)
 	Unfinished	unfinished = {.version = version,.project = project};
 	DbopsParam	params[] = {dbops_param_text(project)};
 
-	dbops_store_each("SELECT version, state, job_id FROM dbops.migration"
-					 " WHERE project = $1 AND state IN ('running', 'failed') ORDER BY state DESC",
-					 lengthof(params), params, refuse_unfinished, &unfinished);
+	dbops_store_each_kept("SELECT version, state, job_id FROM dbops.migration"
+						  " WHERE project = $1 AND state IN ('running', 'failed') ORDER BY state DESC",
+						  lengthof(params), params, refuse_unfinished, &unfinished);
 }
 
 static void

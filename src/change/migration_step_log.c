@@ -43,9 +43,9 @@ dbops_migration_plan_steps(const Migration *migration, const MigrationText *text
 		dbops_param_int4(first)
 	};
 
-	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
-					 " AND step >= $4 AND NOT (step = $4 AND state = 'running')",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
+						  " AND step >= $4 AND NOT (step = $4 AND state = 'running')",
+						  lengthof(params), params, NULL, NULL);
 	insert_pending(migration, text, direction, first);
 }
 
@@ -73,12 +73,12 @@ insert_pending(const Migration *migration, const MigrationText *text,
 	params[3] = dbops_param_int4(first);
 	params[4] = dbops_param_texts(lines);
 	params[5] = dbops_param_texts(commands);
-	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
-					 " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
-					 " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)"
-					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
-					 " SET line = EXCLUDED.line, command = EXCLUDED.command",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)"
+						  " SELECT $1, $2, $3, $4 + n - 1, line::integer, command, 'pending'"
+						  " FROM unnest($5, $6) WITH ORDINALITY s (line, command, n)"
+						  " ON CONFLICT (project, version, direction, step) DO UPDATE"
+						  " SET line = EXCLUDED.line, command = EXCLUDED.command",
+						  lengthof(params), params, NULL, NULL);
 }
 
 /* Forget the steps of an earlier time, in both directions. */
@@ -87,8 +87,8 @@ dbops_migration_clear_steps(const char *project, const char *version)
 {
 	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
 
-	dbops_store_each("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("DELETE FROM dbops.migration_step WHERE project = $1 AND version = $2",
+						  lengthof(params), params, NULL, NULL);
 }
 
 /* Write the step of a statement that is done, pending before or not. */
@@ -165,13 +165,13 @@ write_rows(StepLog *log)
 	dbops_json_array_end(&json);
 	params[0] = dbops_param_text(log->project);
 	params[1] = dbops_param_jsonb(dbops_json_finish(&json));
-	dbops_store_each("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
-					 " SELECT $1, r.version, r.direction, r.step, r.line, r.command, 'done', r.finished_at, r.receipt"
-					 " FROM jsonb_to_recordset($2 -> 'rows') r (version text, direction text, step integer, line integer,"
-					 " command text, finished_at timestamptz, receipt jsonb)"
-					 " ON CONFLICT (project, version, direction, step) DO UPDATE"
-					 " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
-					 lengthof(params), params, NULL, NULL);
+	dbops_store_each_kept("INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state, finished_at, receipt)"
+						  " SELECT $1, r.version, r.direction, r.step, r.line, r.command, 'done', r.finished_at, r.receipt"
+						  " FROM jsonb_to_recordset($2 -> 'rows') r (version text, direction text, step integer, line integer,"
+						  " command text, finished_at timestamptz, receipt jsonb)"
+						  " ON CONFLICT (project, version, direction, step) DO UPDATE"
+						  " SET state = 'done', finished_at = EXCLUDED.finished_at, receipt = EXCLUDED.receipt",
+						  lengthof(params), params, NULL, NULL);
 	log->rows = NIL;
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(log->memory);

@@ -117,6 +117,9 @@ extern bool dbops_query_value(const char *sql,
 extern uint64 dbops_store_each(const char *sql,
 							   int nparams, const DbopsParam *params,
 							   DbopsRowCallback each, void *arg);
+extern uint64 dbops_store_each_kept(const char *sql,
+									int nparams, const DbopsParam *params,
+									DbopsRowCallback each, void *arg);
 extern bool dbops_store_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);

@@ -71,6 +71,8 @@ static uint64 run(const StoreQuery *query, bool read_only);
 static SPIPlanPtr kept_plan(const StoreQuery *query, Oid *types);
 static void open_procedure(void);
 static bool push_snapshot(void);
+static uint64 run_on_store(bool kept, const char *sql, int nparams, const DbopsParam *params,
+						   DbopsRowCallback each, void *arg);
 static void run_store_query(void *arg);
 static void put_row(HeapTuple row, TupleDesc desc, void *arg);
 static void forget_plan(void *arg);
@@ -137,8 +139,26 @@ uint64
 dbops_store_each(const char *sql, int nparams, const DbopsParam *params,
 				 DbopsRowCallback each, void *arg)
 {
+	return run_on_store(false, sql, nparams, params, each, arg);
+}
+
+/*
+ * The same for a constant whose plan is kept for the session: it must find its
+ * rows by an index, however large a table becomes.
+ */
+uint64
+dbops_store_each_kept(const char *sql, int nparams, const DbopsParam *params,
+					  DbopsRowCallback each, void *arg)
+{
+	return run_on_store(true, sql, nparams, params, each, arg);
+}
+
+static uint64
+run_on_store(bool kept, const char *sql, int nparams, const DbopsParam *params,
+			 DbopsRowCallback each, void *arg)
+{
 	StoreQuery	query = {
-		.sql = sql,.nparams = nparams,.params = params,
+		.sql = sql,.kept = kept,.nparams = nparams,.params = params,
 		.each = each,.arg = arg,.caller = CurrentMemoryContext
 	};
 
