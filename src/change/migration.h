@@ -282,6 +282,7 @@ extern bool dbops_migration_met_a_lock(int sqlstate);
 
 extern char *dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode);
 extern void dbops_migration_blocker_watch(long lock_timeout);
+extern void dbops_migration_blocker_unwatch(void);
 extern char *dbops_migration_blocker_watched(void);
 
 /* ---- migration_job.c: texts whose statements cannot share a transaction ---- */

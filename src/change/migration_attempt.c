@@ -24,7 +24,7 @@ typedef struct Attempts
 	const MigrationAttempt *asked;
 	instr_time	begin;
 	int			count;
-	ErrorData  *error;			/* of the last one; NULL: it was done */
+	ErrorData  *error;			/* of the last one */
 	char	   *blocker;		/* who had the lock, or NULL */
 	char	   *told;			/* of whom the user was told last, or NULL */
 } Attempts;
@@ -78,13 +78,16 @@ try_once(Attempts *attempts)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	attempts->blocker = dbops_migration_blocker_watched();
+	dbops_migration_blocker_unwatch();
 	MemoryContextDelete(work);
 
-	attempts->error = error;
-	if (error != NULL && !dbops_migration_met_a_lock(error->sqlerrcode))
+	if (error == NULL)
+		return true;
+	if (!dbops_migration_met_a_lock(error->sqlerrcode))
 		ReThrowError(error);
-	return error == NULL;
+	attempts->error = error;
+	attempts->blocker = dbops_migration_blocker_watched();
+	return false;
 }
 
 static void

@@ -26,7 +26,7 @@ static void look(void);
 static int	find_holder(const LOCKTAG *tag, LOCKMODE mode, bool *found);
 static void take_sentence(HeapTuple row, TupleDesc desc, void *arg);
 
-/* Begin to look what this session waits for, until dbops_migration_blocker_watched. */
+/* Begin to look what this session waits for. */
 void
 dbops_migration_blocker_watch(long lock_timeout)
 {
@@ -55,11 +55,18 @@ look(void)
 	watched_mode = MyProc->waitLockMode;
 }
 
+/* End it. */
+void
+dbops_migration_blocker_unwatch(void)
+{
+	disable_timeout(clock_id, false);
+}
+
 /* End it, and say who has what was waited for last; NULL: nobody any more. */
 char *
 dbops_migration_blocker_watched(void)
 {
-	disable_timeout(clock_id, false);
+	dbops_migration_blocker_unwatch();
 	return (watched_mode == NoLock) ? NULL : dbops_migration_blocker(&watched_tag, watched_mode);
 }
 
