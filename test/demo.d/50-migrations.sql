@@ -11,7 +11,7 @@ RESET client_min_messages;
 \echo '   the schema compared with what it was; then all of that is rolled back. This down text'
 \echo '   forgets something:'
 \echo
-SELECT step, command, state, effect, locks, flags, message FROM dbops.check_migration(
+SELECT direction, step, command, state, effect, flags, message FROM dbops.check_migration(
     $$ ALTER TABLE venues ADD COLUMN timezone text NOT NULL DEFAULT 'UTC';
        ALTER TABLE venue_amenities ALTER COLUMN wifi_mbps TYPE bigint;
        CREATE TYPE seat AS ENUM ('bench', 'stool', 'sofa'); $$,

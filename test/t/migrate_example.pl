@@ -154,6 +154,25 @@ is($node->safe_psql('postgres', q{SELECT replace(up_sql, E'\n', '|') FROM dbops.
 isnt($code, 0, 'a file in UTF-16 is refused');
 like($err, qr/^0001_a.sql: a byte is 0$/m, 'and why');
 
+# what is pending is proved, and left pending
+my $proof = folder(
+	'proof',
+	'0001_a.sql' => 'CREATE TABLE proof (i int)',
+	'0001_a.rollback.sql' => 'DROP TABLE proof',
+	'0002_b.sql' => 'ALTER TABLE proof ADD j int',
+	'0002_b.rollback.sql' => 'ALTER TABLE proof DROP j');
+($code, $out, $err) = migrate('proof', 'check', $proof);
+is($code, 0, 'a folder is checked') or diag($err);
+like($out, qr/ 0001 +\|.* proved .*\n(?:.*\n)* 0002 +\|.* proved /, 'each migration is proved, after those before it');
+is(ledger('proof'), '', 'and none is applied');
+applies('proof', $proof, '0001 a applied, 0002 b applied', 'what was proved');
+($code, $out, $err) = migrate('proof', 'check', $proof);
+is("$code$out", '0', 'what is applied is not proved');
+folder('proof', '0003_c.sql' => 'ALTER TABLE proof ADD k int, ADD l int', '0003_c.rollback.sql' => 'ALTER TABLE proof DROP k');
+($code, $out, $err) = migrate('proof', 'check', $proof);
+isnt($code, 0, 'a way back that forgets something fails');
+like($out, qr/ 0003 +\|.* differs .*proof.*\bl\b/, 'what the way back forgets is named');
+
 # folders that are none
 for my $case (
 	[ 'a name that a shell would read', folder('odd', '0001_$(touch x).sql' => 'SELECT 1'), qr/^"0001_\$\(touch x\)\.sql": a name has letters/ ],
