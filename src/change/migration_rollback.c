@@ -35,7 +35,8 @@ typedef struct Rollback
 	long		max_wait;		/* ms */
 	const char *reason;			/* or NULL */
 	ReturnSetInfo *rsinfo;
-	MigrationReceipt sum;		/* of the statements that are done */
+	StepLog    *log;			/* statements that are done */
+	MigrationReceipt sum;		/* of those */
 	instr_time	begin;
 } Rollback;
 
@@ -274,7 +275,9 @@ run_attempt(void *arg)
 	rollback->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
 	dbops_migration_set_state(rollback->project, rollback->version, "reverted");
 	dbops_migration_plan_steps(rollback->migration, rollback->text, "down", 1);
+	rollback->log = dbops_step_log_begin(rollback->project);
 	dbops_migration_run(&run);
+	dbops_step_log_end(rollback->log);
 }
 
 static void
@@ -284,7 +287,7 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 
 	dbops_migration_receipt_put(rollback->rsinfo, receipt);
 	dbops_migration_receipt_add(&rollback->sum, receipt);
-	dbops_migration_finish_step(rollback->project, receipt);
+	dbops_step_log_add(rollback->log, receipt);
 }
 
 /* ---- in steps ---- */
