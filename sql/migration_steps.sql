@@ -99,6 +99,15 @@ SELECT * FROM other.t;
 SELECT * FROM other.settings;
 SELECT relname, pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relnamespace = 'other'::regnamespace ORDER BY relname;
 
+-- Each statement has the statement_timeout of the text, and the message says whose it was.
+SELECT job_id AS job FROM dbops.apply_migration('5a', $$VACUUM other.t;
+SET statement_timeout = '100ms';
+SELECT pg_sleep(600)$$, project => 'steps') \gset
+CALL dbops.wait_job(:job);
+SELECT message FROM dbops.jobs() WHERE id = :job;
+SELECT job_id AS job FROM dbops.apply_migration('5a', 'VACUUM other.t; SELECT 1', project => 'steps') \gset
+CALL dbops.wait_job(:job);
+
 -- Partitions are detached; a repeatable text is applied again.
 CREATE TABLE p (id int) PARTITION BY LIST (id);
 CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);

@@ -284,6 +284,7 @@ extern char *dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode);
 extern void dbops_migration_blocker_watch(long lock_timeout);
 extern void dbops_migration_blocker_unwatch(void);
 extern char *dbops_migration_blocker_watched(void);
+extern void dbops_migration_blocker_unwatch(void);
 
 /* ---- migration_job.c: texts whose statements cannot share a transaction ---- */
 

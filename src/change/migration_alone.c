@@ -52,7 +52,6 @@ static void have_run(MigrationWork *work, DbopsStep *step, const MigrationOutcom
 static void lock_table(void *arg);
 static long patience(void);
 static void run_outside(void *arg);
-static void rethrow_with_blame(MigrationWork *work);
 static void run_remedy(MigrationWork *work);
 static bool is_still_remedy(const MigrationWork *work);
 static void run_statement(MigrationWork *work);
@@ -109,10 +108,19 @@ look_for_aim(MigrationWork *work)
 {
 	const MigrationStatement *statement = dbops_migration_work_next(work);
 	int			nest_level = NewGUCNestLevel();
-	Jsonb	   *aim;
+	Jsonb	   *volatile aim = NULL;
 
-	dbops_migration_settings_nest(work);
-	aim = dbops_migration_aim(dbops_migration_statement_parse(work->text, statement));
+	work->at = work->next;
+	dbops_migration_settings_nest_all(work);
+	PG_TRY();
+	{
+		aim = dbops_migration_aim(dbops_migration_statement_parse(work->text, statement));
+	}
+	PG_CATCH();
+	{
+		dbops_migration_work_rethrow(work);
+	}
+	PG_END_TRY();
 	AtEOXact_GUC(false, nest_level);
 	return aim;
 }
@@ -305,6 +313,7 @@ run_outside(void *arg)
 	MigrationWork *work = arg;
 	MemoryContext passing = MemoryContextSwitchTo(work->statement_memory);
 
+	work->at = work->next;
 	PG_TRY();
 	{
 		dbops_migration_settings_put(work);
@@ -319,25 +328,12 @@ run_outside(void *arg)
 	{
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		if (!dbops_migration_met_a_lock(geterrcode()))
-			rethrow_with_blame(work);
+			dbops_migration_work_rethrow(work);
 		work->met = dbops_procedure_begin_anew(work->statement_memory);
 		dbops_job_settings_restore();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(passing);
-}
-
-static void
-rethrow_with_blame(MigrationWork *work)
-{
-	ErrorData  *error;
-
-	MemoryContextSwitchTo(work->statement_memory);
-	error = CopyErrorData();
-	FlushErrorState();
-	work->at = work->next;
-	dbops_migration_work_blame(work, error);
-	ReThrowError(error);
 }
 
 /*

@@ -64,6 +64,7 @@ static void go_on(MigrationWork *work, DbopsStep *step, int next);
 static int	next_phase(const MigrationWork *work);
 static bool is_concurrent(const MigrationWork *work);
 static void note_progress(const MigrationWork *work, DbopsStep *step);
+static void blame(const MigrationWork *work, ErrorData *error);
 static const char *abandon(const DbopsJob *job, long patience);
 static bool is_untouched(const DbopsJob *job);
 static Jsonb *describe_failure(const DbopsJob *job);
@@ -425,27 +426,48 @@ dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout
 	ErrorData  *error;
 	char	   *blocker;
 	int			nest_level = NewGUCNestLevel();
-	bool		done;
+	volatile bool done = false;
 
 	dbops_migration_settings_nest(work);
 	dbops_set_nested("lock_timeout", psprintf("%ld", lock_timeout));
 	dbops_migration_blocker_watch(lock_timeout);
-	done = dbops_attempt(attempt, arg, &error);
+	PG_TRY();
+	{
+		done = dbops_attempt(attempt, arg, &error);
+		if (!done && !dbops_migration_met_a_lock(error->sqlerrcode))
+			ReThrowError(error);
+	}
+	PG_CATCH();
+	{
+		dbops_migration_blocker_unwatch();
+		dbops_migration_work_rethrow(work);
+	}
+	PG_END_TRY();
 	blocker = dbops_migration_blocker_watched();
 	AtEOXact_GUC(false, nest_level);
-	if (!done && !dbops_migration_met_a_lock(error->sqlerrcode))
-	{
-		dbops_migration_work_blame(work, error);
-		ReThrowError(error);
-	}
 	if (!done)
 		dbops_migration_work_wait(work, step, error, blocker);
 	return done;
 }
 
-/* Say in an error's message, which is all that a job keeps of it, whose it is. */
+/*
+ * Throw the error that was caught, with a message that says whose it is, which
+ * is all that a job keeps of it.
+ */
 void
-dbops_migration_work_blame(const MigrationWork *work, ErrorData *error)
+dbops_migration_work_rethrow(MigrationWork *work)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(work->statement_memory);
+	error = CopyErrorData();
+	FlushErrorState();
+	blame(work, error);
+	ReThrowError(error);
+}
+
+static void
+blame(const MigrationWork *work, ErrorData *error)
 {
 	const MigrationStatement *statement;
 

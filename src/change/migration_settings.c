@@ -16,7 +16,7 @@ typedef void (*Setter) (const char *name, const char *value);
 
 static void set_nested(const char *name, const char *value);
 static void set_all(const MigrationWork *work, Setter set);
-static bool has_ended(const MigrationWork *work);
+static void set_noted(const MigrationWork *work, Setter set);
 static void set_again(const MigrationWork *work, const MigrationStatement *statement, Setter set);
 
 /* Others are the role's and the database's. */
@@ -46,14 +46,24 @@ dbops_migration_settings(void)
 	return dbops_json_finish(&json);
 }
 
-/* Set all until the caller's GUC nest level is closed. */
+/*
+ * Set what was noted, until the caller's GUC nest level is closed. What the text
+ * has set is set again by its run, and is not for what comes behind it.
+ */
 void
 dbops_migration_settings_nest(const MigrationWork *work)
+{
+	set_noted(work, dbops_set_nested);
+}
+
+/* The same, and what the statements before the next one have set. */
+void
+dbops_migration_settings_nest_all(const MigrationWork *work)
 {
 	set_all(work, set_nested);
 }
 
-/* The role is the run's to set (migration_run.c): the text may go on as another of the job's. */
+/* To find what a statement names, nobody's role is needed. */
 static void
 set_nested(const char *name, const char *value)
 {
@@ -61,16 +71,23 @@ set_nested(const char *name, const char *value)
 		dbops_set_nested(name, value);
 }
 
-/* Set all for the session, until the job's settings are restored. */
+/* Set all of it for the session, until the job's settings are restored. */
 void
 dbops_migration_settings_put(const MigrationWork *work)
 {
 	set_all(work, dbops_job_setting_put);
 }
 
-/* What was noted, and then what the statements before the next one have set. */
 static void
 set_all(const MigrationWork *work, Setter set)
+{
+	set_noted(work, set);
+	for (int i = 1; i < work->next; i++)
+		set_again(work, list_nth(work->text->statements, i - 1), set);
+}
+
+static void
+set_noted(const MigrationWork *work, Setter set)
 {
 	set("search_path", work->job->path);
 	for (int i = 0; i < lengthof(kept); i++)
@@ -80,15 +97,6 @@ set_all(const MigrationWork *work, Setter set)
 		if (value != NULL)
 			set(kept[i], value);
 	}
-	for (int i = 1; i < work->next && !has_ended(work); i++)
-		set_again(work, list_nth(work->text->statements, i - 1), set);
-}
-
-/* What is done behind the text is done as the session was set that gave it. */
-static bool
-has_ended(const MigrationWork *work)
-{
-	return work->next > list_length(work->text->statements);
 }
 
 /* The statement has been run, so its role could set it. */

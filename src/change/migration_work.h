@@ -41,7 +41,7 @@ typedef struct MigrationWork
 extern const MigrationStatement *dbops_migration_work_next(const MigrationWork *work);
 extern bool dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout,
 									  DbopsCallback attempt, void *arg);
-extern void dbops_migration_work_blame(const MigrationWork *work, ErrorData *error);
+extern void dbops_migration_work_rethrow(MigrationWork *work);
 extern void dbops_migration_work_wait(MigrationWork *work, DbopsStep *step,
 									   const ErrorData *error, const char *blocker);
 
@@ -49,6 +49,7 @@ extern void dbops_migration_work_wait(MigrationWork *work, DbopsStep *step,
 
 extern Jsonb *dbops_migration_settings(void);
 extern void dbops_migration_settings_nest(const MigrationWork *work);
+extern void dbops_migration_settings_nest_all(const MigrationWork *work);
 extern void dbops_migration_settings_put(const MigrationWork *work);
 
 /* ---- migration_alone.c: a statement that cannot share a transaction ---- */
