@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(dbops_check_migration_chain);
 static Datum check(FunctionCallInfo fcinfo, List *up, List *down);
 static List *texts_argument(FunctionCallInfo fcinfo, int number);
 static MigrationTrial *read_request(FunctionCallInfo fcinfo, List *up, List *down);
+static MigrationText *read_text(const char *argument, const char *label, const char *sql);
 static bool read_depth(FunctionCallInfo fcinfo);
 static double limit_argument(FunctionCallInfo fcinfo, int number, const char *name);
 static void foresee_all(MigrationTrial *trial);
@@ -149,10 +150,17 @@ read_request(FunctionCallInfo fcinfo, List *up, List *down)
 					 errmsg("text %d of up_sql must not be null", i + 1)));
 		tried->label = (trial->n_texts > 1) ? psprintf("%d", i + 1) : NULL;
 		tried->state = "not tried";
-		tried->up = dbops_migration_text_read("up_sql", up_sql);
-		tried->down = (down_sql == NULL) ? NULL : dbops_migration_text_read("down_sql", down_sql);
+		tried->up = read_text("up_sql", tried->label, up_sql);
+		tried->down = (down_sql == NULL) ? NULL : read_text("down_sql", tried->label, down_sql);
 	}
 	return trial;
+}
+
+/* Read a text; where there are several, messages say which: up_sql[2]. */
+static MigrationText *
+read_text(const char *argument, const char *label, const char *sql)
+{
+	return dbops_migration_text_read((label == NULL) ? argument : psprintf("%s[%s]", argument, label), sql);
 }
 
 /* Is it to be executed? */
