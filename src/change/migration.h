@@ -16,6 +16,7 @@
 
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
+#include "portability/instr_time.h"
 #include "storage/lock.h"
 
 /* ---- migration_scan.c: the tokens of a text ---- */
@@ -340,6 +341,36 @@ extern const MigrationTool *dbops_migration_tool_find(const char *name);
 extern char *dbops_migration_tool_query(const MigrationTool *tool, Oid relid, const char *name);
 extern char *dbops_migration_table_query(Oid relid, const char *name,
 										 const char *version, const char *applied_at);
+
+/* ---- migration_call.c: a call that runs a text, and answers with receipts ---- */
+
+typedef struct MigrationCall
+{
+	const char *project;
+	const char *version;
+	const char *direction;		/* up, down */
+	MigrationText *text;		/* NULL: not read yet */
+	const char *verify_sql;		/* or NULL */
+	long		lock_timeout;	/* ms */
+	long		max_wait;		/* ms, of all of it */
+	const char *reason;			/* or NULL */
+	DbopsCallback record;		/* has the ledger say, in each attempt, that it is done */
+	void	   *arg;
+
+	/* As it goes. */
+	ReturnSetInfo *rsinfo;
+	StepLog    *log;			/* statements that are done */
+	MigrationReceipt sum;		/* of those */
+	instr_time	begin;
+} MigrationCall;
+
+extern void dbops_migration_call_begin(MigrationCall *call, FunctionCallInfo fcinfo);
+extern double dbops_migration_call_ms(const MigrationCall *call);
+extern void dbops_migration_call_run(MigrationCall *call);
+extern void dbops_migration_call_submit(MigrationCall *call, Migration *migration);
+extern void dbops_migration_call_describe(const MigrationCall *call, DbopsJson *json);
+extern void dbops_migration_call_report(const MigrationCall *call, const char *state,
+										const char *message, int64 job);
 
 /* ---- schema_snapshot.c, schema_diff.c ---- */
 

@@ -13,12 +13,9 @@
  */
 #include "change/migration.h"
 
-#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(dbops_apply_migration);
 
@@ -27,16 +24,9 @@ typedef struct Application
 {
 	Migration	wanted;			/* the row as it is to be */
 	bool		for_here;		/* its environments include this one */
-	MigrationText *text;		/* NULL: not read yet */
 	const Migration *known;		/* the row as it was found; or NULL */
 	MigrationOrder order;
-	long		lock_timeout;	/* ms */
-	long		max_wait;		/* ms */
-	const char *reason;			/* or NULL */
-	ReturnSetInfo *rsinfo;
-	StepLog    *log;			/* statements that are done */
-	MigrationReceipt sum;		/* of those */
-	instr_time	begin;
+	MigrationCall call;
 } Application;
 
 static void read_arguments(FunctionCallInfo fcinfo, Application *application);
@@ -54,10 +44,8 @@ static void skip(Application *application);
 static void tell_out_of_order(const Application *application);
 static bool is_out_of_order(const Application *application);
 static void run_at_once(Application *application);
-static void run_attempt(void *arg);
-static void take_receipt(const MigrationReceipt *receipt, void *arg);
+static void record_applied(void *arg);
 static Jsonb *describe(const Application *application);
-static double ms_spent(const Application *application);
 static void have_done_in_steps(Application *application);
 static bool is_done_in_part(const Application *application);
 static int	find_first_step(Application *application);
@@ -73,19 +61,17 @@ static void report(Application *application, const char *state, const char *mess
 Datum
 dbops_apply_migration(PG_FUNCTION_ARGS)
 {
-	Application application = {.sum = {MIGRATION_RECEIPT}};
+	Application application = {0};
 
 	PreventCommandIfReadOnly("dbops.apply_migration()");
 	read_arguments(fcinfo, &application);
-	InitMaterializedSRF(fcinfo, 0);
-	application.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	INSTR_TIME_SET_CURRENT(application.begin);
+	dbops_migration_call_begin(&application.call, fcinfo);
 
 	if (!is_applied_as_given(&application))
 	{
 		read_texts(&application);
 		dbops_migration_lock_project(application.wanted.project, application.wanted.version,
-									 application.max_wait);
+									 application.call.max_wait);
 		apply(&application);
 	}
 	return (Datum) 0;
@@ -110,9 +96,13 @@ read_arguments(FunctionCallInfo fcinfo, Application *application)
 	wanted->verify_sql = dbops_text_argument(fcinfo, 8);
 	wanted->owner = GetUserNameFromId(GetUserId(), false);
 	wanted->origin = "dbops";
-	application->lock_timeout = dbops_migration_wait_argument(fcinfo, 9, "lock_timeout", 1);
-	application->max_wait = dbops_migration_wait_argument(fcinfo, 10, "max_wait", 0);
-	application->reason = dbops_text_argument(fcinfo, 11);
+	application->call = (MigrationCall) {
+		.project = wanted->project,.version = wanted->version,.direction = "up",
+		.verify_sql = wanted->verify_sql,.record = record_applied,.arg = application
+	};
+	application->call.lock_timeout = dbops_migration_wait_argument(fcinfo, 9, "lock_timeout", 1);
+	application->call.max_wait = dbops_migration_wait_argument(fcinfo, 10, "max_wait", 0);
+	application->call.reason = dbops_text_argument(fcinfo, 11);
 	application->for_here = is_for_here(wanted->environments);
 }
 
@@ -166,7 +156,7 @@ has_other_down_text(const Migration *known, const Migration *wanted)
 static void
 read_texts(Application *application)
 {
-	application->text = dbops_migration_text_read("up_sql", application->wanted.up_sql);
+	application->call.text = dbops_migration_text_read("up_sql", application->wanted.up_sql);
 	if (application->wanted.down_sql != NULL)
 		(void) dbops_migration_text_read("down_sql", application->wanted.down_sql);
 	if (application->wanted.verify_sql != NULL)
@@ -189,7 +179,7 @@ apply(Application *application)
 	dbops_migration_require_others(wanted, &application->order);
 	tell_out_of_order(application);
 	dbops_migration_require_protection(wanted->project, wanted->version);
-	if (application->text->in_steps || is_done_in_part(application))
+	if (application->call.text->in_steps || is_done_in_part(application))
 		have_done_in_steps(application);
 	else
 		run_at_once(application);
@@ -262,7 +252,7 @@ take_down_text(Application *application)
 	}
 	changed.down_sql = application->wanted.down_sql;
 	dbops_migration_store(&changed);
-	dbops_migration_note(changed.project, changed.version, "repair", application->reason,
+	dbops_migration_note(changed.project, changed.version, "repair", application->call.reason,
 						 describe_down_text(application->known->down_sql));
 	ereport(NOTICE,
 			(errmsg("the down text of migration \"%s\" is now the one that was given", changed.version)));
@@ -302,7 +292,7 @@ skip(Application *application)
 	wanted->state = "skipped";
 	dbops_migration_store(wanted);
 	if (application->known == NULL || strcmp(application->known->state, "skipped") != 0)
-		dbops_migration_note(wanted->project, wanted->version, "skip", application->reason, NULL);
+		dbops_migration_note(wanted->project, wanted->version, "skip", application->call.reason, NULL);
 	ereport(NOTICE,
 			(errmsg("migration \"%s\" of project \"%s\" is skipped: it is not for environment \"%s\"",
 					wanted->version, wanted->project, dbops_environment)));
@@ -333,61 +323,22 @@ run_at_once(Application *application)
 {
 	Migration  *wanted = &application->wanted;
 	bool		again = application->known != NULL && strcmp(application->known->state, "applied") == 0;
-	MigrationAttempt attempt = {
-		.project = wanted->project,
-		.version = wanted->version,
-		.lock_timeout = application->lock_timeout,
-		.max_wait = Max(application->max_wait - ms_spent(application), 0),
-		.work = run_attempt,
-		.arg = application
-	};
 
 	wanted->state = "applied";
-	dbops_migration_attempt(&attempt);
+	dbops_migration_call_run(&application->call);
 	dbops_migration_note(wanted->project, wanted->version, again ? "apply_again" : "apply",
-						 application->reason, describe(application));
+						 application->call.reason, describe(application));
 	report(application, "applied", NULL);
 }
 
-/*
- * The row comes first, so that the steps have one to belong to, and so that a
- * text that applies its own migration finds it applied.
- */
 static void
-run_attempt(void *arg)
+record_applied(void *arg)
 {
-	Application *application = arg;
+	const Application *application = arg;
 	const Migration *wanted = &application->wanted;
-	MigrationRun run = {
-		.text = application->text,
-		.version = wanted->version,
-		.direction = "up",
-		.first = 1,
-		.last = list_length(application->text->statements),
-		.lock_timeout = application->lock_timeout,
-		.each = take_receipt,
-		.arg = application
-	};
 
-	tuplestore_clear(application->rsinfo->setResult);
-	application->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
 	dbops_migration_store(wanted);
 	dbops_migration_clear_steps(wanted->project, wanted->version);
-	application->log = dbops_step_log_begin(wanted->project);
-	dbops_migration_run(&run);
-	dbops_step_log_end(application->log);
-	if (wanted->verify_sql != NULL)
-		dbops_migration_verify(wanted->verify_sql);
-}
-
-static void
-take_receipt(const MigrationReceipt *receipt, void *arg)
-{
-	Application *application = arg;
-
-	dbops_migration_receipt_put(application->rsinfo, receipt);
-	dbops_migration_receipt_add(&application->sum, receipt);
-	dbops_step_log_add(application->log, receipt);
 }
 
 /* What the log keeps of an application. */
@@ -396,25 +347,12 @@ describe(const Application *application)
 {
 	DbopsJson	json = {0};
 
-	dbops_json_object(&json, NULL);
-	dbops_json_integer(&json, "statements", list_length(application->text->statements));
-	dbops_json_decimal(&json, "duration_ms", ms_spent(application));
+	dbops_migration_call_describe(&application->call, &json);
 	if (is_out_of_order(application))
 		dbops_json_text(&json, "out_of_order_after", application->order.highest);
 	if (application->wanted.job != 0)
 		dbops_json_integer(&json, "job_id", application->wanted.job);
 	return dbops_json_finish(&json);
-}
-
-/* Since the call began. */
-static double
-ms_spent(const Application *application)
-{
-	instr_time	spent;
-
-	INSTR_TIME_SET_CURRENT(spent);
-	INSTR_TIME_SUBTRACT(spent, application->begin);
-	return INSTR_TIME_GET_MILLISEC(spent);
 }
 
 /* ---- in steps ---- */
@@ -424,28 +362,15 @@ static void
 have_done_in_steps(Application *application)
 {
 	Migration  *wanted = &application->wanted;
-	MigrationJobRequest request = {
-		.migration = wanted,
-		.text = application->text,
-		.direction = "up",
-		.lock_timeout = application->lock_timeout,
-		.max_wait = application->max_wait,
-		.reason = application->reason
-	};
 	int			first = find_first_step(application);
 
 	wanted->state = "running";
 	dbops_migration_store(wanted);
 	if (!is_done_in_part(application))
 		dbops_migration_clear_steps(wanted->project, wanted->version);
-	dbops_migration_plan_steps(wanted, application->text, "up", first);
-	wanted->job = dbops_migration_job_submit(&request);
-	dbops_migration_store(wanted);
-	dbops_migration_note(wanted->project, wanted->version, "start", application->reason, describe(application));
-	if (IsTransactionBlock())
-		ereport(NOTICE,
-				(errmsg("migration \"%s\" is done by job " INT64_FORMAT ", which begins when this transaction commits",
-						wanted->version, wanted->job)));
+	dbops_migration_plan_steps(wanted, application->call.text, "up", first);
+	dbops_migration_call_submit(&application->call, wanted);
+	dbops_migration_note(wanted->project, wanted->version, "start", application->call.reason, describe(application));
 	report(application, "submitted", NULL);
 }
 
@@ -470,7 +395,7 @@ find_first_step(Application *application)
 	refuse_half_undone(known);
 	done = dbops_migration_steps_done(known->project, known->version, "up");
 	if (done > 0)
-		dbops_migration_require_unchanged(known, application->text, done);
+		dbops_migration_require_unchanged(known, application->call.text, done);
 	return done + 1;
 }
 
@@ -491,12 +416,5 @@ refuse_half_undone(const Migration *known)
 static void
 report(Application *application, const char *state, const char *message)
 {
-	MigrationReceipt receipt = application->sum;
-
-	receipt.version = application->wanted.version;
-	receipt.direction = "up";
-	receipt.state = state;
-	receipt.message = message;
-	receipt.job = application->wanted.job;
-	dbops_migration_receipt_put(application->rsinfo, &receipt);
+	dbops_migration_call_report(&application->call, state, message, application->wanted.job);
 }

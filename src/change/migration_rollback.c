@@ -12,12 +12,9 @@
  */
 #include "change/migration.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/tuplestore.h"
 
 /* Of migrations that are in the way, so many are named. */
 #define MAX_NAMES 10
@@ -27,17 +24,8 @@ PG_FUNCTION_INFO_V1(dbops_rollback_migration);
 /* A call of rollback_migration. */
 typedef struct Rollback
 {
-	const char *project;
-	const char *version;
 	Migration  *migration;
-	MigrationText *text;
-	long		lock_timeout;	/* ms */
-	long		max_wait;		/* ms */
-	const char *reason;			/* or NULL */
-	ReturnSetInfo *rsinfo;
-	StepLog    *log;			/* statements that are done */
-	MigrationReceipt sum;		/* of those */
-	instr_time	begin;
+	MigrationCall call;
 } Rollback;
 
 static void roll_back(Rollback *rollback);
@@ -50,8 +38,7 @@ static bool rests_on(const Migration *other, const Migration *migration);
 static bool is_in_place(const Migration *migration);
 static bool requires(const Migration *other, const char *version);
 static void run_at_once(Rollback *rollback);
-static void run_attempt(void *arg);
-static void take_receipt(const MigrationReceipt *receipt, void *arg);
+static void record_reverted(void *arg);
 static void have_done_in_steps(Rollback *rollback, int first);
 static Jsonb *describe(const Rollback *rollback);
 static void report(Rollback *rollback, const char *state);
@@ -63,17 +50,17 @@ static void report(Rollback *rollback, const char *state);
 Datum
 dbops_rollback_migration(PG_FUNCTION_ARGS)
 {
-	Rollback	rollback = {.sum = {MIGRATION_RECEIPT}};
+	Rollback	rollback = {.call = {.direction = "down",.record = record_reverted}};
+	MigrationCall *call = &rollback.call;
 
 	PreventCommandIfReadOnly("dbops.rollback_migration()");
-	rollback.version = PG_ARGISNULL(0) ? NULL : dbops_migration_version_argument(fcinfo, 0, "version");
-	rollback.project = dbops_migration_version_argument(fcinfo, 1, "project");
-	rollback.lock_timeout = dbops_migration_wait_argument(fcinfo, 2, "lock_timeout", 1);
-	rollback.max_wait = dbops_migration_wait_argument(fcinfo, 3, "max_wait", 0);
-	rollback.reason = dbops_text_argument(fcinfo, 4);
-	InitMaterializedSRF(fcinfo, 0);
-	rollback.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	INSTR_TIME_SET_CURRENT(rollback.begin);
+	call->version = PG_ARGISNULL(0) ? NULL : dbops_migration_version_argument(fcinfo, 0, "version");
+	call->project = dbops_migration_version_argument(fcinfo, 1, "project");
+	call->lock_timeout = dbops_migration_wait_argument(fcinfo, 2, "lock_timeout", 1);
+	call->max_wait = dbops_migration_wait_argument(fcinfo, 3, "max_wait", 0);
+	call->reason = dbops_text_argument(fcinfo, 4);
+	call->arg = &rollback;
+	dbops_migration_call_begin(call, fcinfo);
 	roll_back(&rollback);
 	return (Datum) 0;
 }
@@ -83,22 +70,22 @@ roll_back(Rollback *rollback)
 {
 	int			done = 0;
 
-	dbops_migration_lock_project(rollback->project, rollback->version, rollback->max_wait);
-	dbops_migration_require_rights(rollback->project);
-	if (rollback->version == NULL)
-		rollback->version = find_last(rollback->project);
-	dbops_migration_require_idle(rollback->project, rollback->version);
-	rollback->migration = dbops_migration_find(rollback->project, rollback->version);
+	dbops_migration_lock_project(rollback->call.project, rollback->call.version, rollback->call.max_wait);
+	dbops_migration_require_rights(rollback->call.project);
+	if (rollback->call.version == NULL)
+		rollback->call.version = find_last(rollback->call.project);
+	dbops_migration_require_idle(rollback->call.project, rollback->call.version);
+	rollback->migration = dbops_migration_find(rollback->call.project, rollback->call.version);
 	if (is_reverted_already(rollback))
 		return;
 
 	require_reversible(rollback->migration);
 	require_owner(rollback->migration);
 	require_last(rollback->migration);
-	rollback->text = dbops_migration_text_read("down_sql", rollback->migration->down_sql);
+	rollback->call.text = dbops_migration_text_read("down_sql", rollback->migration->down_sql);
 	if (strcmp(rollback->migration->state, "applied") != 0)
-		done = dbops_migration_steps_done(rollback->project, rollback->version, "down");
-	if (rollback->text->in_steps || done > 0)
+		done = dbops_migration_steps_done(rollback->call.project, rollback->call.version, "down");
+	if (rollback->call.text->in_steps || done > 0)
 		have_done_in_steps(rollback, done + 1);
 	else
 		run_at_once(rollback);
@@ -135,7 +122,7 @@ is_reverted_already(Rollback *rollback)
 		return false;
 	ereport(NOTICE,
 			(errmsg("migration \"%s\" of project \"%s\" is rolled back already",
-					rollback->version, rollback->project)));
+					rollback->call.version, rollback->call.project)));
 	report(rollback, "already reverted");
 	return true;
 }
@@ -241,53 +228,19 @@ requires(const Migration *other, const char *version)
 static void
 run_at_once(Rollback *rollback)
 {
-	MigrationAttempt attempt = {
-		.project = rollback->project,
-		.version = rollback->version,
-		.lock_timeout = rollback->lock_timeout,
-		.max_wait = rollback->max_wait,
-		.work = run_attempt,
-		.arg = rollback
-	};
-
-	dbops_migration_attempt(&attempt);
-	dbops_migration_note(rollback->project, rollback->version, "roll_back",
-						 rollback->reason, describe(rollback));
+	dbops_migration_call_run(&rollback->call);
+	dbops_migration_note(rollback->call.project, rollback->call.version, "roll_back",
+						 rollback->call.reason, describe(rollback));
 	report(rollback, "reverted");
 }
 
 static void
-run_attempt(void *arg)
+record_reverted(void *arg)
 {
-	Rollback   *rollback = arg;
-	MigrationRun run = {
-		.text = rollback->text,
-		.version = rollback->version,
-		.direction = "down",
-		.first = 1,
-		.last = list_length(rollback->text->statements),
-		.lock_timeout = rollback->lock_timeout,
-		.each = take_receipt,
-		.arg = rollback
-	};
+	const Rollback *rollback = arg;
 
-	tuplestore_clear(rollback->rsinfo->setResult);
-	rollback->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
-	dbops_migration_set_state(rollback->project, rollback->version, "reverted");
-	dbops_migration_plan_steps(rollback->migration, rollback->text, "down", 1);
-	rollback->log = dbops_step_log_begin(rollback->project);
-	dbops_migration_run(&run);
-	dbops_step_log_end(rollback->log);
-}
-
-static void
-take_receipt(const MigrationReceipt *receipt, void *arg)
-{
-	Rollback   *rollback = arg;
-
-	dbops_migration_receipt_put(rollback->rsinfo, receipt);
-	dbops_migration_receipt_add(&rollback->sum, receipt);
-	dbops_step_log_add(rollback->log, receipt);
+	dbops_migration_set_state(rollback->call.project, rollback->call.version, "reverted");
+	dbops_migration_plan_steps(rollback->migration, rollback->call.text, "down", 1);
 }
 
 /* ---- in steps ---- */
@@ -297,25 +250,12 @@ static void
 have_done_in_steps(Rollback *rollback, int first)
 {
 	Migration  *migration = rollback->migration;
-	MigrationJobRequest request = {
-		.migration = migration,
-		.text = rollback->text,
-		.direction = "down",
-		.lock_timeout = rollback->lock_timeout,
-		.max_wait = rollback->max_wait,
-		.reason = rollback->reason
-	};
 
 	migration->state = "running";
-	dbops_migration_plan_steps(migration, rollback->text, "down", first);
-	migration->job = dbops_migration_job_submit(&request);
-	dbops_migration_store(migration);
-	dbops_migration_note(rollback->project, rollback->version, "start",
-						 rollback->reason, describe(rollback));
-	if (IsTransactionBlock())
-		ereport(NOTICE,
-				(errmsg("migration \"%s\" is rolled back by job " INT64_FORMAT ", which begins when this transaction commits",
-						rollback->version, migration->job)));
+	dbops_migration_plan_steps(migration, rollback->call.text, "down", first);
+	dbops_migration_call_submit(&rollback->call, migration);
+	dbops_migration_note(rollback->call.project, rollback->call.version, "start",
+						 rollback->call.reason, describe(rollback));
 	report(rollback, "submitted");
 }
 
@@ -324,14 +264,9 @@ static Jsonb *
 describe(const Rollback *rollback)
 {
 	DbopsJson	json = {0};
-	instr_time	spent;
 
-	INSTR_TIME_SET_CURRENT(spent);
-	INSTR_TIME_SUBTRACT(spent, rollback->begin);
-	dbops_json_object(&json, NULL);
+	dbops_migration_call_describe(&rollback->call, &json);
 	dbops_json_text(&json, "direction", "down");
-	dbops_json_integer(&json, "statements", list_length(rollback->text->statements));
-	dbops_json_decimal(&json, "duration_ms", INSTR_TIME_GET_MILLISEC(spent));
 	if (strcmp(rollback->migration->state, "running") == 0)
 		dbops_json_integer(&json, "job_id", rollback->migration->job);
 	return dbops_json_finish(&json);
@@ -341,11 +276,7 @@ describe(const Rollback *rollback)
 static void
 report(Rollback *rollback, const char *state)
 {
-	MigrationReceipt receipt = rollback->sum;
+	int64		job = (strcmp(state, "submitted") == 0) ? rollback->migration->job : 0;
 
-	receipt.version = rollback->version;
-	receipt.direction = "down";
-	receipt.state = state;
-	receipt.job = (strcmp(state, "submitted") == 0) ? rollback->migration->job : 0;
-	dbops_migration_receipt_put(rollback->rsinfo, &receipt);
+	dbops_migration_call_report(&rollback->call, state, NULL, job);
 }
