@@ -107,8 +107,10 @@ CALL dbops.wait_job(:job_id);
 SELECT state FROM dbops.apply_migration('002', 'SELECT 1', project => 'apply_restored');
 DROP TABLE migration_restored;
 
--- environments
+-- environments; the hint names the database
+\set VERBOSITY terse
 SELECT state FROM dbops.apply_migration('seed', 'INSERT INTO migration_second VALUES (1)', project => 'apply', environments => '{dev,staging}');
+\set VERBOSITY default
 SET dbops.environment = 'production';
 SELECT state, message FROM dbops.apply_migration('seed', 'INSERT INTO migration_second VALUES (1)', project => 'apply', environments => '{dev,staging}');
 SELECT state, message FROM dbops.apply_migration('seed', 'INSERT INTO migration_second VALUES (2)', project => 'apply', environments => '{dev,staging}');
