@@ -82,7 +82,7 @@ SELECT * FROM dbops.check_migration('SELECT 1', lock_timeout => NULL);
 SELECT * FROM dbops.check_migration('{}'::text[]);
 SELECT * FROM dbops.check_migration(ARRAY['SELECT 1', NULL]);
 SELECT * FROM dbops.check_migration(ARRAY['SELECT 1', E'SELECT 1;\nSELEC 2']);
-SELECT * FROM dbops.check_migration(ARRAY['SELECT 1', 'SELECT 2'], ARRAY[NULL, ' ']);
+SELECT * FROM dbops.check_migration(ARRAY['SELECT 1', 'SELECT 2'], ARRAY[' ', 'SELEC']);
 SELECT * FROM dbops.check_migration(ARRAY['SELECT 1'], ARRAY['SELECT 1', 'SELECT 2']);
 BEGIN READ ONLY;
 SELECT * FROM dbops.check_migration('SELECT 1');

@@ -64,7 +64,9 @@ SELECT step, state FROM dbops.rollback_migration('099', project => 'comments');
 SELECT step, state FROM dbops.apply_migration('099', E' ;; -- nothing\n\\timing\n', 'BEGIN; COMMIT', project => 'comments');
 SELECT step, state FROM dbops.rollback_migration('099', project => 'comments');
 SELECT * FROM dbops.apply_migration('100', '', project => 'text');
-SELECT * FROM dbops.apply_migration('100', 'SELECT 1', E' \n\t\r\n', project => 'text');
+-- a down file that is blank is none
+SELECT step, state FROM dbops.apply_migration('100', 'SELECT 1', E' \n\t\r\n', project => 'comments');
+SELECT * FROM dbops.rollback_migration('100', project => 'comments');
 
 -- what a migration cannot do
 CREATE FUNCTION refused(statement text) RETURNS text LANGUAGE plpgsql AS $$

@@ -50,6 +50,7 @@ extern int	dbops_migration_point(const char *sql, size_t start);
 extern const char *dbops_migration_version_argument(FunctionCallInfo fcinfo, int number, const char *argument);
 extern List *dbops_migration_versions_argument(FunctionCallInfo fcinfo, int number, const char *argument);
 extern long dbops_migration_wait_argument(FunctionCallInfo fcinfo, int number, const char *argument, long least);
+extern const char *dbops_migration_down_text(const char *sql);
 
 /* ---- migration_text.c: the statements of a text ---- */
 

@@ -87,7 +87,7 @@ read_arguments(FunctionCallInfo fcinfo, Application *application)
 	dbops_require_argument(fcinfo, 1, "up_sql");
 	wanted->version = dbops_migration_version_argument(fcinfo, 0, "version");
 	wanted->up_sql = dbops_text_argument(fcinfo, 1);
-	wanted->down_sql = dbops_text_argument(fcinfo, 2);
+	wanted->down_sql = dbops_migration_down_text(dbops_text_argument(fcinfo, 2));
 	wanted->name = dbops_text_argument(fcinfo, 3);
 	wanted->project = dbops_migration_version_argument(fcinfo, 4, "project");
 	wanted->requires = dbops_migration_versions_argument(fcinfo, 5, "requires");

@@ -50,3 +50,12 @@ dbops_migration_wait_argument(FunctionCallInfo fcinfo, int number, const char *a
 				 errmsg("%s must be at least %ld ms and at most 1 day", argument, least)));
 	return (long) ms;
 }
+
+/* A down text; a file that is blank is none. */
+const char *
+dbops_migration_down_text(const char *sql)
+{
+	if (sql == NULL || sql[strspn(sql, " \t\r\n\f\v")] == '\0')
+		return NULL;
+	return sql;
+}

@@ -142,7 +142,7 @@ read_request(FunctionCallInfo fcinfo, List *up, List *down)
 	{
 		MigrationTried *tried = &trial->texts[i];
 		const char *up_sql = list_nth(up, i);
-		const char *down_sql = (down == NIL) ? NULL : list_nth(down, i);
+		const char *down_sql = (down == NIL) ? NULL : dbops_migration_down_text(list_nth(down, i));
 
 		if (up_sql == NULL)
 			ereport(ERROR,
