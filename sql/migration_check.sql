@@ -57,6 +57,9 @@ SELECT step, command, state, message FROM dbops.check_migration('DO $$ BEGIN ALT
 -- not even code that catches the cancel
 SELECT step, command, state FROM dbops.check_migration('ALTER TABLE orders ADD COLUMN x integer;
 DO $$ BEGIN PERFORM pg_sleep(10); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(10); END $$');
+-- nor a function that takes them on its way
+SELECT step, command, state FROM dbops.check_migration('DO $$ BEGIN LOCK TABLE orders; PERFORM pg_sleep(10); END $$');
+SELECT state, message FROM dbops.check_migration('LOCK TABLE orders; SELECT dbops.check_migration(''SELECT 1''); SELECT pg_sleep(10)') WHERE step IS NULL;
 -- reading does not, nor a table of its own
 SELECT step, state FROM dbops.check_migration('CREATE TABLE own (a integer); ALTER TABLE own ADD COLUMN b integer; SELECT pg_sleep(0.8), count(*) FROM orders');
 RESET dbops.dry_run_max_hold;

@@ -87,7 +87,7 @@ SELECT refused(statement) FROM unnest(ARRAY[
   'SET standard_conforming_strings = off', 'SET LOCAL backslash_quote = on', 'RESET standard_conforming_strings',
   'CREATE DATABASE a', 'DROP DATABASE a', 'CREATE TABLESPACE a LOCATION ''/a''', 'DROP TABLESPACE a',
   'CREATE SUBSCRIPTION a CONNECTION ''a'' PUBLICATION a', 'ALTER SUBSCRIPTION a DISABLE', 'DROP SUBSCRIPTION a',
-  'CREATE INDEX CONCURRENTLY ON t (a)',
+  'CREATE INDEX CONCURRENTLY ON t (a)', 'PREPARE a AS SELECT 1', 'DEALLOCATE a', E'COPY t FROM stdin; COPY t FROM stdin;\n1\n\\.',
   '\i other.sql', '\connect elsewhere', '\set name value', '\gexec', '\.', '\', '  \copy t FROM ''x''',
   E'SELECT 1 \\g\n', E'SELECT 1\n\\gset', '/* */ \timing', '\timingx']) AS statement;
 \pset format aligned

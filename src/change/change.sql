@@ -436,7 +436,7 @@ COMMENT ON FUNCTION dbops.check_migration(text, text, text, boolean, interval, i
     'depth execute: runs it as the caller in a subtransaction that is always rolled back, then the down text, and compares the schema with what it was. '
     'The last row''s state: proved, differs (a row for each difference before it), no down text, not provable in one transaction (a value of an enum that is used before a COMMIT), failed, locked, or stopped. '
     'It is refused (55000) where a table is larger than 100 MB or other sessions are at work on it, unless force; it waits lock_timeout for each lock, and ends when locks stronger than ROW EXCLUSIVE have been held for dbops.dry_run_max_hold. '
-    'Nothing is left but values drawn from sequences, and what functions did outside of the database; standbys have the locks and the WAL. '
+    'Nothing is left but values drawn from sequences, advisory locks of the session, and what functions did outside of the database; standbys have the locks and the WAL. '
     'CREATE INDEX CONCURRENTLY runs in its plain form, its locks are those of the form as written; what cannot be rolled back is not run. depth plan: runs nothing, and says what the texts tell. '
     'flags: breaking (takes away what running code may use: drops, renames, narrower types, NOT NULL, revoked rights), slow (longer than max_duration), blocking (would keep others waiting for longer than max_blocked), outside of transactions.';
 REVOKE ALL ON FUNCTION dbops.check_migration(text, text, text, boolean, interval, interval, interval) FROM PUBLIC;

@@ -139,6 +139,10 @@ extern Jsonb *dbops_migration_receipt_document(const MigrationReceipt *receipt);
 
 /* ---- migration_watch.c: watch a statement at work, for its receipt ---- */
 
+typedef void (*MigrationCommandCallback) (Node *statement);
+
+extern MigrationCommandCallback dbops_migration_command_begins;
+
 extern void dbops_migration_watch_init(void);
 extern void dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg);
 extern void dbops_migration_watch_alone(MigrationReceipt *receipt, DbopsCallback work, void *arg);

@@ -487,5 +487,5 @@ remarks(const MigrationTrial *trial)
 	if (trial->clock_runs)
 		remarks = lappend(remarks, "standbys have had the strong locks and the WAL of the trial, although it was rolled back");
 	return lappend(remarks,
-				   "not undone: values drawn from sequences, and what functions did outside of this database");
+				   "not undone: values drawn from sequences, advisory locks of the session, and what functions did outside of this database");
 }

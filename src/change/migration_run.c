@@ -146,8 +146,10 @@ point_into_statement(void *arg)
 	const RunState *state = arg;
 	const MigrationText *text = state->run->text;
 	const MigrationStatement *statement = state->statement;
-	int			line = dbops_migration_point(text->sql, statement->start);
+	int			line = statement->line;
 
+	if (geterrposition() > 0)
+		line = dbops_migration_point(text->sql, statement->start);
 	errcontext("statement %d, line %d, of %smigration \"%s\"", statement->number, line,
 			   strcmp(state->run->direction, "down") == 0 ? "the down text of " : "", state->run->version);
 }

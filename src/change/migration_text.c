@@ -27,6 +27,7 @@ typedef struct TextReader
 	const MigrationStatement *opened;	/* BEGIN as the first statement, or NULL */
 	bool		closed;			/* COMMIT has followed it: the text must end */
 	const MigrationStatement *alone;	/* the first that must be alone, or NULL */
+	const char *data;			/* of the last COPY FROM STDIN; or NULL */
 } TextReader;
 
 static void read_statements(void *arg);
@@ -139,6 +140,8 @@ look_at(TextReader *reader, MigrationStatement *statement)
 	if (!bracket)
 	{
 		check(reader, statement, parsed);
+		if (statement->data != NULL)
+			reader->data = statement->data;
 		statement->alone = dbops_sql_must_be_alone(parsed);
 		statement->setting = is_lasting(parsed);
 		if (statement->alone && reader->alone == NULL)
@@ -205,6 +208,11 @@ check(const TextReader *reader, const MigrationStatement *statement, Node *parse
 			refuse(reader, statement, statement->command, "a migration begins and ends its transactions itself",
 				   "Take it out, or make two migrations of it.");
 			break;
+		case T_PrepareStmt:
+		case T_DeallocateStmt:
+			refuse(reader, statement, statement->command, "what it does to the session outlives a transaction that is rolled back",
+				   "Give the statement itself, with its values.");
+			break;
 		case T_CopyStmt:
 			check_copy(reader, statement, (CopyStmt *) parsed);
 			break;
@@ -246,6 +254,9 @@ check_copy(const TextReader *reader, const MigrationStatement *statement, const 
 	if (copy->filename == NULL && !copy->is_from)
 		refuse(reader, statement, "COPY TO STDOUT", "nobody takes what it returns",
 			   "Take it out, or name a file of the server.");
+	if (statement->data != NULL && statement->data == reader->data)
+		refuse(reader, statement, "COPY FROM STDIN", "the lines that follow are of the COPY before it on this line",
+			   "Begin it on a line of its own, behind the data of the other.");
 }
 
 static void

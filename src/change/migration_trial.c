@@ -10,10 +10,10 @@
  *
  * While a lock stronger than ROW EXCLUSIVE is held on a table that others use,
  * they wait. So locks are waited for only briefly, and a clock runs from the
- * beginning of the first statement that takes such a lock, or that has turned
- * out to: when dbops.dry_run_max_hold is over the trial ends where it is.
+ * beginning of the first command that takes such a lock, in the text or in a
+ * function, or from the end of a statement that has turned out to: when dbops.dry_run_max_hold is over the trial ends where it is.
  */
-#include "change/migration.h"
+#include "change/migration_watch.h"
 
 #include "access/xact.h"
 #include "commands/trigger.h"
@@ -28,6 +28,7 @@
 /* ms after which the clock rings again. */
 #define RING_AGAIN 100
 
+static MigrationTrial *running = NULL;
 static TimeoutId hold_clock = 0;
 static volatile sig_atomic_t time_is_over;
 
@@ -38,7 +39,7 @@ static void try_text(MigrationTrial *trial, MigrationTried *tried, const Migrati
 					 List *foreseen, const char *direction);
 static void try_statements(MigrationTrial *trial);
 static void leave_out(MigrationTrial *trial);
-static void begin_statement(MigrationTrial *trial);
+static void begin_command(Node *statement);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static List *flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen);
 static void check_deferred(void);
@@ -63,11 +64,18 @@ dbops_migration_try(MigrationTrial *trial)
 {
 	MemoryContext context = CurrentMemoryContext;
 
+	if (running != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a migration that is tried cannot try others"),
+				 errhint("Call check_migration() for each of them, or once with an array of texts.")));
 	trial->memory = context;
 	trial->before = dbops_schema_snapshot_take(NIL);
 	time_is_over = false;
 	PG_TRY();
 	{
+		running = trial;
+		dbops_migration_command_begins = begin_command;
 		dbops_look(try_all, trial);
 		stop_clock();
 	}
@@ -157,7 +165,6 @@ try_statements(MigrationTrial *trial)
 	while (run.last < list_length(trial->foreseen) &&
 		   ((Foreseen *) list_nth(trial->foreseen, run.last))->runnable)
 		run.last++;
-	begin_statement(trial);
 	dbops_migration_run(&run);
 }
 
@@ -188,16 +195,23 @@ check_deferred(void)
 	AfterTriggerSetState(&all);
 }
 
-/* A statement begins that is known to lock others out: from now on the clock runs. */
+/* A command begins, in a function of the user's perhaps; if it is to lock others out the clock runs from now on. */
 static void
-begin_statement(MigrationTrial *trial)
+begin_command(Node *statement)
 {
-	if (trial->next < list_length(trial->foreseen) &&
-		((Foreseen *) list_nth(trial->foreseen, trial->next))->strongest > RowExclusiveLock)
-		start_clock(trial);
+	List	   *targets = running->clock_runs ? NIL : dbops_migration_targets(statement);
+	ListCell   *cell;
+
+	foreach(cell, targets)
+	{
+		const MigrationTarget *target = lfirst(cell);
+
+		if (target->mode > RowExclusiveLock && !dbops_relation_is_new(target->relid))
+			start_clock(running);
+	}
 }
 
-/* A statement has ended; the next one begins. */
+/* A statement has ended. */
 static void
 take_receipt(const MigrationReceipt *receipt, void *arg)
 {
@@ -215,7 +229,6 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 	trial->wal += Max(receipt->wal, 0);
 	trial->duration += Max(receipt->duration, 0);
 	trial->next = receipt->step;
-	begin_statement(trial);
 }
 
 static List *
@@ -311,6 +324,8 @@ start_clock(MigrationTrial *trial)
 static void
 stop_clock(void)
 {
+	running = NULL;
+	dbops_migration_command_begins = NULL;
 	if (hold_clock != 0)
 		disable_timeout(hold_clock, false);
 	if (time_is_over)

@@ -80,6 +80,9 @@ static object_access_hook_type previous_object_hook = NULL;
 static ExecutorCheckPerms_hook_type previous_permissions_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
+/* Called before each command of what is watched, nested ones too; or NULL. */
+MigrationCommandCallback dbops_migration_command_begins = NULL;
+
 static void begin(Watch *watch);
 static void look_back(Watch *watch, MigrationReceipt *receipt);
 static void end_wait(Watch *watch);
@@ -435,6 +438,8 @@ see_command(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool		silent = watched != NULL && dbops_silent_is(statement->utilityStmt);
 	int			events = watched == NULL ? 0 : dbops_objects_count(&watched->events);
 
+	if (watched != NULL && dbops_migration_command_begins != NULL)
+		dbops_migration_command_begins(statement->utilityStmt);
 	if (previous_utility_hook != NULL)
 		previous_utility_hook(statement, query, read_only_tree, context, params,
 							  environment, dest, completion);

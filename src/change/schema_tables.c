@@ -105,6 +105,9 @@
 	" NOT c.convalidated AS not_valid, " CONSTRAINT_IS_NOT_ENFORCED("c") " AS not_enforced, " CONSTRAINT_HAS_PERIOD("c") " AS period," \
 	" c.contype = 'c' AND c.connoinherit AS no_inherit," \
 	" c.condeferrable AS deferrable, c.condeferred AS initially_deferred," \
+	" CASE WHEN c.contype = 'f' THEN (SELECT array_agg(DISTINCT CASE e.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' ELSE 'always' END" \
+	"  || CASE WHEN e.tgrelid = c.conrelid THEN '' ELSE ' on the referenced table' END) FROM pg_trigger e" \
+	"  WHERE e.tgconstraint = c.oid AND e.tgisinternal AND e.tgenabled <> 'O') END AS enabled," \
 	" c.coninhcount > 0 AS inherited, c.coninhcount > 0 AND c.conislocal AS local, d.description AS comment" \
 	" FROM pg_constraint c LEFT JOIN " RELATIONS("'r', 'p', 'f'") " ON r.oid = c.conrelid" \
 	" LEFT JOIN (SELECT t.oid, quote_ident(n.nspname) || '.' || quote_ident(t.typname) AS object" \
