@@ -127,6 +127,9 @@ SELECT pg_temp.there_and_back('CREATE OR REPLACE RULE r AS ON INSERT TO snap."T.
     'CREATE OR REPLACE RULE r AS ON INSERT TO snap."T.2" DO ALSO NOTIFY x; ALTER TABLE snap."T.2" ENABLE RULE r');
 SELECT pg_temp.there_and_back('ALTER TABLE snap.t DISABLE TRIGGER tr, ENABLE ALWAYS TRIGGER tr2; ALTER TRIGGER tr3 ON snap.t RENAME TO tr4',
     'ALTER TABLE snap.t ENABLE TRIGGER tr, ENABLE TRIGGER tr2; ALTER TRIGGER tr4 ON snap.t RENAME TO tr3');
+-- rights on what the server brings
+SELECT pg_temp.there_and_back('GRANT EXECUTE ON FUNCTION pg_read_file(text) TO "regress other"; REVOKE EXECUTE ON FUNCTION lower(text) FROM PUBLIC; GRANT SELECT ON pg_authid TO "regress other"; REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC',
+    'REVOKE EXECUTE ON FUNCTION pg_read_file(text) FROM "regress other"; GRANT EXECUTE ON FUNCTION lower(text) TO PUBLIC; REVOKE SELECT ON pg_authid FROM "regress other"; GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC');
 -- with those of foreign keys
 SELECT pg_temp.there_and_back('ALTER TABLE snap.t DISABLE TRIGGER ALL; ALTER TABLE snap.u2 DISABLE TRIGGER ALL', 'ALTER TABLE snap.t ENABLE TRIGGER ALL; ALTER TABLE snap.u2 ENABLE TRIGGER ALL');
 SELECT pg_temp.there_and_back('DROP TRIGGER tr ON snap.t; CREATE CONSTRAINT TRIGGER tr AFTER DELETE ON snap.t DEFERRABLE FOR EACH ROW EXECUTE FUNCTION snap.tf()',

@@ -101,6 +101,24 @@
 	"SELECT i.type || ' ' || i.identity || ' for ' || quote_ident(l.provider) AS object, l.label AS label" \
 	" FROM pg_seclabel l CROSS JOIN LATERAL pg_identify_object(l.classoid, l.objoid, l.objsubid) i WHERE i.identity IS NOT NULL"
 
+/* What the server or an extension has brought belongs to it; rights that were given or taken since do not. */
+#define BROUGHT(catalog, type, identity, prefix, kind, condition) \
+	"SELECT '" type " ' || " identity " AS object, c." prefix "acl AS grants, c." prefix "owner AS _owner," \
+	" coalesce(i.initprivs, acldefault(" kind ", c." prefix "owner)) AS _default" \
+	" FROM " catalog " c LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = '" catalog "'::regclass AND i.objsubid = 0" \
+	" WHERE c." prefix "acl IS NOT NULL AND " condition \
+	" AND (c.oid < 16384 OR NOT " SCHEMA_NOT_MEMBER(catalog, "c.oid") ")"
+#define BROUGHT_GRANT_SQL \
+	"SELECT g.* FROM (" \
+	BROUGHT("pg_proc", "function", "c.oid::regprocedure::text", "pro", "'f'", "c.pronamespace <> 'dbops'::regnamespace") \
+	" UNION ALL " \
+	BROUGHT("pg_class", "relation", "c.oid::regclass::text", "rel", "CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END", "c.relnamespace <> 'dbops'::regnamespace") \
+	" UNION ALL " \
+	BROUGHT("pg_namespace", "schema", "quote_ident(c.nspname)", "nsp", "'n'", "c.nspname NOT IN ('public', 'dbops')") \
+	" UNION ALL " \
+	BROUGHT("pg_language", "language", "quote_ident(c.lanname)", "lan", "'l'", "true") \
+	") g WHERE NOT (g.grants <@ g._default AND g._default <@ g.grants)"
+
 const SchemaKind dbops_schema_database[] = {
 	{"database", DATABASE_SQL},
 	{"role setting", ROLE_SETTING_SQL},
@@ -117,5 +135,6 @@ const SchemaKind dbops_schema_database[] = {
 	{"server", SERVER_SQL},
 	{"user mapping", USER_MAPPING_SQL},
 	{"security label", SECURITY_LABEL_SQL},
+	{"rights on what is brought", BROUGHT_GRANT_SQL},
 	{NULL, NULL}
 };
