@@ -17,6 +17,8 @@
 #include "storage/proc.h"
 #include "utils/timeout.h"
 
+static void take_back_timeout(void);
+
 /* Say what time it is. */
 TimestampTz
 dbops_clock_now(void)
@@ -33,10 +35,22 @@ dbops_clock_now(void)
 void
 dbops_clock_restart_timeouts(void)
 {
+	take_back_timeout();
 	if (StatementTimeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 	if (TransactionTimeout > 0)
 		enable_timeout_after(TRANSACTION_TIMEOUT, TransactionTimeout);
+}
+
+/*
+ * What was done before statement_timeout was noticed is done: take its cancel
+ * back, which would be a user's without the mark that arming it anew removes.
+ */
+static void
+take_back_timeout(void)
+{
+	if (StatementTimeout > 0 && get_timeout_indicator(STATEMENT_TIMEOUT, true))
+		QueryCancelPending = false;
 }
 
 /* Wait between two steps, which the timeouts are not about. */
@@ -45,6 +59,7 @@ dbops_clock_pause(long ms)
 {
 	if (ms <= 0)
 		return;
+	take_back_timeout();
 	if (StatementTimeout > 0)
 		disable_timeout(STATEMENT_TIMEOUT, false);
 	if (TransactionTimeout > 0)
