@@ -42,6 +42,9 @@ ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer'], ARRAY
 SELECT version, state, message FROM dbops.check_migration(
 ARRAY['ALTER TYPE mood ADD VALUE ''wild''', 'CREATE TABLE m (mood mood DEFAULT ''wild'')']) WHERE step IS NULL;
 
+-- a table made of a query, by itself and on the way
+SELECT step, command, state, effect FROM dbops.check_migration('CREATE TABLE made AS SELECT * FROM orders; SELECT 1 AS a INTO made_too;
+DO $$ BEGIN CREATE TABLE made_three AS SELECT 1 AS a; END $$', 'DROP TABLE made, made_too, made_three');
 -- what fails, and a constraint that would at COMMIT
 SELECT step, line, command, state, message FROM dbops.check_migration(E'SELECT 1;\nSELECT 1;\nALTER TABLE nosuch ADD COLUMN a integer;\nSELECT 2');
 SELECT step, state, message FROM dbops.check_migration('SELECT 1', 'DROP TABLE nosuch');

@@ -26,6 +26,11 @@ SELECT current_user;
 SET ROLE regress_check_owner;
 SELECT state, message FROM dbops.check_migration('ALTER TABLE regress_check_owned.t ADD COLUMN a integer', 'ALTER TABLE regress_check_owned.t DROP COLUMN a') WHERE step IS NULL;
 
+-- a deferred trigger cannot leave the role
+SELECT state, message FROM dbops.check_migration('CREATE TABLE regress_check_owned.d (a integer);
+CREATE FUNCTION regress_check_owned.leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RESET ROLE; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER leaves AFTER INSERT ON regress_check_owned.d DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_check_owned.leaves();
+INSERT INTO regress_check_owned.d VALUES (1)', 'DROP TABLE regress_check_owned.d') WHERE step IS NULL;
 -- a function of a hostile owner is not called with more rights than the caller's
 CREATE FUNCTION regress_check_owned.who() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'as %', current_user; RETURN true; END $$;
 ALTER TABLE regress_check_owned.t ADD CHECK (regress_check_owned.who());

@@ -64,7 +64,8 @@ dbops_migration_targets(Node *statement)
 			(void) gather_query(statement, &gathering);
 			break;
 		case T_CreateTableAsStmt:
-			(void) gather_query(((CreateTableAsStmt *) statement)->query, &gathering);
+			if (!IsA(((CreateTableAsStmt *) statement)->query, Query))	/* it is, when it begins to run */
+				(void) gather_query(((CreateTableAsStmt *) statement)->query, &gathering);
 			break;
 		case T_ViewStmt:
 			add_name(&gathering, ((ViewStmt *) statement)->view, AccessExclusiveLock);

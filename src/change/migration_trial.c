@@ -186,13 +186,21 @@ leave_out(MigrationTrial *trial)
 	trial->next++;
 }
 
-/* Constraints that are deferred would say at COMMIT what they have to say. */
+/*
+ * Constraints that are deferred would say at COMMIT what they have to say. A
+ * trigger cannot leave the role that the following texts are tried as.
+ */
 static void
 check_deferred(void)
 {
 	ConstraintsSetStmt all = {.type = T_ConstraintsSetStmt,.constraints = NIL,.deferred = false};
+	Oid			user;
+	int			context;
 
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE);
 	AfterTriggerSetState(&all);
+	SetUserIdAndSecContext(user, context);
 }
 
 /* A command begins, in a function of the user's perhaps; if it is to lock others out the clock runs from now on. */

@@ -117,6 +117,8 @@
 	BROUGHT("pg_namespace", "schema", "quote_ident(c.nspname)", "nsp", "'n'", "c.nspname NOT IN ('public', 'dbops')") \
 	" UNION ALL " \
 	BROUGHT("pg_language", "language", "quote_ident(c.lanname)", "lan", "'l'", "true") \
+	" UNION ALL " \
+	BROUGHT("pg_foreign_data_wrapper", "foreign data wrapper", "quote_ident(c.fdwname)", "fdw", "'F'", "true") \
 	") g WHERE NOT (g.grants <@ g._default AND g._default <@ g.grants)"
 
 const SchemaKind dbops_schema_database[] = {

@@ -57,6 +57,15 @@ static const struct
 	{"work_mem", "64MB"},
 };
 
+/* Tries while other sessions drop what is read. */
+#define MOST_TRIES 5
+
+typedef struct SnapshotTry
+{
+	List	   *schemas;
+	Jsonb	   *result;
+} SnapshotTry;
+
 /* A snapshot that is being taken. */
 typedef struct SchemaSnapshot
 {
@@ -69,6 +78,8 @@ typedef struct SchemaSnapshot
 	Jsonb	   *result;
 } SchemaSnapshot;
 
+static void try_to_take(void *arg);
+static Jsonb *take_once(List *schemas);
 static List *names_of(ArrayType *array);
 static void require_schemas(List *schemas);
 static void take(void *arg);
@@ -95,9 +106,41 @@ dbops_schema_snapshot(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(dbops_schema_snapshot_take(schemas));
 }
 
-/* Take a snapshot of some schemas, which need not exist, or of all that is the users'. */
+/*
+ * Take a snapshot of some schemas, which need not exist, or of all that is the
+ * users'. The server looks some definitions up as they are by then; where
+ * another session has just dropped one, it is taken anew.
+ */
 Jsonb *
 dbops_schema_snapshot_take(List *schemas)
+{
+	SnapshotTry try = {.schemas = schemas};
+	ErrorData  *error = NULL;
+
+	for (int i = 0; i < MOST_TRIES; i++)
+	{
+		if (dbops_attempt(try_to_take, &try, &error))
+			return try.result;
+		if (error->sqlerrcode != ERRCODE_INTERNAL_ERROR && error->sqlerrcode != ERRCODE_UNDEFINED_TABLE)
+			ReThrowError(error);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("other sessions change the schema while a snapshot of it is taken"),
+			 errdetail("The last of %d tries said: %s", MOST_TRIES, error->message),
+			 errhint("Try again when they have ended.")));
+}
+
+static void
+try_to_take(void *arg)
+{
+	SnapshotTry *try = arg;
+
+	try->result = take_once(try->schemas);
+}
+
+static Jsonb *
+take_once(List *schemas)
 {
 	SchemaSnapshot snapshot = {.schemas = schemas, .caller = CurrentMemoryContext};
 
