@@ -191,7 +191,11 @@ dbops_runner_reserve(int64 job, DbopsJobClass class, bool foreground)
 	if (index >= 0)
 	{
 		RunnerSlot *slot = &dbops_engine->runners[index];
+		DatabaseEntry *entry = dbops_engine_database(MyDatabaseId, false);
 		uint32		generation = slot->generation + 1;
+
+		if (entry != NULL && !foreground)
+			entry->reserved = GetCurrentTimestamp();
 
 		*slot = (RunnerSlot)
 		{

@@ -46,6 +46,7 @@ typedef struct DatabaseEntry
 	int			failures;		/* schedulers in a row that ended before their end */
 	TimestampTz retry_at;		/* after a failure, not before */
 	TimestampTz served;			/* when a scheduler was last started */
+	TimestampTz reserved;		/* when a runner was last reserved for it */
 	TimestampTz pruned;			/* when the history was last pruned */
 } DatabaseEntry;
 

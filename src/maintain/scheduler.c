@@ -26,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#define GIVE_WAY		100L	/* ms that others have to take a runner first */
 #define LINGER			250L	/* ms to stay for more, after jobs were started */
 #define FAIR_STAY		2000L	/* ms after which other databases that wait come first */
 #define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
@@ -58,6 +59,7 @@ static void look_at_jobs(Look *look, TimestampTz now);
 static void free_lost_slots(void);
 static void prune_sometimes(void);
 static void choose_jobs(Look *look, TimestampTz now);
+static bool others_come_first(void);
 static bool choose_job(StoredJob *job, Look *look, TimestampTz now);
 static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
@@ -295,10 +297,13 @@ prune_sometimes(void)
 static void
 choose_jobs(Look *look, TimestampTz now)
 {
+	List	   *queue = dbops_job_queue(now, &look->next_due);
 	ListCell   *cell;
 
 	wait_for_worker(false);
-	foreach(cell, dbops_job_queue(now, &look->next_due))
+	if (queue != NIL && others_come_first())
+		dbops_clock_wait(GIVE_WAY);
+	foreach(cell, queue)
 	{
 		QueuedJob  *queued = lfirst(cell);
 
@@ -308,6 +313,30 @@ choose_jobs(Look *look, TimestampTz now)
 		else if (!choose_job(dbops_job_load(queued->id), look, now))
 			break;
 	}
+}
+
+/*
+ * Does another database wait for a runner that has had none for longer? All
+ * that wait are told of a free one at the same time, and whoever is still at
+ * work here would always be the first to take it.
+ */
+static bool
+others_come_first(void)
+{
+	DatabaseEntry *mine;
+	bool		found = false;
+
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	mine = dbops_engine_database(my_database, false);
+	for (int i = 0; mine != NULL && i < ENGINE_DATABASES && !found; i++)
+	{
+		const DatabaseEntry *other = &dbops_engine->databases[i];
+
+		found = OidIsValid(other->oid) && other != mine &&
+			other->waits_for_worker && other->reserved < mine->reserved;
+	}
+	LWLockRelease(dbops_engine_lock);
+	return found;
 }
 
 /* Reserve a runner for a job if it may run; false if there is none to reserve. */
