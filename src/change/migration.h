@@ -447,15 +447,12 @@ typedef struct MigrationTrial
 	ReturnSetInfo *rsinfo;		/* gets the rows */
 
 	/* As it goes. */
-	MemoryContext memory;		/* of the trial */
-	Jsonb	   *before;			/* snapshot of the schema */
 	MigrationTried *tried;		/* the one in work */
 	const MigrationText *text;
 	List	   *foreseen;
 	const char *direction;
 	int			next;			/* statement in work, from 0 */
 	bool		clock_runs;		/* others may have to wait for it */
-	List	   *created;		/* relations, which nobody else uses */
 	int64		wal;			/* bytes */
 	double		duration;		/* ms */
 } MigrationTrial;

@@ -43,10 +43,8 @@ static void begin_command(Node *statement);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static List *flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen);
 static void check_deferred(void);
-static void note_created(MigrationTrial *trial, const MigrationReceipt *receipt);
-static bool holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt);
+static bool holds_strong_lock(const MigrationReceipt *receipt);
 static bool is_strong(const char *mode);
-static bool is_among(const List *texts, const char *text);
 static void start_clock(MigrationTrial *trial);
 static void stop_clock(void);
 static void ring(void);
@@ -69,8 +67,8 @@ dbops_migration_try(MigrationTrial *trial)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration that is tried cannot try others"),
 				 errhint("Call check_migration() for each of them, or once with an array of texts.")));
-	trial->memory = context;
-	trial->before = dbops_schema_snapshot_take(NIL);
+	if (trial->texts[0].down != NULL)
+		trial->texts[0].before = dbops_schema_snapshot_take(NIL);
 	time_is_over = false;
 	PG_TRY();
 	{
@@ -111,10 +109,8 @@ try_all(void *arg)
 static void
 try_up(MigrationTrial *trial, MigrationTried *tried)
 {
-	bool		first = (tried == trial->texts);
-
-	if (tried->down != NULL)
-		tried->before = first ? trial->before : dbops_schema_snapshot_take(NIL);
+	if (tried->down != NULL && tried->before == NULL)
+		tried->before = dbops_schema_snapshot_take(NIL);
 	try_text(trial, tried, tried->up, tried->foreseen_up, "up");
 	tried->state = (tried->down == NULL) ? "no down text" : "not proved";
 }
@@ -227,7 +223,7 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 	const Foreseen *foreseen = list_nth(trial->foreseen, receipt->step - 1);
 	MigrationReceipt row = *receipt;
 
-	if (holds_strong_lock(trial, receipt))
+	if (holds_strong_lock(receipt))
 		start_clock(trial);
 	row.version = trial->tried->label;
 	row.flags = flags_of(trial, receipt, foreseen);
@@ -257,36 +253,21 @@ flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const For
 
 /* ---- the clock ---- */
 
-/* Remember what a statement has created, for longer than its receipt lasts. */
-static void
-note_created(MigrationTrial *trial, const MigrationReceipt *receipt)
-{
-	MemoryContext caller = MemoryContextSwitchTo(trial->memory);
-
-	trial->created = list_concat(trial->created, dbops_jsonb_texts(receipt->objects, "created"));
-	MemoryContextSwitchTo(caller);
-}
-
-/* Does the trial lock others out of a table that was there before it? */
+/* Does the trial lock others out of a table? A receipt leaves out those that the trial has made. */
 static bool
-holds_strong_lock(MigrationTrial *trial, const MigrationReceipt *receipt)
+holds_strong_lock(const MigrationReceipt *receipt)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue	value;
-	char	   *relation = NULL;
 
-	note_created(trial, receipt);
 	if (receipt->locks == NULL)
 		return false;
 	iterator = JsonbIteratorInit(&receipt->locks->root);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY)
-			relation = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && value.type == jbvString &&
-				 is_strong(pnstrdup(value.val.string.val, value.val.string.len)) &&
-				 !is_among(trial->created, relation))
+		if (token == WJB_VALUE && value.type == jbvString &&
+			is_strong(pnstrdup(value.val.string.val, value.val.string.len)))
 			return true;
 	}
 	return false;
@@ -297,17 +278,6 @@ is_strong(const char *mode)
 {
 	for (LOCKMODE strong = ShareUpdateExclusiveLock; strong <= AccessExclusiveLock; strong++)
 		if (strcmp(GetLockmodeName(DEFAULT_LOCKMETHOD, strong), mode) == 0)
-			return true;
-	return false;
-}
-
-static bool
-is_among(const List *texts, const char *text)
-{
-	ListCell   *cell;
-
-	foreach(cell, texts)
-		if (strcmp(lfirst(cell), text) == 0)
 			return true;
 	return false;
 }
