@@ -297,3 +297,61 @@ INSERT INTO dbops.function_access VALUES
     ('next_runs', 'monitor'),
     ('run_maintenance', 'operator'),
     ('policies', 'monitor');
+
+-- Policies, and the log of what was done about them.
+
+CREATE SEQUENCE dbops.policy_id_seq;
+CREATE TABLE dbops.policy (
+    id          bigint PRIMARY KEY DEFAULT nextval('dbops.policy_id_seq'),
+    kind        text NOT NULL,
+    relation    regclass,
+    name        text NOT NULL,
+    owner       regrole NOT NULL,
+    spec        jsonb NOT NULL,
+    memory      jsonb,
+    schedule    text NOT NULL,
+    time_zone   text NOT NULL,
+    time_window text,
+    path        text NOT NULL,
+    next_run    timestamptz NOT NULL,
+    last_run    timestamptz,
+    last_job    bigint,
+    skipped     bigint NOT NULL DEFAULT 0,
+    note        text,
+    broken      boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX policy_relation ON dbops.policy (kind, coalesce(relation, 0::oid::regclass));
+COMMENT ON TABLE dbops.policy IS
+    'Policies: what should stay true of a relation, or of the whole database where relation is null. memory: what their jobs have learnt for the next one. '
+    'note: why the last run did not become a job. broken: it cannot be submitted, and next_run is when that is tried again.';
+REVOKE ALL ON TABLE dbops.policy FROM PUBLIC;
+
+CREATE SEQUENCE dbops.maintenance_log_id_seq;
+CREATE TABLE dbops.maintenance_log (
+    id           bigint PRIMARY KEY DEFAULT nextval('dbops.maintenance_log_id_seq'),
+    first_at     timestamptz NOT NULL,
+    last_at      timestamptz NOT NULL,
+    times        bigint NOT NULL DEFAULT 1,
+    kind         text NOT NULL,
+    object       text NOT NULL,
+    action       text NOT NULL,
+    outcome      text NOT NULL CHECK (outcome IN ('done', 'skipped', 'failed', 'blocked')),
+    message      text,
+    job_id       bigint,
+    row_count    bigint,
+    bytes_before bigint,
+    bytes_after  bigint,
+    duration     bigint
+);
+CREATE INDEX maintenance_log_last_at ON dbops.maintenance_log (last_at);
+COMMENT ON TABLE dbops.maintenance_log IS
+    'What policies have done, won or left out, and why. duration in milliseconds. The same thing left out again is one row, whose times and last_at say how often.';
+REVOKE ALL ON TABLE dbops.maintenance_log FROM PUBLIC;
+
+-- Retention.
+
+-- Partitions.
+
+-- Reindexing.
+
+-- Vacuum and analyze.

@@ -1,0 +1,97 @@
+/*
+ * policy.h
+ *		Policies: what should stay true of tables and indexes, and who sees to it.
+ *
+ * A policy is a row: of which kind it is, of which relation, with which figures,
+ * and when it is looked after. When it is due the scheduler submits a job of its
+ * kind, unless the one before still lives; that job reads the policy as it is
+ * then. What a job has learnt for the next one it writes into the policy's
+ * memory, and what was done, won or left out and why into the maintenance log,
+ * both in the transaction of the step that did it.
+ */
+#ifndef DBOPS_POLICY_H
+#define DBOPS_POLICY_H
+
+#include "maintain/maintain.h"
+
+/* ---- policy.c: what is defined ---- */
+
+typedef struct Policy
+{
+	int64		id;				/* 0: not stored yet */
+	const char *kind;
+	Oid			relation;		/* InvalidOid: the whole database */
+	const char *name;			/* of the relation, as SQL writes it, when it was set */
+	Oid			owner;			/* the role that its jobs run as */
+	Jsonb	   *spec;			/* what was asked for; the kind's own */
+	Jsonb	   *memory;			/* what its jobs have learnt; or NULL */
+	const char *schedule;		/* as of schedule() */
+	const char *time_zone;
+	const char *time_window;	/* or NULL */
+	const char *path;			/* search_path of who set it */
+	TimestampTz next_run;
+	int64		last_job;		/* 0: none */
+	bool		broken;			/* it could not be submitted when it was last due */
+} Policy;
+
+typedef struct PolicyKind
+{
+	const char *name;			/* such as "retention" */
+	const char *job_kind;		/* of the jobs that see to it */
+	DbopsJobClass class;		/* of their first phase */
+
+	/* Why no job is needed now, as a user reads it; NULL: one is. Reads catalogs only. Or NULL. */
+	const char *(*idle) (const Policy *policy);
+} PolicyKind;
+
+extern void dbops_policy_kind_register(const PolicyKind *kind);
+extern const PolicyKind *dbops_policy_kind_find(const char *name);
+
+/* Fill in when it is looked after, from arguments of set_x; NULL schedule: the one given. */
+extern void dbops_policy_take_times(Policy *policy, const char *schedule, const char *time_window, const char *time_zone);
+
+/* Store it in the place of the relation's earlier one of its kind; sets id and next_run. Wakes the scheduler at commit. */
+extern void dbops_policy_set(Policy *policy);
+extern Policy *dbops_policy_load(int64 id);
+extern Policy *dbops_policy_find(const char *kind, Oid relation);	/* NULL: there is none */
+extern Policy *dbops_policy_require(const char *kind, Oid relation);	/* 42704, with the hint to set one */
+extern List *dbops_policy_list(const char *kind);	/* of Policy * */
+
+/* Remove it, and cancel its jobs; 42704 if there is none, 42501 if the caller acts neither for its owner nor as an admin. */
+extern void dbops_policy_remove(const char *kind, Oid relation);
+
+/* Remember for its next job; in a job's step, so that it commits with the work. */
+extern void dbops_policy_remember(int64 id, Jsonb *memory);
+
+/* ---- policy_submit.c: from policies to jobs ---- */
+
+extern void dbops_policy_submit_due(TimestampTz now, TimestampTz *next_due);
+
+/* Submit its job now, for CALL run_x, which goes on with dbops_job_run_here; spec has the members of extra besides "policy". */
+extern int64 dbops_policy_submit(const Policy *policy, Jsonb *extra, bool here);
+
+/* The policy that a job is about, from its spec's member "policy"; 55000 if it is gone. */
+extern Policy *dbops_policy_of_job(const DbopsJob *job);
+
+/* ---- maintenance_log.c: what was done, won or left out, and why ---- */
+
+typedef struct MaintenanceNote
+{
+	const char *kind;			/* as of a policy */
+	const char *object;			/* as SQL writes it */
+	const char *action;			/* a verb and what it was done to, such as "drop partition" */
+	const char *outcome;		/* done, skipped, failed, blocked */
+	const char *message;		/* why, or with which figures; or NULL */
+	int64		job;			/* 0: none */
+	int64		rows;			/* -1: does not apply */
+	int64		bytes_before;	/* -1: does not apply */
+	int64		bytes_after;
+	int64		duration;		/* ms; -1: does not apply */
+} MaintenanceNote;
+
+#define MAINTENANCE_NOTE	.rows = -1, .bytes_before = -1, .bytes_after = -1, .duration = -1
+
+/* Write it down; the same that was skipped again only counts, as one row. */
+extern void dbops_maintenance_note(const MaintenanceNote *note);
+
+#endif							/* DBOPS_POLICY_H */
