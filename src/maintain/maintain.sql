@@ -325,6 +325,11 @@ COMMENT ON TABLE dbops.policy IS
     'Policies: what should stay true of a relation, or of the whole database where relation is null. memory: what their jobs have learnt for the next one. '
     'note: why the last run did not become a job. broken: it cannot be submitted, and next_run is when that is tried again.';
 REVOKE ALL ON TABLE dbops.policy FROM PUBLIC;
+-- A relation or role that is gone would be dumped as a number, and be another one elsewhere.
+SELECT pg_extension_config_dump('dbops.policy_id_seq', '');
+SELECT pg_extension_config_dump('dbops.policy',
+    'WHERE owner::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)'
+    ' AND (relation IS NULL OR relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class))');
 
 CREATE SEQUENCE dbops.maintenance_log_id_seq;
 CREATE TABLE dbops.maintenance_log (
