@@ -227,10 +227,8 @@ extern void dbops_migration_plan_steps(const Migration *migration, const Migrati
 extern void dbops_migration_clear_steps(const char *project, const char *version);
 extern int	dbops_migration_steps_done(const char *project, const char *version,
 									   const char *direction);
-extern bool dbops_migration_steps_begun(const char *project, const char *version,
-										const char *direction);
-extern bool dbops_migration_steps_left(const char *project, const char *version,
-									   const char *direction);
+extern bool dbops_migration_steps_are(const char *project, const char *version,
+									  const char *direction, const char *state);
 extern void dbops_migration_finish_step(const char *project, const MigrationReceipt *receipt);
 extern StepLog *dbops_step_log_begin(const char *project);
 extern void dbops_step_log_add(StepLog *log, const MigrationReceipt *receipt);

@@ -403,7 +403,7 @@ find_first_step(Application *application)
 static void
 refuse_half_undone(const Migration *known)
 {
-	if (!dbops_migration_steps_begun(known->project, known->version, "down"))
+	if (dbops_migration_steps_are(known->project, known->version, "down", "pending"))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

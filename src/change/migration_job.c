@@ -542,8 +542,8 @@ is_untouched(const DbopsJob *job)
 	const char *version = dbops_jsonb_text(job->spec, "version");
 
 	return strcmp(dbops_jsonb_text(job->spec, "direction"), "down") == 0 &&
-		!dbops_migration_steps_begun(project, version, "down") &&
-		!dbops_migration_steps_left(project, version, "up");
+		dbops_migration_steps_are(project, version, "down", "pending") &&
+		dbops_migration_steps_are(project, version, "up", "done");
 }
 
 static Jsonb *

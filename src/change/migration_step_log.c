@@ -196,32 +196,19 @@ dbops_migration_steps_done(const char *project, const char *version, const char 
 	return DatumGetInt32(done);
 }
 
-/* Has a step been done, or one begun that cannot share a transaction? */
+/* Are all steps of the text in this state? Also if there are none. */
 bool
-dbops_migration_steps_begun(const char *project, const char *version, const char *direction)
+dbops_migration_steps_are(const char *project, const char *version, const char *direction,
+						  const char *state)
 {
 	DbopsParam	params[] = {
 		dbops_param_text(project),
 		dbops_param_text(version),
-		dbops_param_text(direction)
+		dbops_param_text(direction),
+		dbops_param_text(state)
 	};
 
 	return dbops_store_each("SELECT FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
-							" AND state <> 'pending' LIMIT 1",
-							lengthof(params), params, NULL, NULL) > 0;
-}
-
-/* Are there steps that are not done? */
-bool
-dbops_migration_steps_left(const char *project, const char *version, const char *direction)
-{
-	DbopsParam	params[] = {
-		dbops_param_text(project),
-		dbops_param_text(version),
-		dbops_param_text(direction)
-	};
-
-	return dbops_store_each("SELECT FROM dbops.migration_step WHERE project = $1 AND version = $2 AND direction = $3"
-							" AND state <> 'done' LIMIT 1",
-							lengthof(params), params, NULL, NULL) > 0;
+							" AND state <> $4 LIMIT 1",
+							lengthof(params), params, NULL, NULL) == 0;
 }
