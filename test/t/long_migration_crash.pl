@@ -6,19 +6,14 @@
 use strict;
 use warnings FATAL => 'all';
 
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+
+use CrashingServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', <<~'CONF');
-    shared_preload_libraries = 'dbops'
-    autovacuum = off
-    restart_after_crash = on
-    CONF
-$node->start;
+my $node = start_server();
 
 my $marker = $node->basedir . '/kill';
 my $up = q{
@@ -39,7 +34,6 @@ my $up = q{
 };
 
 $node->safe_psql('postgres', qq{
-	CREATE EXTENSION dbops;
 	CREATE TABLE crash_at (step int);
 	CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS \$f\$
 	BEGIN
@@ -50,23 +44,6 @@ $node->safe_psql('postgres', qq{
 		RETURN NEW;
 	END \$f\$;
 	CREATE TRIGGER crash BEFORE UPDATE ON dbops.job_cursor FOR EACH ROW EXECUTE FUNCTION crash()});
-
-# A psql that finds no server leaves before it has read its query, which the
-# test would die of.
-sub ask
-{
-	my ($sql) = @_;
-
-	for (1 .. 600)
-	{
-		my ($code, $out);
-		eval { $code = $node->psql('postgres', $sql, stdout => \$out) };
-		return $out if defined $code && $code == 0;
-		die "failed: $sql" if defined $code && $code == 3;
-		usleep(100_000);
-	}
-	die "no answer: $sql";
-}
 
 # What the migration leaves, and what the ledger says of it.
 sub outcome

@@ -4,39 +4,18 @@
 use strict;
 use warnings FATAL => 'all';
 
-use PostgreSQL::Test::Cluster;
+use FindBin;
+use lib $FindBin::RealBin;
+
+use CrashingServer;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', <<~'CONF');
-    shared_preload_libraries = 'dbops'
-    autovacuum = off
-    restart_after_crash = on
+my $node = start_server(<<~'CONF');
     max_prepared_transactions = 4
     deadlock_timeout = 10ms
     CONF
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION dbops');
-
-# A psql that finds no server leaves before it has read its query, which the
-# test would die of.
-sub ask
-{
-	my ($sql) = @_;
-
-	for (1 .. 600)
-	{
-		my ($code, $out);
-		eval { $code = $node->psql('postgres', $sql, stdout => \$out) };
-		return $out if defined $code && $code == 0;
-		die "failed: $sql" if defined $code && $code == 3;
-		usleep(100_000);
-	}
-	die "no answer: $sql";
-}
 
 sub await
 {
