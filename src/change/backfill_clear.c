@@ -164,9 +164,5 @@ drop_all(List *triggers)
 char *
 dbops_backfill_table_name(Oid relid)
 {
-	char	   *name = get_rel_name(relid);
-
-	if (name == NULL)
-		return psprintf("%u", relid);
-	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), name);
+	return get_rel_name(relid) == NULL ? psprintf("%u", relid) : dbops_quote_relation(relid);
 }

@@ -105,9 +105,7 @@ dbops_backfill_trigger_drop(Oid relid, const char *name)
 char *
 dbops_backfill_trigger_drop_statement(Oid relid, const char *name)
 {
-	return psprintf("DROP TRIGGER %s ON %s;", quote_identifier(name),
-					dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)),
-										  get_rel_name(relid)));
+	return psprintf("DROP TRIGGER %s ON %s;", quote_identifier(name), dbops_quote_relation(relid));
 }
 
 /* Do it, or undo all of it if others hold the locks. */
@@ -247,8 +245,7 @@ refuse_other(const TriggerWork *work)
 					get_rel_name(work->relid), work->name),
 			 errhint("Rename it: ALTER TRIGGER %s ON %s RENAME TO ...;",
 					 quote_identifier(work->name),
-					 dbops_quote_qualified(get_namespace_name(get_rel_namespace(work->relid)),
-										   get_rel_name(work->relid)))));
+					 dbops_quote_relation(work->relid))));
 }
 
 static bool

@@ -213,6 +213,7 @@ typedef struct Migration
 extern Migration *dbops_migration_load(const char *project, const char *version);
 extern Migration *dbops_migration_find(const char *project, const char *version);
 extern List *dbops_migration_list(const char *project);
+extern const Migration *dbops_migration_pick(const List *migrations, const char *version);
 extern void dbops_migration_store(const Migration *migration);
 extern void dbops_migration_set_state(const char *project, const char *version, const char *state);
 extern void dbops_migration_note(const char *project, const char *version,
@@ -288,7 +289,6 @@ extern char *dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode);
 extern void dbops_migration_blocker_watch(long lock_timeout);
 extern void dbops_migration_blocker_unwatch(void);
 extern char *dbops_migration_blocker_watched(void);
-extern void dbops_migration_blocker_unwatch(void);
 
 /* ---- migration_job.c: texts whose statements cannot share a transaction ---- */
 

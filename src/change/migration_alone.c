@@ -225,8 +225,7 @@ describe_effect(MigrationReceipt *receipt, const MigrationWork *work)
 	if (get_rel_name(table) == NULL)
 		return;
 	dbops_json_object(&json, NULL);
-	dbops_json_text(&json, dbops_quote_qualified(get_namespace_name(get_rel_namespace(table)), get_rel_name(table)),
-					"ShareUpdateExclusiveLock");
+	dbops_json_text(&json, dbops_quote_relation(table), "ShareUpdateExclusiveLock");
 	receipt->locks = dbops_json_finish(&json);
 }
 

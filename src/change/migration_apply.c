@@ -110,8 +110,6 @@ read_arguments(FunctionCallInfo fcinfo, Application *application)
 static bool
 is_for_here(List *environments)
 {
-	ListCell   *cell;
-
 	if (environments == NIL)
 		return true;
 	if (dbops_environment[0] == '\0')
@@ -121,10 +119,7 @@ is_for_here(List *environments)
 				 errdetail("The migration is for certain environments only, and dbops.environment is not set."),
 				 errhint("ALTER DATABASE %s SET dbops.environment = '%s', and connect anew.",
 						 quote_identifier(get_database_name(MyDatabaseId)), (char *) linitial(environments))));
-	foreach(cell, environments)
-		if (strcmp(lfirst(cell), dbops_environment) == 0)
-			return true;
-	return false;
+	return dbops_texts_have(environments, dbops_environment);
 }
 
 /* ---- what is there already ---- */

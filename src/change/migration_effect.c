@@ -105,9 +105,7 @@ static void understand(MigrationEffects *effects, const Saying *saying,
 					   const char *names, List *candidates);
 static char *cut_names(const char *text, const Saying *saying);
 static void tell(MigrationEffects *effects, MigrationEffect effect, char *name);
-static bool has_name(List *names, const char *name);
 static char *name_told(const Candidate *candidate, const Saying *saying, const char *names);
-static char *relation_name(Oid relid);
 
 /* Does the server say what it does to a table? */
 bool
@@ -154,9 +152,9 @@ tell_silent(MigrationEffects *effects, const HeldLocks *before,
 
 	foreach(lc, dbops_silent_scans(events, before, seen))
 	{
-		char	   *name = relation_name(lfirst_oid(lc));
+		char	   *name = dbops_quote_relation(lfirst_oid(lc));
 
-		if (!is_empty(lfirst_oid(lc), before, events) && !has_name(effects->proved, name))
+		if (!is_empty(lfirst_oid(lc), before, events) && !dbops_texts_have(effects->proved, name))
 			tell(effects, EFFECT_SCAN, name);
 	}
 }
@@ -289,7 +287,7 @@ tell_copied(MigrationEffects *effects, const HeldLocks *before, ObjectEvents *ev
 
 	foreach(lc, copied)
 		if (is_known(lfirst_oid(lc)) && !is_empty(lfirst_oid(lc), before, events))
-			tell(effects, EFFECT_REWRITE, relation_name(lfirst_oid(lc)));
+			tell(effects, EFFECT_REWRITE, dbops_quote_relation(lfirst_oid(lc)));
 }
 
 /* Is that one of them? They are known by OID, which the message does without. */
@@ -370,18 +368,11 @@ cut_names(const char *text, const Saying *saying)
 static char *
 name_told(const Candidate *candidate, const Saying *saying, const char *names)
 {
-	char	   *name = relation_name(candidate->relid);
+	char	   *name = dbops_quote_relation(candidate->relid);
 
 	if (saying->is_about != has_column)
 		return name;
 	return psprintf("%s.%s", name, dbops_quote_name(names + strlen(candidate->name) + 1));
-}
-
-static char *
-relation_name(Oid relid)
-{
-	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)),
-								 get_rel_name(relid));
 }
 
 /* Tell a relation, once, and what is the worst. */
@@ -393,17 +384,6 @@ tell(MigrationEffects *effects, MigrationEffect effect, char *name)
 		effect == EFFECT_SCAN ? &effects->scanned : &effects->proved;
 
 	effects->worst = Max(effects->worst, effect);
-	if (!has_name(*list, name))
+	if (!dbops_texts_have(*list, name))
 		*list = lappend(*list, name);
-}
-
-static bool
-has_name(List *names, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, names)
-		if (strcmp(lfirst(lc), name) == 0)
-			return true;
-	return false;
 }

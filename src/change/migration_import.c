@@ -56,7 +56,6 @@ static void refuse_same_version(const Import *import);
 static int	by_version(const ListCell *a, const ListCell *b);
 static int	by_time(const ListCell *a, const ListCell *b);
 static void import_row(Import *import, const ForeignMigration *row);
-static const Migration *find_known(const Import *import, const char *version);
 static void store(const Import *import, const ForeignMigration *row);
 static void keep_checksum(const Import *import, const ForeignMigration *row);
 static void put_outcome(const Import *import, const ForeignMigration *row,
@@ -288,7 +287,7 @@ by_time(const ListCell *a, const ListCell *b)
 static void
 import_row(Import *import, const ForeignMigration *row)
 {
-	const Migration *known = find_known(import, row->version);
+	const Migration *known = dbops_migration_pick(import->known, row->version);
 
 	if (known != NULL)
 		put_outcome(import, row, known->state, "already in the ledger");
@@ -299,21 +298,6 @@ import_row(Import *import, const ForeignMigration *row)
 		store(import, row);
 		put_outcome(import, row, row->state, "imported");
 	}
-}
-
-static const Migration *
-find_known(const Import *import, const char *version)
-{
-	ListCell   *cell;
-
-	foreach(cell, import->known)
-	{
-		const Migration *known = lfirst(cell);
-
-		if (strcmp(known->version, version) == 0)
-			return known;
-	}
-	return NULL;
 }
 
 static void

@@ -75,6 +75,22 @@ add_to_list(HeapTuple row, TupleDesc desc, void *arg)
 	*migrations = lappend(*migrations, read_migration(row, desc));
 }
 
+/* Pick a version out of such a list; NULL if it is not in it. */
+const Migration *
+dbops_migration_pick(const List *migrations, const char *version)
+{
+	ListCell   *cell;
+
+	foreach(cell, migrations)
+	{
+		const Migration *migration = lfirst(cell);
+
+		if (strcmp(migration->version, version) == 0)
+			return migration;
+	}
+	return NULL;
+}
+
 static Migration *
 read_migration(HeapTuple row, TupleDesc desc)
 {

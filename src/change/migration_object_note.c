@@ -14,7 +14,6 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -159,10 +158,7 @@ try_to_name(void *arg)
 	event->name = dbops_object_describe(&event->address, memory);
 	if (event->address.classId == RelationRelationId && event->address.objectSubId == 0 &&
 		!dbops_relation_is_new(relid))
-		event->relation =
-			MemoryContextStrdup(memory,
-								dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)),
-													  get_rel_name(relid)));
+		event->relation = MemoryContextStrdup(memory, dbops_quote_relation(relid));
 }
 
 /* The file of a relation, as it was before the change of which the hook is told. */

@@ -24,9 +24,7 @@ static void note_version(HeapTuple row, TupleDesc desc, void *arg);
 static char *later(char *version, const char *other);
 static void refuse_cycle(const Migration *wanted, List *migrations);
 static bool leads_back(Search *search, const char *version);
-static bool is_member(const List *texts, const char *text);
 static char *join(const List *versions, const char *separator);
-static const Migration *find(List *migrations, const char *version);
 static const char *why_missing(const char *version, List *migrations, const MigrationOrder *order);
 
 /* Look what the highest version is that was applied, and up to which versions a baseline covers all. */
@@ -97,7 +95,7 @@ dbops_migration_require_others(const Migration *wanted, const MigrationOrder *or
 static const char *
 why_missing(const char *version, List *migrations, const MigrationOrder *order)
 {
-	const Migration *migration = find(migrations, version);
+	const Migration *migration = dbops_migration_pick(migrations, version);
 
 	if (migration == NULL)
 		return dbops_migration_is_covered(order, version) ? NULL : "is not in the ledger";
@@ -130,11 +128,11 @@ refuse_cycle(const Migration *wanted, List *migrations)
 static bool
 leads_back(Search *search, const char *version)
 {
-	const Migration *migration = find(search->migrations, version);
+	const Migration *migration = dbops_migration_pick(search->migrations, version);
 	ListCell   *cell;
 
 	check_stack_depth();
-	if (is_member(search->seen, version))
+	if (dbops_texts_have(search->seen, version))
 		return false;
 	search->seen = lappend(search->seen, unconstify(char *, version));
 	search->way = lappend(search->way, unconstify(char *, version));
@@ -145,32 +143,6 @@ leads_back(Search *search, const char *version)
 			if (leads_back(search, lfirst(cell)))
 				return true;
 	search->way = list_delete_last(search->way);
-	return false;
-}
-
-static const Migration *
-find(List *migrations, const char *version)
-{
-	ListCell   *cell;
-
-	foreach(cell, migrations)
-	{
-		const Migration *migration = lfirst(cell);
-
-		if (strcmp(migration->version, version) == 0)
-			return migration;
-	}
-	return NULL;
-}
-
-static bool
-is_member(const List *texts, const char *text)
-{
-	ListCell   *cell;
-
-	foreach(cell, texts)
-		if (strcmp(lfirst(cell), text) == 0)
-			return true;
 	return false;
 }
 

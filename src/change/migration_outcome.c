@@ -41,7 +41,6 @@ static void judge_reindex(const Jsonb *aim, bool ran, MigrationOutcome *outcome)
 static void take_leftover(HeapTuple row, TupleDesc desc, void *arg);
 static void judge_detach(const Jsonb *aim, bool ran, MigrationOutcome *outcome);
 static Oid	member(const Jsonb *aim, const char *key);
-static char *relation_name(Oid relid);
 
 /* What REINDEX is about: $1 its kind, $2 the index, table or schema. */
 #define REINDEX_SCOPE \
@@ -111,7 +110,7 @@ refuse_taken_name(Oid index, const IndexStmt *statement)
 			 errmsg("relation \"%s\" already exists", statement->idxname),
 			 invalid ? errdetail("It is an invalid index, which a build has left that was cut off, or one that is being built.") : 0,
 			 invalid ? errhint("DROP INDEX CONCURRENTLY %s; or write IF NOT EXISTS, which builds it again where it is invalid.",
-							   relation_name(index)) : 0));
+							   dbops_quote_relation(index)) : 0));
 }
 
 static void
@@ -224,7 +223,8 @@ judge_index(const Jsonb *aim, MigrationOutcome *outcome)
 	if (get_index_isvalid(index))
 		outcome->done = true;
 	else
-		outcome->remedy = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s", relation_name(index));
+		outcome->remedy = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s",
+								   dbops_quote_relation(index));
 }
 
 /* One that was not there when it was begun is done if the server has nothing against it. */
@@ -266,7 +266,7 @@ take_leftover(HeapTuple row, TupleDesc desc, void *arg)
 
 	outcome->table = dbops_row_oid(row, desc, 2);
 	outcome->remedy = psprintf("DROP INDEX CONCURRENTLY IF EXISTS %s",
-							   relation_name(dbops_row_oid(row, desc, 1)));
+							   dbops_quote_relation(dbops_row_oid(row, desc, 1)));
 }
 
 static void
@@ -285,17 +285,12 @@ judge_detach(const Jsonb *aim, bool ran, MigrationOutcome *outcome)
 		outcome->done = true;
 	else if (DatumGetBool(pending))
 		outcome->remedy = psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE",
-								   relation_name(outcome->table), relation_name(partition));
+								   dbops_quote_relation(outcome->table),
+								   dbops_quote_relation(partition));
 }
 
 static Oid
 member(const Jsonb *aim, const char *key)
 {
 	return (Oid) dbops_jsonb_integer(aim, key);
-}
-
-static char *
-relation_name(Oid relid)
-{
-	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 }

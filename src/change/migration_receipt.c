@@ -36,7 +36,6 @@ static void add_text(DbopsJson *json, const char *key, const char *text);
 static void add_amount(DbopsJson *json, const char *key, int64 amount, int64 none);
 static void add_time(DbopsJson *json, const char *key, double ms);
 static void add_document(DbopsJson *json, const char *key, Jsonb *document);
-static void add_texts(DbopsJson *json, const char *key, List *texts);
 
 /* Append a receipt to the result of a function that returns SETOF dbops.migration_receipt. */
 void
@@ -87,8 +86,8 @@ dbops_migration_receipt_document(const MigrationReceipt *receipt)
 	add_time(&json, "waited_ms", receipt->waited);
 	add_amount(&json, "blocked_sessions", receipt->blocked_sessions, -1);
 	add_time(&json, "blocked_for_ms", receipt->blocked_for);
-	add_texts(&json, "flags", receipt->flags);
-	add_texts(&json, "notices", receipt->notices);
+	dbops_json_texts(&json, "flags", receipt->flags);
+	dbops_json_texts(&json, "notices", receipt->notices);
 	add_text(&json, "message", receipt->message);
 	return dbops_json_finish(&json);
 }
@@ -198,17 +197,4 @@ add_document(DbopsJson *json, const char *key, Jsonb *document)
 {
 	if (document != NULL)
 		dbops_json_document(json, key, document);
-}
-
-static void
-add_texts(DbopsJson *json, const char *key, List *texts)
-{
-	ListCell   *lc;
-
-	if (texts == NIL)
-		return;
-	dbops_json_array(json, key);
-	foreach(lc, texts)
-		dbops_json_text(json, NULL, lfirst(lc));
-	dbops_json_array_end(json);
 }

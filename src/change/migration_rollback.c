@@ -36,7 +36,6 @@ static void require_owner(const Migration *migration);
 static void require_last(const Migration *migration);
 static bool rests_on(const Migration *other, const Migration *migration);
 static bool is_in_place(const Migration *migration);
-static bool requires(const Migration *other, const char *version);
 static void run_at_once(Rollback *rollback);
 static void record_reverted(void *arg);
 static void have_done_in_steps(Rollback *rollback, int first);
@@ -183,7 +182,7 @@ require_last(const Migration *migration)
 		if (++count > MAX_NAMES)
 			continue;
 		appendStringInfo(&names, "%s\"%s\"%s", names.len > 0 ? ", " : "", other->version,
-						 requires(other, migration->version) ? ", which requires it" : "");
+						 dbops_texts_have(other->requires, migration->version) ? ", which requires it" : "");
 	}
 	if (count > MAX_NAMES)
 		appendStringInfo(&names, " and %d more", count - MAX_NAMES);
@@ -201,7 +200,7 @@ rests_on(const Migration *other, const Migration *migration)
 {
 	if (!is_in_place(other) || strcmp(other->version, migration->version) == 0)
 		return false;
-	return requires(other, migration->version) ||
+	return dbops_texts_have(other->requires, migration->version) ||
 		(other->position > migration->position && !other->repeatable);
 }
 
@@ -210,17 +209,6 @@ static bool
 is_in_place(const Migration *migration)
 {
 	return strcmp(migration->state, "reverted") != 0 && strcmp(migration->state, "skipped") != 0;
-}
-
-static bool
-requires(const Migration *other, const char *version)
-{
-	ListCell   *cell;
-
-	foreach(cell, other->requires)
-		if (strcmp(lfirst(cell), version) == 0)
-			return true;
-	return false;
 }
 
 /* ---- at once ---- */

@@ -382,14 +382,7 @@ add(Gathering *gathering, Oid relid, LOCKMODE mode)
 static bool
 is_hidden(const Gathering *gathering, const RangeVar *name)
 {
-	ListCell   *cell;
-
-	if (name->schemaname != NULL)
-		return false;
-	foreach(cell, gathering->hidden)
-		if (strcmp(lfirst(cell), name->relname) == 0)
-			return true;
-	return false;
+	return name->schemaname == NULL && dbops_texts_have(gathering->hidden, name->relname);
 }
 
 /*

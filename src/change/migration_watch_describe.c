@@ -26,7 +26,6 @@ static bool is_told(Watch *watch, const HeldLock *lock, const List *touched);
 static const char *relation_name(Watch *watch, Oid relid);
 static const char *strongest_mode(LOCKMASK modes);
 static Jsonb *describe_objects(Watch *watch, const MigrationEffects *effects);
-static void add_names(DbopsJson *json, const char *key, List *names);
 
 /* Put into words what was seen and heard. The statement does not fail where that does. */
 void
@@ -113,8 +112,7 @@ relation_name(Watch *watch, Oid relid)
 {
 	const char *dropped = dbops_objects_dropped_relation(&watch->events, relid);
 
-	return dropped != NULL ? dropped :
-		dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+	return dropped != NULL ? dropped : dbops_quote_relation(relid);
 }
 
 static const char *
@@ -134,25 +132,12 @@ describe_objects(Watch *watch, const MigrationEffects *effects)
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
-	add_names(&json, "created", names.created);
-	add_names(&json, "changed", watch->writes ? names.changed : NIL);
-	add_names(&json, "dropped", names.dropped);
-	add_names(&json, "scanned", dbops_names_sort(effects->scanned));
-	add_names(&json, "rewritten", dbops_names_sort(effects->rewritten));
-	add_names(&json, "indexed", dbops_names_sort(effects->indexed));
-	add_names(&json, "proved", dbops_names_sort(effects->proved));
+	dbops_json_texts(&json, "created", names.created);
+	dbops_json_texts(&json, "changed", watch->writes ? names.changed : NIL);
+	dbops_json_texts(&json, "dropped", names.dropped);
+	dbops_json_texts(&json, "scanned", dbops_names_sort(effects->scanned));
+	dbops_json_texts(&json, "rewritten", dbops_names_sort(effects->rewritten));
+	dbops_json_texts(&json, "indexed", dbops_names_sort(effects->indexed));
+	dbops_json_texts(&json, "proved", dbops_names_sort(effects->proved));
 	return dbops_json_finish(&json);
-}
-
-static void
-add_names(DbopsJson *json, const char *key, List *names)
-{
-	ListCell   *lc;
-
-	if (names == NIL)
-		return;
-	dbops_json_array(json, key);
-	foreach(lc, names)
-		dbops_json_text(json, NULL, lfirst(lc));
-	dbops_json_array_end(json);
 }

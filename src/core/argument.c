@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -25,21 +24,6 @@ char *
 dbops_text_argument(FunctionCallInfo fcinfo, int number)
 {
 	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-/* The members of an array of texts, as C strings; null ones are NULL. */
-List *
-dbops_texts(ArrayType *array)
-{
-	List	   *texts = NIL;
-	Datum	   *values;
-	bool	   *nulls;
-	int			count;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
-	for (int i = 0; i < count; i++)
-		texts = lappend(texts, nulls[i] ? NULL : TextDatumGetCString(values[i]));
-	return texts;
 }
 
 /* An interval in milliseconds, rounded up; a month has 30 days. */

@@ -79,9 +79,13 @@ extern void dbops_clock_restart_timeouts(void);
 
 extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name);
 extern char *dbops_text_argument(FunctionCallInfo fcinfo, int number);
-extern List *dbops_texts(ArrayType *array);
 extern int64 dbops_interval_ms(const Interval *interval);
 extern Interval *dbops_interval_of_ms(int64 ms);
+
+/* ---- texts.c: lists of texts, of char * ---- */
+
+extern List *dbops_texts(ArrayType *array);
+extern bool dbops_texts_have(const List *texts, const char *text);
 
 /* ---- query.c: the only user of SPI ---- */
 
@@ -222,6 +226,7 @@ extern struct Query *dbops_fragment_analyze(const char *statement);
 
 extern char *dbops_quote_name(const char *name);
 extern char *dbops_quote_qualified(const char *schema, const char *name);
+extern char *dbops_quote_relation(Oid relid);
 
 /* ---- vacuum.c: vacuum a table between two transactions of a procedure ---- */
 
@@ -314,6 +319,7 @@ extern void dbops_json_array_end(DbopsJson *json);
 extern Jsonb *dbops_json_finish(DbopsJson *json);
 extern void dbops_json_null(DbopsJson *json, const char *key);
 extern void dbops_json_text(DbopsJson *json, const char *key, const char *text);
+extern void dbops_json_texts(DbopsJson *json, const char *key, const List *texts);
 extern void dbops_json_boolean(DbopsJson *json, const char *key, bool boolean);
 extern void dbops_json_integer(DbopsJson *json, const char *key, int64 number);
 extern void dbops_json_decimal(DbopsJson *json, const char *key, double number);

@@ -77,6 +77,20 @@ dbops_json_text(DbopsJson *json, const char *key, const char *text)
 	put(json, key, &value);
 }
 
+/* Put an array of texts; if there are none, nothing. */
+void
+dbops_json_texts(DbopsJson *json, const char *key, const List *texts)
+{
+	ListCell   *cell;
+
+	if (texts == NIL)
+		return;
+	dbops_json_array(json, key);
+	foreach(cell, texts)
+		dbops_json_text(json, NULL, lfirst(cell));
+	dbops_json_array_end(json);
+}
+
 void
 dbops_json_boolean(DbopsJson *json, const char *key, bool boolean)
 {

@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 static char *quote_line_breaks(const char *name);
 
@@ -26,6 +27,13 @@ char *
 dbops_quote_qualified(const char *schema, const char *name)
 {
 	return psprintf("%s.%s", dbops_quote_name(schema), dbops_quote_name(name));
+}
+
+/* Name a relation that is there. */
+char *
+dbops_quote_relation(Oid relid)
+{
+	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 }
 
 /* Write a name that has line breaks on one line, in the form U&"...". */
