@@ -134,14 +134,7 @@ is_made_anew(ObjectEvents *events, const char *name)
 List *
 dbops_names_sort(List *names)
 {
-	List	   *sorted = NIL;
-	ListCell   *lc;
-
-	list_sort(names, compare_names);
-	foreach(lc, names)
-		if (sorted == NIL || strcmp(llast(sorted), lfirst(lc)) != 0)
-			sorted = lappend(sorted, lfirst(lc));
-	return sorted;
+	return dbops_texts_sort(names, compare_names);
 }
 
 static int

@@ -39,7 +39,6 @@ typedef struct Standing
 	const char *remedy;			/* SQL to run or a sentence; or NULL */
 } Standing;
 
-static List *order_versions(List *versions);
 static int	in_order(const ListCell *a, const ListCell *b);
 static int	by_version(const ListCell *a, const ListCell *b);
 static List *read_ledger(const char *project);
@@ -61,7 +60,7 @@ dbops_migration_status(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const char *project = dbops_text_argument(fcinfo, 0);
-	List	   *versions = order_versions(dbops_migration_versions_argument(fcinfo, 1, "versions"));
+	List	   *versions = dbops_migration_versions_argument(fcinfo, 1, "versions");
 	List	   *standings;
 	ListCell   *cell;
 
@@ -71,7 +70,7 @@ dbops_migration_status(PG_FUNCTION_ARGS)
 	standings = read_ledger(project);
 	list_sort(standings, by_version);
 	if (!PG_ARGISNULL(1))
-		standings = hold_against(standings, versions, project);
+		standings = hold_against(standings, dbops_texts_sort(versions, in_order), project);
 	mark_out_of_order(standings);
 	foreach(cell, standings)
 	{
@@ -79,20 +78,6 @@ dbops_migration_status(PG_FUNCTION_ARGS)
 		put(rsinfo, lfirst(cell));
 	}
 	return (Datum) 0;
-}
-
-/* Versions in order, and each once. */
-static List *
-order_versions(List *versions)
-{
-	List	   *distinct = NIL;
-	ListCell   *cell;
-
-	list_sort(versions, in_order);
-	foreach(cell, versions)
-		if (distinct == NIL || strcmp(llast(distinct), lfirst(cell)) != 0)
-			distinct = lappend(distinct, lfirst(cell));
-	return distinct;
 }
 
 static int

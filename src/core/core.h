@@ -85,6 +85,7 @@ extern Interval *dbops_interval_of_ms(int64 ms);
 /* ---- texts.c: lists of texts, of char * ---- */
 
 extern List *dbops_texts(ArrayType *array);
+extern List *dbops_texts_sort(List *texts, list_sort_comparator compare);
 extern bool dbops_texts_have(const List *texts, const char *text);
 
 /* ---- query.c: the only user of SPI ---- */

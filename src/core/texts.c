@@ -24,6 +24,20 @@ dbops_texts(ArrayType *array)
 	return texts;
 }
 
+/* Put them in order, each once. */
+List *
+dbops_texts_sort(List *texts, list_sort_comparator compare)
+{
+	List	   *sorted = NIL;
+	ListCell   *cell;
+
+	list_sort(texts, compare);
+	foreach(cell, texts)
+		if (sorted == NIL || strcmp(llast(sorted), lfirst(cell)) != 0)
+			sorted = lappend(sorted, lfirst(cell));
+	return sorted;
+}
+
 /* Is a text among them? None of them is NULL. */
 bool
 dbops_texts_have(const List *texts, const char *text)
