@@ -3,7 +3,8 @@
  *		Every setting of dbops, in alphabetical order.
  *
  * Settings are defined in one place so that their names, units and rights can
- * be read at a glance, and so that the prefix is reserved exactly once.
+ * be read at a glance, and so that the prefix is reserved exactly once. The
+ * functions that do so stand for their initials only, to be short.
  */
 #include "core/core.h"
 
@@ -50,11 +51,29 @@ static const struct config_enum_entry require_protection_options[] = {
 	{NULL, 0, false}
 };
 
+static void define_a_to_b(void);
+static void define_c_to_i(void);
+static void define_j_to_l(void);
+static void define_ma_to_mh(void);
+static void define_mi_to_s(void);
+static void define_t_to_z(void);
 static void set(const char *name, const char *value, GucAction action);
 
 /* Define the settings. */
 void
 dbops_settings_init(void)
+{
+	define_a_to_b();
+	define_c_to_i();
+	define_j_to_l();
+	define_ma_to_mh();
+	define_mi_to_s();
+	define_t_to_z();
+	MarkGUCPrefixReserved("dbops");
+}
+
+static void
+define_a_to_b(void)
 {
 	DefineCustomBoolVariable("dbops.allow_data_loss",
 							 "Lets DROP EXTENSION take what dbops holds and nobody else does.",
@@ -116,7 +135,11 @@ dbops_settings_init(void)
 							 NULL,
 							 NULL,
 							 NULL);
+}
 
+static void
+define_c_to_i(void)
+{
 	DefineCustomIntVariable("dbops.dry_run_max_hold",
 							"Sets how long check_migration may hold locks for which others would have to wait.",
 							"A trial ends where it is when locks stronger than ROW EXCLUSIVE have been held for so long.",
@@ -164,7 +187,11 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_j_to_l(void)
+{
 	DefineCustomIntVariable("dbops.job_history_age",
 							"Sets for how long jobs are kept when they have ended.",
 							NULL,
@@ -203,7 +230,11 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_ma_to_mh(void)
+{
 	DefineCustomIntVariable("dbops.max_archive_backlog",
 							"Sets how many files of WAL may wait to be archived before jobs wait.",
 							"-1 means any number.",
@@ -268,7 +299,11 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_mi_to_s(void)
+{
 	DefineCustomIntVariable("dbops.min_free_disk",
 							"Sets how much of each file system that the server uses must be free, in percent, or jobs wait.",
 							"50 GB are always enough. 0 means that none need be free.",
@@ -318,7 +353,11 @@ dbops_settings_init(void)
 							 NULL,
 							 NULL,
 							 NULL);
+}
 
+static void
+define_t_to_z(void)
+{
 	/* Not preloaded, such a setting could not be defined; then there are no background processes. */
 	DefineCustomBoolVariable("dbops.test_clock",
 							 "Lets background processes obey dbops.test_now, for tests.",
@@ -356,8 +395,6 @@ dbops_settings_init(void)
 							NULL,
 							NULL,
 							NULL);
-
-	MarkGUCPrefixReserved("dbops");
 }
 
 /* Set a server setting until the end of the transaction. */
