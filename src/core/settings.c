@@ -11,6 +11,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 
 bool		dbops_allow_data_loss = false;
@@ -409,6 +410,20 @@ void
 dbops_set_nested(const char *name, const char *value)
 {
 	set(name, value, GUC_ACTION_SAVE);
+}
+
+/*
+ * Wait for a lock no longer than so many ms until the nest level that this
+ * returns is closed; a shorter limit of the session's stays.
+ */
+int
+dbops_begin_bounded_wait(int ms)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	if (LockTimeout == 0 || LockTimeout > ms)
+		dbops_set_nested("lock_timeout", psprintf("%d", ms));
+	return nest_level;
 }
 
 /* Set a server setting until the end of the session, if the transaction commits. */

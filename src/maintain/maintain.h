@@ -259,10 +259,52 @@ typedef struct StoredSchedule
 extern StoredSchedule *dbops_schedule_load(const char *name);
 extern StoredSchedule *dbops_schedule_lock_due(const char *name, TimestampTz now);
 
-/* ---- schedule_submit.c: from schedules to jobs ---- */
+/* ---- due.c: what is due becomes jobs ---- */
 
-/* Submit what is due; returns the ids (of int64 *), and when the next is due. */
-extern List *dbops_schedule_submit_due(TimestampTz now, TimestampTz *next_due);
+typedef struct DueSource DueSource;
+
+/* Something that recurs, and is due. */
+typedef struct Due
+{
+	const DueSource *source;
+	const char *key;			/* of its row, as text */
+	const char *name;
+	Oid			owner;
+	bool		broken;			/* it was when it was last tried */
+	TimestampTz now;
+	int64		job;			/* what has become of it; 0: none */
+} Due;
+
+/* What it has to make up for. */
+typedef struct DueTimes
+{
+	TimestampTz time;			/* the last that is not after now */
+	TimestampTz next;			/* the first that is */
+	int64		dropped;		/* before it */
+	bool		missed;			/* it is long ago */
+} DueTimes;
+
+/* A table of what recurs: name, owner, next_run, last_run, last_job, skipped, note, broken. */
+struct DueSource
+{
+	const char *noun;			/* what one is called */
+	const char *table;			/* of schema dbops */
+	const char *key;			/* its column */
+	const char *is_key;			/* whether a row's is $1, a text */
+	const char *active;			/* whether a row can be due at all */
+
+	/* Lock one, and submit its job or note why there is none; nothing if it is locked or not due any more. */
+	void		(*submit) (Due *due);
+};
+
+extern void dbops_due_submit(TimestampTz now, TimestampTz *next_due);
+extern void dbops_due_require_role(Oid role);
+extern DueTimes dbops_due_times(const Recurrence *recurrence, TimestampTz next_run, bool broken, TimestampTz now);
+extern void dbops_due_note(const Due *due, const DueTimes *times, const char *reason);
+
+/* ---- schedule_submit.c: a schedule that is due becomes a job ---- */
+
+extern const DueSource dbops_schedule_source;
 
 /* ---- schedule_overlap.c: runs of one schedule follow each other ---- */
 

@@ -275,7 +275,7 @@ CREATE FUNCTION dbops.run_maintenance() RETURNS SETOF bigint
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_run_maintenance';
 COMMENT ON FUNCTION dbops.run_maintenance() IS
-    'Submits every schedule of this database that is due now and whose role the caller may act for, and returns the ids of the jobs. '
+    'Submits every schedule and policy of this database that is due now and whose role the caller may act for, and returns the ids of the jobs. '
     'Where dbops is preloaded this happens by itself; without, call it from a scheduler of your own and CALL dbops.run_job for each id.';
 REVOKE ALL ON FUNCTION dbops.run_maintenance() FROM PUBLIC;
 
@@ -288,7 +288,7 @@ CREATE FUNCTION dbops.policies(
 COMMENT ON FUNCTION dbops.policies() IS
     'Lists every policy of every kind in this database, with its next run and its last result. '
     'last_message: why the last run was left out, or why the policy cannot be run, or what its last job said. skipped: runs left out so far; after a long time only the last thousand are counted. '
-    'command: only shown to members of the owner, admins and pg_read_all_stats.';
+    'name: of a schedule, or of the table that is looked after. command: what is run, or what was asked for; only shown to members of the owner, admins and pg_read_all_stats.';
 REVOKE ALL ON FUNCTION dbops.policies() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -349,9 +349,36 @@ CREATE TABLE dbops.maintenance_log (
     duration     bigint
 );
 CREATE INDEX maintenance_log_last_at ON dbops.maintenance_log (last_at);
+CREATE INDEX maintenance_log_object ON dbops.maintenance_log (object, kind, action, id);
 COMMENT ON TABLE dbops.maintenance_log IS
     'What policies have done, won or left out, and why. duration in milliseconds. The same thing left out again is one row, whose times and last_at say how often.';
 REVOKE ALL ON TABLE dbops.maintenance_log FROM PUBLIC;
+
+CREATE FUNCTION dbops.maintenance_report(since timestamptz DEFAULT NULL) RETURNS TABLE (
+    last_at      timestamptz,
+    kind         text,
+    object       text,
+    action       text,
+    outcome      text,
+    times        bigint,
+    row_count    bigint,
+    bytes_before bigint,
+    bytes_after  bigint,
+    bytes_won    bigint,
+    duration     interval,
+    message      text,
+    job_id       bigint)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_maintenance_report';
+COMMENT ON FUNCTION dbops.maintenance_report(timestamptz) IS
+    'What the policies of this database have done, won or left out since a time (null: in the last seven days), the latest first. '
+    'kind: of the policy, as in policies(). outcome: done, skipped (message says why), failed or blocked (so did a job, with this message). '
+    'times: how often the same was left out for the same reason; the figures are those of the last time. bytes_won: bytes_before less bytes_after. '
+    'Kept for a year, up to some 100,000 rows.';
+REVOKE ALL ON FUNCTION dbops.maintenance_report(timestamptz) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('maintenance_report', 'monitor');
 
 -- Retention.
 

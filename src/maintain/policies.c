@@ -2,8 +2,9 @@
  * policies.c
  *		policies(): all that recurs or should stay true, with its last result.
  *
- * Commands are shown to members of the role whose they are and to who may read
- * all statistics, as in jobs().
+ * Commands, and what was asked for, are shown to members of the role whose they
+ * are and to who may read all statistics, as in jobs(). What has a relation is
+ * shown by the name that the relation has today.
  */
 #include "maintain/maintain.h"
 
@@ -39,7 +40,16 @@ dbops_policies(PG_FUNCTION_ARGS)
 					 " s.last_run, s.last_job, j.state, coalesce(s.note, j.message), s.skipped, s.command"
 					 " FROM dbops.schedule s"
 					 " LEFT JOIN dbops.job j ON j.id = s.last_job AND j.schedule = s.name"
-					 " ORDER BY s.name",
+					 " UNION ALL"
+					 " SELECT p.kind, coalesce(quote_ident(n.nspname) || '.' || quote_ident(c.relname), p.name), p.owner, p.schedule,"
+					 " p.time_zone, p.time_window, true, p.next_run, p.last_run, p.last_job, j.state, coalesce(p.note, j.message), p.skipped,"
+					 " (SELECT string_agg(key || ' => ' || CASE jsonb_typeof(value) WHEN 'string' THEN quote_literal(value #>> '{}')"
+					 " ELSE value::text END, ', ') FROM jsonb_each(p.spec) WHERE value <> 'null')"
+					 " FROM dbops.policy p"
+					 " LEFT JOIN pg_class c ON c.oid = p.relation"
+					 " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"
+					 " LEFT JOIN dbops.job j ON j.id = p.last_job AND (j.spec ->> 'policy')::bigint = p.id"
+					 " ORDER BY 1, 2",
 					 0, NULL, take_shown, &all);
 	foreach(cell, all)
 	{

@@ -37,6 +37,7 @@ typedef struct Policy
 typedef struct PolicyKind
 {
 	const char *name;			/* such as "retention" */
+	const char *set_call;		/* that sets one, such as "set_retention" */
 	const char *job_kind;		/* of the jobs that see to it */
 	DbopsJobClass class;		/* of their first phase */
 
@@ -47,12 +48,20 @@ typedef struct PolicyKind
 extern void dbops_policy_kind_register(const PolicyKind *kind);
 extern const PolicyKind *dbops_policy_kind_find(const char *name);
 
-/* Fill in when it is looked after, from arguments of set_x; NULL schedule: the one given. */
+/* One to be filled in; the current user must own the relation, which must not be temporary. InvalidOid: the whole database. */
+extern Policy *dbops_policy_new(const char *kind, Oid relation);
+
+/* Fill in when it is looked after, from arguments of set_x; NULL schedule: as it is in the policy. */
 extern void dbops_policy_take_times(Policy *policy, const char *schedule, const char *time_window, const char *time_zone);
 
-/* Store it in the place of the relation's earlier one of its kind; sets id and next_run. Wakes the scheduler at commit. */
+/*
+ * Store it in the place of the relation's earlier one of its kind, memory
+ * included; sets id and next_run. Its jobs that wait, or are blocked, give way
+ * to a new one, which is due at once. Wakes the scheduler at commit.
+ */
 extern void dbops_policy_set(Policy *policy);
-extern Policy *dbops_policy_load(int64 id);
+extern Policy *dbops_policy_load(int64 id); /* NULL: there is none */
+extern Policy *dbops_policy_lock_due(int64 id, TimestampTz now);	/* NULL: locked, or not due */
 extern Policy *dbops_policy_find(const char *kind, Oid relation);	/* NULL: there is none */
 extern Policy *dbops_policy_require(const char *kind, Oid relation);	/* 42704, with the hint to set one */
 extern List *dbops_policy_list(const char *kind);	/* of Policy * */
@@ -63,22 +72,38 @@ extern void dbops_policy_remove(const char *kind, Oid relation);
 /* Remember for its next job; in a job's step, so that it commits with the work. */
 extern void dbops_policy_remember(int64 id, Jsonb *memory);
 
+/* Remove the policies of relations that are gone; own: those that the caller may act for. */
+extern void dbops_policy_forget_dropped(bool own);
+
+/* What policies and notes call a relation: qualified, as SQL writes it; InvalidOid: "all tables". */
+extern const char *dbops_policy_object(Oid relation);
+
+/* Why nothing can be done about it as its relation and role are, as a user reads it; NULL: something can. */
+extern const char *dbops_policy_refusal(const Policy *policy);
+
 /* ---- policy_submit.c: from policies to jobs ---- */
 
-extern void dbops_policy_submit_due(TimestampTz now, TimestampTz *next_due);
+extern const DueSource dbops_policy_source;
 
-/* Submit its job now, for CALL run_x, which goes on with dbops_job_run_here; spec has the members of extra besides "policy". */
+/*
+ * Submit its job now, for CALL run_x, which goes on with dbops_job_run_here;
+ * spec has the members of extra besides "policy". One that waits, or is
+ * blocked, gives way to it; 55006 if one runs.
+ */
 extern int64 dbops_policy_submit(const Policy *policy, Jsonb *extra, bool here);
 
-/* The policy that a job is about, from its spec's member "policy"; 55000 if it is gone. */
+/* The policy that a job is about, from its spec's member "policy"; 55000 if it is gone or cannot be acted on. */
 extern Policy *dbops_policy_of_job(const DbopsJob *job);
+
+/* Cancel its jobs; all of them, or those that no process has claimed. Returns how many. */
+extern int	dbops_policy_cancel_jobs(const Policy *policy, bool all);
 
 /* ---- maintenance_log.c: what was done, won or left out, and why ---- */
 
 typedef struct MaintenanceNote
 {
 	const char *kind;			/* as of a policy */
-	const char *object;			/* as SQL writes it */
+	const char *object;			/* as SQL writes it; see dbops_policy_object */
 	const char *action;			/* a verb and what it was done to, such as "drop partition" */
 	const char *outcome;		/* done, skipped, failed, blocked */
 	const char *message;		/* why, or with which figures; or NULL */
@@ -91,7 +116,8 @@ typedef struct MaintenanceNote
 
 #define MAINTENANCE_NOTE	.rows = -1, .bytes_before = -1, .bytes_after = -1, .duration = -1
 
-/* Write it down; the same that was skipped again only counts, as one row. */
+/* Write it down; the same again, its figures apart, only counts, unless it was done. */
 extern void dbops_maintenance_note(const MaintenanceNote *note);
+extern void dbops_maintenance_prune(void);
 
 #endif							/* DBOPS_POLICY_H */

@@ -12,7 +12,6 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -32,7 +31,6 @@ static char *take_choice(FunctionCallInfo fcinfo, int number, const char *name,
 static long take_jitter(FunctionCallInfo fcinfo, int number);
 static bool store(const StoredSchedule *definition, TimestampTz *next_run);
 static void take_next_run(HeapTuple row, TupleDesc desc, void *arg);
-static int	begin_bounded_wait(void);
 static void refuse_owner(const char *name);
 static void end_jobs(const StoredSchedule *schedule, bool running);
 static void take_id(HeapTuple row, TupleDesc desc, void *arg);
@@ -49,7 +47,7 @@ dbops_schedule(PG_FUNCTION_ARGS)
 {
 	StoredSchedule definition = take_definition(fcinfo);
 	TimestampTz next_run;
-	int			nest_level = begin_bounded_wait();
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	bool		stored = store(&definition, &next_run);
 
 	AtEOXact_GUC(false, nest_level);
@@ -68,7 +66,7 @@ dbops_unschedule(PG_FUNCTION_ARGS)
 	char	   *name = take_name(fcinfo);
 	DbopsParam	param = dbops_param_text(name);
 	StoredSchedule *stored = dbops_schedule_load(name);
-	int			nest_level = begin_bounded_wait();
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 
 	if (stored != NULL && !dbops_acts_for(stored->owner))
 		refuse_owner(name);
@@ -230,17 +228,6 @@ take_next_run(HeapTuple row, TupleDesc desc, void *arg)
 	TimestampTz *next_run = arg;
 
 	*next_run = dbops_row_time(row, desc, 1);
-}
-
-/* Wait for others' changes of the same schedule only for a while; the caller ends the nest level. */
-static int
-begin_bounded_wait(void)
-{
-	int			nest_level = NewGUCNestLevel();
-
-	if (LockTimeout == 0 || LockTimeout > LOCK_WAIT)
-		dbops_set_nested("lock_timeout", psprintf("%d", LOCK_WAIT));
-	return nest_level;
 }
 
 static void

@@ -9,6 +9,7 @@
  * holds nothing, and it stays only as long as jobs come or end.
  */
 #include "maintain/maintain.h"
+#include "maintain/policy.h"
 
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -250,7 +251,7 @@ look_at_jobs(Look *look, TimestampTz now)
 	dbops_identity_follow();
 	if (dbops_job_reap_lost())
 		look->next_due = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
-	dbops_schedule_submit_due(now, &look->next_due);
+	dbops_due_submit(now, &look->next_due);
 	prune_sometimes();
 	choose_jobs(look, now);
 }
@@ -287,8 +288,10 @@ prune_sometimes(void)
 	if (due)
 		entry->pruned = now;
 	LWLockRelease(dbops_engine_lock);
-	if (due)
-		dbops_job_prune();
+	if (!due)
+		return;
+	dbops_job_prune();
+	dbops_maintenance_prune();
 }
 
 /* ---- which jobs start ---- */

@@ -1,0 +1,25 @@
+/*
+ * maintenance_report.c
+ *		maintenance_report(): what policies have done, won or left out.
+ */
+#include "maintain/policy.h"
+
+#define REPORTED	(7 * 86400000.0)	/* ms, when nothing is said */
+
+PG_FUNCTION_INFO_V1(dbops_maintenance_report);
+
+/* maintenance_report(since timestamptz) → the notes since then, the latest first */
+Datum
+dbops_maintenance_report(PG_FUNCTION_ARGS)
+{
+	DbopsParam	since = dbops_param_time(PG_ARGISNULL(0) ?
+										 TimestampTzPlusMilliseconds(dbops_clock_now(), -REPORTED) : PG_GETARG_TIMESTAMPTZ(0));
+
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT last_at, kind, object, action, outcome, times, row_count, bytes_before, bytes_after,"
+					   " bytes_before - bytes_after, duration * interval '1 ms', message, job_id"
+					   " FROM dbops.maintenance_log WHERE last_at >= $1 ORDER BY last_at DESC, id DESC",
+					   1, &since);
+	return (Datum) 0;
+}
