@@ -204,14 +204,11 @@ dbops_policy_remember(int64 id, Jsonb *memory)
 const char *
 dbops_policy_object(Oid relation)
 {
-	char	   *name;
-
 	if (!OidIsValid(relation))
 		return "all tables";
-	name = get_rel_name(relation);
-	if (name == NULL)
+	if (get_rel_name(relation) == NULL)
 		return psprintf("relation with OID %u", relation);
-	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relation)), name);
+	return dbops_quote_relation(relation);
 }
 
 /* Why nothing can be done about a policy as its relation and role are; NULL: something can. */
