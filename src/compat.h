@@ -15,8 +15,10 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_tablespace.h"
+#include "commands/vacuum.h"
 #include "common/relpath.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "parser/parse_node.h"
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
@@ -399,5 +401,32 @@ typedef RTEPermissionInfo PermissionEntry;
 #if PG_VERSION_NUM < 160000
 #define rd_newRelfilelocatorSubid rd_newRelfilenodeSubid
 #endif
+
+/* The number of a relation's file, of a mapped catalog too; 16 renamed it. */
+#if PG_VERSION_NUM < 160000
+#define relation_file(relation) ((relation)->rd_node.relNode)
+#else
+#define relation_file(relation) ((relation)->rd_locator.relNumber)
+#endif
+
+/* 18 tells vacuum's delays from those of ANALYZE. */
+#if PG_VERSION_NUM < 180000
+#define vacuum_delay_point(is_analyze) vacuum_delay_point()
+#endif
+
+/*
+ * Have the reads of this session take part in vacuum's cost limits, as its
+ * settings are now. 16 keeps a copy of the settings.
+ */
+static inline void
+vacuum_costs_begin(void)
+{
+#if PG_VERSION_NUM < 160000
+	VacuumCostActive = (VacuumCostDelay > 0);
+	VacuumCostBalance = 0;
+#else
+	VacuumUpdateCosts();
+#endif
+}
 
 #endif							/* DBOPS_COMPAT_H */

@@ -5,7 +5,7 @@
 #ifndef DBOPS_ADVISE_H
 #define DBOPS_ADVISE_H
 
-#include "core/core.h"
+#include "core/page_sample.h"
 
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
@@ -180,5 +180,9 @@ typedef struct DbopsFkeyOutcome
 extern HeapTuple dbops_fkey_row(const DbopsFkey *fkey, DbopsTableNode *tree,
 								const DbopsFkeyOutcome *outcome, HTAB *names,
 								TupleDesc desc, DbopsSeverity *severity);
+
+/* ---- index_bloat.c: what the reports on bloat say about one index ---- */
+
+extern void dbops_index_bloat_put(ReturnSetInfo *rsinfo, const IndexBloat *bloat);
 
 #endif							/* DBOPS_ADVISE_H */

@@ -23,3 +23,72 @@ COMMENT ON FUNCTION dbops.find_unindexed_fkeys() IS
     'partial is at most a warning. Raises no errors of its own; waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.find_unindexed_fkeys() FROM PUBLIC;
 INSERT INTO dbops.function_access VALUES ('find_unindexed_fkeys', 'monitor');
+
+CREATE FUNCTION dbops.index_bloat(
+    index_name regclass,
+    sample_blocks integer DEFAULT 300,
+    exact boolean DEFAULT false,
+    OUT index_name regclass,
+    OUT size_bytes bigint,
+    OUT bloat_percent numeric,
+    OUT low_percent numeric,
+    OUT high_percent numeric,
+    OUT wasted_bytes bigint,
+    OUT pages_read bigint,
+    OUT method text,
+    OUT rebuilt_bytes bigint,
+    OUT density_percent numeric,
+    OUT fillfactor integer,
+    OUT over_steady_percent numeric,
+    OUT over_best_percent numeric,
+    OUT deleted_pages bigint,
+    OUT half_dead_pages bigint,
+    OUT killable_percent numeric,
+    OUT damaged_pages bigint,
+    OUT note text
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_index_bloat';
+COMMENT ON FUNCTION dbops.index_bloat(regclass, integer, boolean) IS
+    'Measures how much smaller a btree would be after a rebuild, from a random page of each of sample_blocks parts of its file (1 to 10000); the parts are halved once or twice where the answer is not sharp. A smaller index is read whole. '
+    'bloat_percent: of the file, with its 95 percent interval; wasted_bytes: what a rebuild would win; rebuilt_bytes: what it would leave. Deleted pages (which include those never written) and half-dead ones are part of it; '
+    'killable_percent, items known to be dead, is not: they go without a rebuild. density_percent: of the leaves, as pgstatindex''s avg_leaf_density. '
+    'over_steady_percent: the same against the density of 69 percent that rows in random order lead to; negative: it is denser. over_best_percent: against the fewest bytes for each row that find_bloated_indexes() or a rebuild has seen of this file; null: none yet. '
+    'exact: every page is read, by pgstatindex where pgstattuple is installed. damaged_pages: could not be read or understood, the first of them in note, and are taken for average ones. '
+    'Of a partitioned index the sum of its partitions; of another kind than btree only size and density. '
+    'Waits for no lock: method says why nothing was measured, such as skipped: locked. What is no index is refused (42809).';
+REVOKE ALL ON FUNCTION dbops.index_bloat(regclass, integer, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_bloated_indexes(
+    min_percent numeric DEFAULT 20,
+    row_limit integer DEFAULT 100,
+    min_bytes bigint DEFAULT 1048576,
+    OUT index_name regclass,
+    OUT size_bytes bigint,
+    OUT bloat_percent numeric,
+    OUT low_percent numeric,
+    OUT high_percent numeric,
+    OUT wasted_bytes bigint,
+    OUT pages_read bigint,
+    OUT method text,
+    OUT rebuilt_bytes bigint,
+    OUT density_percent numeric,
+    OUT fillfactor integer,
+    OUT over_steady_percent numeric,
+    OUT over_best_percent numeric,
+    OUT deleted_pages bigint,
+    OUT half_dead_pages bigint,
+    OUT killable_percent numeric,
+    OUT damaged_pages bigint,
+    OUT note text
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_find_bloated_indexes';
+COMMENT ON FUNCTION dbops.find_bloated_indexes(numeric, integer, bigint) IS
+    'Lists the btrees of this database of which a rebuild would win at least min_percent and min_bytes, those that win most bytes first, with the columns of index_bloat(); those that could not be measured come last, with the reason as their method. '
+    'Each costs a sample of 300 pages, indexes smaller than min_bytes none. Remembers the best of each index, on a primary in a transaction that may write. Waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.find_bloated_indexes(numeric, integer, bigint) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('index_bloat', 'monitor'),
+    ('find_bloated_indexes', 'monitor');

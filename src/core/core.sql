@@ -180,3 +180,15 @@ CREATE TABLE dbops.job_request (
 );
 COMMENT ON TABLE dbops.job_request IS 'What is asked of a job; its runner reads it between steps without a lock and never writes it. What is not null replaces the value in dbops.job; settings are those of the job''s kind.';
 REVOKE ALL ON TABLE dbops.job_request FROM PUBLIC;
+
+-- How small indexes were at their best. Not dumped: a restored index is another file.
+CREATE TABLE dbops.index_best (
+    index_name regclass PRIMARY KEY,
+    file       oid NOT NULL,
+    row_bytes  double precision NOT NULL,
+    size_bytes bigint NOT NULL,
+    seen_at    timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.index_best IS
+    'The fewest bytes for each row that was seen of an index since it was last rebuilt. file: the number of its file, another one after a rebuild.';
+REVOKE ALL ON TABLE dbops.index_best FROM PUBLIC;

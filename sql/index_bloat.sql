@@ -1,0 +1,103 @@
+-- index_bloat: what it says of each state that an index can be in. The indexes
+-- are small, so that they are read whole and the answers are the same always.
+CREATE TABLE ib (id bigint, d int, txt text, arr int[], p point) WITH (autovacuum_enabled = off);
+INSERT INTO ib SELECT g, g % 7, md5(g::text), ARRAY[g % 50, g % 77], point(g % 100, g % 93) FROM generate_series(1, 20000) g;
+CREATE INDEX ib_id ON ib (id);
+CREATE INDEX ib_full ON ib (id) WITH (fillfactor = 100);
+
+-- fresh: nothing to be won, at any fillfactor
+SELECT index_name, size_bytes, bloat_percent, low_percent, high_percent, wasted_bytes, pages_read, method, rebuilt_bytes,
+       density_percent, fillfactor, over_best_percent, deleted_pages, half_dead_pages, killable_percent, damaged_pages, note
+  FROM dbops.index_bloat('ib_id');
+SELECT bloat_percent, wasted_bytes, fillfactor, rebuilt_bytes = size_bytes AS same FROM dbops.index_bloat('ib_full');
+
+-- two rows of three are deleted: what is predicted is what a rebuild gives
+DELETE FROM ib WHERE id % 3 > 0;
+VACUUM (INDEX_CLEANUP on) ib;
+SELECT size_bytes, bloat_percent, wasted_bytes, rebuilt_bytes, over_steady_percent, deleted_pages, half_dead_pages FROM dbops.index_bloat('ib_id');
+REINDEX INDEX ib_id;
+SELECT pg_relation_size('ib_id'), bloat_percent FROM dbops.index_bloat('ib_id');
+
+-- pages deleted from the tree are won whole, and the rest is dense
+DELETE FROM ib WHERE id BETWEEN 2000 AND 18000;
+VACUUM (INDEX_CLEANUP on) ib;
+SELECT size_bytes, bloat_percent, rebuilt_bytes, deleted_pages, density_percent FROM dbops.index_bloat('ib_id');
+
+-- items known to be dead are no bloat
+CREATE TABLE ib_killed (id int) WITH (autovacuum_enabled = off);
+INSERT INTO ib_killed SELECT generate_series(1, 5000);
+CREATE INDEX ib_killed_id ON ib_killed (id);
+DELETE FROM ib_killed WHERE id % 2 = 0;
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT count(*) FROM ib_killed WHERE id > 0;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+SELECT bloat_percent, killable_percent > 30 AS killable FROM dbops.index_bloat('ib_killed_id');
+
+-- empty ones, and such of one page
+CREATE TABLE ib_empty (id int PRIMARY KEY);
+SELECT size_bytes, bloat_percent, rebuilt_bytes, method FROM dbops.index_bloat('ib_empty_pkey');
+INSERT INTO ib_empty VALUES (1);
+SELECT size_bytes, bloat_percent, rebuilt_bytes, method FROM dbops.index_bloat('ib_empty_pkey');
+
+-- a sample reads as many pages as it is told, and one of the first
+SELECT pages_read, method, bloat_percent >= low_percent AND bloat_percent <= high_percent AS within
+  FROM dbops.index_bloat('ib_full', 20);
+SELECT method, pages_read > 50 AS all_read FROM dbops.index_bloat('ib_full', 20, exact => true);
+
+-- the leaves of a partitioned index are summed
+CREATE TABLE ib_tree (id int, k text) PARTITION BY RANGE (id);
+CREATE TABLE ib_tree_1 PARTITION OF ib_tree FOR VALUES FROM (0) TO (5000);
+CREATE TABLE ib_tree_2 PARTITION OF ib_tree FOR VALUES FROM (5000) TO (10000) PARTITION BY RANGE (id);
+CREATE TABLE ib_tree_2a PARTITION OF ib_tree_2 FOR VALUES FROM (5000) TO (9999);
+INSERT INTO ib_tree SELECT g, md5(g::text) FROM generate_series(1, 9998) g;
+CREATE INDEX ib_tree_id ON ib_tree (id);
+SELECT index_name, size_bytes = pg_relation_size('ib_tree_1_id_idx') + pg_relation_size('ib_tree_2a_id_idx') AS sum,
+       bloat_percent, method, fillfactor, note FROM dbops.index_bloat('ib_tree_id');
+SELECT method, bloat_percent, note FROM dbops.index_bloat('ib_tree_id', exact => true);
+CREATE TABLE ib_bare (id int) PARTITION BY RANGE (id);
+CREATE INDEX ib_bare_id ON ib_bare (id);
+SELECT size_bytes, bloat_percent, method FROM dbops.index_bloat('ib_bare_id');
+
+-- other kinds say what they can
+CREATE INDEX ib_gin ON ib USING gin (arr);
+CREATE INDEX ib_gist ON ib USING gist (p);
+CREATE INDEX ib_spgist ON ib USING spgist (p);
+CREATE INDEX ib_hash ON ib USING hash (d);
+CREATE INDEX ib_brin ON ib USING brin (d);
+INSERT INTO ib SELECT 100000 + g, 1, 'new', ARRAY[g], NULL FROM generate_series(1, 500) g;
+SELECT index_name, size_bytes = pg_relation_size(index_name) AS size, bloat_percent, wasted_bytes, method,
+       density_percent BETWEEN 1 AND 100 AS density, note
+  FROM unnest(ARRAY['ib_gin', 'ib_gist', 'ib_spgist', 'ib_hash', 'ib_brin']::regclass[]) n, dbops.index_bloat(n);
+
+-- an index whose build was left is not read; one that is only not valid is
+SELECT (SELECT count(*) FROM dbops.index_bloat('ib_id')) AS rows;
+BEGIN;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ib_id'::regclass;
+SELECT bloat_percent > 0 AS bloated, method, note FROM dbops.index_bloat('ib_id');
+UPDATE pg_index SET indisready = false WHERE indexrelid = 'ib_id'::regclass;
+SELECT bloat_percent, pages_read, method, note FROM dbops.index_bloat('ib_id');
+ROLLBACK;
+
+-- indexes of catalogs, also of those that all databases share, and temporary ones
+SELECT bloat_percent IS NOT NULL AS measured, size_bytes > 0 AS size
+  FROM unnest(ARRAY['pg_class_oid_index', 'pg_database_oid_index']::regclass[]) n, dbops.index_bloat(n);
+CREATE TEMP TABLE ib_temp (id int PRIMARY KEY);
+SELECT method FROM dbops.index_bloat('ib_temp_pkey');
+
+-- in a transaction that may not write
+BEGIN READ ONLY;
+SELECT method FROM dbops.index_bloat('ib_id');
+COMMIT;
+
+-- bad input
+SELECT dbops.index_bloat('ib');
+SELECT dbops.index_bloat(1);
+SELECT dbops.index_bloat(NULL);
+SELECT dbops.index_bloat('ib_id', 0);
+SELECT dbops.index_bloat('ib_id', 10001);
+SELECT dbops.index_bloat('ib_id', NULL);
+SELECT dbops.index_bloat('ib_id', exact => NULL);
+
+DROP TABLE ib, ib_killed, ib_empty, ib_tree, ib_bare, ib_temp;

@@ -1,0 +1,397 @@
+/*
+ * index_measure.c
+ *		How much larger an index is than it need be.
+ *
+ * The share of the file that a rebuild would win, from a sample of its pages.
+ * What is deleted from the tree, half-dead or never written is won whole.
+ *
+ * Nothing is waited for: where the index or its table is locked against readers
+ * that is the answer. While pages are read both have the lock of a reader, so
+ * that the file is neither replaced nor cut; it may grow, which is not looked
+ * at. An index that is being built is not read: the build writes behind the
+ * back of the buffer manager, which would keep the empty pages that we saw.
+ *
+ * What is seen is how full pages are, and no data; no rights on the table are
+ * asked for.
+ */
+#include "core/page_sample.h"
+
+#include <math.h>
+
+#include "access/genam.h"
+#include "access/ginblock.h"
+#include "access/relation.h"
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#define WIDE_INTERVAL	3.0		/* percentage points on each side: too wide */
+#define MAX_DOUBLINGS	2
+#define MIN_LEAF_SAMPLE	20		/* blocks of a small partition */
+
+static void measure_partitions(List *indexes, int blocks, IndexBloat *bloat);
+static int64 add_bytes(List *indexes);
+static int	partition_blocks(Oid index, int blocks, int64 all_bytes);
+static void add_partition(const IndexBloat *partition, IndexBloat *bloat);
+static void measure_alone(int blocks, IndexBloat *bloat);
+static bool lock_at_once(Oid table, Oid index);
+static void unlock(Oid table, Oid index);
+static void measure_locked(int blocks, IndexBloat *bloat);
+static const char *reason_not_to_read(Relation relation);
+static void measure_relation(Relation relation, int blocks, IndexBloat *bloat);
+static bool measure_meta(Relation relation, IndexBloat *bloat);
+static void measure_btree(Relation relation, int blocks, IndexBloat *bloat);
+static void take_figures(const PageSample *sample, IndexBloat *bloat);
+static void forecast(IndexBloat *bloat);
+static void judge(IndexBloat *bloat);
+static double percent_of_file(double part, const IndexBloat *bloat);
+static void measure_other(Relation relation, int blocks, IndexBloat *bloat);
+static bool has_common_pages(Oid method);
+static bool look_at_common_page(Page page, BlockNumber block, double *used);
+static void note_pending(Relation relation, IndexBloat *bloat);
+static bool look_at_gin_meta(Page page, BlockNumber block, double *pending);
+static void note(IndexBloat *bloat, const char *text);
+
+/*
+ * Measure an index, or the partitions of one. What is no index, or gone, is
+ * skipped with that reason.
+ */
+void
+dbops_index_measure(Oid index, int blocks, IndexBloat *bloat)
+{
+	memset(bloat, 0, sizeof(IndexBloat));
+	bloat->index = index;
+	bloat->density = NAN;
+	if (get_rel_relkind(index) == RELKIND_PARTITIONED_INDEX)
+		measure_partitions(find_all_inheritors(index, NoLock, NULL), blocks, bloat);
+	else
+		measure_alone(blocks, bloat);
+}
+
+/* Divide the sample among the partitions by their size, and add up what they say. */
+static void
+measure_partitions(List *indexes, int blocks, IndexBloat *bloat)
+{
+	int64		all_bytes = add_bytes(indexes);
+	int			measured = 0;
+	int			skipped = 0;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		IndexBloat	partition;
+		Oid			index = lfirst_oid(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (get_rel_relkind(index) == RELKIND_PARTITIONED_INDEX)
+			continue;
+		dbops_index_measure(index, partition_blocks(index, blocks, all_bytes), &partition);
+		add_partition(&partition, bloat);
+		if (partition.judged)
+			measured++;
+		else
+			skipped++;
+	}
+	bloat->method = psprintf("sum of %d partitions", measured);
+	if (skipped > 0)
+		note(bloat, psprintf("%d more could not be measured and are left out", skipped));
+	bloat->judged = (measured > 0);
+	if (bloat->judged)
+		judge(bloat);
+}
+
+static int64
+add_bytes(List *indexes)
+{
+	int64		bytes = 0;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+		bytes += dbops_relation_bytes(lfirst_oid(cell));
+	return bytes;
+}
+
+static int
+partition_blocks(Oid index, int blocks, int64 all_bytes)
+{
+	if (blocks == 0)
+		return 0;
+	return Max(MIN_LEAF_SAMPLE,
+			   (int) (blocks * (double) dbops_relation_bytes(index) / Max(all_bytes, 1)));
+}
+
+static void
+add_partition(const IndexBloat *partition, IndexBloat *bloat)
+{
+	bloat->pages_read += partition->pages_read;
+	bloat->damaged += partition->damaged;
+	if (!partition->judged)
+		return;
+	if (partition->note != NULL)
+		note(bloat, psprintf("%s: %s", get_rel_name(partition->index), partition->note));
+	bloat->bytes += partition->bytes;
+	bloat->pages += partition->pages;
+	for (int i = 0; i < N_BTREE_FIGURES; i++)
+		bloat->figures[i] += partition->figures[i];
+	bloat->rebuilt_pages += partition->rebuilt_pages;
+	bloat->rebuilt_error = hypot(bloat->rebuilt_error, partition->rebuilt_error);
+	bloat->steady_pages += partition->steady_pages;
+}
+
+/* Measure an index that has a file. */
+static void
+measure_alone(int blocks, IndexBloat *bloat)
+{
+	Oid			index = bloat->index;
+	Oid			table = IndexGetRelation(index, true);
+
+	bloat->bytes = dbops_relation_bytes(index);
+	if (!OidIsValid(table))
+		bloat->skipped = "there is no such index";
+	else if (!lock_at_once(table, index))
+		bloat->skipped = "locked";
+	else
+	{
+		if (SearchSysCacheExists1(INDEXRELID, ObjectIdGetDatum(index)))
+			measure_locked(blocks, bloat);
+		else
+			bloat->skipped = "there is no such index";
+		unlock(table, index);
+	}
+	if (bloat->skipped != NULL)
+		bloat->method = psprintf("skipped: %s", bloat->skipped);
+}
+
+static bool
+lock_at_once(Oid table, Oid index)
+{
+	if (!ConditionalLockRelationOid(table, AccessShareLock))
+		return false;
+	if (ConditionalLockRelationOid(index, AccessShareLock))
+		return true;
+	UnlockRelationOid(table, AccessShareLock);
+	return false;
+}
+
+static void
+unlock(Oid table, Oid index)
+{
+	UnlockRelationOid(index, AccessShareLock);
+	UnlockRelationOid(table, AccessShareLock);
+}
+
+static void
+measure_locked(int blocks, IndexBloat *bloat)
+{
+	Relation	relation = relation_open(bloat->index, NoLock);
+
+	bloat->skipped = reason_not_to_read(relation);
+	if (bloat->skipped == NULL)
+		measure_relation(relation, blocks, bloat);
+	relation_close(relation, NoLock);
+}
+
+static const char *
+reason_not_to_read(Relation relation)
+{
+	if (RELATION_IS_OTHER_TEMP(relation))
+		return "its temporary table is another session's";
+	if (relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
+		return "unlogged, so it is empty on a standby";
+	if (!relation->rd_index->indisready)
+		return "its build has not ended, or it is being dropped";
+	return NULL;
+}
+
+static void
+measure_relation(Relation relation, int blocks, IndexBloat *bloat)
+{
+	bloat->pages = RelationGetNumberOfBlocks(relation);
+	bloat->bytes = bloat->pages * BLCKSZ;
+	bloat->file = relation_file(relation);
+	if (!relation->rd_index->indisvalid)
+		note(bloat, "the index is invalid");
+	if (relation->rd_rel->relam != BTREE_AM_OID)
+		measure_other(relation, blocks, bloat);
+	else if (measure_meta(relation, bloat))
+		measure_btree(relation, blocks, bloat);
+}
+
+/* Read the first page, which says whether the rest can be understood. */
+static bool
+measure_meta(Relation relation, IndexBloat *bloat)
+{
+	PageSample *meta = dbops_page_sample_begin(relation, 0, Min(bloat->pages, 1), 0,
+											   dbops_btree_look_at_meta, 1);
+
+	dbops_page_sample_read(meta);
+	bloat->pages_read += meta->pages_read;
+	bloat->damaged += meta->damaged;
+	if (meta->pages == 0 || meta->damaged > 0)
+	{
+		bloat->method = "not measured: damaged";
+		note(bloat, (meta->damage != NULL) ? meta->damage : "the file is empty");
+		return false;
+	}
+	if (meta->figures[0] < BTREE_VERSION)
+		note(bloat, "of a version before 13: a rebuild also brings deduplication");
+	return true;
+}
+
+/* Sample until the interval is narrow enough, or enough is read. */
+static void
+measure_btree(Relation relation, int blocks, IndexBloat *bloat)
+{
+	PageSample *sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks,
+												 dbops_btree_look, N_BTREE_FIGURES);
+	int			doublings = 0;
+
+	bloat->judged = true;
+	bloat->fillfactor = BTGetFillFactor(relation);
+	dbops_page_sample_read(sample);
+	take_figures(sample, bloat);
+	while (percent_of_file(bloat->rebuilt_error, bloat) > WIDE_INTERVAL &&
+		   doublings++ < MAX_DOUBLINGS && dbops_page_sample_double(sample))
+		take_figures(sample, bloat);
+
+	bloat->method = (sample->strata == 0) ? "census" : "sample";
+	bloat->pages_read += sample->pages_read;
+	bloat->damaged += sample->damaged;
+	if (sample->damage != NULL)
+		note(bloat, sample->damage);
+}
+
+static void
+take_figures(const PageSample *sample, IndexBloat *bloat)
+{
+	for (int i = 0; i < N_BTREE_FIGURES; i++)
+		bloat->figures[i] = dbops_page_sample_total(sample, i);
+	bloat->data_error = dbops_page_sample_error(sample, BTREE_DATA);
+	dbops_index_judge(bloat);
+}
+
+/* Derive from the figures of an index all that follows from them. */
+void
+dbops_index_judge(IndexBloat *bloat)
+{
+	forecast(bloat);
+	judge(bloat);
+}
+
+static void
+forecast(IndexBloat *bloat)
+{
+	double		data = bloat->figures[BTREE_DATA];
+	double		most = dbops_btree_rebuilt_pages(bloat->figures, data + bloat->data_error, bloat->fillfactor);
+	double		least = dbops_btree_rebuilt_pages(bloat->figures, data - bloat->data_error, bloat->fillfactor);
+
+	bloat->rebuilt_pages = dbops_btree_rebuilt_pages(bloat->figures, data, bloat->fillfactor);
+	bloat->rebuilt_error = (most - least) / 2;
+	bloat->steady_pages = dbops_btree_steady_pages(bloat->figures);
+}
+
+static void
+judge(IndexBloat *bloat)
+{
+	double		pages = bloat->pages;
+	double		leaf_bytes = bloat->figures[BTREE_LEAVES] * BTREE_PAGE_ROOM;
+
+	bloat->percent = percent_of_file(Max(pages - bloat->rebuilt_pages, 0), bloat);
+	bloat->low = percent_of_file(Max(pages - bloat->rebuilt_pages - bloat->rebuilt_error, 0), bloat);
+	bloat->high = percent_of_file(Max(pages - bloat->rebuilt_pages + bloat->rebuilt_error, 0), bloat);
+	bloat->high = Min(bloat->high, 100);
+	bloat->wasted = (int64) Max(pages - bloat->rebuilt_pages, 0) * BLCKSZ;
+	bloat->rebuilt_bytes = (int64) bloat->rebuilt_pages * BLCKSZ;
+	bloat->steady_percent = percent_of_file(pages - bloat->steady_pages, bloat);
+	bloat->density = (leaf_bytes > 0) ? 100 - 100 * bloat->figures[BTREE_FREE] / leaf_bytes : NAN;
+	bloat->killable_percent = percent_of_file(bloat->figures[BTREE_KILLABLE_BYTES] / BLCKSZ, bloat);
+}
+
+/* Pages in percent of the file. */
+static double
+percent_of_file(double part, const IndexBloat *bloat)
+{
+	return (bloat->pages > 0) ? 100 * part / bloat->pages : 0;
+}
+
+/* Say of another kind of index how full its pages are, where they are like the server's own. */
+static void
+measure_other(Relation relation, int blocks, IndexBloat *bloat)
+{
+	PageSample *sample;
+	const char *method = get_am_name(relation->rd_rel->relam);
+
+	note(bloat, psprintf("a %s index: what a rebuild would win is only known of a btree", method));
+	bloat->method = "size only";
+	if (!has_common_pages(relation->rd_rel->relam) || bloat->pages < 2)
+		return;
+	sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks, look_at_common_page, 1);
+	dbops_page_sample_read(sample);
+	bloat->method = (sample->strata == 0) ? "census of free space" : "sample of free space";
+	bloat->density = 100 * dbops_page_sample_total(sample, 0) / sample->pages;
+	bloat->pages_read += sample->pages_read;
+	bloat->damaged += sample->damaged;
+	if (sample->damage != NULL)
+		note(bloat, sample->damage);
+	if (relation->rd_rel->relam == GIN_AM_OID)
+		note_pending(relation, bloat);
+}
+
+static bool
+has_common_pages(Oid method)
+{
+	return method == HASH_AM_OID || method == GIST_AM_OID ||
+		method == GIN_AM_OID || method == SPGIST_AM_OID;
+}
+
+/* The share of a page that is used. */
+static bool
+look_at_common_page(Page page, BlockNumber block, double *used)
+{
+	PageHeader	header = (PageHeader) page;
+
+	if (PageIsNew(page))
+		return true;
+	if (header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special || header->pd_special > BLCKSZ)
+		return false;
+	*used = 1 - (header->pd_upper - header->pd_lower) /
+		(double) (header->pd_special - SizeOfPageHeaderData);
+	return true;
+}
+
+/* Say how much a gin index has not put in its place yet. */
+static void
+note_pending(Relation relation, IndexBloat *bloat)
+{
+	PageSample *meta = dbops_page_sample_begin(relation, GIN_METAPAGE_BLKNO, GIN_METAPAGE_BLKNO + 1,
+											   0, look_at_gin_meta, 1);
+
+	dbops_page_sample_read(meta);
+	bloat->pages_read += meta->pages_read;
+	bloat->damaged += meta->damaged;
+	if (meta->damage != NULL)
+		note(bloat, meta->damage);
+	else
+		note(bloat, psprintf("%.0f pages are in its pending list", meta->figures[0]));
+}
+
+static bool
+look_at_gin_meta(Page page, BlockNumber block, double *pending)
+{
+	if (PageIsNew(page))
+		return false;
+	*pending = GinPageGetMeta(page)->nPendingPages;
+	return true;
+}
+
+static void
+note(IndexBloat *bloat, const char *text)
+{
+	bloat->note = (bloat->note == NULL) ? pstrdup(text) : psprintf("%s; %s", bloat->note, text);
+}
