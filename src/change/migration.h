@@ -391,6 +391,14 @@ typedef struct SchemaDifference
 
 extern List *dbops_schema_compare(const Jsonb *old, const Jsonb *new);	/* of SchemaDifference * */
 
+/* ---- schema_state.c: what has become of it within a transaction ---- */
+
+typedef struct SchemaState SchemaState;
+
+extern SchemaState *dbops_schema_state_take(const SchemaState *base);
+extern void dbops_schema_state_release(SchemaState *state);
+extern List *dbops_schema_state_compare(const SchemaState *before, bool *all);	/* of SchemaDifference * */
+
 /* ---- migration_targets.c: what a statement will lock and do, as its text tells ---- */
 
 typedef struct MigrationTarget
@@ -429,7 +437,7 @@ typedef struct MigrationTried
 	MigrationText *down;		/* or NULL */
 	List	   *foreseen_up;	/* one a statement */
 	List	   *foreseen_down;
-	Jsonb	   *before;			/* snapshot of the schema */
+	SchemaState *before;		/* of the schema */
 	const char *state;			/* what came of it */
 	const char *message;		/* or NULL */
 } MigrationTried;
@@ -445,12 +453,14 @@ typedef struct MigrationTrial
 	ReturnSetInfo *rsinfo;		/* gets the rows */
 
 	/* As it goes. */
+	SchemaState *before;		/* of the schema; NULL: there is no down text to compare it for */
 	MigrationTried *tried;		/* the one in work */
 	const MigrationText *text;
 	List	   *foreseen;
 	const char *direction;
 	int			next;			/* statement in work, from 0 */
 	bool		clock_runs;		/* others may have to wait for it */
+	bool		compared_all;	/* a whole schema, as it was not known what was touched */
 	int64		wal;			/* bytes */
 	double		duration;		/* ms */
 } MigrationTrial;

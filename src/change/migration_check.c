@@ -486,6 +486,8 @@ remarks(const MigrationTrial *trial)
 
 	if (trial->clock_runs)
 		remarks = lappend(remarks, "standbys have had the strong locks and the WAL of the trial, although it was rolled back");
+	if (trial->compared_all)
+		remarks = lappend(remarks, "the whole schema was compared, as the texts touched much of it, or what any of it may be written with");
 	return lappend(remarks,
 				   "not undone: values drawn from sequences, advisory locks of the session, and what functions did outside of this database");
 }

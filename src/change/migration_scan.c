@@ -30,7 +30,7 @@ struct MigrationScan
 	size_t		length;
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
-	MemoryContext tokens;		/* their values; reset with each statement */
+	MemoryContext tokens;		/* the last one's value */
 	size_t		statement;		/* where the current one begins; only if open */
 	bool		open;			/* a statement has begun and not ended */
 	bool		may_copy;		/* it begins with COPY */
@@ -132,7 +132,7 @@ dbops_migration_scan_end(MigrationScan *scan)
 /*
  * Read the next token; false when the text has ended. A statement's last token
  * is ';', also where the text ends without one. Its value lasts until the next
- * statement begins.
+ * one is read: a statement may have millions of them.
  */
 bool
 dbops_migration_scan_next(MigrationScan *scan, MigrationToken *token)
@@ -183,8 +183,7 @@ lex(MigrationScan *scan, MigrationToken *token)
 	core_YYSTYPE value = {0};
 	int			location;
 
-	if (!scan->open)
-		MemoryContextReset(scan->tokens);
+	MemoryContextReset(scan->tokens);
 	caller = MemoryContextSwitchTo(scan->tokens);
 	error_context_stack = &context;
 	token->code = core_yylex(&value, &location, scan->scanner);

@@ -5,8 +5,9 @@
  *
  * Everything happens in one subtransaction that is rolled back, whatever comes
  * of it: first the up texts in their order, then the down texts in the reverse
- * one. Snapshots of the schema before each up text and behind its down text
- * say whether that restores what was there.
+ * one. What the schema was before each up text and is behind its down text
+ * says whether that restores what was there. Only the first of these states is
+ * described as a whole, when nothing is locked yet.
  *
  * While a lock stronger than ROW EXCLUSIVE is held on a table that others use,
  * they wait. So locks are waited for only briefly, and a clock runs from the
@@ -67,8 +68,8 @@ dbops_migration_try(MigrationTrial *trial)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration that is tried cannot try others"),
 				 errhint("Call check_migration() for each of them, or once with an array of texts.")));
-	if (trial->texts[0].down != NULL)
-		trial->texts[0].before = dbops_schema_snapshot_take(NIL);
+	if (trial->texts[trial->n_texts - 1].down != NULL)
+		trial->before = dbops_schema_state_take(NULL);
 	time_is_over = false;
 	PG_TRY();
 	{
@@ -93,6 +94,8 @@ dbops_migration_try(MigrationTrial *trial)
 		take_failure(trial, error);
 	}
 	PG_END_TRY();
+	if (trial->before != NULL)
+		dbops_schema_state_release(trial->before);
 }
 
 static void
@@ -109,8 +112,8 @@ try_all(void *arg)
 static void
 try_up(MigrationTrial *trial, MigrationTried *tried)
 {
-	if (tried->down != NULL && tried->before == NULL)
-		tried->before = dbops_schema_snapshot_take(NIL);
+	if (tried->down != NULL && trial->before != NULL)
+		tried->before = (tried == trial->texts) ? trial->before : dbops_schema_state_take(trial->before);
 	try_text(trial, tried, tried->up, tried->foreseen_up, "up");
 	tried->state = (tried->down == NULL) ? "no down text" : "not proved";
 }
@@ -327,7 +330,7 @@ ring(void)
 static void
 judge(MigrationTrial *trial, MigrationTried *tried)
 {
-	List	   *differences = dbops_schema_compare(tried->before, dbops_schema_snapshot_take(NIL));
+	List	   *differences = dbops_schema_state_compare(tried->before, &trial->compared_all);
 	StringInfoData message;
 	int			named = 0;
 	ListCell   *cell;

@@ -13,11 +13,13 @@
 #include "core/core.h"
 
 #include "utils/jsonb.h"
+#include "utils/snapshot.h"
 
 typedef struct SchemaKind
 {
 	const char *name;
 	const char *sql;			/* $1: the chosen schemas, as oid[]; $2: they are all */
+	const char *some_sql;		/* $3: the numbers of the objects that are asked for, as oid[]; or NULL */
 } SchemaKind;
 
 /* ---- schema_tables.c, schema_objects.c, schema_database.c: the queries ---- */
@@ -25,6 +27,13 @@ typedef struct SchemaKind
 extern const SchemaKind dbops_schema_tables[];	/* what belongs to relations */
 extern const SchemaKind dbops_schema_objects[]; /* what else is in schemas */
 extern const SchemaKind dbops_schema_database[];	/* what is not, so taken with all schemas only */
+
+/*
+ * Kinds of which there may be many are asked for some objects, too. Their
+ * column _number has what the object goes with: a table's number, or its own.
+ */
+#define SCHEMA_ALL(oid) ""
+#define SCHEMA_SOME(oid) " AND " oid " = ANY ($3)"
 
 /*
  * The same schemas in all of them: n is pg_namespace. Members of extensions
@@ -54,6 +63,7 @@ typedef struct SchemaDocument
 	int64		size;			/* bytes that it will have at most */
 } SchemaDocument;
 
+/* In pairs of objects, the order that has no use elsewhere is the object's number, or 0. */
 extern void dbops_schema_pair(SchemaDocument *document, SchemaPairs *pairs,
 							  const char *key, JsonbValue value);
 extern JsonbValue dbops_schema_object(SchemaDocument *document, SchemaPairs *pairs);
@@ -65,5 +75,33 @@ extern void dbops_schema_row(SchemaDocument *document, SchemaPairs *objects,
 /* ---- schema_expression.c: stored expressions as SQL ---- */
 
 extern List *dbops_schema_expressions(const char *tree, Oid table, bool old_and_new);
+
+/* ---- schema_touched.c: what may have changed since ---- */
+
+typedef struct SchemaTouched
+{
+	bool		anything;
+	List	   *numbers;		/* of the objects otherwise, sorted */
+} SchemaTouched;
+
+extern SchemaTouched dbops_schema_touched(Snapshot since);
+extern bool dbops_schema_is_touched(const SchemaTouched *touched, Oid number);
+extern DbopsParam dbops_schema_numbers(const List *numbers);
+
+/* ---- schema_snapshot.c: a snapshot, as a whole or in part ---- */
+
+/* The numbers of a kind's objects, in the order of the document. */
+typedef struct SchemaNumbers
+{
+	const char *kind;
+	Oid		   *numbers;
+} SchemaNumbers;
+
+extern Jsonb *dbops_schema_snapshot_some(const SchemaTouched *only, List **numbers);
+
+/* ---- schema_diff.c: what differs ---- */
+
+/* Earlier documents have what is in neither because it has not changed. */
+extern List *dbops_schema_compare_parts(const Jsonb *old, const Jsonb *new, List *earlier);
 
 #endif							/* DBOPS_SCHEMA_H */

@@ -122,21 +122,21 @@
 	") g WHERE NOT (g.grants <@ g._default AND g._default <@ g.grants)"
 
 const SchemaKind dbops_schema_database[] = {
-	{"database", DATABASE_SQL},
-	{"role setting", ROLE_SETTING_SQL},
-	{"extension", EXTENSION_SQL},
-	{"language", LANGUAGE_SQL},
-	{"access method", ACCESS_METHOD_SQL},
-	{"cast", CAST_SQL},
-	{"transform", TRANSFORM_SQL},
-	{"event trigger", EVENT_TRIGGER_SQL},
-	{"publication", PUBLICATION_SQL},
-	{"publication table", PUBLICATION_TABLE_SQL},
-	{"subscription", SUBSCRIPTION_SQL},
-	{"foreign data wrapper", FDW_SQL},
-	{"server", SERVER_SQL},
-	{"user mapping", USER_MAPPING_SQL},
-	{"security label", SECURITY_LABEL_SQL},
-	{"rights on what is brought", BROUGHT_GRANT_SQL},
-	{NULL, NULL}
+	{"database", DATABASE_SQL, NULL},
+	{"role setting", ROLE_SETTING_SQL, NULL},
+	{"extension", EXTENSION_SQL, NULL},
+	{"language", LANGUAGE_SQL, NULL},
+	{"access method", ACCESS_METHOD_SQL, NULL},
+	{"cast", CAST_SQL, NULL},
+	{"transform", TRANSFORM_SQL, NULL},
+	{"event trigger", EVENT_TRIGGER_SQL, NULL},
+	{"publication", PUBLICATION_SQL, NULL},
+	{"publication table", PUBLICATION_TABLE_SQL, NULL},
+	{"subscription", SUBSCRIPTION_SQL, NULL},
+	{"foreign data wrapper", FDW_SQL, NULL},
+	{"server", SERVER_SQL, NULL},
+	{"user mapping", USER_MAPPING_SQL, NULL},
+	{"security label", SECURITY_LABEL_SQL, NULL},
+	{"rights on what is brought", BROUGHT_GRANT_SQL, NULL},
+	{NULL}
 };

@@ -22,6 +22,7 @@ typedef struct Comparison
 {
 	const Jsonb *old;
 	const Jsonb *new;
+	List	   *earlier;		/* of const Jsonb *: these have what both leave out as it has not changed */
 	const char *kind;			/* that is at hand */
 	const char *object;
 	List	   *differences;	/* of SchemaDifference * */
@@ -55,7 +56,8 @@ static void add(Comparison *comparison, const char *change, const char *attribut
 				const char *old, const char *new);
 static bool is_part_of_whole(const Comparison *comparison, const char *object,
 							 const JsonbValue *attributes, const Jsonb *other);
-static bool is_absent(const char *object, const Jsonb *snapshot);
+static bool is_absent(const Comparison *comparison, const char *object, const Jsonb *snapshot);
+static bool has_whole(const Jsonb *snapshot, const char *object);
 static bool find_member(const JsonbContainer *object, const char *key, JsonbValue *value);
 static const char *owner_of_part(const char *kind, const char *object);
 static const char *text_member(const JsonbValue *attributes, const char *key);
@@ -100,7 +102,14 @@ dbops_schema_diff(PG_FUNCTION_ARGS)
 List *
 dbops_schema_compare(const Jsonb *old, const Jsonb *new)
 {
-	Comparison	comparison = {.old = old, .new = new};
+	return dbops_schema_compare_parts(old, new, NIL);
+}
+
+/* The same of two that leave out what has not changed, and is in earlier ones. */
+List *
+dbops_schema_compare_parts(const Jsonb *old, const Jsonb *new, List *earlier)
+{
+	Comparison	comparison = {.old = old,.new = new,.earlier = earlier};
 
 	each_pair(&comparison, &old->root, &new->root, compare_kind);
 	list_sort(comparison.differences, compare_differences);
@@ -221,22 +230,35 @@ static bool
 is_part_of_whole(const Comparison *comparison, const char *object,
 				 const JsonbValue *attributes, const Jsonb *other)
 {
-	return is_absent(owner_of_part(comparison->kind, object), other) ||
-		is_absent(text_member(attributes, "table"), other) ||
-		is_absent(text_member(attributes, "constraint"), other) ||
-		is_absent(text_member(attributes, "publication"), other) ||
-		is_absent(text_member(attributes, "owned_by"), other);
+	return is_absent(comparison, owner_of_part(comparison->kind, object), other) ||
+		is_absent(comparison, text_member(attributes, "table"), other) ||
+		is_absent(comparison, text_member(attributes, "constraint"), other) ||
+		is_absent(comparison, text_member(attributes, "publication"), other) ||
+		is_absent(comparison, text_member(attributes, "owned_by"), other);
 }
 
 static bool
-is_absent(const char *object, const Jsonb *snapshot)
+is_absent(const Comparison *comparison, const char *object, const Jsonb *snapshot)
+{
+	ListCell   *cell;
+
+	if (object == NULL || has_whole(snapshot, object))
+		return false;
+	foreach(cell, comparison->earlier)
+		if (has_whole(lfirst(cell), object) && !has_whole(comparison->old, object))
+			return false;
+	return true;
+}
+
+/* Does a snapshot have an object that others are part of? */
+
+static bool
+has_whole(const Jsonb *snapshot, const char *object)
 {
 	static const char *const kinds[] = {
 		"table", "view", "materialized view", "type", "column", "constraint", "publication"
 	};
 
-	if (object == NULL)
-		return false;
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
 		JsonbValue	objects;
@@ -244,9 +266,9 @@ is_absent(const char *object, const Jsonb *snapshot)
 
 		if (find_member(&snapshot->root, kinds[i], &objects) &&
 			find_member(container_of(&objects), object, &found))
-			return false;
+			return true;
 	}
-	return true;
+	return false;
 }
 
 static bool

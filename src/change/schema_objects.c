@@ -27,13 +27,13 @@
 	" WHERE" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_namespace", "n.oid")
 
 #define FUNCTION_ATTRIBUTES \
-	"c.oid::regprocedure::text AS object, " OWNER("pro") "," \
+	"c.oid::regprocedure::text AS object, c.oid AS _number, " OWNER("pro") "," \
 	" pg_get_function_arguments(c.oid) AS arguments, pg_get_function_result(c.oid) AS returns," \
 	" CASE c.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' END AS parallel," \
 	" c.proacl AS grants, c.proowner AS _owner, CASE WHEN c.proacl IS NOT NULL THEN acldefault('f', c.proowner) END AS _default"
 
 /* The functions that a range type brings with it are not the users'. */
-#define FUNCTION_SQL \
+#define FUNCTION_SQL(some) \
 	"SELECT " FUNCTION_ATTRIBUTES "," \
 	" CASE c.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function' END AS kind," \
 	" l.lanname AS language, coalesce(pg_get_function_sqlbody(c.oid), c.prosrc) AS body, c.probin AS library," \
@@ -44,9 +44,9 @@
 	" " FUNCTION_OR_NULL("c.prosupport") " AS support, c.proconfig AS options," \
 	" (SELECT array_agg(format_type(x.type, NULL) ORDER BY x.place) FROM unnest(c.protrftypes) WITH ORDINALITY AS x (type, place)) AS transforms" \
 	OBJECTS("pg_proc", "pro") " JOIN pg_language l ON l.oid = c.prolang WHERE c.prokind <> 'a'" \
-	" AND NOT (l.lanname = 'internal' AND c.prosrc ~ '^(multi)?range_constructor[0-9]$') AND" CHOSEN("pg_proc")
+	" AND NOT (l.lanname = 'internal' AND c.prosrc ~ '^(multi)?range_constructor[0-9]$') AND" CHOSEN("pg_proc") some("c.oid")
 
-#define AGGREGATE_SQL \
+#define AGGREGATE_SQL(some) \
 	"SELECT " FUNCTION_ATTRIBUTES "," \
 	" CASE a.aggkind WHEN 'o' THEN 'ordered-set' WHEN 'h' THEN 'hypothetical-set' END AS kind," \
 	" format_type(a.aggtranstype, NULL) AS state_type, a.agginitval AS initial_state, nullif(a.aggtransspace, 0) AS state_size," \
@@ -57,11 +57,11 @@
 	" " FUNCTION_OR_NULL("a.aggmtransfn") " AS moving_function, " FUNCTION_OR_NULL("a.aggminvtransfn") " AS moving_inverse_function," \
 	" " FUNCTION_OR_NULL("a.aggmfinalfn") " AS moving_final_function, CASE WHEN a.aggmtranstype <> 0 THEN format_type(a.aggmtranstype, NULL) END AS moving_state_type," \
 	" a.aggmfinalextra AS moving_final_extra, a.aggminitval AS moving_initial_state, " OBJECT_OR_NULL("a.aggsortop", "regoperator") " AS sort_operator" \
-	OBJECTS("pg_proc", "pro") " JOIN pg_aggregate a ON a.aggfnoid = c.oid WHERE" CHOSEN("pg_proc")
+	OBJECTS("pg_proc", "pro") " JOIN pg_aggregate a ON a.aggfnoid = c.oid WHERE" CHOSEN("pg_proc") some("c.oid")
 
 /* Arrays, the ranges of ranges and the types of tables come with something else. */
-#define TYPE_SQL \
-	"SELECT " NAME("typ") " AS object, " OWNER("typ") "," \
+#define TYPE_SQL(some) \
+	"SELECT " NAME("typ") " AS object, c.oid AS _number, " OWNER("typ") "," \
 	" CASE WHEN NOT c.typisdefined THEN 'shell' ELSE CASE c.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' WHEN 'c' THEN 'composite' ELSE 'base' END END AS kind," \
 	" (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = c.oid) AS labels," \
 	" (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a WHERE c.typtype = 'c' AND a.attrelid = c.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS columns," \
@@ -83,7 +83,7 @@
 	" c.typacl AS grants, c.typowner AS _owner, CASE WHEN c.typacl IS NOT NULL THEN acldefault('T', c.typowner) END AS _default" \
 	OBJECTS("pg_type", "typ") " LEFT JOIN pg_range r ON r.rngtypid = c.oid" \
 	" WHERE (c.typtype IN ('e', 'd', 'r', 'b', 'p') OR c.typtype = 'c' AND (SELECT t.relkind FROM pg_class t WHERE t.oid = c.typrelid) = 'c')" \
-	" AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = c.oid) AND" CHOSEN("pg_type")
+	" AND NOT EXISTS (SELECT FROM pg_type e WHERE e.typarray = c.oid) AND" CHOSEN("pg_type") some("c.oid")
 
 #define OPERATOR_SQL \
 	"SELECT c.oid::regoperator::text AS object, " OWNER("opr") "," \
@@ -153,19 +153,19 @@
 	" WHERE (c.defaclnamespace = 0 AND $2 OR" SCHEMA_CHOSEN ") AND" SCHEMA_NOT_MEMBER("pg_default_acl", "c.oid")
 
 const SchemaKind dbops_schema_objects[] = {
-	{"schema", SCHEMA_SQL},
-	{"collation", COLLATION_SQL},
-	{"conversion", CONVERSION_SQL},
-	{"type", TYPE_SQL},
-	{"function", FUNCTION_SQL},
-	{"aggregate", AGGREGATE_SQL},
-	{"operator", OPERATOR_SQL},
-	{"operator family", OPERATOR_FAMILY_SQL},
-	{"operator class", OPERATOR_CLASS_SQL},
-	{"text search parser", TS_PARSER_SQL},
-	{"text search template", TS_TEMPLATE_SQL},
-	{"text search dictionary", TS_DICTIONARY_SQL},
-	{"text search configuration", TS_CONFIGURATION_SQL},
-	{"default privileges", DEFAULT_PRIVILEGES_SQL},
-	{NULL, NULL}
+	{"schema", SCHEMA_SQL, NULL},
+	{"collation", COLLATION_SQL, NULL},
+	{"conversion", CONVERSION_SQL, NULL},
+	{"type", TYPE_SQL(SCHEMA_ALL), TYPE_SQL(SCHEMA_SOME)},
+	{"function", FUNCTION_SQL(SCHEMA_ALL), FUNCTION_SQL(SCHEMA_SOME)},
+	{"aggregate", AGGREGATE_SQL(SCHEMA_ALL), AGGREGATE_SQL(SCHEMA_SOME)},
+	{"operator", OPERATOR_SQL, NULL},
+	{"operator family", OPERATOR_FAMILY_SQL, NULL},
+	{"operator class", OPERATOR_CLASS_SQL, NULL},
+	{"text search parser", TS_PARSER_SQL, NULL},
+	{"text search template", TS_TEMPLATE_SQL, NULL},
+	{"text search dictionary", TS_DICTIONARY_SQL, NULL},
+	{"text search configuration", TS_CONFIGURATION_SQL, NULL},
+	{"default privileges", DEFAULT_PRIVILEGES_SQL, NULL},
+	{NULL}
 };

@@ -17,7 +17,8 @@
  * Columns whose names begin with an underscore are no attributes but say what
  * another one needs: _table the table whose columns are meant in expressions,
  * _old_and_new that these are of two of its rows, _owner and _default the owner and the default rights of what has grants, and
- * _expressions what is to stand where an array's element begins with "(?)".
+ * _expressions what is to stand where an array's element begins with "(?)",
+ * and _number what the object goes with.
  *
  * The document's parts are built here and not by pushJsonbValue(): that takes
  * twice the memory, and keeps one of two objects of the same name in silence.
@@ -99,6 +100,7 @@ dbops_schema_row(SchemaDocument *document, SchemaPairs *objects, HeapTuple tuple
 			put_column(&row, i);
 	dbops_schema_pair(document, objects, TextDatumGetCString(row.values[0]),
 					  dbops_schema_object(document, &row.attributes));
+	objects->pairs[objects->count - 1].order = context_oid(&row, "_number");
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(document->scratch);
 }

@@ -45,7 +45,6 @@ static const struct
 	{"bytea_output", "hex"},
 	{"datestyle", "ISO, YMD"},
 	{"enable_mergejoin", "off"},
-	{"enable_nestloop", "off"},
 	{"extra_float_digits", "1"},
 	{"intervalstyle", "postgres"},
 	{"jit", "off"},
@@ -63,30 +62,35 @@ static const struct
 typedef struct SnapshotTry
 {
 	List	   *schemas;
+	const SchemaTouched *only;
 	Jsonb	   *result;
+	List	   *numbers;
 } SnapshotTry;
 
 /* A snapshot that is being taken. */
 typedef struct SchemaSnapshot
 {
 	List	   *schemas;		/* of char *; NIL: all */
-	DbopsParam	params[2];		/* of the queries of kinds */
+	const SchemaTouched *only;	/* of kinds that are asked so; NULL: all */
+	DbopsParam	params[3];		/* of the queries of kinds */
 	MemoryContext caller;
 	SchemaDocument document;
 	SchemaPairs whole;			/* kinds */
 	SchemaPairs kind;			/* objects of the one that is read */
 	Jsonb	   *result;
+	List	   *numbers;		/* of SchemaNumbers *, in the caller's memory as the result is */
 } SchemaSnapshot;
 
+static Jsonb *take_until_seen(SnapshotTry *try);
 static void try_to_take(void *arg);
-static Jsonb *take_once(List *schemas);
 static List *names_of(ArrayType *array);
 static void require_schemas(List *schemas);
 static void take(void *arg);
-static void set_settings(void);
+static void set_settings(const SchemaSnapshot *snapshot);
 static void put_header(SchemaSnapshot *snapshot);
 static void choose_schemas(SchemaSnapshot *snapshot);
 static void read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds);
+static void keep_numbers(SchemaSnapshot *snapshot, const char *kind);
 static void explain_error(void *arg);
 static void read_object(HeapTuple row, TupleDesc desc, void *arg);
 static void require_space(const SchemaSnapshot *snapshot);
@@ -106,21 +110,42 @@ dbops_schema_snapshot(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(dbops_schema_snapshot_take(schemas));
 }
 
-/*
- * Take a snapshot of some schemas, which need not exist, or of all that is the
- * users'. The server looks some definitions up as they are by then; where
- * another session has just dropped one, it is taken anew.
- */
+/* Take a snapshot of some schemas, which need not exist, or of all that is the users'. */
 Jsonb *
 dbops_schema_snapshot_take(List *schemas)
 {
 	SnapshotTry try = {.schemas = schemas};
+
+	return take_until_seen(&try);
+}
+
+/*
+ * Take one of all schemas that has, of kinds of which there may be many, only
+ * what was touched; with the numbers of the objects in it.
+ */
+Jsonb *
+dbops_schema_snapshot_some(const SchemaTouched *only, List **numbers)
+{
+	SnapshotTry try = {.only = only->anything ? NULL : only};
+	Jsonb	   *result = take_until_seen(&try);
+
+	*numbers = try.numbers;
+	return result;
+}
+
+/*
+ * The server looks some definitions up as they are by then; where another
+ * session has just dropped one, the snapshot is taken anew.
+ */
+static Jsonb *
+take_until_seen(SnapshotTry *try)
+{
 	ErrorData  *error = NULL;
 
 	for (int i = 0; i < MOST_TRIES; i++)
 	{
-		if (dbops_attempt(try_to_take, &try, &error))
-			return try.result;
+		if (dbops_attempt(try_to_take, try, &error))
+			return try->result;
 		if (error->sqlerrcode != ERRCODE_INTERNAL_ERROR && error->sqlerrcode != ERRCODE_UNDEFINED_TABLE)
 			ReThrowError(error);
 	}
@@ -135,14 +160,7 @@ static void
 try_to_take(void *arg)
 {
 	SnapshotTry *try = arg;
-
-	try->result = take_once(try->schemas);
-}
-
-static Jsonb *
-take_once(List *schemas)
-{
-	SchemaSnapshot snapshot = {.schemas = schemas, .caller = CurrentMemoryContext};
+	SchemaSnapshot snapshot = {.schemas = try->schemas,.only = try->only,.caller = CurrentMemoryContext};
 
 	snapshot.document.memory = AllocSetContextCreate(CurrentMemoryContext, "schema snapshot",
 													 ALLOCSET_DEFAULT_SIZES);
@@ -150,7 +168,8 @@ take_once(List *schemas)
 													  ALLOCSET_DEFAULT_SIZES);
 	dbops_look(take, &snapshot);
 	MemoryContextDelete(snapshot.document.memory);
-	return snapshot.result;
+	try->result = snapshot.result;
+	try->numbers = snapshot.numbers;
 }
 
 static List *
@@ -205,7 +224,7 @@ take(void *arg)
 	JsonbValue	whole;
 	MemoryContext work;
 
-	set_settings();
+	set_settings(snapshot);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	put_header(snapshot);
 	choose_schemas(snapshot);
@@ -221,10 +240,11 @@ take(void *arg)
 	MemoryContextSwitchTo(work);
 }
 
-/* They are put back when the look is undone. */
+/* They are put back when the look is undone. All objects are joined by hashing, a few by indexes. */
 static void
-set_settings(void)
+set_settings(const SchemaSnapshot *snapshot)
 {
+	dbops_set_local("enable_nestloop", snapshot->only != NULL ? "on" : "off");
 	for (int i = 0; i < lengthof(settings); i++)
 		dbops_set_local(settings[i].name, settings[i].value);
 	if (LockTimeout == 0 || LockTimeout > LOCK_WAIT)
@@ -262,6 +282,8 @@ choose_schemas(SchemaSnapshot *snapshot)
 		oids = PointerGetDatum(construct_empty_array(OIDOID));
 	snapshot->params[0] = (DbopsParam) {.type = OIDARRAYOID, .value = oids};
 	snapshot->params[1] = dbops_param_bool(snapshot->schemas == NIL);
+	if (snapshot->only != NULL)
+		snapshot->params[2] = dbops_schema_numbers(snapshot->only->numbers);
 }
 
 static void
@@ -276,12 +298,33 @@ read_kinds(SchemaSnapshot *snapshot, const SchemaKind *kinds)
 
 		error_context_stack = &context;
 		snapshot->kind = (SchemaPairs) {0};
-		dbops_query_seen(kind->sql, lengthof(snapshot->params), snapshot->params, read_object, snapshot);
+		if (snapshot->only != NULL && kind->some_sql != NULL)
+			dbops_query_seen(kind->some_sql, 3, snapshot->params, read_object, snapshot);
+		else
+			dbops_query_seen(kind->sql, 2, snapshot->params, read_object, snapshot);
 		if (snapshot->kind.count > 0)
+		{
 			dbops_schema_pair(&snapshot->document, &snapshot->whole, kind->name,
 							  dbops_schema_object(&snapshot->document, &snapshot->kind));
+			keep_numbers(snapshot, kind->name);
+		}
 		error_context_stack = context.previous;
 	}
+}
+
+/* The pairs have been put in order by now. */
+static void
+keep_numbers(SchemaSnapshot *snapshot, const char *kind)
+{
+	MemoryContext work = MemoryContextSwitchTo(snapshot->caller);
+	SchemaNumbers *numbers = palloc(sizeof(SchemaNumbers));
+
+	numbers->kind = kind;
+	numbers->numbers = palloc_extended(sizeof(Oid) * snapshot->kind.count, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < snapshot->kind.count; i++)
+		numbers->numbers[i] = snapshot->kind.pairs[i].order;
+	snapshot->numbers = lappend(snapshot->numbers, numbers);
+	MemoryContextSwitchTo(work);
 }
 
 /* Say what was read, and what is to be done where it is locked. */

@@ -13,11 +13,11 @@
  */
 #include "change/schema.h"
 
-/* Relations that are the users'. */
-#define RELATIONS(kinds) \
+/* Relations that are the users'; "some": only those that are asked for. */
+#define RELATIONS(kinds, some) \
 	"(SELECT c.*, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS object" \
 	" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" \
-	" WHERE c.relkind IN (" kinds ") AND" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_class", "c.oid") ") r "
+	" WHERE c.relkind IN (" kinds ") AND" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_class", "c.oid") some("c.oid") ") r "
 
 /* The names of columns whose numbers an array has. */
 #define COLUMNS(numbers, table) \
@@ -42,8 +42,8 @@
  * The order of a table's columns is an attribute of the table: one that is
  * dropped would otherwise change all that follow it.
  */
-#define TABLE_SQL \
-	"SELECT r.object, pg_get_userbyid(r.relowner) AS owner, r.relpersistence = 'u' AS unlogged," \
+#define TABLE_SQL(some) \
+	"SELECT r.object, r.oid AS _number, pg_get_userbyid(r.relowner) AS owner, r.relpersistence = 'u' AS unlogged," \
 	" (SELECT array_agg(quote_ident(a.attname) ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns," \
 	" CASE WHEN r.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = r.reltablespace) END AS tablespace," \
 	" (SELECT nullif(m.amname, 'heap') FROM pg_am m WHERE m.oid = r.relam) AS access_method," \
@@ -63,13 +63,13 @@
 	" CASE WHEN r.reltoastrelid <> 0 THEN (SELECT t.reloptions FROM pg_class t WHERE t.oid = r.reltoastrelid) END AS toast_options," \
 	" d.description AS comment, r.relacl AS grants, r.relowner AS _owner," \
 	" CASE WHEN r.relacl IS NOT NULL THEN acldefault('r', r.relowner) END AS _default" \
-	" FROM " RELATIONS("'r', 'p', 'f'") \
+	" FROM " RELATIONS("'r', 'p', 'f'", some) \
 	" LEFT JOIN pg_partitioned_table p ON p.partrelid = r.oid" \
 	SCHEMA_COMMENT("pg_class", "r.oid")
 
 /* Of NOT NULL constraints with names of their own (18) only what is unusual. */
-#define COLUMN_SQL \
-	"SELECT r.object || '.' || quote_ident(a.attname) AS object, format_type(a.atttypid, a.atttypmod) AS type," \
+#define COLUMN_SQL(some) \
+	"SELECT r.object || '.' || quote_ident(a.attname) AS object, r.oid AS _number, format_type(a.atttypid, a.atttypmod) AS type," \
 	" a.attnotnull AS not_null," \
 	" CASE WHEN n.conname <> r.relname || '_' || a.attname || '_not_null' THEN n.conname END AS not_null_name," \
 	" NOT n.convalidated AS not_null_not_valid, n.connoinherit AS not_null_no_inherit," \
@@ -82,7 +82,7 @@
 	" nullif(a.attstattarget, -1)::int AS statistics, a.attoptions AS options, a.attfdwoptions AS foreign_options," \
 	" a.attinhcount > 0 AS inherited, a.attinhcount > 0 AND a.attislocal AS local, d.description AS comment," \
 	" a.attacl AS grants, r.relowner AS _owner" \
-	" FROM " RELATIONS("'r', 'p', 'f', 'v', 'm', 'c'") \
+	" FROM " RELATIONS("'r', 'p', 'f', 'v', 'm', 'c'", some) \
 	" JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped" \
 	" JOIN pg_type t ON t.oid = a.atttypid" \
 	" LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum" \
@@ -90,8 +90,8 @@
 	" LEFT JOIN pg_description d ON d.objoid = r.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum"
 
 /* Those of a foreign key that the server adds for partitions on the other side are not the users'. */
-#define CONSTRAINT_SQL \
-	"SELECT coalesce(r.object, t.object) || '.' || quote_ident(c.conname) AS object," \
+#define CONSTRAINT_SQL(some) \
+	"SELECT coalesce(r.object, t.object) || '.' || quote_ident(c.conname) AS object, coalesce(r.oid, t.oid) AS _number," \
 	" CASE c.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclude' ELSE 'check' END AS type," \
 	" CASE WHEN c.contype IN ('p', 'u', 'f') THEN " COLUMNS("c.conkey", "c.conrelid") " END AS columns," \
 	" CASE WHEN c.contype = 'f' THEN c.confrelid::regclass::text END AS \"references\"," \
@@ -109,16 +109,16 @@
 	"  || CASE WHEN e.tgrelid = c.conrelid THEN '' ELSE ' on the referenced table' END) FROM pg_trigger e" \
 	"  WHERE e.tgconstraint = c.oid AND e.tgisinternal AND e.tgenabled <> 'O') END AS enabled," \
 	" c.coninhcount > 0 AS inherited, c.coninhcount > 0 AND c.conislocal AS local, d.description AS comment" \
-	" FROM pg_constraint c LEFT JOIN " RELATIONS("'r', 'p', 'f'") " ON r.oid = c.conrelid" \
+	" FROM pg_constraint c LEFT JOIN " RELATIONS("'r', 'p', 'f'", some) " ON r.oid = c.conrelid" \
 	" LEFT JOIN (SELECT t.oid, quote_ident(n.nspname) || '.' || quote_ident(t.typname) AS object" \
 	"  FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace" \
-	"  WHERE t.typtype = 'd' AND" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_type", "t.oid") ") t ON t.oid = c.contypid" \
+	"  WHERE t.typtype = 'd' AND" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_type", "t.oid") some("t.oid") ") t ON t.oid = c.contypid" \
 	SCHEMA_COMMENT("pg_constraint", "c.oid") \
 	" WHERE c.contype IN ('c', 'f', 'p', 'u', 'x') AND (r.oid IS NOT NULL OR t.oid IS NOT NULL)" \
 	" AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid) = c.conrelid)"
 
-#define INDEX_SQL \
-	"SELECT quote_ident(n.nspname) || '.' || quote_ident(i.relname) AS object, r.object AS \"table\"," \
+#define INDEX_SQL(some) \
+	"SELECT quote_ident(n.nspname) || '.' || quote_ident(i.relname) AS object, r.oid AS _number, r.object AS \"table\"," \
 	" CASE WHEN x.indisunique OR x.indisexclusion THEN (SELECT r.object || '.' || quote_ident(c.conname) FROM pg_constraint c" \
 	"  WHERE c.conrelid = x.indrelid AND c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')) END AS \"constraint\"," \
 	" m.amname AS method," \
@@ -133,12 +133,12 @@
 	" CASE WHEN i.relispartition THEN (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = i.oid) END AS partition_of," \
 	" CASE WHEN i.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = i.reltablespace) END AS tablespace," \
 	" i.reloptions AS options, d.description AS comment" \
-	" FROM pg_index x JOIN " RELATIONS("'r', 'p', 'm'") " ON r.oid = x.indrelid" \
+	" FROM pg_index x JOIN " RELATIONS("'r', 'p', 'm'", some) " ON r.oid = x.indrelid" \
 	" JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid = i.relnamespace JOIN pg_am m ON m.oid = i.relam" \
 	SCHEMA_COMMENT("pg_class", "i.oid")
 
-#define TRIGGER_SQL \
-	"SELECT r.object || '.' || quote_ident(t.tgname) AS object," \
+#define TRIGGER_SQL(some) \
+	"SELECT r.object || '.' || quote_ident(t.tgname) AS object, r.oid AS _number," \
 	" CASE t.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled," \
 	" CASE WHEN t.tgtype & 2 <> 0 THEN 'before' WHEN t.tgtype & 64 <> 0 THEN 'instead of' ELSE 'after' END AS timing," \
 	" concat_ws(' or ', CASE WHEN t.tgtype & 4 <> 0 THEN 'insert' END, CASE WHEN t.tgtype & 16 <> 0 THEN 'update' END," \
@@ -152,22 +152,22 @@
 	" t.tgconstraint <> 0 AS is_constraint, t.tgdeferrable AS deferrable, t.tginitdeferred AS initially_deferred," \
 	" CASE WHEN t.tgconstrrelid <> 0 THEN t.tgconstrrelid::regclass::text END AS from_table," \
 	" t.tgparentid <> 0 AS inherited, d.description AS comment" \
-	" FROM " RELATIONS("'r', 'p', 'f', 'v'") " JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal" \
+	" FROM " RELATIONS("'r', 'p', 'f', 'v'", some) " JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal" \
 	SCHEMA_COMMENT("pg_trigger", "t.oid")
 
 /* An expression with a subquery locks what that reads. */
-#define POLICY_SQL \
-	"SELECT r.object || '.' || quote_ident(p.polname) AS object," \
+#define POLICY_SQL(some) \
+	"SELECT r.object || '.' || quote_ident(p.polname) AS object, r.oid AS _number," \
 	" CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update' WHEN 'd' THEN 'delete' ELSE 'all' END AS command," \
 	" NOT p.polpermissive AS restrictive," \
 	" (SELECT array_agg(x.name ORDER BY x.name) FROM (SELECT CASE WHEN o = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(o)) END COLLATE \"C\" AS name" \
 	"  FROM unnest(p.polroles) o) x) AS roles," \
 	" p.polqual AS \"using\", p.polwithcheck AS with_check, r.oid AS _table, d.description AS comment" \
-	" FROM " RELATIONS("'r', 'p'") " JOIN pg_policy p ON p.polrelid = r.oid" \
+	" FROM " RELATIONS("'r', 'p'", some) " JOIN pg_policy p ON p.polrelid = r.oid" \
 	SCHEMA_COMMENT("pg_policy", "p.oid")
 
-#define SEQUENCE_SQL \
-	"SELECT r.object, pg_get_userbyid(r.relowner) AS owner, r.relpersistence = 'u' AS unlogged, format_type(s.seqtypid, NULL) AS type," \
+#define SEQUENCE_SQL(some) \
+	"SELECT r.object, r.oid AS _number, pg_get_userbyid(r.relowner) AS owner, r.relpersistence = 'u' AS unlogged, format_type(s.seqtypid, NULL) AS type," \
 	" nullif(s.seqstart, 1) AS start, nullif(s.seqincrement, 1) AS increment, nullif(s.seqmin, 1) AS minimum," \
 	" nullif(s.seqmax, CASE s.seqtypid WHEN 20 THEN 9223372036854775807 WHEN 23 THEN 2147483647 ELSE 32767 END) AS maximum," \
 	" nullif(s.seqcache, 1) AS cache, s.seqcycle AS cycle," \
@@ -176,44 +176,44 @@
 	"  AND o.refclassid = 'pg_class'::regclass AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i') LIMIT 1) AS owned_by," \
 	" d.description AS comment, r.relacl AS grants, r.relowner AS _owner," \
 	" CASE WHEN r.relacl IS NOT NULL THEN acldefault('s', r.relowner) END AS _default" \
-	" FROM " RELATIONS("'S'") " JOIN pg_sequence s ON s.seqrelid = r.oid" \
+	" FROM " RELATIONS("'S'", some) " JOIN pg_sequence s ON s.seqrelid = r.oid" \
 	SCHEMA_COMMENT("pg_class", "r.oid")
 
 /* The server locks what a query reads when it writes it. */
-#define VIEW_SQL(kind) \
-	"SELECT r.object, pg_get_userbyid(r.relowner) AS owner, pg_get_viewdef(r.oid) AS definition, r.reloptions AS options," \
+#define VIEW_SQL(kind, some) \
+	"SELECT r.object, r.oid AS _number, pg_get_userbyid(r.relowner) AS owner, pg_get_viewdef(r.oid) AS definition, r.reloptions AS options," \
 	" CASE WHEN r.reltablespace <> 0 THEN (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = r.reltablespace) END AS tablespace," \
 	" (SELECT nullif(m.amname, 'heap') FROM pg_am m WHERE m.oid = r.relam) AS access_method," \
 	" d.description AS comment, r.relacl AS grants, r.relowner AS _owner," \
 	" CASE WHEN r.relacl IS NOT NULL THEN acldefault('r', r.relowner) END AS _default" \
-	" FROM " RELATIONS("'" kind "'") SCHEMA_COMMENT("pg_class", "r.oid")
+	" FROM " RELATIONS("'" kind "'", some) SCHEMA_COMMENT("pg_class", "r.oid")
 
-#define RULE_SQL \
-	"SELECT r.object || '.' || quote_ident(w.rulename) AS object, pg_get_ruledef(w.oid) AS definition," \
+#define RULE_SQL(some) \
+	"SELECT r.object || '.' || quote_ident(w.rulename) AS object, r.oid AS _number, pg_get_ruledef(w.oid) AS definition," \
 	" CASE w.ev_enabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled, d.description AS comment" \
-	" FROM " RELATIONS("'r', 'p', 'f', 'v', 'm'") " JOIN pg_rewrite w ON w.ev_class = r.oid AND w.rulename <> '_RETURN'" \
+	" FROM " RELATIONS("'r', 'p', 'f', 'v', 'm'", some) " JOIN pg_rewrite w ON w.ev_class = r.oid AND w.rulename <> '_RETURN'" \
 	SCHEMA_COMMENT("pg_rewrite", "w.oid")
 
-#define STATISTICS_SQL \
-	"SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS object, r.object AS \"table\", pg_get_userbyid(s.stxowner) AS owner," \
+#define STATISTICS_SQL(some) \
+	"SELECT quote_ident(n.nspname) || '.' || quote_ident(s.stxname) AS object, r.oid AS _number, r.object AS \"table\", pg_get_userbyid(s.stxowner) AS owner," \
 	" CASE WHEN s.stxkeys[0] IS NOT NULL THEN " COLUMNS("s.stxkeys::int2[]", "s.stxrelid") " END AS columns, s.stxexprs AS expressions, s.stxrelid AS _table," \
 	" concat_ws(', ', CASE WHEN 'd' = ANY (s.stxkind) THEN 'ndistinct' END, CASE WHEN 'f' = ANY (s.stxkind) THEN 'dependencies' END," \
 	"  CASE WHEN 'm' = ANY (s.stxkind) THEN 'mcv' END) AS kinds," \
 	" nullif(s.stxstattarget, -1)::int AS target, d.description AS comment" \
-	" FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN " RELATIONS("'r', 'p', 'f', 'm'") " ON r.oid = s.stxrelid" \
+	" FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN " RELATIONS("'r', 'p', 'f', 'm'", some) " ON r.oid = s.stxrelid" \
 	SCHEMA_COMMENT("pg_statistic_ext", "s.oid")
 
 const SchemaKind dbops_schema_tables[] = {
-	{"sequence", SEQUENCE_SQL},
-	{"table", TABLE_SQL},
-	{"view", VIEW_SQL("v")},
-	{"materialized view", VIEW_SQL("m")},
-	{"column", COLUMN_SQL},
-	{"constraint", CONSTRAINT_SQL},
-	{"index", INDEX_SQL},
-	{"statistics", STATISTICS_SQL},
-	{"rule", RULE_SQL},
-	{"trigger", TRIGGER_SQL},
-	{"policy", POLICY_SQL},
-	{NULL, NULL}
+	{"sequence", SEQUENCE_SQL(SCHEMA_ALL), SEQUENCE_SQL(SCHEMA_SOME)},
+	{"table", TABLE_SQL(SCHEMA_ALL), TABLE_SQL(SCHEMA_SOME)},
+	{"view", VIEW_SQL("v", SCHEMA_ALL), VIEW_SQL("v", SCHEMA_SOME)},
+	{"materialized view", VIEW_SQL("m", SCHEMA_ALL), VIEW_SQL("m", SCHEMA_SOME)},
+	{"column", COLUMN_SQL(SCHEMA_ALL), COLUMN_SQL(SCHEMA_SOME)},
+	{"constraint", CONSTRAINT_SQL(SCHEMA_ALL), CONSTRAINT_SQL(SCHEMA_SOME)},
+	{"index", INDEX_SQL(SCHEMA_ALL), INDEX_SQL(SCHEMA_SOME)},
+	{"statistics", STATISTICS_SQL(SCHEMA_ALL), STATISTICS_SQL(SCHEMA_SOME)},
+	{"rule", RULE_SQL(SCHEMA_ALL), RULE_SQL(SCHEMA_SOME)},
+	{"trigger", TRIGGER_SQL(SCHEMA_ALL), TRIGGER_SQL(SCHEMA_SOME)},
+	{"policy", POLICY_SQL(SCHEMA_ALL), POLICY_SQL(SCHEMA_SOME)},
+	{NULL}
 };
