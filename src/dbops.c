@@ -14,6 +14,7 @@
 #include "change/migration.h"
 #include "core/server.h"
 #include "maintain/maintain.h"
+#include "maintain/partition.h"
 #include "observe/observe.h"
 
 PG_MODULE_MAGIC;
@@ -36,6 +37,7 @@ _PG_init(void)
 	dbops_migration_job_init();
 	dbops_migration_watch_init();
 	dbops_observe_init();
+	dbops_partition_init();
 	dbops_past_init();
 	dbops_pause_init();
 	dbops_run_job_init();

@@ -53,6 +53,7 @@ extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
 extern int	dbops_max_archive_backlog;	/* files; -1: no gate */
 extern int	dbops_max_replica_lag;	/* s; -1: no gate */
 extern int	dbops_max_replica_lag_bytes;	/* MB; -1: no gate */
+extern int	dbops_max_retention_percent;	/* that a policy removes without being confirmed */
 extern int	dbops_max_workers;	/* runners at a time */
 extern int	dbops_max_xmin_age; /* s; -1: no gate */
 extern int	dbops_min_free_disk;	/* percent; 0: no gate */

@@ -29,6 +29,7 @@ int			dbops_job_result_rows = 100;
 int			dbops_max_archive_backlog = 100;
 int			dbops_max_replica_lag = 60;
 int			dbops_max_replica_lag_bytes = 1024;
+int			dbops_max_retention_percent = 25;
 int			dbops_max_workers = 3;
 int			dbops_max_xmin_age = 3600;
 int			dbops_min_free_disk = 10;
@@ -271,6 +272,19 @@ define_ma_to_mh(void)
 							INT_MAX,
 							PGC_SUSET,
 							GUC_UNIT_MB,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.max_retention_percent",
+							"Sets how much of a table one run of a policy may remove before it is confirmed.",
+							"In percent of its rows and of its partitions. A clock that has jumped must not empty a table.",
+							&dbops_max_retention_percent,
+							25,
+							0,
+							100,
+							PGC_SUSET,
+							0,
 							NULL,
 							NULL,
 							NULL);

@@ -384,6 +384,84 @@ INSERT INTO dbops.function_access VALUES
 
 -- Partitions.
 
+CREATE TABLE dbops.partition_drop (
+    partition oid PRIMARY KEY,
+    parent    oid NOT NULL,
+    name      text NOT NULL,
+    row_count bigint NOT NULL,
+    bytes     bigint NOT NULL,
+    kind      text NOT NULL,
+    began_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.partition_drop IS
+    'Partitions that are on their way out: to be detached, and then dropped. Not dumped, since they have other OIDs elsewhere.';
+REVOKE ALL ON TABLE dbops.partition_drop FROM PUBLIC;
+
+CREATE FUNCTION dbops.set_partitioning(
+    parent      regclass,
+    every       interval DEFAULT NULL,
+    runway      interval DEFAULT NULL,
+    keep        interval DEFAULT NULL,
+    time_window text     DEFAULT NULL,
+    time_zone   text     DEFAULT NULL,
+    schedule    text     DEFAULT '@hourly',
+    confirm     boolean  DEFAULT false) RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_set_partitioning';
+COMMENT ON FUNCTION dbops.set_partitioning(regclass, interval, interval, interval, text, text, text, boolean) IS
+    'Has partitions of a table made ahead and, with keep, old ones dropped; returns when that is looked after next. What is there is adopted as it is: '
+    'bounds, names, and what was given to the newest partition are followed. The table must be partitioned by range of one timestamptz, timestamp, date, or '
+    'integer that counts since 1970 (42809, 42804). every: an interval that divides a year or a day, or of days (22023); null is that of the partitions. '
+    'runway: how far ahead partitions reach; null is the larger of 14 days and 3 partitions. keep: partitions that end earlier than so long ago are dropped; null is none. '
+    'time_zone: in which days and months begin; null is the session''s. time_window and schedule: see schedule(). '
+    'confirm: drop also what is more than dbops.max_retention_percent of the partitions or rows at once, as partition_plan shows it. '
+    'For owners of the table (42501), who must be able to make tables in its schema. Errors: partitions that are partitioned themselves (0A000), a retention policy of the same table with keep (55000).';
+REVOKE ALL ON FUNCTION dbops.set_partitioning(regclass, interval, interval, interval, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.remove_partitioning(parent regclass) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_remove_partitioning';
+COMMENT ON FUNCTION dbops.remove_partitioning(regclass) IS
+    'Ends what set_partitioning began; the partitions stay as they are, and jobs that are at work are cancelled. For members of its role and admins (42501). A table without such a policy is refused (42704).';
+REVOKE ALL ON FUNCTION dbops.remove_partitioning(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.partition_plan(
+    parent regclass,
+    OUT step integer, OUT action text, OUT object text, OUT statement text, OUT lock_mode text,
+    OUT row_count bigint, OUT bytes bigint, OUT note text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_partition_plan';
+COMMENT ON FUNCTION dbops.partition_plan(regclass) IS
+    'What the next run of set_partitioning would do, in order; of a table without a policy, what adopting it as it is would make. lock_mode: the strongest lock on the parent. '
+    'row_count and bytes: estimated, of partitions that go. note: why something is kept, left out or waits for a confirmation. Errors as of set_partitioning.';
+REVOKE ALL ON FUNCTION dbops.partition_plan(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.partition_status(
+    OUT parent text, OUT column_name text, OUT every interval, OUT keep interval, OUT partitions integer,
+    OUT oldest timestamptz, OUT newest timestamptz, OUT runway interval, OUT wanted interval, OUT missing integer, OUT expired integer,
+    OUT default_partition text, OUT default_rows bigint, OUT half_detached text, OUT stopped_because text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_partition_status';
+COMMENT ON FUNCTION dbops.partition_status() IS
+    'Every table of set_partitioning: from when to when rows have a partition (null: without end), how far that reaches ahead and how far it should, what is missing and what is too old. '
+    'default_rows: estimated. half_detached: a partition whose concurrent detach was cut off. stopped_because: why the last job failed, or why the table cannot be judged.';
+REVOKE ALL ON FUNCTION dbops.partition_status() FROM PUBLIC;
+
+CREATE PROCEDURE dbops.run_partitioning(parent regclass, confirm boolean DEFAULT false)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_run_partitioning';
+COMMENT ON PROCEDURE dbops.run_partitioning(regclass, boolean) IS
+    'Looks after a table of set_partitioning now, in this session. First what is missing is made, one partition in each transaction; then what is half detached is finished, and what is too old is dropped. '
+    'confirm: also what was refused as too much at once, as it was shown. For owners of the table (42501). Errors: no such policy (42704), more than dbops.max_retention_percent at once (55000), a job of it at work (55006).';
+REVOKE ALL ON PROCEDURE dbops.run_partitioning(regclass, boolean) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('set_partitioning', 'operator'),
+    ('remove_partitioning', 'operator'),
+    ('partition_plan', 'monitor'),
+    ('partition_status', 'monitor'),
+    ('run_partitioning', 'operator');
+
 -- Reindexing.
 
 -- Vacuum and analyze.

@@ -1,0 +1,240 @@
+/*
+ * partition.h
+ *		Partitioned tables whose partitions are ranges of time: to read them, to
+ *		have them made ahead, and to get rid of those that are too old.
+ *
+ * All arithmetic is on positions: microseconds on the axis of the key. For a
+ * timestamptz and an integer epoch that is the time since 2000-01-01 00:00 UTC,
+ * as of TimestampTz; for a timestamp and a date, which say no zone, it is what
+ * the clock of the policy's zone shows. So the order of positions is that of
+ * the bounds, whatever the clocks do.
+ *
+ * Locks are asked for parent first, then the default partition, then the
+ * partition, as readers do, and never queued for longer than
+ * PARTITION_LOCK_WAIT: whoever reads is not kept waiting for longer by a
+ * transaction that does not end.
+ */
+#ifndef DBOPS_PARTITION_H
+#define DBOPS_PARTITION_H
+
+#include "maintain/policy.h"
+
+#define PARTITION_LOCK_WAIT	100	/* ms, the longest that anybody waits behind us for a lock */
+#define PARTITION_KIND		"partitioning"	/* of policies and of their jobs */
+
+/* ---- partition_clock.c: times as values of the key ---- */
+
+typedef struct PartitionClock
+{
+	Oid			type;			/* of the key */
+	int64		unit;			/* of an integer epoch: its units in a second; 0: it is none */
+	struct pg_tz *zone;			/* of the policy */
+	struct pg_tz *grid_zone;	/* in which days and months begin; that of the policy, or UTC */
+} PartitionClock;
+
+extern int64 dbops_epoch_unit(const char *name);	/* s, ms, us, ns; 22023 */
+extern int64 dbops_epoch_unit_of(int64 value);	/* as it looks; 0: it does not look like a time */
+extern const char *dbops_epoch_unit_name(int64 unit);
+extern bool dbops_partition_type_is_time(Oid type); /* or an integer, that can be an epoch */
+extern int64 dbops_partition_position(const PartitionClock *clock, Datum value);
+extern Datum dbops_partition_value(const PartitionClock *clock, int64 position);
+extern int64 dbops_partition_position_at(const PartitionClock *clock, TimestampTz at);
+extern TimestampTz dbops_partition_at(const PartitionClock *clock, int64 position);
+extern Timestamp dbops_partition_local(const PartitionClock *clock, int64 position);	/* in the grid's zone */
+extern int64 dbops_partition_from_local(const PartitionClock *clock, Timestamp local);
+extern int64 dbops_partition_cutoff(const PartitionClock *clock, TimestampTz now, const Interval *keep);
+extern char *dbops_partition_literal(const PartitionClock *clock, int64 position);	/* as SQL, quoted */
+
+/* ---- partition_set.c: what is there ---- */
+
+#define PARTITION_BEGINNING	PG_INT64_MIN	/* position of MINVALUE */
+#define PARTITION_END		PG_INT64_MAX	/* position of MAXVALUE */
+
+typedef struct Partition
+{
+	Oid			relid;
+	const char *schema;
+	const char *relname;
+	const char *name;			/* as SQL writes it */
+	char		relkind;		/* 'r'; 'p': has partitions of its own; 'f': a foreign table */
+	bool		pending;		/* its detaching has begun and is not finished */
+	int64		lower;			/* position of its first value */
+	int64		upper;			/* of the first behind it */
+	int64		rows;			/* estimated; with those of its own partitions */
+	int64		bytes;			/* with indexes and TOAST; 0 until dbops_partition_set_measure */
+} Partition;
+
+typedef struct PartitionSet
+{
+	Oid			parent;
+	const char *name;			/* as SQL writes it */
+	const char *schema;
+	const char *relname;
+	const char *column;			/* of the key, as in the catalog */
+	PartitionClock clock;
+	List	   *partitions;		/* of Partition *, by their bounds; without the default */
+	Partition  *default_partition;	/* or NULL */
+	Partition  *pending;		/* the one that is half detached; or NULL */
+} PartitionSet;
+
+/*
+ * Read a set. zone: the policy's; unit: of an integer epoch, 0: as the bounds
+ * look. Refuses what cannot be kept by time (22023, 42809) with the reason.
+ */
+extern PartitionSet *dbops_partition_set_read(Oid parent, struct pg_tz *zone, int64 unit);
+
+/* The reason alone, for who would do without partitions; NULL: it can be read. */
+extern const char *dbops_partition_set_defect(Oid parent);
+extern void dbops_partition_set_measure(PartitionSet *set); /* fill in bytes; needs no lock */
+extern Partition *dbops_partition_find(const PartitionSet *set, Oid relid);	/* NULL: none of it */
+
+/* Those that hold nothing at or after a position, the oldest first; of Partition *. */
+extern List *dbops_partition_expired(const PartitionSet *set, int64 cutoff);
+
+/* ---- partition_lock.c: locks for which nobody has to wait long ---- */
+
+/*
+ * Lock relations in this order, in AccessExclusiveLock mode or a weaker one, or
+ * none of them; false: somebody has one, and why says who, and the caller tries
+ * again in a later step. NIL members do not come; an OID of 0 is left out.
+ */
+extern bool dbops_partition_lock(const Oid *relations, int n_relations, int mode, const char **why);
+
+extern bool dbops_partition_met_lock(const ErrorData *error);
+
+/* Have the step wait, with nothing locked, before the next try. */
+extern void dbops_partition_wait(DbopsStep *step, const char *why);
+
+/* Run DDL as a role within PARTITION_LOCK_WAIT for each lock; false: a lock was not to be had, see why; other errors are thrown. */
+extern bool dbops_partition_ddl(Oid role, const char *sql, const char **why);
+
+/* ---- partition_drop.c: get rid of a partition, in several steps ---- */
+
+typedef struct PartitionDrop
+{
+	DbopsJob   *job;
+	const char *kind;			/* of the policy, for the maintenance log */
+
+	/*
+	 * Called with the detached table, locked, in the transaction that drops it.
+	 * It can copy the rows elsewhere, or put the table itself elsewhere and
+	 * return true: then it stays. NULL: the table is dropped.
+	 */
+	bool		(*keep) (Oid table, void *arg);
+	void	   *arg;
+	int			dropped;		/* so far; kept ones too */
+
+	/* The file's own; memory is that of the job's state, set in open. */
+	MemoryContext memory;
+	const char *statement;		/* to be run outside */
+	ErrorData  *met;			/* what it has met there; or NULL */
+	TimestampTz waits_since;	/* on the server's clock; 0: it does not wait */
+} PartitionDrop;
+
+/*
+ * Why a partition cannot be dropped, as a user reads it; NULL: it can. Looks for
+ * rows that reference it, as the owner of the parent, so not for free.
+ */
+extern const char *dbops_partition_obstacle(const PartitionSet *set, const Partition *partition);
+
+/* How it will be done: the statement and the strongest lock on the parent. */
+extern bool dbops_partition_drops_concurrently(const PartitionSet *set);
+
+/* Is one of the set's partitions on its way out, half done by us or by whom else? */
+extern bool dbops_partition_drop_in_hand(const PartitionSet *set);
+
+/* Begin with one; the steps that follow are of dbops_partition_drop_step. */
+extern void dbops_partition_drop_begin(PartitionDrop *drop, const PartitionSet *set, const Partition *partition);
+
+/*
+ * Do one step's work on what is in hand. The phase is one of class
+ * DBOPS_CLASS_CONCURRENT_DDL. Call it while dbops_partition_drop_in_hand; it
+ * may ask the step to wait, or for something outside.
+ */
+extern void dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
+
+/* ---- partition_grid.c: where partitions begin ---- */
+
+typedef struct PartitionGrid
+{
+	const PartitionClock *clock;
+	Interval	every;
+	Timestamp	anchor;			/* where one begins, on the grid's clock */
+} PartitionGrid;
+
+extern void dbops_partition_check_every(Interval *every, Oid type);	/* 22023 */
+extern bool dbops_partition_infer(PartitionSet *set, Interval *every);
+extern PartitionGrid dbops_partition_grid(PartitionSet *set, const Interval *every);
+extern int64 dbops_partition_next(const PartitionGrid *grid, int64 position);
+extern int64 dbops_partition_begin_of(const PartitionGrid *grid, int64 position);
+
+/* A partition that is missing. */
+typedef struct PartitionGap
+{
+	int64		lower;
+	int64		upper;
+	const char *relname;
+} PartitionGap;
+
+/* ---- partition_plan.c: what is to be done ---- */
+
+typedef struct PartitionPlan
+{
+	PartitionSet *set;
+	PartitionGrid grid;
+	Interval	runway;
+	Interval   *keep;			/* or NULL: nothing is dropped */
+	int64		now;
+	int64		until;			/* partitions are to reach at least so far */
+	int64		cutoff;			/* those that end by then are dropped; PARTITION_BEGINNING: none */
+	List	   *missing;		/* of PartitionGap * */
+	List	   *expired;		/* of Partition * */
+} PartitionPlan;
+
+extern PartitionPlan *dbops_partition_plan_of(const Policy *policy);
+extern PartitionPlan *dbops_partition_plan_read(Oid parent, const Jsonb *spec, const char *time_zone);
+
+/* ---- partition_name.c ---- */
+
+extern void dbops_partition_name_all(const PartitionPlan *plan);
+extern const char *dbops_partition_schema(const PartitionSet *set); /* in which new ones are made */
+
+/* ---- partition_create.c ---- */
+
+extern char *dbops_partition_create_sql(const PartitionSet *set, const PartitionGap *gap);
+extern char *dbops_partition_attach_sql(const PartitionSet *set, const PartitionGap *gap);
+extern bool dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
+extern bool dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper);
+
+/* ---- partition_proof.c: that the default partition has no rows of a time ---- */
+
+#define PARTITION_PROOF_NAME	"dbops_no_rows_of_that_time"
+
+typedef enum PartitionProof
+{
+	PARTITION_PROVEN,
+	PARTITION_DISPROVEN,
+	PARTITION_PROOF_GOES_ON,	/* with the next step */
+	PARTITION_PROOF_WAITS		/* for a lock */
+} PartitionProof;
+
+extern PartitionProof dbops_partition_proof_step(const PartitionSet *set, const PartitionGap *span, Oid owner, const char **why);
+extern bool dbops_partition_proof_remove(Oid table, Oid owner, const char **why);
+
+/* ---- partition_confirm.c: how much may be dropped at once ---- */
+
+extern bool dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memory);
+extern Jsonb *dbops_partition_memory(const Jsonb *memory, const char *key, int64 position);
+extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *memory);
+
+/* ---- partition_report.c ---- */
+
+extern Datum dbops_partition_runway_datum(const PartitionPlan *plan, int64 position);
+extern int64 dbops_partition_covered_until(const PartitionPlan *plan);
+
+/* ---- partition_job.c, partition_check.c ---- */
+
+extern void dbops_partition_init(void);
+extern void dbops_partition_check_init(void);
+
+#endif							/* DBOPS_PARTITION_H */

@@ -1,0 +1,301 @@
+/*
+ * partition_create.c
+ *		Make a partition that is missing, with the weakest locks.
+ *
+ * It is made as a table of its own and then attached, in one transaction:
+ * CREATE TABLE ... PARTITION OF would lock the parent against its readers, and
+ * ATTACH does not. An empty table is attached without a proof of its bounds,
+ * since there is nothing to be scanned.
+ *
+ * What PARTITION OF copies from the parent is copied here: columns with their
+ * defaults, expressions, storage and compression, and constraints; indexes,
+ * foreign keys and triggers come with ATTACH. What the parent cannot have, or
+ * what somebody has given to its partitions alone, is taken from the newest of
+ * them: tablespace, access method, storage parameters, grants, whether it is
+ * logged, row security and replica identity.
+ */
+#include "maintain/partition.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+/* What is not copied by LIKE, as pieces of SQL; NULL: nothing. */
+typedef struct Likeness
+{
+	bool		unlogged;
+	const char *using;			/* access method */
+	const char *with;			/* storage parameters */
+	const char *tablespace;
+	List	   *commands;		/* format strings of what follows, with %s for the table */
+} Likeness;
+
+/* DDL that makes one. */
+typedef struct Creation
+{
+	Oid			role;
+	List	   *commands;		/* of char * */
+} Creation;
+
+/* A question about rows. */
+typedef struct RowQuestion
+{
+	const char *sql;
+	bool		yes;
+} RowQuestion;
+
+static const Partition *newest_table(const PartitionSet *set);
+static void take_likeness(HeapTuple row, TupleDesc desc, void *arg);
+static Likeness likeness_of(const PartitionSet *set);
+static char *gap_name(const PartitionSet *set, const PartitionGap *gap);
+static char *create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness);
+static List *all_commands(const PartitionSet *set, const PartitionGap *gap);
+static char *identity_statement(const PartitionSet *set, const PartitionGap *gap);
+static void take_text(HeapTuple row, TupleDesc desc, void *arg);
+static bool lock_parents(const PartitionSet *set, const char **why);
+static void run_as_owner(void *arg);
+static void run_commands(void *arg);
+static void ask(void *arg);
+
+/* In which schema new ones are made. */
+const char *
+dbops_partition_schema(const PartitionSet *set)
+{
+	const Partition *newest = newest_table(set);
+
+	return (newest != NULL) ? newest->schema : set->schema;
+}
+
+/* Which of the partitions new ones are like; NULL: there is none. */
+static const Partition *
+newest_table(const PartitionSet *set)
+{
+	for (int i = list_length(set->partitions) - 1; i >= 0; i--)
+	{
+		const Partition *partition = list_nth(set->partitions, i);
+
+		if (partition->relkind == RELKIND_RELATION && !partition->pending)
+			return partition;
+	}
+	return NULL;
+}
+
+/* ---- the statements ---- */
+
+/* The table as it is made. */
+char *
+dbops_partition_create_sql(const PartitionSet *set, const PartitionGap *gap)
+{
+	Likeness	likeness = likeness_of(set);
+
+	return create_statement(set, gap, &likeness);
+}
+
+static char *
+create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness)
+{
+	return psprintf("CREATE %sTABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS"
+					" INCLUDING STORAGE INCLUDING COMPRESSION)%s%s%s%s%s%s%s",
+					likeness->unlogged ? "UNLOGGED " : "", gap_name(set, gap), set->name,
+					likeness->using ? " USING " : "", likeness->using ? likeness->using : "",
+					likeness->with ? " WITH (" : "", likeness->with ? likeness->with : "", likeness->with ? ")" : "",
+					likeness->tablespace ? " TABLESPACE " : "", likeness->tablespace ? likeness->tablespace : "");
+}
+
+char *
+dbops_partition_attach_sql(const PartitionSet *set, const PartitionGap *gap)
+{
+	return psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%s) TO (%s)",
+					set->name, gap_name(set, gap),
+					dbops_partition_literal(&set->clock, gap->lower),
+					dbops_partition_literal(&set->clock, gap->upper));
+}
+
+static char *
+gap_name(const PartitionSet *set, const PartitionGap *gap)
+{
+	return dbops_quote_qualified(dbops_partition_schema(set), gap->relname);
+}
+
+/* All commands that make and attach one, in their order. */
+static List *
+all_commands(const PartitionSet *set, const PartitionGap *gap)
+{
+	Likeness	likeness = likeness_of(set);
+	List	   *commands = list_make1(create_statement(set, gap, &likeness));
+	ListCell   *cell;
+
+	foreach(cell, likeness.commands)
+	{
+		StringInfoData command;
+		const char *template = lfirst(cell);
+		const char *place = strstr(template, "{table}");
+
+		initStringInfo(&command);
+		appendBinaryStringInfo(&command, template, place - template);
+		appendStringInfo(&command, "%s%s", gap_name(set, gap), place + strlen("{table}"));
+		commands = lappend(commands, command.data);
+	}
+	return lappend(commands, dbops_partition_attach_sql(set, gap));
+}
+
+/*
+ * What a new partition is given besides what LIKE copies. Where there is none
+ * that it could be like, the parent says as much as it can.
+ */
+static Likeness
+likeness_of(const PartitionSet *set)
+{
+	const Partition *newest = newest_table(set);
+	DbopsParam	params[] = {
+		dbops_param_oid(newest != NULL ? newest->relid : set->parent),
+		dbops_param_oid(set->parent)
+	};
+	Likeness	likeness = {0};
+
+	dbops_query_each("SELECT l.relpersistence = 'u', quote_ident(a.amname),"
+					 " (SELECT string_agg(o, ', ') FROM ("
+					 "   SELECT format('%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)) AS o FROM unnest(l.reloptions) o"
+					 "   UNION ALL"
+					 "   SELECT format('toast.%s = %L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1))"
+					 "   FROM pg_class t, unnest(t.reloptions) o WHERE t.oid = l.reltoastrelid) opts),"
+					 " quote_ident(s.spcname),"
+					 " (SELECT array_agg(c) FROM ("
+					 "   SELECT format('GRANT %s ON TABLE {table} TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),"
+					 "     CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,"
+					 "     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS c"
+					 "   FROM aclexplode(l.relacl) x WHERE x.grantee <> p.relowner"
+					 "   AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
+					 "   GROUP BY x.grantee, x.is_grantable"
+					 "   UNION ALL"
+					 "   SELECT format('GRANT %s (%I) ON TABLE {table} TO %s%s', string_agg(x.privilege_type, format(' (%I), ', t.attname)"
+					 "     ORDER BY x.privilege_type), t.attname,"
+					 "     CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,"
+					 "     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+					 "   FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped"
+					 "   AND x.grantee <> p.relowner AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
+					 "   GROUP BY t.attname, x.grantee, x.is_grantable"
+					 "   UNION ALL SELECT 'ALTER TABLE {table} ENABLE ROW LEVEL SECURITY' WHERE l.relrowsecurity"
+					 "   UNION ALL SELECT 'ALTER TABLE {table} FORCE ROW LEVEL SECURITY' WHERE l.relforcerowsecurity"
+					 "   UNION ALL SELECT 'ALTER TABLE {table} REPLICA IDENTITY FULL' WHERE 'f' IN (l.relreplident, p.relreplident)"
+					 "   UNION ALL SELECT 'ALTER TABLE {table} REPLICA IDENTITY NOTHING' WHERE l.relreplident = 'n') commands)"
+					 " FROM pg_class l JOIN pg_class p ON p.oid = $2 LEFT JOIN pg_am a ON a.oid = l.relam"
+					 " LEFT JOIN pg_tablespace s ON s.oid = coalesce(nullif(p.reltablespace, 0), nullif(l.reltablespace, 0))"
+					 " WHERE l.oid = $1",
+					 lengthof(params), params, take_likeness, &likeness);
+	return likeness;
+}
+
+static void
+take_likeness(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Likeness   *likeness = arg;
+
+	likeness->unlogged = dbops_row_bool(row, desc, 1);
+	likeness->using = dbops_row_text(row, desc, 2);
+	likeness->with = dbops_row_text(row, desc, 3);
+	likeness->tablespace = dbops_row_text(row, desc, 4);
+	likeness->commands = dbops_row_texts(row, desc, 5);
+}
+
+/* The replica identity of the parent, where that is an index; NULL: it is none. */
+static char *
+identity_statement(const PartitionSet *set, const PartitionGap *gap)
+{
+	DbopsParam	params[] = {dbops_param_oid(set->parent), dbops_param_text(gap->relname), dbops_param_text(dbops_partition_schema(set))};
+	char	   *statement = NULL;
+
+	dbops_query_each("SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, i.relname)"
+					 " FROM pg_index p JOIN pg_inherits h ON h.inhparent = p.indexrelid"
+					 " JOIN pg_index x ON x.indexrelid = h.inhrelid JOIN pg_class i ON i.oid = x.indexrelid"
+					 " JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
+					 " WHERE p.indrelid = $1 AND p.indisreplident AND t.relname = $2 AND n.nspname = $3",
+					 lengthof(params), params, take_text, &statement);
+	return statement;
+}
+
+static void
+take_text(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(char **) arg = dbops_row_text(row, desc, 1);
+}
+
+/* ---- to make it ---- */
+
+/* Make and attach a partition; false: a lock was not to be had, and nothing is made. */
+bool
+dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why)
+{
+	Creation	creation = {.role = owner,.commands = all_commands(set, gap)};
+	int			nest_level = NewGUCNestLevel();
+	ErrorData  *error;
+	char	   *identity;
+	bool		done;
+
+	if (!lock_parents(set, why))
+		return false;
+	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
+	done = dbops_attempt(run_as_owner, &creation, &error);
+	AtEOXact_GUC(false, nest_level);
+	if (!done && !dbops_partition_met_lock(error))
+		ReThrowError(error);
+	if (!done)
+	{
+		*why = "for a lock that another session had";
+		return false;
+	}
+	identity = identity_statement(set, gap);
+	return identity == NULL || dbops_partition_ddl(owner, identity, why);
+}
+
+/* As ATTACH locks them: the parent against other DDL alone, and the default partition. */
+static bool
+lock_parents(const PartitionSet *set, const char **why)
+{
+	Oid			parent = set->parent;
+	Oid			other = set->default_partition != NULL ? set->default_partition->relid : InvalidOid;
+
+	return dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, why) &&
+		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why));
+}
+
+static void
+run_as_owner(void *arg)
+{
+	dbops_run_as(((Creation *) arg)->role, run_commands, arg);
+}
+
+static void
+run_commands(void *arg)
+{
+	ListCell   *cell;
+
+	foreach(cell, ((Creation *) arg)->commands)
+		dbops_query_command(lfirst(cell));
+}
+
+/* ---- rows that are elsewhere ---- */
+
+/* Has a table of the set, such as the default partition, rows between two positions? Asked as the owner. */
+bool
+dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper)
+{
+	RowQuestion question = {.sql = psprintf("SELECT true FROM %s WHERE %s >= %s AND %s < %s LIMIT 1",
+											dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)),
+											dbops_quote_name(set->column), dbops_partition_literal(&set->clock, lower),
+											dbops_quote_name(set->column), dbops_partition_literal(&set->clock, upper))};
+
+	dbops_run_as(owner, ask, &question);
+	return question.yes;
+}
+
+static void
+ask(void *arg)
+{
+	RowQuestion *question = arg;
+	Datum		yes;
+
+	question->yes = dbops_query_value(question->sql, 0, NULL, BOOLOID, &yes);
+}

@@ -1,0 +1,196 @@
+/*
+ * partition_policy.c
+ *		set_partitioning(), remove_partitioning() and CALL run_partitioning():
+ *		that partitions exist before they are needed, and go when they are old.
+ *
+ * All that can be known is refused when the policy is set: what is not
+ * partitioned by time, an interval that does not fit, a schema in which the
+ * owner cannot make tables.
+ */
+#include "maintain/partition.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define LONGEST_RUNWAY	1000	/* partitions */
+
+PG_FUNCTION_INFO_V1(dbops_set_partitioning);
+PG_FUNCTION_INFO_V1(dbops_remove_partitioning);
+PG_FUNCTION_INFO_V1(dbops_run_partitioning);
+
+static Jsonb *take_spec(FunctionCallInfo fcinfo, const PartitionSet *set);
+static void put_interval(DbopsJson *json, FunctionCallInfo fcinfo, int number, const char *key);
+static char *interval_text(const Interval *interval);
+static void judge(const Policy *policy, const PartitionPlan *plan);
+static void refuse_sub_partitions(const PartitionSet *set);
+static void require_schema_rights(const PartitionSet *set, Oid owner);
+static Oid	take_parent(FunctionCallInfo fcinfo);
+
+/*
+ * set_partitioning(parent regclass, every interval, runway interval, keep interval,
+ *					time_window text, time_zone text, schedule text, confirm boolean)
+ *					→ when it is looked after next
+ */
+Datum
+dbops_set_partitioning(PG_FUNCTION_ARGS)
+{
+	Oid			parent = take_parent(fcinfo);
+	Policy	   *policy = dbops_policy_new(PARTITION_KIND, parent);
+	Policy	   *earlier = dbops_policy_find(PARTITION_KIND, parent);
+	PartitionPlan *plan;
+
+	policy->schedule = "@hourly";
+	dbops_policy_take_times(policy, dbops_text_argument(fcinfo, 6), dbops_text_argument(fcinfo, 4), dbops_text_argument(fcinfo, 5));
+	policy->spec = take_spec(fcinfo, dbops_partition_set_read(parent, dbops_zone_require(policy->time_zone), 0));
+	plan = dbops_partition_plan_of(policy);
+	judge(policy, plan);
+	if (earlier != NULL)
+		policy->memory = earlier->memory;
+	if (!PG_ARGISNULL(7) && PG_GETARG_BOOL(7))
+		policy->memory = dbops_partition_confirm(plan, policy->memory);
+	dbops_policy_set(policy);
+	PG_RETURN_TIMESTAMPTZ(policy->next_run);
+}
+
+/* remove_partitioning(parent regclass) */
+Datum
+dbops_remove_partitioning(PG_FUNCTION_ARGS)
+{
+	dbops_policy_remove(PARTITION_KIND, take_parent(fcinfo));
+	PG_RETURN_VOID();
+}
+
+/* run_partitioning(parent regclass, confirm boolean) */
+Datum
+dbops_run_partitioning(PG_FUNCTION_ARGS)
+{
+	Oid			parent = take_parent(fcinfo);
+	Policy	   *policy;
+
+	dbops_procedure_begin(fcinfo, "run_partitioning");
+	policy = dbops_policy_require(PARTITION_KIND, parent);
+	dbops_require_table_owner(parent);
+	if (!PG_ARGISNULL(1) && PG_GETARG_BOOL(1))
+		dbops_policy_remember(policy->id, dbops_partition_confirm(dbops_partition_plan_of(policy), policy->memory));
+	dbops_job_run_here(dbops_policy_submit(policy, NULL, true));
+	PG_RETURN_VOID();
+}
+
+static Oid
+take_parent(FunctionCallInfo fcinfo)
+{
+	dbops_require_argument(fcinfo, 0, "parent");
+	return PG_GETARG_OID(0);
+}
+
+/* What is asked for; the unit of an integer key is as it looks now, for ever. */
+static Jsonb *
+take_spec(FunctionCallInfo fcinfo, const PartitionSet *set)
+{
+	DbopsJson	json = {0};
+
+	if (!PG_ARGISNULL(1))
+	{
+		Interval	every = *PG_GETARG_INTERVAL_P(1);
+
+		dbops_partition_check_every(&every, set->clock.type);
+	}
+	dbops_json_object(&json, NULL);
+	put_interval(&json, fcinfo, 1, "every");
+	put_interval(&json, fcinfo, 2, "runway");
+	put_interval(&json, fcinfo, 3, "keep");
+	if (set->clock.unit != 0)
+		dbops_json_integer(&json, "unit", set->clock.unit);
+	return dbops_json_finish(&json);
+}
+
+/* Store it as text that means the same whatever intervalstyle is. */
+static void
+put_interval(DbopsJson *json, FunctionCallInfo fcinfo, int number, const char *key)
+{
+	const Interval *interval = PG_ARGISNULL(number) ? NULL : PG_GETARG_INTERVAL_P(number);
+
+	if (interval == NULL)
+		return;
+	if (dbops_interval_ms(interval) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be longer than zero", key)));
+	dbops_json_text(json, key, interval_text(interval));
+}
+
+static char *
+interval_text(const Interval *interval)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (interval->month != 0)
+		appendStringInfo(&text, "%d months ", interval->month);
+	if (interval->day != 0)
+		appendStringInfo(&text, "%d days ", interval->day);
+	if (interval->time % USECS_PER_SEC != 0)
+		appendStringInfo(&text, INT64_FORMAT " microseconds ", interval->time);
+	else if (interval->time % USECS_PER_HOUR != 0)
+		appendStringInfo(&text, INT64_FORMAT " seconds ", interval->time / USECS_PER_SEC);
+	else if (interval->time != 0)
+		appendStringInfo(&text, INT64_FORMAT " hours ", interval->time / USECS_PER_HOUR);
+	return pnstrdup(text.data, text.len - 1);
+}
+
+/* Refuse what could not be looked after. */
+static void
+judge(const Policy *policy, const PartitionPlan *plan)
+{
+	refuse_sub_partitions(plan->set);
+	require_schema_rights(plan->set, policy->owner);
+	if (list_length(plan->missing) >= LONGEST_RUNWAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("runway asks for %d partitions or more", LONGEST_RUNWAY),
+				 errhint("Give a shorter runway, or a longer interval.")));
+	if (plan->keep != NULL && dbops_policy_find("retention", plan->set->parent) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s has a retention policy, which drops its old partitions", plan->set->name),
+				 errhint("Leave keep out, or SELECT dbops.remove_retention(%s).", quote_literal_cstr(plan->set->name))));
+}
+
+static void
+refuse_sub_partitions(const PartitionSet *set)
+{
+	ListCell   *cell;
+
+	foreach(cell, set->partitions)
+	{
+		const Partition *partition = lfirst(cell);
+
+		if (partition->relkind == RELKIND_PARTITIONED_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("partition %s of table %s is partitioned itself", partition->name, set->name),
+					 errdetail("Partitions of partitions are not made."),
+					 errhint("dbops.set_retention can drop such partitions as a whole.")));
+	}
+}
+
+static void
+require_schema_rights(const PartitionSet *set, Oid owner)
+{
+	const char *schema = dbops_partition_schema(set);
+	DbopsParam	params[] = {dbops_param_oid(owner), dbops_param_text(schema)};
+	Datum		may;
+
+	if (dbops_query_value("SELECT has_schema_privilege($1, $2, 'CREATE')", lengthof(params), params, BOOLOID, &may) &&
+		DatumGetBool(may))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\", which owns table %s, cannot make partitions in schema %s",
+					GetUserNameFromId(owner, false), set->name, dbops_quote_name(schema)),
+			 errhint("GRANT CREATE ON SCHEMA %s TO %s.", dbops_quote_name(schema),
+					 quote_identifier(GetUserNameFromId(owner, false)))));
+}
