@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
-# What demo, check, matrix and bench/run have in common. Each of them must work
-# from a bare machine, as root or with sudo, in any checkout, and leave behind
+# What demo, check, matrix, bench/run and .ci/run have in common. Each of them must
+# work from a bare machine, as root or with sudo, in any checkout, and leave behind
 # neither files in the checkout nor a server that nobody asked for. So here, and
 # only here, it is decided
 #
@@ -11,6 +11,9 @@
 #   * where things are built: in a copy of the tree that belongs to the user who
 #     runs the server, because a server refuses to run as root. The copy is kept
 #     from run to run and holds exactly the files of the tree.
+#
+# What failed is told at the end, just before the sum: of a long output many see
+# no more than its end.
 #
 # (Output is not piped into `grep -q`: it ends early, and pipefail takes the writer's
 # SIGPIPE for a failure.)
@@ -41,6 +44,73 @@ step() {
 die() {
 	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
 	exit 1
+}
+
+# --- what failed -------------------------------------------------------------
+
+readonly failures_heading='== What failed'
+
+passed=0
+failed=0
+failure_names=()
+failure_details=()
+
+# Keep lines from standard input for the end.
+keep_details() {
+	local -a lines
+
+	mapfile -t lines
+	failure_details+=(${lines[@]+"${lines[@]}"})
+}
+
+# Print what was kept: the details, then the names in one list.
+print_failures() {
+	((${#failure_names[@]})) || return 0
+	printf '%s\n' "$failures_heading" ${failure_details[@]+"${failure_details[@]}"}
+	printf 'failed: %s\n' "${failure_names[@]}"
+	failure_names=()
+	failure_details=()
+}
+
+print_sum() {
+	print_failures
+	echo "$passed passed, $failed failed"
+}
+
+# Print what a run says as it comes, but keep what it says of its failures for the
+# end of ours; its last line is left in $last_line.
+relay() {
+	local line told=no
+
+	last_line=''
+	while IFS= read -r line; do
+		last_line=$line
+		case $told,$line in
+		*,"$failures_heading") told=yes ;;
+		yes,'failed: '*) failure_names+=("${line#failed: }") ;;
+		yes,*' passed, '*' failed') printf '%s\n' "$line" ;;
+		yes,*) failure_details+=("$line") ;;
+		*) printf '%s\n' "$line" ;;
+		esac
+	done
+}
+
+# Add up the sum that a run ended with. One that ended without it, or that failed
+# without saying what, is a failure itself.
+add_sum() {
+	local name=$1 status=$2
+
+	if ! [[ $last_line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+		failed=$((failed + 1))
+		failure_names+=("$name, which ended without a sum")
+		return
+	fi
+	passed=$((passed + BASH_REMATCH[1]))
+	failed=$((failed + BASH_REMATCH[2]))
+	if ((status != 0 && BASH_REMATCH[2] == 0)); then
+		failed=$((failed + 1))
+		failure_names+=("$name, with exit code $status")
+	fi
 }
 
 # --- users -------------------------------------------------------------------
