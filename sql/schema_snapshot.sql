@@ -224,6 +224,19 @@ SELECT dbops.schema_snapshot('{pg_catalog}');
 SELECT dbops.schema_snapshot('{}');
 SELECT dbops.schema_snapshot('{NULL}');
 
+\echo -- of columns in another order those that moved are named, and no more
+CREATE FUNCTION reordered(before text[], after text[]) RETURNS TABLE (old_value text, new_value text) LANGUAGE sql AS $$
+  SELECT d.old_value, d.new_value FROM dbops.schema_diff(
+    jsonb_build_object('format', 1, 'table', jsonb_build_object('t', jsonb_build_object('columns', before))),
+    jsonb_build_object('format', 1, 'table', jsonb_build_object('t', jsonb_build_object('columns', after)))) d
+$$;
+SELECT * FROM reordered('{a,b,c,d}', '{b,c,d,a}');
+SELECT * FROM reordered('{a,b,c,d}', '{d,a,b,c}');
+SELECT * FROM reordered('{a,b,c,d,e,f}', '{a,e,c,b,d,f}');
+SELECT * FROM reordered('{a,b,c}', '{c,b,a}');
+SELECT * FROM reordered('{a,gone,b,c}', '{a,b,new,c}');
+SELECT * FROM reordered('{}', '{a,b}');
+DROP FUNCTION reordered;
 \echo -- what is no snapshot
 SELECT * FROM dbops.schema_diff('[]', dbops.schema_snapshot());
 SELECT * FROM dbops.schema_diff(dbops.schema_snapshot(), '{"format": 9}');

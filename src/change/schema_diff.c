@@ -52,6 +52,7 @@ static void compare_object(Comparison *comparison, const char *key,
 						   const JsonbValue *old, const JsonbValue *new);
 static void compare_attribute(Comparison *comparison, const char *key,
 							  const JsonbValue *old, const JsonbValue *new);
+static void compare_order(Comparison *comparison, List *before, List *after);
 static void add(Comparison *comparison, const char *change, const char *attribute,
 				const char *old, const char *new);
 static bool is_part_of_whole(const Comparison *comparison, const char *object,
@@ -62,10 +63,11 @@ static bool find_member(const JsonbContainer *object, const char *key, JsonbValu
 static const char *owner_of_part(const char *kind, const char *object);
 static const char *text_member(const JsonbValue *attributes, const char *key);
 static bool are_same(const JsonbValue *old, const JsonbValue *new);
-static bool in_same_order(const JsonbValue *old, const JsonbValue *new);
+static List *list_moved(List *before, List *after);
+static char *places_of(List *columns, List *order);
 static List *texts_of(const JsonbValue *array);
 static List *only_those_in(List *texts, List *others);
-static bool has_text(List *texts, const char *text);
+static int	place_of(List *texts, const char *text);
 static char *value_text(const JsonbValue *value);
 static void each_pair(Comparison *comparison, const JsonbContainer *old, const JsonbContainer *new,
 					  PairCallback callback);
@@ -206,10 +208,24 @@ compare_attribute(Comparison *comparison, const char *key, const JsonbValue *old
 	bool		is_order = strcmp(key, "columns") == 0 &&
 		(strcmp(comparison->kind, "table") == 0 || strcmp(comparison->kind, "type") == 0);
 
-	if (are_same(old, new) || (is_order && in_same_order(old, new)))
+	if (are_same(old, new))
 		return;
-	add(comparison, "changed", is_order ? "order of columns" : key,
-		value_text(old), value_text(new));
+	if (is_order)
+		compare_order(comparison, texts_of(old), texts_of(new));
+	else
+		add(comparison, "changed", key, value_text(old), value_text(new));
+}
+
+/* Name the columns that have moved among those that both have: as few as explain it. */
+static void
+compare_order(Comparison *comparison, List *before, List *after)
+{
+	List	   *stayed = only_those_in(before, after);
+	List	   *stay = only_those_in(after, before);
+	List	   *moved = list_moved(stayed, stay);
+
+	if (moved != NIL)
+		add(comparison, "changed", "order of columns", places_of(moved, stayed), places_of(moved, stay));
 }
 
 static void
@@ -321,21 +337,59 @@ are_same(const JsonbValue *old, const JsonbValue *new)
 	return old->type == jbvNull || strcmp(value_text(old), value_text(new)) == 0;
 }
 
-/* Are the columns that both have in the same order? */
-static bool
-in_same_order(const JsonbValue *old, const JsonbValue *new)
+/* The texts that are not in the longest sequence that two orders of the same have in common. */
+static List *
+list_moved(List *before, List *after)
 {
-	List	   *before = texts_of(old);
-	List	   *after = texts_of(new);
-	List	   *stayed = only_those_in(before, after);
-	List	   *stay = only_those_in(after, before);
-	ListCell   *x;
-	ListCell   *y;
+	int			n = list_length(after);
+	int		   *place = palloc(sizeof(int) * (n + 1));	/* of each in the other order */
+	int		   *length = palloc(sizeof(int) * (n + 1)); /* of the longest sequence from there on */
+	int			wanted = 0;
+	int			last = -1;
+	List	   *moved = NIL;
 
-	forboth(x, stayed, y, stay)
-		if (strcmp(lfirst(x), lfirst(y)) != 0)
-			return false;
-	return true;
+	for (int i = 0; i < n; i++)
+		place[i] = place_of(before, list_nth(after, i));
+	for (int i = n - 1; i >= 0; i--)
+	{
+		length[i] = 1;
+		for (int j = i + 1; j < n; j++)
+			if (place[j] > place[i])
+				length[i] = Max(length[i], length[j] + 1);
+		wanted = Max(wanted, length[i]);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (length[i] == wanted && place[i] > last)
+		{
+			last = place[i];
+			wanted--;
+		}
+		else
+			moved = lappend(moved, list_nth(after, i));
+	}
+	return moved;
+}
+
+/* Where columns are, such as "a first, d after c". */
+static char *
+places_of(List *columns, List *order)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, columns)
+	{
+		int			place = place_of(order, lfirst(cell));
+
+		appendStringInfo(&text, "%s%s ", text.len > 0 ? ", " : "", (char *) lfirst(cell));
+		if (place == 0)
+			appendStringInfoString(&text, "first");
+		else
+			appendStringInfo(&text, "after %s", (char *) list_nth(order, place - 1));
+	}
+	return text.data;
 }
 
 static List *
@@ -362,20 +416,21 @@ only_those_in(List *texts, List *others)
 	ListCell   *cell;
 
 	foreach(cell, texts)
-		if (has_text(others, lfirst(cell)))
+		if (place_of(others, lfirst(cell)) >= 0)
 			kept = lappend(kept, lfirst(cell));
 	return kept;
 }
 
-static bool
-has_text(List *texts, const char *text)
+/* Where among texts one stands, from 0; -1: it is not there. */
+static int
+place_of(List *texts, const char *text)
 {
 	ListCell   *cell;
 
 	foreach(cell, texts)
 		if (strcmp(lfirst(cell), text) == 0)
-			return true;
-	return false;
+			return foreach_current_index(cell);
+	return -1;
 }
 
 /* A value as people read it: an array as a list. */
