@@ -38,3 +38,19 @@ SELECT * FROM dbops.before_migration('V002', max_backup_age => NULL);
 SELECT * FROM dbops.before_migration('V002', max_wait => NULL);
 SELECT severity FROM dbops.before_migration('V002', '-1 day', '-1 s') WHERE check_name = 'protected';
 SET dbops.require_protection = 'perhaps';
+
+-- what apply_migration() makes of it; what is applied already is not asked about
+CREATE TABLE regress_protected (x int);
+SET dbops.require_protection = 'warn';
+SELECT step, state FROM dbops.apply_migration('1', 'ALTER TABLE regress_protected ADD one int', project => 'protected');
+SELECT step, state FROM dbops.apply_migration('1', 'ALTER TABLE regress_protected ADD one int', project => 'protected');
+SET dbops.require_protection = 'enforce';
+SELECT step, state FROM dbops.apply_migration('2', 'ALTER TABLE regress_protected ADD two int', project => 'protected');
+\echo :LAST_ERROR_SQLSTATE
+SELECT step, state FROM dbops.apply_migration('1', 'ALTER TABLE regress_protected ADD one int', project => 'protected');
+SET dbops.require_protection = 'off';
+SELECT step, state FROM dbops.apply_migration('3', 'ALTER TABLE regress_protected ADD three int', project => 'protected');
+SELECT version, state FROM dbops.migration_status('protected') ORDER BY version;
+SELECT attname FROM pg_attribute WHERE attrelid = 'regress_protected'::regclass AND attnum > 1 ORDER BY attnum;
+RESET dbops.require_protection;
+DROP TABLE regress_protected;
