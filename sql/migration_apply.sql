@@ -123,3 +123,7 @@ RESET dbops.environment;
 SELECT array_agg(id ORDER BY id) FROM migration_second;
 
 DROP TABLE migration_apply, migration_second, migration_inner, migration_pathless;
+
+-- a down text that was never run may not be SQL: it need not be given
+SELECT state FROM dbops.apply_migration('no-down', 'SELECT 1', E'DROP TABLE a;\nDROP TABEL b', project => 'apply');
+SELECT state FROM dbops.apply_migration('no-down', 'SELECT 1', NULL, project => 'apply');

@@ -34,6 +34,8 @@ static bool is_for_here(List *environments);
 static bool is_applied_as_given(Application *application);
 static bool has_other_down_text(const Migration *known, const Migration *wanted);
 static void read_texts(Application *application);
+static void read_down_text(const char *down_sql);
+static void offer_none(void *arg);
 static void apply(Application *application);
 static bool has_nothing_to_do(Application *application);
 static bool keep_applied(Application *application);
@@ -153,9 +155,27 @@ read_texts(Application *application)
 {
 	application->call.text = dbops_migration_text_read("up_sql", application->wanted.up_sql);
 	if (application->wanted.down_sql != NULL)
-		(void) dbops_migration_text_read("down_sql", application->wanted.down_sql);
+		read_down_text(application->wanted.down_sql);
 	if (application->wanted.verify_sql != NULL)
 		(void) dbops_migration_text_read("verify_sql", application->wanted.verify_sql);
+}
+
+/* Histories of other tools have down texts that were never run: say that none is needed. */
+static void
+read_down_text(const char *down_sql)
+{
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = offer_none};
+
+	error_context_stack = &context;
+	(void) dbops_migration_text_read("down_sql", down_sql);
+	error_context_stack = context.previous;
+}
+
+static void
+offer_none(void *arg)
+{
+	if (geterrcode() == ERRCODE_SYNTAX_ERROR)
+		errhint("Mend down_sql, or leave it NULL for a migration that cannot be rolled back.");
 }
 
 /* Do what is to be done; the project is locked. */
