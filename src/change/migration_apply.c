@@ -38,7 +38,7 @@ static void read_down_text(const char *down_sql);
 static void offer_none(void *arg);
 static void apply(Application *application);
 static bool has_nothing_to_do(Application *application);
-static bool keep_applied(Application *application);
+static bool keep_applied(Application *application, TextLikeness likeness);
 static void keep_covered(Application *application);
 static void take_down_text(Application *application);
 static Jsonb *describe_down_text(const char *old);
@@ -126,19 +126,26 @@ is_for_here(List *environments)
 
 /* ---- what is there already ---- */
 
-/* Is all of it in the ledger as it is given? Then that is said, without waiting for anybody. */
+/*
+ * Is all of it in the ledger as it is given, but for comments? Then that is
+ * said, without waiting for anybody and without parsing what may be large.
+ */
 static bool
 is_applied_as_given(Application *application)
 {
 	const Migration *wanted = &application->wanted;
 	const Migration *known = dbops_migration_load(wanted->project, wanted->version);
+	TextLikeness likeness;
 
 	if (known == NULL || strcmp(known->state, "applied") != 0 || known->up_sql == NULL ||
-		strcmp(known->up_sql, wanted->up_sql) != 0 || has_other_down_text(known, wanted))
+		has_other_down_text(known, wanted))
+		return false;
+	likeness = dbops_migration_text_compare(known->up_sql, wanted->up_sql).likeness;
+	if (likeness == TEXTS_DIFFERENT)
 		return false;
 	dbops_migration_require_rights(wanted->project);
 	application->known = known;
-	return keep_applied(application);
+	return keep_applied(application, likeness);
 }
 
 /* No down text given is none to be taken over. */
@@ -206,7 +213,7 @@ has_nothing_to_do(Application *application)
 	const char *state = (application->known != NULL) ? application->known->state : "";
 
 	if (strcmp(state, "applied") == 0)
-		return keep_applied(application);
+		return keep_applied(application, dbops_migration_hold_against(application->known, &application->wanted));
 	if (strcmp(state, "baseline") == 0 ||
 		(application->known == NULL && !application->wanted.repeatable &&
 		 dbops_migration_is_covered(&application->order, application->wanted.version)))
@@ -222,10 +229,9 @@ has_nothing_to_do(Application *application)
 
 /* Leave one that was applied as it is; false: it is repeatable, and its text has changed. */
 static bool
-keep_applied(Application *application)
+keep_applied(Application *application, TextLikeness likeness)
 {
 	const Migration *known = application->known;
-	TextLikeness likeness = dbops_migration_hold_against(known, &application->wanted);
 
 	if (likeness == TEXTS_DIFFERENT)
 		return false;
