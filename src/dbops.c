@@ -12,6 +12,7 @@
 
 #include "change/change.h"
 #include "change/migration.h"
+#include "core/batch.h"
 #include "core/server.h"
 #include "maintain/maintain.h"
 #include "maintain/partition.h"
@@ -25,7 +26,6 @@ void
 _PG_init(void)
 {
 	dbops_settings_init();
-	dbops_backfill_init();
 	dbops_backfill_job_init();
 	dbops_backup_init();
 	dbops_data_loss_init();
@@ -41,4 +41,5 @@ _PG_init(void)
 	dbops_past_init();
 	dbops_pause_init();
 	dbops_run_job_init();
+	dbops_scan_init();
 }

@@ -3,14 +3,11 @@
  *		Change, or count, the rows of one range of blocks.
  *
  * A range is read by a TID Range Scan, so that a batch costs what its blocks
- * cost and nothing grows with the table. The planner would often prefer an
- * index on the target and read all of it for every batch; for these
- * statements, and no others, a hook hides the target's indexes from it, and
- * the plan is checked.
+ * cost and nothing grows with the table; see scan.c.
  *
  * A range runs in a subtransaction of the procedure's transaction, which waits
  * for others' locks only briefly and gives way in a deadlock; see
- * backfill_polite.c. A careful batch waits for no row: it leaves out those
+ * polite.c. A careful batch waits for no row: it leaves out those
  * that others lock, and counts what it has left. Rows are changed with the
  * rights of the table's owner.
  */
@@ -23,9 +20,7 @@
 #include "commands/trigger.h"
 #include "executor/instrument.h"
 #include "nodes/nodeFuncs.h"
-#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
-#include "optimizer/plancat.h"
 #include "parser/parsetree.h"
 #include "storage/itemptr.h"
 #include "storage/lmgr.h"
@@ -37,16 +32,6 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
-
-/* The planner thinks of a target as at least this large, in blocks. */
-#define LARGE_TABLE 1000
-
-/*
- * The planner takes a range of unknown bounds for this share of the table
- * (DEFAULT_RANGE_INEQ_SEL), so a table of a batch's rows divided by it makes it
- * plan for a batch.
- */
-#define RANGE_SHARE 0.005
 
 struct BackfillBatcher
 {
@@ -85,25 +70,14 @@ typedef struct Range
 typedef struct PlanLook
 {
 	const BackfillLeaf *leaf;
-	Oid			index;			/* by which it is to be read; InvalidOid: by ranges of blocks */
+	DbopsScan	scan;
 	bool		as_meant;
 	bool		skips;			/* what it finds locked */
 	bool		assigns_key;
 } PlanLook;
 
-static get_relation_info_hook_type previous_relation_info_hook = NULL;
-
-/* The target of the statement that is being planned right now, or NULL. */
-static const BackfillLeaf *planned_target = NULL;
-
-/* The index by which it is to be read; InvalidOid: by ranges of blocks. */
-static Oid	planned_index = InvalidOid;
-
-static void hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel);
-static List *only_index(List *indexes, Oid index);
-static bool is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel);
 static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
-static BackfillOutcome measure(Range *range, BackfillBatch *batch);
+static BackfillOutcome measure(Range *range, DbopsBatch *batch);
 static BackfillOutcome run_range(Range *range);
 static BackfillOutcome judge_failure(const Range *range, const ErrorData *error);
 static void run_as_owner(void *arg);
@@ -116,63 +90,12 @@ static bool plan_to_skip(BackfillBatcher *batcher);
 static void count_range(Range *range);
 static DbopsStatement *prepare(const char *sql);
 static void plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLeaf *leaf);
-static PlanLook look_at(DbopsStatement *statement, const BackfillLeaf *leaf);
-static bool scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index);
+static PlanLook look_at(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index);
 static void look_at_plan(PlannedStmt *plan, void *arg);
-static bool scans_otherwise(Plan *plan, Oid index);
 static void block_bounds(BlockNumber from, BlockNumber to, ItemPointerData *bounds);
 static void keep_failure(BackfillBatcher *batcher, ErrorData *error);
 static void refuse_met_again(HeapTuple row, TupleDesc desc, void *arg);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
-
-/* Put the hook in place; it does nothing unless a range is being planned. */
-void
-dbops_backfill_init(void)
-{
-	previous_relation_info_hook = get_relation_info_hook;
-	get_relation_info_hook = hide_indexes;
-}
-
-/*
- * Hide the indexes of the target, its being small, for which the planner would
- * read all of it and keep doing so when it has grown, and its being large, for
- * which it would read all of other tables to join a batch with them.
- */
-static void
-hide_indexes(PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel)
-{
-	if (previous_relation_info_hook)
-		previous_relation_info_hook(root, relid, inhparent, rel);
-
-	if (is_target(root, relid, rel))
-	{
-		rel->indexlist = only_index(rel->indexlist, planned_index);
-		rel->pages = Max(rel->pages, LARGE_TABLE);
-		rel->tuples = Min(rel->tuples, planned_target->batch_rows / RANGE_SHARE);
-	}
-}
-
-static List *
-only_index(List *indexes, Oid index)
-{
-	ListCell   *cell;
-
-	foreach(cell, indexes)
-		if (lfirst_node(IndexOptInfo, cell)->indexoid == index)
-			return list_make1(lfirst(cell));
-	return NIL;
-}
-
-/*
- * Is this the table that the statement changes or counts, or locks first, not a
- * subselect's of the user's, which locks nothing?
- */
-static bool
-is_target(PlannerInfo *root, Oid relid, RelOptInfo *rel)
-{
-	return planned_target != NULL && relid == planned_target->relid && rel->relid == 1 &&
-		(root->query_level == 1 || (root->query_level == 2 && root->parse->rowMarks != NIL));
-}
 
 /* Prepare to work on one table. The memory and the result are the caller's. */
 BackfillBatcher *
@@ -257,7 +180,7 @@ dbops_backfill_batcher_free(BackfillBatcher *batcher)
 /* Change the pending rows of blocks [from, to). The caller commits. */
 BackfillOutcome
 dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to,
-					  BackfillBatch *batch)
+					  DbopsBatch *batch)
 {
 	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = true};
 
@@ -268,7 +191,7 @@ dbops_backfill_update(BackfillBatcher *batcher, BlockNumber from, BlockNumber to
 /* The same for some line pointers of a block, [from, to). */
 BackfillOutcome
 dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block, int from, int to,
-							 BackfillBatch *batch)
+							 DbopsBatch *batch)
 {
 	Range		range = {.batcher = batcher,.update = true,.careful = batch->careful,.divisible = (to - from > 1)};
 
@@ -279,7 +202,7 @@ dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block, int fr
 
 /* Run a range, and note what it did and took. */
 static BackfillOutcome
-measure(Range *range, BackfillBatch *batch)
+measure(Range *range, DbopsBatch *batch)
 {
 	uint64		wal = pgWalUsage.wal_bytes;
 	instr_time	begin;
@@ -296,7 +219,7 @@ measure(Range *range, BackfillBatch *batch)
 	batch->rows = range->rows;
 	batch->left = range->counts.pending;
 	batch->waited_for = range->waited_for;
-	batch->delays_commits = dbops_backfill_commits_wait();
+	batch->delays_commits = dbops_polite_commits_wait();
 	return outcome;
 }
 
@@ -351,7 +274,7 @@ block_bounds(BlockNumber from, BlockNumber to, ItemPointerData *bounds)
  */
 BackfillOutcome
 dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg,
-					   bool divisible, BackfillBatch *batch)
+					   bool divisible, DbopsBatch *batch)
 {
 	Range		range = {.batcher = batcher,.update = true,.work = work,.arg = arg,.divisible = divisible};
 
@@ -375,12 +298,12 @@ run_range(Range *range)
 
 	PG_TRY();
 	{
-		dbops_backfill_watch_begin(range->divisible ? range->most_ms : 0);
+		dbops_polite_watch_begin(range->divisible ? range->most_ms : 0);
 		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
-		dbops_backfill_refuse_uncut();
-		dbops_backfill_watch_end();
+		dbops_polite_refuse_uncut();
+		dbops_polite_watch_end();
 		range->waited_for = range->update &&
-			dbops_backfill_is_waited_for(range->batcher->leaf->relid);
+			dbops_polite_is_waited_for(range->batcher->leaf->relid);
 		if (range->update)
 			ReleaseCurrentSubTransaction();
 		else
@@ -390,9 +313,7 @@ run_range(Range *range)
 	{
 		ErrorData  *error;
 
-		planned_target = NULL;
-		planned_index = InvalidOid;
-		dbops_backfill_watch_end();
+		dbops_polite_watch_end();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -426,11 +347,11 @@ run_range(Range *range)
 static BackfillOutcome
 judge_failure(const Range *range, const ErrorData *error)
 {
-	if (range->divisible && dbops_backfill_took_too_long(error))
+	if (range->divisible && dbops_polite_took_too_long(error))
 		return BATCH_TOO_LONG;
 	if (range->planned && dbops_backfill_is_of_row(error->sqlerrcode))
 		return BATCH_FAILED;
-	if (dbops_backfill_gave_way(error->sqlerrcode))
+	if (dbops_polite_gave_way(error->sqlerrcode))
 		return range->table_lock_taken ? BATCH_ROWS_LOCKED : BATCH_TABLE_LOCKED;
 	return BATCH_DONE;
 }
@@ -451,7 +372,7 @@ run_as_owner(void *arg)
 	Range	   *range = arg;
 	const BackfillLeaf *leaf = range->batcher->leaf;
 
-	dbops_backfill_bound_lock_waits();
+	dbops_polite_bound_lock_waits();
 	dbops_backfill_use_meaning(range->batcher->change);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	LockRelationOid(leaf->relid, range->update ? RowExclusiveLock : AccessShareLock);
@@ -563,10 +484,10 @@ plan_to_skip(BackfillBatcher *batcher)
 		plan_as_range_scan(&batcher->update, batcher->update_sql, batcher->leaf);
 		batcher->skip =
 			prepare(dbops_backfill_skip_sql(batcher->change, batcher->leaf,
-											look_at(batcher->update, batcher->leaf).assigns_key,
+											look_at(batcher->update, batcher->leaf, InvalidOid).assigns_key,
 											batcher->returning));
 	}
-	if (look_at(batcher->skip, batcher->leaf).skips)
+	if (look_at(batcher->skip, batcher->leaf, InvalidOid).skips)
 		return true;
 	dbops_statement_free(batcher->skip);
 	batcher->skip = NULL;
@@ -602,13 +523,13 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 {
 	if (*statement == NULL)
 		*statement = prepare(sql);
-	if (look_at(*statement, leaf).as_meant)
+	if (look_at(*statement, leaf, InvalidOid).as_meant)
 		return;
 
 	dbops_statement_free(*statement);
 	*statement = NULL;
 	*statement = prepare(sql);
-	if (!look_at(*statement, leaf).as_meant)
+	if (!look_at(*statement, leaf, InvalidOid).as_meant)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the planner does not read table %s by ranges of blocks", leaf->name),
@@ -617,17 +538,14 @@ plan_as_range_scan(DbopsStatement **statement, const char *sql, const BackfillLe
 }
 
 static PlanLook
-look_at(DbopsStatement *statement, const BackfillLeaf *leaf)
+look_at(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index)
 {
-	PlanLook	look = {.leaf = leaf,.index = InvalidOid};
+	PlanLook	look = {
+		.leaf = leaf,
+		.scan = {.relid = leaf->relid,.index = index,.rows = leaf->batch_rows}
+	};
 
-	dbops_set_nested("enable_tidscan", "on");
-	planned_target = leaf;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	dbops_statement_inspect(statement, look_at_plan, &look);
-	PopActiveSnapshot();
-	planned_target = NULL;
-
+	dbops_scan_inspect(statement, &look.scan, look_at_plan, &look);
 	return look;
 }
 
@@ -641,40 +559,18 @@ dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int npar
 {
 	if (*statement == NULL)
 		*statement = dbops_statement_prepare(sql, nparams, types);
-	if (scans_index_only(*statement, leaf, index))
+	if (look_at(*statement, leaf, index).as_meant)
 		return;
 
 	dbops_statement_free(*statement);
 	*statement = NULL;
 	*statement = dbops_statement_prepare(sql, nparams, types);
-	if (!scans_index_only(*statement, leaf, index))
+	if (!look_at(*statement, leaf, index).as_meant)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the planner does not read table %s by its key", leaf->name),
 				 errdetail("Every batch would read the whole table."),
 				 errhint("Remove from where_clause what keeps it from an Index Scan.")));
-}
-
-static bool
-scans_index_only(DbopsStatement *statement, const BackfillLeaf *leaf, Oid index)
-{
-	PlanLook	look = {.leaf = leaf,.index = index};
-	int			nest_level = NewGUCNestLevel();
-
-	dbops_set_nested("enable_indexscan", "on");
-	dbops_set_nested("enable_seqscan", "off");
-	dbops_set_nested("enable_bitmapscan", "off");
-	dbops_set_nested("enable_tidscan", "off");
-	dbops_set_nested("enable_sort", "off");
-	planned_target = leaf;
-	planned_index = index;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	dbops_statement_inspect(statement, look_at_plan, &look);
-	PopActiveSnapshot();
-	planned_target = NULL;
-	planned_index = InvalidOid;
-	AtEOXact_GUC(false, nest_level);
-	return look.as_meant;
 }
 
 static void
@@ -688,41 +584,9 @@ look_at_plan(PlannedStmt *plan, void *arg)
 	/* The text names the table; the walk means one that had the name. */
 	if (rt_fetch(1, plan->rtable)->relid != look->leaf->relid)
 		refuse_renamed(look->leaf);
-	look->as_meant = !scans_otherwise(plan->planTree, look->index);
+	look->as_meant = dbops_scan_is_as_meant(plan, &look->scan);
 	look->skips = dbops_backfill_skips_by_range(plan);
 	look->assigns_key = (plan->commandType == CMD_UPDATE) && dbops_backfill_assigns_key(plan, look->leaf);
-}
-
-/* Does the plan read the target, its first table, by another scan? */
-static bool
-scans_otherwise(Plan *plan, Oid index)
-{
-	if (plan == NULL)
-		return false;
-
-	switch (nodeTag(plan))
-	{
-		case T_IndexScan:
-			return ((Scan *) plan)->scanrelid == 1 &&
-				(((IndexScan *) plan)->indexid != index || ((IndexScan *) plan)->indexqual == NIL);
-		case T_IndexOnlyScan:
-			return ((Scan *) plan)->scanrelid == 1 &&
-				(((IndexOnlyScan *) plan)->indexid != index || ((IndexOnlyScan *) plan)->indexqual == NIL);
-		case T_SeqScan:
-		case T_SampleScan:
-		case T_BitmapHeapScan:
-		case T_TidScan:
-			return ((Scan *) plan)->scanrelid == 1;
-		case T_TidRangeScan:
-			return ((Scan *) plan)->scanrelid == 1 && OidIsValid(index);
-		case T_Append:
-		case T_MergeAppend:
-		case T_SubqueryScan:
-			return false;		/* never above the target */
-		default:
-			return scans_otherwise(outerPlan(plan), index) ||
-				scans_otherwise(innerPlan(plan), index);
-	}
 }
 
 /* The row says whether, as it is now, it would be changed again. */

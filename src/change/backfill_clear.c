@@ -60,7 +60,7 @@ dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid)
 				 errhint("Look in pg_locks who holds it.")));
 	step->pause = (long) (BACKFILL_TABLE_WAIT * (0.5 + pg_prng_double(&pg_global_prng_state)));
 	step->waiting = psprintf("for a lock on table %s that another session holds", table);
-	run->table_waited += step->pause + dbops_backfill_lock_wait();
+	run->table_waited += step->pause + dbops_polite_lock_wait();
 }
 
 /* Drop those of a job that ends without success; returns what could not be dropped, and why, or NULL. */
@@ -76,7 +76,7 @@ dbops_backfill_triggers_abandon(int64 job, long patience)
 		if (left == NULL || waited >= patience)
 			break;
 		dbops_clock_wait(BACKFILL_TABLE_WAIT);
-		waited += BACKFILL_TABLE_WAIT + dbops_backfill_lock_wait();
+		waited += BACKFILL_TABLE_WAIT + dbops_polite_lock_wait();
 	}
 	if (left == NULL)
 		return NULL;

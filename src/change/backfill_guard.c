@@ -279,7 +279,7 @@ dbops_backfill_guard_put(BackfillRun *run)
 
 	if (dbops_attempt(put_all, run, &error))
 		return true;
-	if (!dbops_backfill_gave_way(error->sqlerrcode))
+	if (!dbops_polite_gave_way(error->sqlerrcode))
 		ReThrowError(error);
 	return false;
 }

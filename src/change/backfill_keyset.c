@@ -8,7 +8,7 @@
  * takes both or none. Nothing is left out because others lock it: the batch
  * gets smaller and is tried again from the cursor; otherwise its size follows
  * the time that batches take and the harm that they do, as that of a walk in
- * block order does (backfill_pace.c). What must not be missed and
+ * block order does (pace.c). What must not be missed and
  * not be done twice meanwhile is argued in backfill_guard.c.
  *
  * Rows that changed their key before their turn are changed by their notes, as
@@ -63,7 +63,7 @@ typedef struct KeyBatch
 	BackfillPass pass;
 	BackfillKeyPace *pace;
 	int			size;			/* rows that it may have */
-	BackfillBatch figures;		/* of the last attempt */
+	DbopsBatch figures;		/* of the last attempt */
 	Datum	   *from;			/* the cursor */
 	Datum	   *to;				/* where the batch ends */
 	int			seen;			/* keys between the two */
@@ -146,10 +146,10 @@ begin_batch(KeyBatch *batch, BackfillKeyPace *pace)
 	int			most = batch->run->request.batch_size;
 
 	if (pace->pace.size == 0)
-		dbops_backfill_pace_begin(&pace->pace, most / FIRST_SHARE);
-	dbops_backfill_pace_bound(&pace->pace, most);
+		dbops_pace_begin(&pace->pace, most / FIRST_SHARE);
+	dbops_pace_bound(&pace->pace, most);
 	batch->pace = pace;
-	batch->size = dbops_backfill_pace_size(&pace->pace);
+	batch->size = dbops_pace_size(&pace->pace);
 	if (pace->piece > 0)
 		batch->size = Min(batch->size, pace->piece);
 }
@@ -186,7 +186,7 @@ do_notes(BackfillRun *run, DbopsStep *step)
 		if (run->keys.table != NULL && batch.aside)
 			use_up(&batch, linitial(batch.notes), batch.row);
 		dbops_backfill_progress_batch(&run->progress, batch.rows);
-		dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, &batch.figures);
+		dbops_pace_pause(&run->walk.pace, &run->request.limits, step, &batch.figures);
 	}
 	return true;
 }
@@ -328,7 +328,7 @@ do_batch(KeyBatch *batch, DbopsStep *step)
 	dbops_backfill_pass_move(run->job->id, leaf->relid, dbops_backfill_key_pack(table->key, batch->to));
 	keep_text(run, &run->keys.reached, batch->reached);
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
-	dbops_backfill_pace_pause(&run->walk.pace, &run->request, step, &batch->figures);
+	dbops_pace_pause(&run->walk.pace, &run->request.limits, step, &batch->figures);
 	share = (double) batch->seen / leaf->batch_rows;
 	dbops_backfill_ask_for_vacuum(run, step, leaf,
 								  (BlockNumber) ceil(leaf->batch_blocks * (double) batch->rows / leaf->batch_rows));
@@ -568,7 +568,7 @@ attempt(KeyBatch *batch, DbopsCallback work)
 	batch->seen = 0;
 	batch->keys = NIL;
 	batch->rows = 0;
-	batch->figures.most_ms = dbops_backfill_pace_most_ms(&batch->run->request);
+	batch->figures.most_ms = dbops_pace_most_ms(&batch->run->request.limits);
 	outcome = dbops_backfill_attempt(batch->table->batcher, work, batch, batch->size > 1, &batch->figures);
 	batch->figures.rows = batch->rows;
 	MemoryContextSwitchTo(before);
@@ -592,11 +592,11 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 		case BATCH_ROWS_LOCKED:
 			if (batch->size == 1)
 				wait_for_rows(run, step);
-			dbops_backfill_pace_cut(&batch->pace->pace, batch->size / 2);
+			dbops_pace_cut(&batch->pace->pace, batch->size / 2);
 			return false;
 
 		case BATCH_TOO_LONG:
-			dbops_backfill_pace_cut(&batch->pace->pace, batch->size / 2);
+			dbops_pace_cut(&batch->pace->pace, batch->size / 2);
 			return false;
 
 		case BATCH_TABLE_LOCKED:
@@ -632,7 +632,7 @@ static void
 follow(const KeyBatch *batch)
 {
 	BackfillKeyPace *pace = batch->pace;
-	int			wanted = dbops_backfill_pace_size(&pace->pace);
+	int			wanted = dbops_pace_size(&pace->pace);
 	int			rows = Max(batch->seen, list_length(batch->notes));
 
 	if (batch->aside)
@@ -640,7 +640,7 @@ follow(const KeyBatch *batch)
 	else if (batch->size < wanted)
 		pace->piece = (batch->size < wanted / 2) ? batch->size * 2 : 0;
 	else
-		dbops_backfill_pace_follow(&pace->pace, &batch->run->request, rows,
+		dbops_pace_follow(&pace->pace, &batch->run->request.limits, rows,
 								   batch->run->request.batch_size, &batch->figures);
 }
 
@@ -660,7 +660,7 @@ wait_for_rows(BackfillRun *run, DbopsStep *step)
 	step->pause = Min(Max(walk->waited / 4, BACKFILL_TABLE_WAIT), LONGEST_WAIT);
 	step->pause = (long) (step->pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
 	step->waiting = psprintf("for a row of table %s that another session has locked", table);
-	walk->waited += step->pause + dbops_backfill_lock_wait();
+	walk->waited += step->pause + dbops_polite_lock_wait();
 }
 
 /* ---- tables ---- */

@@ -105,7 +105,7 @@ look(void *arg)
 	BackfillPlan *plan = arg;
 	double		pending;
 
-	plan->run->request.patience = dbops_backfill_lock_wait();
+	plan->run->request.patience = dbops_polite_lock_wait();
 	dbops_set_local("lock_timeout", psprintf("%ld", plan->run->request.patience));
 	dbops_backfill_prepare(plan->fcinfo, plan->run, true);
 	dbops_query_inside(take_samples, plan);
@@ -394,8 +394,8 @@ put_duration(const BackfillPlan *plan)
 	const BackfillRequest *request = &plan->run->request;
 	const BackfillForecast *forecast = &plan->forecast;
 	double		wal = forecast->records + forecast->images;
-	double		pauses = forecast->batches * request->pause / 1000.0;
-	double		least = request->max_wal > 0 ? wal / request->max_wal : 0;
+	double		pauses = forecast->batches * request->limits.pause / 1000.0;
+	double		least = request->limits.max_wal > 0 ? wal / request->limits.max_wal : 0;
 	PastRates	rates = {0};
 	double		computing;
 	double		low;

@@ -72,7 +72,7 @@ put_walk(DbopsJson *json, const BackfillRun *run)
 	dbops_json_integer(json, "storage", leaf->filenode);
 	dbops_json_integer(json, "done_before", walk->leaf ? walk->blocks_before : run->progress.blocks_done);
 	dbops_json_integer(json, "round", walk->round);
-	dbops_json_integer(json, "size", walk->leaf ? dbops_backfill_pace_size(&walk->pace) : 0);
+	dbops_json_integer(json, "size", walk->leaf ? dbops_pace_size(&walk->pace) : 0);
 	dbops_json_integer(json, "unvacuumed", walk->unvacuumed);
 	put_ranges(json, "ahead", walk->sweep ? walk->ahead : ranges_of(walk->ahead, leaf));
 	put_ranges(json, "locked", walk->locked);
@@ -230,7 +230,7 @@ dbops_backfill_take_over_walk(BackfillRun *run, Jsonb *position, bool sweep)
 	{
 		dbops_backfill_walk_enter(run, leaf);
 		walk->round = dbops_jsonb_integer(position, "round");
-		dbops_backfill_pace_begin(&walk->pace, Min(dbops_jsonb_integer(position, "size"), leaf->batch_blocks));
+		dbops_pace_begin(&walk->pace, Min(dbops_jsonb_integer(position, "size"), leaf->batch_blocks));
 		walk->unvacuumed = dbops_jsonb_integer(position, "unvacuumed");
 		walk->unvacuumed_of = leaf->relid;
 		walk->locked = locked;

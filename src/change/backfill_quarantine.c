@@ -208,7 +208,7 @@ static BackfillOutcome
 try_piece(Search *search, uint64 to)
 {
 	ItemPointerData bounds[2];
-	int			most_ms = (to - search->at > 1) ? dbops_backfill_pace_most_ms(&search->run->request) : 0;
+	int			most_ms = (to - search->at > 1) ? dbops_pace_most_ms(&search->run->request.limits) : 0;
 	uint64		rows = 0;
 	BackfillCounts counts = {0};
 	BackfillOutcome outcome;
@@ -363,7 +363,7 @@ read_key(void *arg)
 	BadRow	   *row = arg;
 	DbopsParam	params[] = {{.type = TIDOID,.value = PointerGetDatum(row->tid)}};
 
-	dbops_backfill_bound_lock_waits();
+	dbops_polite_bound_lock_waits();
 	dbops_query_each(key_query(row->leaf), lengthof(params), params, take_key, row);
 }
 

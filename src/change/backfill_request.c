@@ -67,7 +67,7 @@ dbops_backfill_read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
 	if (!PG_ARGISNULL(ARG_WHERE))
 		request->where_clause = text_to_cstring(PG_GETARG_TEXT_PP(ARG_WHERE));
 	request->batch_size = read_batch_size(PG_GETARG_INT32(ARG_BATCH_SIZE));
-	request->pause = dbops_backfill_check_pause(PG_GETARG_INTERVAL_P(ARG_PAUSE));
+	request->limits.pause = dbops_backfill_check_pause(PG_GETARG_INTERVAL_P(ARG_PAUSE));
 	request->verify = PG_GETARG_BOOL(ARG_VERIFY);
 	request->workers = read_workers(PG_GETARG_INT32(ARG_WORKERS));
 	request->method = dbops_backfill_method(text_to_cstring(PG_GETARG_TEXT_PP(ARG_METHOD)));
@@ -75,12 +75,12 @@ dbops_backfill_read_request(FunctionCallInfo fcinfo, BackfillRequest *request)
 	request->app_writes = PG_GETARG_BOOL(ARG_APP_WRITES);
 	request->quarantine = read_on_error(text_to_cstring(PG_GETARG_TEXT_PP(ARG_ON_ERROR)));
 	request->max_errors = dbops_backfill_max_errors;
-	request->batch_time = dbops_backfill_batch_time;
-	request->yield = dbops_backfill_yield;
+	request->limits.batch_time = dbops_backfill_batch_time;
+	request->limits.yield = dbops_backfill_yield;
 	if (!PG_ARGISNULL(ARG_VACUUM_EVERY))
 		request->vacuum_every = read_vacuum_every(PG_GETARG_FLOAT8(ARG_VACUUM_EVERY));
 	if (!PG_ARGISNULL(ARG_MAX_WAL))
-		request->max_wal = read_max_wal(PG_GETARG_INT64(ARG_MAX_WAL));
+		request->limits.max_wal = read_max_wal(PG_GETARG_INT64(ARG_MAX_WAL));
 	check_together(request);
 }
 

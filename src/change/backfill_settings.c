@@ -174,7 +174,7 @@ resize_batches(BackfillRun *run, int before)
 		leaf->batch_blocks = (BlockNumber) Min(Max(blocks, 1), Max(leaf->blocks, 1));
 	}
 	if (run->walk.leaf != NULL)
-		dbops_backfill_pace_bound(&run->walk.pace, run->walk.leaf->batch_blocks);
+		dbops_pace_bound(&run->walk.pace, run->walk.leaf->batch_blocks);
 }
 
 static void
@@ -187,7 +187,7 @@ take_batch_size(const JsonbValue *value, BackfillRequest *request)
 static void
 take_batch_time(const JsonbValue *value, BackfillRequest *request)
 {
-	request->batch_time = (value->type == jbvNull) ? 0 :
+	request->limits.batch_time = (value->type == jbvNull) ? 0 :
 		(int) read_number("batch_time", value, 1, 60000,
 						  "Give a number of milliseconds between 1 and 60000, or null for dbops.backfill_batch_time.");
 }
@@ -197,9 +197,9 @@ take_max_wal(const JsonbValue *value, BackfillRequest *request)
 {
 	const char *hint = "Give a number of bytes, at least 1 MB (1048576), or 0 or null for no limit.";
 
-	request->max_wal = (value->type == jbvNull) ? 0 :
+	request->limits.max_wal = (value->type == jbvNull) ? 0 :
 		read_number("max_wal_per_s", value, 0, PG_INT64_MAX / 2, hint);
-	if (request->max_wal > 0 && request->max_wal < BACKFILL_LEAST_WAL)
+	if (request->limits.max_wal > 0 && request->limits.max_wal < BACKFILL_LEAST_WAL)
 		refuse_setting("max_wal_per_s", hint);
 }
 
@@ -210,9 +210,9 @@ take_pause(const JsonbValue *value, BackfillRequest *request)
 	const char *hint = "Give a number of milliseconds, at most 1 hour, or an interval as text.";
 
 	if (value->type != jbvString)
-		request->pause = (long) read_number("pause", value, 0, SECS_PER_HOUR * 1000, hint);
+		request->limits.pause = (long) read_number("pause", value, 0, SECS_PER_HOUR * 1000, hint);
 	else
-		request->pause = dbops_backfill_check_pause(DatumGetIntervalP(
+		request->limits.pause = dbops_backfill_check_pause(DatumGetIntervalP(
 				DirectFunctionCall3(interval_in,
 									CStringGetDatum(pnstrdup(value->val.string.val, value->val.string.len)),
 									ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
@@ -229,7 +229,7 @@ take_yield(const JsonbValue *value, BackfillRequest *request)
 {
 	if (value->type != jbvBool)
 		refuse_setting("yield", "Give true or false: whether it leaves time to commits that wait.");
-	request->yield = value->val.boolean;
+	request->limits.yield = value->val.boolean;
 }
 
 /* As many as there can be now; a job that has more goes on with fewer. */

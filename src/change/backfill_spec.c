@@ -37,7 +37,7 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_text(json, "set_clause", request->set_clause);
 	dbops_json_text(json, "where_clause", request->where_clause);
 	dbops_json_integer(json, "batch_size", request->batch_size);
-	dbops_json_integer(json, "pause", request->pause);
+	dbops_json_integer(json, "pause", request->limits.pause);
 	dbops_json_boolean(json, "verify", request->verify);
 	dbops_json_integer(json, "workers", request->workers);
 	dbops_json_text(json, "method", dbops_backfill_method_name(request->method));
@@ -46,9 +46,9 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_boolean(json, "quarantine", request->quarantine);
 	dbops_json_integer(json, "max_errors", request->max_errors);
 	dbops_json_decimal(json, "vacuum_every", request->vacuum_every);
-	dbops_json_integer(json, "max_wal_per_s", request->max_wal);
-	dbops_json_integer(json, "batch_time", request->batch_time);
-	dbops_json_boolean(json, "yield", request->yield);
+	dbops_json_integer(json, "max_wal_per_s", request->limits.max_wal);
+	dbops_json_integer(json, "batch_time", request->limits.batch_time);
+	dbops_json_boolean(json, "yield", request->limits.yield);
 }
 
 /* Write the change as the member change; those settings hold that it was submitted with. */
@@ -100,7 +100,7 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->set_clause = copy_text(spec, "set_clause");
 	request->where_clause = copy_text(spec, "where_clause");
 	request->batch_size = (int) dbops_jsonb_integer(spec, "batch_size");
-	request->pause = (long) dbops_jsonb_integer(spec, "pause");
+	request->limits.pause = (long) dbops_jsonb_integer(spec, "pause");
 	request->verify = dbops_jsonb_boolean(spec, "verify");
 	request->workers = (int) dbops_jsonb_integer(spec, "workers");
 	request->method = dbops_backfill_method(dbops_jsonb_text(spec, "method"));
@@ -109,9 +109,9 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->quarantine = dbops_jsonb_boolean(spec, "quarantine");
 	request->max_errors = (int) dbops_jsonb_integer(spec, "max_errors");
 	request->vacuum_every = dbops_jsonb_decimal(spec, "vacuum_every");
-	request->max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
-	request->batch_time = (int) dbops_jsonb_integer(spec, "batch_time");
-	request->yield = dbops_jsonb_boolean(spec, "yield");
+	request->limits.max_wal = dbops_jsonb_integer(spec, "max_wal_per_s");
+	request->limits.batch_time = (int) dbops_jsonb_integer(spec, "batch_time");
+	request->limits.yield = dbops_jsonb_boolean(spec, "yield");
 	for (int i = 0; i < n; i++)
 		request->owners = lappend_oid(request->owners, (Oid) owners[i]);
 	run->change = dbops_backfill_read_change(spec);

@@ -116,7 +116,7 @@ try(DbopsCallback work, TriggerWork *trigger)
 
 	if (dbops_attempt(work, trigger, &error))
 		return true;
-	if (!dbops_backfill_gave_way(error->sqlerrcode))
+	if (!dbops_polite_gave_way(error->sqlerrcode))
 		ReThrowError(error);
 	FreeErrorData(error);
 	return false;
@@ -193,7 +193,7 @@ lock_tree(Oid relid, LOCKMODE mode)
 	long		limit;
 	ListCell   *cell;
 
-	dbops_backfill_bound_lock_waits();
+	dbops_polite_bound_lock_waits();
 	limit = LockTimeout;
 	INSTR_TIME_SET_CURRENT(begin);
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)

@@ -5,7 +5,7 @@
  * The size of a batch begins with a few blocks, never more than are certain to
  * hold no more rows than asked for, and follows the rows that batches turn out
  * to change, since statistics may be old; below that it follows the time that a
- * batch may take and the harm that it does (backfill_pace.c). A block that
+ * batch may take and the harm that it does (pace.c). A block that
  * takes too long is done by some of its line pointers at a time. The place
  * where that goes on is not kept: who takes the walk over begins with the
  * block, whose rows may be met again. A batch that meets rows locked
@@ -41,13 +41,13 @@
 static bool is_known(const BackfillRun *run, const BackfillLeaf *leaf);
 static void do_batch(BackfillRun *run, DbopsStep *step);
 static BackfillOutcome do_pieces(BackfillRun *run, DbopsStep *step, BlockNumber from, BlockNumber to);
-static void pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBatch *batch);
-static BackfillOutcome try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
-static BackfillOutcome update(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch);
+static void pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const DbopsBatch *batch);
+static BackfillOutcome try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, DbopsBatch *batch);
+static BackfillOutcome update(BackfillRun *run, BlockNumber from, BlockNumber to, DbopsBatch *batch);
 static int	last_place(const BackfillWalk *walk);
-static void follow_places(BackfillRun *run, const BackfillBatch *batch);
-static void took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch);
-static void batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillBatch *batch);
+static void follow_places(BackfillRun *run, const DbopsBatch *batch);
+static void took_too_long(BackfillRun *run, BlockNumber blocks, const DbopsBatch *batch);
+static void batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const DbopsBatch *batch);
 static double row_limit(const BackfillWalk *walk, BlockNumber blocks, uint64 rows);
 static void go_on(BackfillRun *run, BlockNumber to);
 static void begin_again(BackfillRun *run);
@@ -157,13 +157,13 @@ dbops_backfill_walk_enter(BackfillRun *run, BackfillLeaf *leaf)
 	walk->batcher = dbops_backfill_batcher(run->change, leaf);
 	if (walk->pace_of != leaf->relid)	/* else it goes on, perhaps in another part of the table */
 	{
-		dbops_backfill_pace_begin(&walk->pace, Min(dbops_backfill_certain_blocks(leaf), FIRST_BLOCKS));
+		dbops_pace_begin(&walk->pace, Min(dbops_backfill_certain_blocks(leaf), FIRST_BLOCKS));
 		walk->places = 0;
 		walk->careful = 0;
 		walk->care = 0;
 	}
 	walk->pace_of = leaf->relid;
-	(void) dbops_backfill_pace_spend(&walk->pace, &run->request);
+	(void) dbops_pace_spend(&walk->pace, &run->request.limits);
 	walk->skip = 1;
 	walk->round = 0;
 	walk->waited = 0;
@@ -191,13 +191,13 @@ do_batch(BackfillRun *run, DbopsStep *step)
 	BackfillWalk *walk = &run->walk;
 	BackfillRange *range = linitial(walk->ahead);
 	BackfillOutcome outcome;
-	BackfillBatch batch = {0};
+	DbopsBatch batch = {0};
 	BlockNumber size;
 	BlockNumber to;
 
 	if (walk->leaf == NULL)
 		dbops_backfill_walk_enter(run, range->leaf);
-	size = (walk->places > 0) ? 1 : dbops_backfill_pace_size(&walk->pace);
+	size = (walk->places > 0) ? 1 : dbops_pace_size(&walk->pace);
 	to = (range->to - range->from > size) ? range->from + size : range->to;
 	dbops_backfill_progress_range(&run->progress, walk->leaf, range->from, to);
 
@@ -213,7 +213,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 
 		case BATCH_ROWS_LOCKED:
 			/* Split, so that only the rows that meet the lock have to wait. */
-			dbops_backfill_pace_cut(&walk->pace, Max((to - range->from) / 2, walk->skip));
+			dbops_pace_cut(&walk->pace, Max((to - range->from) / 2, walk->skip));
 			if (to - range->from <= walk->skip)
 				leave_out(run, range->from, to);
 			break;
@@ -247,7 +247,7 @@ static BackfillOutcome
 do_pieces(BackfillRun *run, DbopsStep *step, BlockNumber from, BlockNumber to)
 {
 	BackfillWalk *walk = &run->walk;
-	BackfillBatch batch = {0};
+	DbopsBatch batch = {0};
 	uint64		end = (walk->places > 0) ? BACKFILL_PLACE(from) + last_place(walk) : BACKFILL_PLACE(to);
 	BackfillOutcome outcome = dbops_backfill_update_pieces(run, walk->batcher, walk->leaf,
 														   BACKFILL_PLACE(from) + walk->at_place,
@@ -260,7 +260,7 @@ do_pieces(BackfillRun *run, DbopsStep *step, BlockNumber from, BlockNumber to)
 
 /* Go on behind pieces, perhaps within a block. */
 static void
-pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBatch *batch)
+pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 	BlockNumber from = ((BackfillRange *) linitial(walk->ahead))->from;
@@ -269,7 +269,7 @@ pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBat
 	dbops_backfill_progress_batch(&run->progress, batch->rows);
 	walk->waited = 0;
 	walk->skip = 1;
-	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch);
+	dbops_pace_pause(&walk->pace, &run->request.limits, step, batch);
 	if (to > from)
 	{
 		dbops_backfill_ask_for_vacuum(run, step, walk->leaf, to - from);
@@ -284,12 +284,12 @@ pieces_are_done(BackfillRun *run, DbopsStep *step, uint64 end, const BackfillBat
 
 /* Do it, and if it meets a lock, do it without waiting for rows. */
 static BackfillOutcome
-try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch)
+try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 	BackfillOutcome outcome;
 
-	batch->most_ms = dbops_backfill_pace_most_ms(&run->request);
+	batch->most_ms = dbops_pace_most_ms(&run->request.limits);
 	batch->careful = (walk->careful > 0);
 	outcome = update(run, from, to, batch);
 	if (batch->careful)
@@ -299,7 +299,7 @@ try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *bat
 	else if (outcome == BATCH_ROWS_LOCKED)
 	{
 		strlcpy(run->obstacle, dbops_backfill_obstacle(walk->batcher), sizeof(run->obstacle));
-		dbops_backfill_pace_harm(&walk->pace, &run->request);
+		dbops_pace_harm(&walk->pace, &run->request.limits);
 		walk->care = Min(Max(walk->care * 2, 1), MOST_CARE);
 		walk->careful = walk->care;
 		batch->careful = true;
@@ -310,7 +310,7 @@ try_batch(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *bat
 
 /* Do the blocks, or of the one block what is next. */
 static BackfillOutcome
-update(BackfillRun *run, BlockNumber from, BlockNumber to, BackfillBatch *batch)
+update(BackfillRun *run, BlockNumber from, BlockNumber to, DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 
@@ -331,7 +331,7 @@ last_place(const BackfillWalk *walk)
  * has could be done at once, the next batch is blocks again.
  */
 static void
-follow_places(BackfillRun *run, const BackfillBatch *batch)
+follow_places(BackfillRun *run, const DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 	int			to = last_place(walk);
@@ -340,13 +340,13 @@ follow_places(BackfillRun *run, const BackfillBatch *batch)
 	walk->empty = (batch->rows == 0) ? walk->empty + 1 : 0;
 	walk->any |= (batch->rows > 0 || batch->left > 0);
 	if (batch->rows > 0)
-		walk->places = dbops_backfill_pace_places(&run->request, done, batch);
+		walk->places = dbops_pace_places(&run->request.limits, done, batch);
 	walk->at_place = to;
 }
 
 /* A batch was cut off: make the next one smaller, within a block if it was one. */
 static void
-took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch)
+took_too_long(BackfillRun *run, BlockNumber blocks, const DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 	int			places = BACKFILL_BLOCK_PLACES;
@@ -354,7 +354,7 @@ took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch)
 	if (walk->places > 0)
 		places = last_place(walk) - walk->at_place;
 	else
-		dbops_backfill_pace_too_long(&walk->pace, blocks, batch);
+		dbops_pace_too_long(&walk->pace, blocks, batch);
 	if (blocks > 1)
 		return;
 	walk->places = Max(places / FIRST_PLACES, 1);
@@ -363,7 +363,7 @@ took_too_long(BackfillRun *run, BlockNumber blocks, const BackfillBatch *batch)
 
 /* Go on behind a batch, and note its blocks if others have locked rows of them. */
 static void
-batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillBatch *batch)
+batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const DbopsBatch *batch)
 {
 	BackfillWalk *walk = &run->walk;
 	BlockNumber from = ((BackfillRange *) linitial(walk->ahead))->from;
@@ -374,9 +374,9 @@ batch_is_done(BackfillRun *run, DbopsStep *step, BlockNumber to, const BackfillB
 	if (walk->places > 0)
 		follow_places(run, batch);
 	else
-		dbops_backfill_pace_follow(&walk->pace, &run->request, to - from,
+		dbops_pace_follow(&walk->pace, &run->request.limits, to - from,
 								   row_limit(walk, to - from, batch->rows), batch);
-	dbops_backfill_pace_pause(&walk->pace, &run->request, step, batch);
+	dbops_pace_pause(&walk->pace, &run->request.limits, step, batch);
 	if (batch->left > 0)
 		note_locked(run, from, to);
 	if (walk->at_place > 0 && walk->at_place < BACKFILL_BLOCK_PLACES)
@@ -558,5 +558,5 @@ dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds",
 						leaf->name)));
-	*waited += BACKFILL_TABLE_WAIT + dbops_backfill_lock_wait();
+	*waited += BACKFILL_TABLE_WAIT + dbops_polite_lock_wait();
 }

@@ -6,6 +6,7 @@
 #define DBOPS_CHANGE_H
 
 #include "core/core.h"
+#include "core/batch.h"
 #include "core/job.h"
 
 #include "access/htup_details.h"
@@ -32,9 +33,7 @@ typedef struct BackfillRequest
 	char	   *set_clause;
 	char	   *where_clause;	/* or NULL */
 	int			batch_size;		/* rows a batch */
-	long		pause;			/* ms between batches */
-	int			batch_time;		/* ms that a batch may take; 0: dbops.backfill_batch_time */
-	bool		yield;			/* leave time to commits that wait */
+	DbopsPaceLimits limits;		/* of its batches, all processes together */
 	bool		verify;
 	int			workers;		/* processes, at least 1 */
 	BackfillMethod method;		/* never auto once the change is understood */
@@ -43,7 +42,6 @@ typedef struct BackfillRequest
 	bool		quarantine;		/* rows that fail are set aside, or else end it */
 	int			max_errors;		/* rows that may be set aside */
 	double		vacuum_every;	/* share of the table after which it is vacuumed; 0: never */
-	int64		max_wal;		/* bytes of WAL a second, of all processes; 0: any */
 	List	   *owners;			/* roles whose tables may be changed; NIL: those that the current user may act for */
 	Oid			login;			/* as whom the process that does it is logged in */
 	Oid			helper_login;	/* and those that help it; InvalidOid: the same */
@@ -131,19 +129,6 @@ typedef struct BackfillRange
 
 typedef struct BackfillBatcher BackfillBatcher;
 
-/* How large batches are; see backfill_pace.c. By key these blocks are rows. */
-typedef struct BackfillPace
-{
-	double		size;			/* blocks of the next batch; 0: not known yet */
-	double		careful_from;	/* blocks from which on it grows slowly: harm was done there */
-	double		ms_per_block;	/* smoothed; 0: not known */
-	double		wal_per_block;	/* bytes, smoothed; 0: not known */
-	double		wal_saved;		/* bytes that may be written at once; below 0: to be waited for */
-	uint64		wal_written;	/* by this process, at the last look */
-	instr_time	wal_looked;		/* when that was */
-	int			workers;		/* processes at work on the table, this one too; 0: it alone */
-} BackfillPace;
-
 /* A walk: of all blocks of all tables, or of those where rows were found. */
 typedef struct BackfillWalk
 {
@@ -151,7 +136,7 @@ typedef struct BackfillWalk
 	List	   *ahead;			/* BackfillRange, in the order of the tables */
 	BackfillLeaf *leaf;			/* the table that is walked; NULL: none yet */
 	BackfillBatcher *batcher;
-	BackfillPace pace;
+	DbopsPace pace;
 	Oid			pace_of;		/* that table */
 	int			careful;		/* batches to come that wait for no row */
 	int			care;			/* as many the next time that one meets a lock; 0: none lately */
@@ -233,7 +218,7 @@ typedef struct BackfillKeyTable BackfillKeyTable;
 /* How large batches by key are. */
 typedef struct BackfillKeyPace
 {
-	BackfillPace pace;
+	DbopsPace pace;
 	int			piece;			/* rows of the next batch while one that fails is looked for; 0: none is */
 } BackfillKeyPace;
 
@@ -405,32 +390,18 @@ typedef struct BackfillCounts
 	int64	   *sizes;			/* of a sampler: bytes before and after, column by column; or NULL */
 } BackfillCounts;
 
-/* A batch, and what came of it. */
-typedef struct BackfillBatch
-{
-	bool		careful;		/* wait for no row that others lock */
-	int			most_ms;		/* that it may work before it is cut off, if it can be divided; 0: any */
-	uint64		rows;			/* changed */
-	uint64		left;			/* rows that a careful batch has left */
-	bool		waited_for;		/* others wait for its locks */
-	bool		delays_commits; /* others wait for WAL to be flushed, or did lately */
-	double		ms;				/* that it took */
-	uint64		wal;			/* bytes written */
-} BackfillBatch;
-
 /* Line pointers of a block, as places in one order of all rows; (b, 0) holds none. */
 #define BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
 
-extern void dbops_backfill_init(void);
 extern BackfillBatcher *dbops_backfill_batcher(const BackfillChange *change,
 											   const BackfillLeaf *leaf);
 extern BackfillBatcher *dbops_backfill_sampler(const BackfillChange *change,
 											   const BackfillLeaf *leaf, bool sizes);
 extern BackfillOutcome dbops_backfill_update(BackfillBatcher *batcher,
 											 BlockNumber from, BlockNumber to,
-											 BackfillBatch *batch);
+											 DbopsBatch *batch);
 extern BackfillOutcome dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block,
-													int from, int to, BackfillBatch *batch);
+													int from, int to, DbopsBatch *batch);
 extern BackfillOutcome dbops_backfill_count(BackfillBatcher *batcher,
 											BlockNumber from, BlockNumber to,
 											BackfillCounts *counts);
@@ -443,17 +414,6 @@ extern const char *dbops_backfill_obstacle(const BackfillBatcher *batcher);
 extern ErrorData *dbops_backfill_failure(const BackfillBatcher *batcher);
 extern void dbops_backfill_batcher_free(BackfillBatcher *batcher);
 
-/* backfill_polite.c */
-extern int	dbops_backfill_lock_wait(void);
-extern void dbops_backfill_bound_lock_waits(void);
-extern void dbops_backfill_watch_begin(int most_ms);
-extern void dbops_backfill_watch_end(void);
-extern void dbops_backfill_refuse_uncut(void);
-extern bool dbops_backfill_is_waited_for(Oid relid);
-extern bool dbops_backfill_commits_wait(void);
-extern bool dbops_backfill_gave_way(int sqlerrcode);
-extern bool dbops_backfill_took_too_long(const ErrorData *error);
-
 /* backfill_skip.c */
 struct PlannedStmt;
 extern char *dbops_backfill_skip_sql(const BackfillChange *change, const BackfillLeaf *leaf,
@@ -461,24 +421,9 @@ extern char *dbops_backfill_skip_sql(const BackfillChange *change, const Backfil
 extern bool dbops_backfill_assigns_key(const struct PlannedStmt *plan, const BackfillLeaf *leaf);
 extern bool dbops_backfill_skips_by_range(const struct PlannedStmt *plan);
 
-/* backfill_pace.c */
-extern void dbops_backfill_pace_begin(BackfillPace *pace, BlockNumber first);
-extern BlockNumber dbops_backfill_pace_size(const BackfillPace *pace);
-extern void dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
-									   BlockNumber blocks, double most, const BackfillBatch *batch);
-extern void dbops_backfill_pace_harm(BackfillPace *pace, const BackfillRequest *request);
-extern void dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks);
-extern void dbops_backfill_pace_too_long(BackfillPace *pace, BlockNumber blocks, const BackfillBatch *batch);
-extern int	dbops_backfill_pace_most_ms(const BackfillRequest *request);
-extern int	dbops_backfill_pace_places(const BackfillRequest *request, int places, const BackfillBatch *batch);
-extern void dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most);
-extern void dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
-									  DbopsStep *step, const BackfillBatch *batch);
-extern uint64 dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request);
-
 /* For what is done to a table in the place of a range of blocks. */
 extern BackfillOutcome dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg,
-											  bool divisible, BackfillBatch *batch);
+											  bool divisible, DbopsBatch *batch);
 extern void dbops_backfill_plan_by_key(DbopsStatement **statement, const char *sql, int nparams,
 									   const Oid *types, const BackfillLeaf *leaf, Oid index);
 

@@ -1,5 +1,5 @@
 /*
- * backfill_pace.c
+ * pace.c
  *		How many blocks the next batch has, and how long to wait before it. In
  *		a walk by key, what is said of blocks here is meant of rows.
  *
@@ -29,7 +29,7 @@
  * process has written since the last look, with full pages, commits and
  * vacuums. Nothing here waits or looks at the clock by itself.
  */
-#include "change/change.h"
+#include "core/batch.h"
 
 #include <math.h>
 
@@ -68,20 +68,20 @@
 #define WAL_SAVED 0.1
 
 static double smooth(double before, double now);
-static double time_limit(const BackfillPace *pace, const BackfillRequest *request,
-						 const BackfillBatch *batch);
-static bool yields(const BackfillRequest *request, const BackfillBatch *batch);
-static double wal_limit(const BackfillPace *pace, const BackfillRequest *request);
-static long rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
-							 const BackfillBatch *batch);
-static void grow(BackfillPace *pace, double limit);
-static int	target(const BackfillRequest *request);
-static double budget(const BackfillPace *pace, const BackfillRequest *request);
+static double time_limit(const DbopsPace *pace, const DbopsPaceLimits *limits,
+						 const DbopsBatch *batch);
+static bool yields(const DbopsPaceLimits *limits, const DbopsBatch *batch);
+static double wal_limit(const DbopsPace *pace, const DbopsPaceLimits *limits);
+static long rest_of_yielding(const DbopsPace *pace, const DbopsPaceLimits *limits,
+							 const DbopsBatch *batch);
+static void grow(DbopsPace *pace, double limit);
+static int	target(const DbopsPaceLimits *limits);
+static double budget(const DbopsPace *pace, const DbopsPaceLimits *limits);
 static double seconds_since(instr_time *last);
 
 /* Begin with a table. What its rows take is not known; the budget goes on. */
 void
-dbops_backfill_pace_begin(BackfillPace *pace, BlockNumber first)
+dbops_pace_begin(DbopsPace *pace, BlockNumber first)
 {
 	pace->size = Max(first, 1);
 	pace->careful_from = HUGE_VAL;
@@ -91,7 +91,7 @@ dbops_backfill_pace_begin(BackfillPace *pace, BlockNumber first)
 
 /* The blocks of the next batch, at least 1. */
 BlockNumber
-dbops_backfill_pace_size(const BackfillPace *pace)
+dbops_pace_size(const DbopsPace *pace)
 {
 	return (BlockNumber) Max(pace->size, 1);
 }
@@ -102,8 +102,8 @@ dbops_backfill_pace_size(const BackfillPace *pace)
  * blocks without any; those behind them are cut off if need be.
  */
 void
-dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
-						   BlockNumber blocks, double most, const BackfillBatch *batch)
+dbops_pace_follow(DbopsPace *pace, const DbopsPaceLimits *limits,
+				  BlockNumber blocks, double most, const DbopsBatch *batch)
 {
 	if (batch->rows > 0 && batch->ms > 0)
 	{
@@ -111,11 +111,11 @@ dbops_backfill_pace_follow(BackfillPace *pace, const BackfillRequest *request,
 		pace->wal_per_block = smooth(pace->wal_per_block, (double) batch->wal / blocks);
 	}
 	if (batch->waited_for)
-		dbops_backfill_pace_harm(pace, request);
+		dbops_pace_harm(pace, limits);
 	else if (batch->rows == 0)
 		grow(pace, most);
 	else
-		grow(pace, Min(most, Min(time_limit(pace, request, batch), wal_limit(pace, request))));
+		grow(pace, Min(most, Min(time_limit(pace, limits, batch), wal_limit(pace, limits))));
 }
 
 static double
@@ -126,29 +126,29 @@ smooth(double before, double now)
 
 /* The blocks that take the time that a batch may take. */
 static double
-time_limit(const BackfillPace *pace, const BackfillRequest *request, const BackfillBatch *batch)
+time_limit(const DbopsPace *pace, const DbopsPaceLimits *limits, const DbopsBatch *batch)
 {
-	double		time = target(request);
+	double		time = target(limits);
 
-	if (yields(request, batch))
+	if (yields(limits, batch))
 		time = Min(time, YIELD_BATCH);
 	return (pace->ms_per_block > 0) ? time / pace->ms_per_block : HUGE_VAL;
 }
 
 /* Is it to leave time to others, who wait for WAL of which this batch wrote a part worth speaking of? */
 static bool
-yields(const BackfillRequest *request, const BackfillBatch *batch)
+yields(const DbopsPaceLimits *limits, const DbopsBatch *batch)
 {
-	return request->yield && batch->delays_commits && batch->wal > batch->ms * YIELD_FROM;
+	return limits->yield && batch->delays_commits && batch->wal > batch->ms * YIELD_FROM;
 }
 
 /* The blocks that do not use up the budget for longer than WAL_BATCH. */
 static double
-wal_limit(const BackfillPace *pace, const BackfillRequest *request)
+wal_limit(const DbopsPace *pace, const DbopsPaceLimits *limits)
 {
-	if (request->max_wal == 0 || pace->wal_per_block == 0)
+	if (limits->max_wal == 0 || pace->wal_per_block == 0)
 		return HUGE_VAL;
-	return budget(pace, request) * WAL_BATCH / pace->wal_per_block;
+	return budget(pace, limits) * WAL_BATCH / pace->wal_per_block;
 }
 
 /*
@@ -156,7 +156,7 @@ wal_limit(const BackfillPace *pace, const BackfillRequest *request)
  * ones from there; or shrink to it.
  */
 static void
-grow(BackfillPace *pace, double limit)
+grow(DbopsPace *pace, double limit)
 {
 	double		steep = pace->size * GROWTH;
 	double		gentle = pace->size + Max(limit * STEP, 1);
@@ -170,19 +170,19 @@ grow(BackfillPace *pace, double limit)
 
 /* The last batch did harm: make the next one half as large, unless it is short already. */
 void
-dbops_backfill_pace_harm(BackfillPace *pace, const BackfillRequest *request)
+dbops_pace_harm(DbopsPace *pace, const DbopsPaceLimits *limits)
 {
 	double		least = 1;
 
 	if (pace->ms_per_block > 0)
-		least = Max(Min(SHORT_TIME, target(request) * SHORT_SHARE) / pace->ms_per_block, 1);
+		least = Max(Min(SHORT_TIME, target(limits) * SHORT_SHARE) / pace->ms_per_block, 1);
 	pace->size = Max(pace->size / 2, Min(least, pace->size));
 	pace->careful_from = pace->size;
 }
 
 /* A batch could not be done at its size: make it this small, whatever it costs. */
 void
-dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks)
+dbops_pace_cut(DbopsPace *pace, BlockNumber blocks)
 {
 	pace->size = Max(blocks, 1);
 	pace->careful_from = pace->size;
@@ -193,7 +193,7 @@ dbops_backfill_pace_cut(BackfillPace *pace, BlockNumber blocks)
  * known, so the next one is much smaller; it grows fast up to half of this one.
  */
 void
-dbops_backfill_pace_too_long(BackfillPace *pace, BlockNumber blocks, const BackfillBatch *batch)
+dbops_pace_too_long(DbopsPace *pace, BlockNumber blocks, const DbopsBatch *batch)
 {
 	pace->size = Max(blocks / CUT_TO, 1);
 	pace->careful_from = Max(blocks / 2, 1);
@@ -202,53 +202,53 @@ dbops_backfill_pace_too_long(BackfillPace *pace, BlockNumber blocks, const Backf
 
 /* The ms that a batch may work before it is cut off. */
 int
-dbops_backfill_pace_most_ms(const BackfillRequest *request)
+dbops_pace_most_ms(const DbopsPaceLimits *limits)
 {
-	return Max(CUT_OFF * target(request), (int) SHORT_TIME);
+	return Max(CUT_OFF * target(limits), (int) SHORT_TIME);
 }
 
 /* The line pointers of the next batch within a block, from one that had so many and changed rows. */
 int
-dbops_backfill_pace_places(const BackfillRequest *request, int places, const BackfillBatch *batch)
+dbops_pace_places(const DbopsPaceLimits *limits, int places, const DbopsBatch *batch)
 {
-	double		limit = places * target(request) / Max(batch->ms, 1);
+	double		limit = places * target(limits) / Max(batch->ms, 1);
 
 	return (int) Max(Min(limit, places * GROWTH + 1), 1);
 }
 
 /* A batch may have no more blocks than this. */
 void
-dbops_backfill_pace_bound(BackfillPace *pace, BlockNumber most)
+dbops_pace_bound(DbopsPace *pace, BlockNumber most)
 {
 	pace->size = Min(pace->size, most);
 }
 
 /* The ms that a batch may take, so that it ends before anybody looks for a deadlock. */
 static int
-target(const BackfillRequest *request)
+target(const DbopsPaceLimits *limits)
 {
-	int			time = (request->batch_time > 0) ? request->batch_time : dbops_backfill_batch_time;
+	int			time = (limits->batch_time > 0) ? limits->batch_time : dbops_backfill_batch_time;
 
-	return Max(Min(time, DeadlockTimeout * 9 / 10 - dbops_backfill_lock_wait()), 1);
+	return Max(Min(time, DeadlockTimeout * 9 / 10 - dbops_polite_lock_wait()), 1);
 }
 
 /* The share of this process, in bytes of WAL a second; 0: any. */
 static double
-budget(const BackfillPace *pace, const BackfillRequest *request)
+budget(const DbopsPace *pace, const DbopsPaceLimits *limits)
 {
-	return (double) request->max_wal / Max(pace->workers, 1);
+	return (double) limits->max_wal / Max(pace->workers, 1);
 }
 
 /* After a batch: wait as the caller wishes, for others to commit, and as long as the budget of WAL asks for. */
 void
-dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
-						  DbopsStep *step, const BackfillBatch *batch)
+dbops_pace_pause(DbopsPace *pace, const DbopsPaceLimits *limits,
+						  DbopsStep *step, const DbopsBatch *batch)
 {
-	long		rest = rest_of_yielding(pace, request, batch);
-	uint64		written = dbops_backfill_pace_spend(pace, request);
-	double		wait = (pace->wal_saved < 0) ? ceil(-pace->wal_saved / budget(pace, request) * 1000) : 0;
+	long		rest = rest_of_yielding(pace, limits, batch);
+	uint64		written = dbops_pace_spend(pace, limits);
+	double		wait = (pace->wal_saved < 0) ? ceil(-pace->wal_saved / budget(pace, limits) * 1000) : 0;
 
-	step->pause = (batch->rows > 0) ? request->pause : 0;
+	step->pause = (batch->rows > 0) ? limits->pause : 0;
 	if (rest > step->pause)
 	{
 		step->pause = rest;
@@ -258,27 +258,27 @@ dbops_backfill_pace_pause(BackfillPace *pace, const BackfillRequest *request,
 		return;
 	step->pause = (long) wait;
 	step->waiting = psprintf("for its budget of WAL, %ld ms: the last batch wrote %s, and %s a second are allowed%s",
-							 step->pause, dbops_figure_bytes(written), dbops_figure_bytes(request->max_wal),
+							 step->pause, dbops_figure_bytes(written), dbops_figure_bytes(limits->max_wal),
 							 pace->workers > 1 ? " to all workers" : "");
 }
 
 /* The ms to leave to those who wait to commit: what makes YIELD_SHARE of the time for all workers together. */
 static long
-rest_of_yielding(const BackfillPace *pace, const BackfillRequest *request,
-				 const BackfillBatch *batch)
+rest_of_yielding(const DbopsPace *pace, const DbopsPaceLimits *limits,
+				 const DbopsBatch *batch)
 {
-	if (!yields(request, batch) || batch->rows == 0)
+	if (!yields(limits, batch) || batch->rows == 0)
 		return 0;
 	return (long) ceil(batch->ms * (YIELD_SHARE * Max(pace->workers, 1) - 1));
 }
 
 /* Take the WAL that was written since the last look from the budget; returns its bytes. */
 uint64
-dbops_backfill_pace_spend(BackfillPace *pace, const BackfillRequest *request)
+dbops_pace_spend(DbopsPace *pace, const DbopsPaceLimits *limits)
 {
 	uint64		before = pace->wal_written;
 	double		passed = seconds_since(&pace->wal_looked);
-	double		rate = budget(pace, request);
+	double		rate = budget(pace, limits);
 
 	pace->wal_written = pgWalUsage.wal_bytes;
 	pace->wal_saved = Min(pace->wal_saved + passed * rate, rate * WAL_SAVED);

@@ -1,5 +1,5 @@
 /*
- * backfill_polite.c
+ * polite.c
  *		How a batch behaves among the locks of others.
  *
  * It waits for locks only for a short time, all its waits together
@@ -29,7 +29,7 @@
  * a cancel of its statement: nobody knows before what a row takes, and who
  * wants a row of it waits. What it waits for locks does not count.
  */
-#include "change/change.h"
+#include "core/batch.h"
 
 #include <signal.h>
 
@@ -71,7 +71,7 @@ static bool is_ours(const LOCKTAG *tag, Oid relid);
 
 /* The ms that a batch waits for locks at most, below anybody's deadlock_timeout. */
 int
-dbops_backfill_lock_wait(void)
+dbops_polite_lock_wait(void)
 {
 	int			wait = Min(dbops_backfill_lock_timeout, Max(DeadlockTimeout / 2, 1));
 
@@ -80,9 +80,9 @@ dbops_backfill_lock_wait(void)
 
 /* Wait briefly for locks, and be the first to notice a deadlock, in nested settings. */
 void
-dbops_backfill_bound_lock_waits(void)
+dbops_polite_bound_lock_waits(void)
 {
-	patience = dbops_backfill_lock_wait();
+	patience = dbops_polite_lock_wait();
 	dbops_set_nested("lock_timeout", psprintf("%d", patience));
 	dbops_set_nested("deadlock_timeout", "1");
 	dbops_set_nested("log_lock_waits", "off");
@@ -93,7 +93,7 @@ dbops_backfill_bound_lock_waits(void)
  * settings. most_ms: when to cut the batch off; 0: never.
  */
 void
-dbops_backfill_watch_begin(int most_ms)
+dbops_polite_watch_begin(int most_ms)
 {
 	static bool registered = false;
 	TimestampTz now = GetCurrentTimestamp();
@@ -114,7 +114,7 @@ dbops_backfill_watch_begin(int most_ms)
  * batch that is through before it has noticed that it was cut off is done.
  */
 void
-dbops_backfill_watch_end(void)
+dbops_polite_watch_end(void)
 {
 	if (ticker != 0)
 		disable_timeout(ticker, false);
@@ -141,7 +141,7 @@ note_cancel(SIGNAL_ARGS)
  * what is asked for.
  */
 void
-dbops_backfill_refuse_uncut(void)
+dbops_polite_refuse_uncut(void)
 {
 	if (cut_off && !QueryCancelPending)
 		ereport(ERROR,
@@ -174,13 +174,13 @@ tick(void)
 
 /* Does anybody wait for a commit to be flushed, behind our WAL perhaps, or did so lately? */
 bool
-dbops_backfill_commits_wait(void)
+dbops_polite_commits_wait(void)
 {
 	look_at_commits();
 	return !TimestampDifferenceExceeds(commits_waited_at, GetCurrentTimestamp(), COMMITS_FOLLOW);
 }
 
-/* Reads the slots as dbops_backfill_is_waited_for() does. */
+/* Reads the slots as dbops_polite_is_waited_for() does. */
 static void
 look_at_commits(void)
 {
@@ -232,7 +232,7 @@ cut_off_in_time(void)
  * locks that were taken by the fast path.
  */
 bool
-dbops_backfill_is_waited_for(Oid relid)
+dbops_polite_is_waited_for(Oid relid)
 {
 	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
 	{
@@ -259,7 +259,7 @@ is_ours(const LOCKTAG *tag, Oid relid)
 
 /* Errors that only say that others were there first, such as with a row that went to another partition. */
 bool
-dbops_backfill_gave_way(int sqlerrcode)
+dbops_polite_gave_way(int sqlerrcode)
 {
 	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
@@ -271,7 +271,7 @@ dbops_backfill_gave_way(int sqlerrcode)
  * has made of that, or of statement_timeout; and not of somebody's cancel?
  */
 bool
-dbops_backfill_took_too_long(const ErrorData *error)
+dbops_polite_took_too_long(const ErrorData *error)
 {
 	if (cut_off)
 		return !cancelled;
