@@ -5,31 +5,23 @@
  * A range is read by a TID Range Scan, so that a batch costs what its blocks
  * cost and nothing grows with the table; see scan.c.
  *
- * A range runs in a subtransaction of the procedure's transaction, which waits
- * for others' locks only briefly and gives way in a deadlock; see
- * polite.c. A careful batch waits for no row: it leaves out those
- * that others lock, and counts what it has left. Rows are changed with the
- * rights of the table's owner.
+ * A range runs in a subtransaction and gives way to others; see batch.c. A
+ * careful batch waits for no row: it leaves out those that others lock, and
+ * counts what it has left. Rows are changed with the rights of the table's owner.
  */
 #include "change/change.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "executor/instrument.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
 #include "storage/itemptr.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -57,10 +49,8 @@ typedef struct Range
 	void	   *arg;			/* of work */
 	bool		careful;		/* wait for no row */
 	bool		divisible;		/* it could be done with fewer blocks, or rows */
-	int			most_ms;		/* after which it is cut off if it is; 0: never */
 	bool		table_lock_taken;
 	bool		planned;		/* what fails from here on is not the statement */
-	bool		waited_for;		/* others wait for its locks */
 	BackfillOutcome outcome;
 	uint64		rows;
 	BackfillCounts counts;
@@ -78,13 +68,13 @@ typedef struct PlanLook
 
 static char *count_sql(const BackfillChange *change, const BackfillLeaf *leaf, const char *columns);
 static BackfillOutcome measure(Range *range, DbopsBatch *batch);
-static BackfillOutcome run_range(Range *range);
+static BackfillOutcome run_range(Range *range, DbopsBatch *batch);
+static void note_failure(Range *range, ErrorData *error);
 static BackfillOutcome judge_failure(const Range *range, const ErrorData *error);
 static void run_as_owner(void *arg);
 static BackfillOutcome look_at_storage(const BackfillLeaf *leaf);
 static void refuse_renamed(const BackfillLeaf *leaf);
 static void update_range(Range *range);
-static void check_at_once(void);
 static BackfillOutcome skip_range(Range *range);
 static bool plan_to_skip(BackfillBatcher *batcher);
 static void count_range(Range *range);
@@ -204,22 +194,10 @@ dbops_backfill_update_places(BackfillBatcher *batcher, BlockNumber block, int fr
 static BackfillOutcome
 measure(Range *range, DbopsBatch *batch)
 {
-	uint64		wal = pgWalUsage.wal_bytes;
-	instr_time	begin;
-	instr_time	took;
-	BackfillOutcome outcome;
+	BackfillOutcome outcome = run_range(range, batch);
 
-	range->most_ms = batch->most_ms;
-	INSTR_TIME_SET_CURRENT(begin);
-	outcome = run_range(range);
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, begin);
-	batch->ms = INSTR_TIME_GET_MILLISEC(took);
-	batch->wal = pgWalUsage.wal_bytes - wal;
 	batch->rows = range->rows;
 	batch->left = range->counts.pending;
-	batch->waited_for = range->waited_for;
-	batch->delays_commits = dbops_polite_commits_wait();
 	return outcome;
 }
 
@@ -229,8 +207,9 @@ dbops_backfill_update_tids(BackfillBatcher *batcher, const ItemPointerData *boun
 						   int most_ms, uint64 *rows)
 {
 	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = true,
-		.divisible = (most_ms > 0),.most_ms = most_ms};
-	BackfillOutcome outcome = run_range(&range);
+		.divisible = (most_ms > 0)};
+	DbopsBatch	batch = {.most_ms = most_ms};
+	BackfillOutcome outcome = run_range(&range, &batch);
 
 	*rows = range.rows;
 	return outcome;
@@ -253,7 +232,8 @@ dbops_backfill_count_tids(BackfillBatcher *batcher, const ItemPointerData *bound
 						  BackfillCounts *counts)
 {
 	Range		range = {.batcher = batcher,.bounds = {bounds[0], bounds[1]},.update = false,.counts = *counts};
-	BackfillOutcome outcome = run_range(&range);
+	DbopsBatch	batch = {0};
+	BackfillOutcome outcome = run_range(&range, &batch);
 
 	*counts = range.counts;
 	return outcome;
@@ -282,65 +262,46 @@ dbops_backfill_attempt(BackfillBatcher *batcher, DbopsCallback work, void *arg,
 }
 
 /*
- * Run a range in a subtransaction. If others hold its locks for too long, or
- * something in a row makes it fail, it is rolled back and the outcome says so;
- * any other error is the caller's. A statement timeout covers each range, not
- * the whole call.
+ * Run a range. If others hold its locks for too long, or something in a row
+ * makes it fail, it is rolled back and the outcome says so; any other error is
+ * the caller's.
  */
 static BackfillOutcome
-run_range(Range *range)
+run_range(Range *range, DbopsBatch *batch)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	const BackfillLeaf *leaf = range->batcher->leaf;
+	DbopsBatchWork work = {
+		.relid = leaf->relid,.owner = leaf->owner,.changes = range->update,
+		.callback = run_as_owner,.arg = range
+	};
+	ErrorData  *error;
 
-	dbops_clock_restart_timeouts();
-	BeginInternalSubTransaction(NULL);	/* and work in its memory */
-
-	PG_TRY();
-	{
-		dbops_polite_watch_begin(range->divisible ? range->most_ms : 0);
-		dbops_run_as(range->batcher->leaf->owner, run_as_owner, range);
-		dbops_polite_refuse_uncut();
-		dbops_polite_watch_end();
-		range->waited_for = range->update &&
-			dbops_polite_is_waited_for(range->batcher->leaf->relid);
-		if (range->update)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();	/* gives the locks back */
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		dbops_polite_watch_end();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-
-		range->rows = 0;
-		range->outcome = judge_failure(range, error);
-		if (range->outcome == BATCH_DONE)
-		{
-			dbops_backfill_explain_columns(range->batcher->change, range->batcher->leaf, error);
-			ReThrowError(error);
-		}
-		if (range->outcome == BATCH_FAILED)
-			keep_failure(range->batcher, error);
-		else
-		{
-			strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
-			FreeErrorData(error);
-		}
-	}
-	PG_END_TRY();
-
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	if (!range->divisible)
+		batch->most_ms = 0;
+	error = dbops_batch_attempt(&work, batch);
+	if (error != NULL)
+		note_failure(range, error);
 	return range->outcome;
+}
+
+/* A range was rolled back: note what that means, or throw what nothing can be done about. */
+static void
+note_failure(Range *range, ErrorData *error)
+{
+	range->rows = 0;
+	range->outcome = judge_failure(range, error);
+	if (range->outcome == BATCH_DONE)
+	{
+		dbops_backfill_explain_columns(range->batcher->change, range->batcher->leaf, error);
+		ReThrowError(error);
+	}
+	if (range->outcome == BATCH_FAILED)
+		keep_failure(range->batcher, error);
+	else
+	{
+		strlcpy(range->batcher->obstacle, error->message, sizeof(range->batcher->obstacle));
+		FreeErrorData(error);
+	}
 }
 
 /* What is to be done about an error; BATCH_DONE: nothing can be. */
@@ -387,7 +348,7 @@ run_as_owner(void *arg)
 	range->planned = (range->work != NULL);
 	if (range->work != NULL)
 	{
-		check_at_once();
+		dbops_batch_check_at_once();
 		range->work(range->arg);
 	}
 	else if (range->careful)
@@ -443,21 +404,9 @@ update_range(Range *range)
 	plan_as_range_scan(&range->batcher->update, range->batcher->update_sql,
 					   range->batcher->leaf);
 	range->planned = true;
-	check_at_once();
+	dbops_batch_check_at_once();
 	range->rows = dbops_statement_run(range->batcher->update, values, false,
 									  refuse_met_again, range);
-}
-
-/*
- * Have deferred constraints checked with the batch, which is all of its
- * transaction, so that a row that breaks one is found.
- */
-static void
-check_at_once(void)
-{
-	ConstraintsSetStmt all = {.type = T_ConstraintsSetStmt,.constraints = NIL,.deferred = false};
-
-	AfterTriggerSetState(&all);
 }
 
 /* Change what nobody else locks, and count what is left. */
@@ -469,7 +418,7 @@ skip_range(Range *range)
 	if (!plan_to_skip(range->batcher))
 		return BATCH_ROWS_LOCKED;
 	range->planned = true;
-	check_at_once();
+	dbops_batch_check_at_once();
 	range->rows = dbops_statement_run(range->batcher->skip, values, false, refuse_met_again, range);
 	count_range(range);
 	return BATCH_DONE;

@@ -25,6 +25,20 @@ typedef struct DbopsBatch
 	uint64		wal;			/* bytes written */
 } DbopsBatch;
 
+/* ---- batch.c: do the work of a batch ---- */
+
+typedef struct DbopsBatchWork
+{
+	Oid			relid;			/* the table */
+	Oid			owner;			/* of it, with whose rights the work is done */
+	bool		changes;		/* rows, or only looks and is undone */
+	DbopsCallback callback;
+	void	   *arg;
+} DbopsBatchWork;
+
+extern ErrorData *dbops_batch_attempt(const DbopsBatchWork *work, DbopsBatch *batch);
+extern void dbops_batch_check_at_once(void);
+
 /* ---- polite.c: how a batch behaves among the locks of others ---- */
 
 extern int	dbops_polite_lock_wait(void);
