@@ -283,13 +283,6 @@ typedef struct MigrationAttempt
 extern void dbops_migration_attempt(const MigrationAttempt *attempt);
 extern bool dbops_migration_met_a_lock(int sqlstate);
 
-/* ---- migration_blocker.c: who has the lock that is waited for? ---- */
-
-extern char *dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode);
-extern void dbops_migration_blocker_watch(long lock_timeout);
-extern void dbops_migration_blocker_unwatch(void);
-extern char *dbops_migration_blocker_watched(void);
-
 /* ---- migration_job.c: texts whose statements cannot share a transaction ---- */
 
 extern void dbops_migration_job_init(void);

@@ -30,7 +30,6 @@
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timeout.h"
@@ -53,10 +52,10 @@ static void lock_table(void *arg);
 static long patience(void);
 static void run_outside(void *arg);
 static void run_remedy(MigrationWork *work);
-static bool is_still_remedy(const MigrationWork *work);
+static bool is_still_remedy(void *arg);
 static void run_statement(MigrationWork *work);
 static void execute(void *arg);
-static void limit_lock_wait(const MigrationWork *work, Node *statement);
+static long lock_limit(const MigrationWork *work, Node *statement);
 static bool is_plain_vacuum(const VacuumStmt *statement);
 
 /* Get on with the next statement, which is alone; true if it is done. */
@@ -335,34 +334,27 @@ run_outside(void *arg)
 	MemoryContextSwitchTo(passing);
 }
 
-/*
- * Remove what a cut off run has left, if it is still that: another session that
- * builds it would have a lock on the table, so that is locked for the session.
- */
+/* Remove what a cut off run has left, if it is still that when nobody else has the table. */
 static void
 run_remedy(MigrationWork *work)
 {
-	LOCKTAG		tag;
+	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(work->remedy, RAW_PARSE_DEFAULT));
+	DbopsAlone	alone = {
+		.sql = work->remedy,
+		.table = work->table,
+		.patience = patience(),
+		.lock_timeout = lock_limit(work, raw->stmt),
+		.is_right = is_still_remedy,
+		.arg = work
+	};
 
-	dbops_job_setting_put("lock_timeout", psprintf("%ld", patience()));
-	SET_LOCKTAG_RELATION(tag, MyDatabaseId, work->table);
-	(void) LockAcquire(&tag, ShareUpdateExclusiveLock, true, false);
-	AcceptInvalidationMessages();
-	if (is_still_remedy(work))
-	{
-		RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(work->remedy, RAW_PARSE_DEFAULT));
-		QueryCompletion completion;
-
-		InitializeQueryCompletion(&completion);
-		limit_lock_wait(work, raw->stmt);
-		dbops_sql_run(raw, work->remedy, true, None_Receiver, &completion);
-	}
-	LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	dbops_alone_run(&alone);
 }
 
 static bool
-is_still_remedy(const MigrationWork *work)
+is_still_remedy(void *arg)
 {
+	const MigrationWork *work = arg;
 	MigrationOutcome outcome = dbops_migration_outcome(work->aim, false);
 
 	return outcome.remedy != NULL && strcmp(outcome.remedy, work->remedy) == 0;
@@ -373,7 +365,7 @@ run_statement(MigrationWork *work)
 {
 	RawStmt    *raw = dbops_migration_statement_parse(work->text, dbops_migration_work_next(work));
 
-	limit_lock_wait(work, raw->stmt);
+	dbops_job_setting_put("lock_timeout", psprintf("%ld", lock_limit(work, raw->stmt)));
 	dbops_clock_restart_timeouts();
 	work->receipt = (MigrationReceipt) {MIGRATION_RECEIPT};
 	dbops_migration_watch_alone(&work->receipt, execute, work);
@@ -395,17 +387,15 @@ execute(void *arg)
 	dbops_migration_run_alone(&run);
 }
 
-/* Limit waits that keep others out, by lock_timeout; of those that do not, only builds have none. */
-static void
-limit_lock_wait(const MigrationWork *work, Node *statement)
+/* The limit of its waits, in ms: of those that keep others out lock_timeout; of those that do not, only builds have none. */
+static long
+lock_limit(const MigrationWork *work, Node *statement)
 {
-	long		limit = work->lock_timeout;
-
 	if (dbops_sql_is_concurrent(statement) && !IsA(statement, AlterTableStmt))
-		limit = 0;
-	else if (IsA(statement, VacuumStmt) && is_plain_vacuum((VacuumStmt *) statement))
-		limit = Max(work->max_wait, patience());
-	dbops_job_setting_put("lock_timeout", psprintf("%ld", limit));
+		return 0;
+	if (IsA(statement, VacuumStmt) && is_plain_vacuum((VacuumStmt *) statement))
+		return Max(work->max_wait, patience());
+	return work->lock_timeout;
 }
 
 static bool

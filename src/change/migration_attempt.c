@@ -9,6 +9,8 @@
  */
 #include "change/migration.h"
 
+#include "core/server.h"
+
 #include "access/xact.h"
 #include "common/pg_prng.h"
 #include "portability/instr_time.h"
@@ -78,7 +80,7 @@ try_once(Attempts *attempts)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	dbops_migration_blocker_unwatch();
+	dbops_blocker_unwatch();
 	MemoryContextDelete(work);
 
 	if (error == NULL)
@@ -86,7 +88,7 @@ try_once(Attempts *attempts)
 	if (!dbops_migration_met_a_lock(error->sqlerrcode))
 		ReThrowError(error);
 	attempts->error = error;
-	attempts->blocker = dbops_migration_blocker_watched();
+	attempts->blocker = dbops_blocker_watched();
 	return false;
 }
 
@@ -96,7 +98,7 @@ work_and_commit(const MigrationAttempt *asked)
 	int			nest_level = NewGUCNestLevel();
 
 	dbops_set_nested("lock_timeout", psprintf("%ld", asked->lock_timeout));
-	dbops_migration_blocker_watch(asked->lock_timeout);
+	dbops_blocker_watch(asked->lock_timeout);
 	asked->work(asked->arg);
 	AtEOXact_GUC(false, nest_level);
 	ReleaseCurrentSubTransaction();

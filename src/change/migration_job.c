@@ -16,6 +16,7 @@
  */
 #include "change/migration_work.h"
 
+#include "core/server.h"
 #include "core/sql.h"
 
 #include "catalog/pg_type.h"
@@ -430,7 +431,7 @@ dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout
 
 	dbops_migration_settings_nest(work);
 	dbops_set_nested("lock_timeout", psprintf("%ld", lock_timeout));
-	dbops_migration_blocker_watch(lock_timeout);
+	dbops_blocker_watch(lock_timeout);
 	PG_TRY();
 	{
 		done = dbops_attempt(attempt, arg, &error);
@@ -439,11 +440,11 @@ dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout
 	}
 	PG_CATCH();
 	{
-		dbops_migration_blocker_unwatch();
+		dbops_blocker_unwatch();
 		dbops_migration_work_rethrow(work);
 	}
 	PG_END_TRY();
-	blocker = dbops_migration_blocker_watched();
+	blocker = dbops_blocker_watched();
 	AtEOXact_GUC(false, nest_level);
 	if (!done)
 		dbops_migration_work_wait(work, step, error, blocker);

@@ -12,6 +12,8 @@
  */
 #include "change/migration.h"
 
+#include "core/server.h"
+
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -19,7 +21,6 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -107,7 +108,7 @@ try_lock(const LOCKTAG *tag)
 static void
 wait_for_lock(const LOCKTAG *tag, const char *project, const char *version, long max_wait)
 {
-	const char *holder = dbops_migration_blocker(tag, ExclusiveLock);
+	const char *holder = dbops_blocker(tag, ExclusiveLock);
 	instr_time	begin;
 
 	ereport(NOTICE,
@@ -120,7 +121,7 @@ wait_for_lock(const LOCKTAG *tag, const char *project, const char *version, long
 	{
 		if (ms_since(begin) >= max_wait)
 		{
-			holder = dbops_migration_blocker(tag, ExclusiveLock);
+			holder = dbops_blocker(tag, ExclusiveLock);
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("another session works on project \"%s\"", project),

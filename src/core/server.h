@@ -12,6 +12,7 @@
 
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
+#include "storage/lock.h"
 
 /* ---- figure.c: figures as people read them ---- */
 
@@ -58,6 +59,13 @@ typedef struct Prepared
 extern Process *dbops_processes_read(int *n);
 extern Process *dbops_process_find(Process *processes, int n, int pid);
 extern void dbops_prepared_read(Prepared *prepared);
+
+/* ---- blocker.c: who has the lock that is waited for? ---- */
+
+extern char *dbops_blocker(const LOCKTAG *tag, LOCKMODE mode);
+extern void dbops_blocker_watch(long lock_timeout);
+extern void dbops_blocker_unwatch(void);
+extern char *dbops_blocker_watched(void);
 
 /* ---- standbys.c ---- */
 

@@ -19,4 +19,18 @@ extern bool dbops_sql_is_concurrent(Node *statement);
 extern void dbops_sql_run(RawStmt *raw, const char *sql, bool alone,
 						  DestReceiver *receiver, QueryCompletion *completion);
 
+/* ---- alone.c: a statement of ours at top level, while its table is locked ---- */
+
+typedef struct DbopsAlone
+{
+	const char *sql;			/* one statement */
+	Oid			table;			/* to be locked for the session */
+	long		patience;		/* ms to wait for that */
+	long		lock_timeout;	/* ms, of the statement; 0: none */
+	bool		(*is_right) (void *arg);	/* asked when the table is locked */
+	void	   *arg;
+} DbopsAlone;
+
+extern void dbops_alone_run(const DbopsAlone *alone);
+
 #endif							/* DBOPS_SQL_H */

@@ -1,12 +1,12 @@
 /*
- * migration_blocker.c
+ * blocker.c
  *		Who has the lock that is waited for?
  *
  * When a wait for a lock has timed out, the server does not say any more which
  * lock that was. So a clock looks at what the session waits for, often enough
  * to see every wait that lasts as long as lock_timeout, and remembers it.
  */
-#include "change/migration.h"
+#include "core/server.h"
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -28,7 +28,7 @@ static void take_sentence(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Begin to look what this session waits for. */
 void
-dbops_migration_blocker_watch(long lock_timeout)
+dbops_blocker_watch(long lock_timeout)
 {
 	static bool registered = false;
 	int			every = Max((int) (lock_timeout / LOOKS), 1);
@@ -57,22 +57,22 @@ look(void)
 
 /* End it. */
 void
-dbops_migration_blocker_unwatch(void)
+dbops_blocker_unwatch(void)
 {
 	disable_timeout(clock_id, false);
 }
 
 /* End it, and say who has what was waited for last; NULL: nobody any more. */
 char *
-dbops_migration_blocker_watched(void)
+dbops_blocker_watched(void)
 {
-	dbops_migration_blocker_unwatch();
-	return (watched_mode == NoLock) ? NULL : dbops_migration_blocker(&watched_tag, watched_mode);
+	dbops_blocker_unwatch();
+	return (watched_mode == NoLock) ? NULL : dbops_blocker(&watched_tag, watched_mode);
 }
 
 /* Say in sentences who holds a lock that conflicts with this one; NULL: nobody now. */
 char *
-dbops_migration_blocker(const LOCKTAG *tag, LOCKMODE mode)
+dbops_blocker(const LOCKTAG *tag, LOCKMODE mode)
 {
 	bool		found;
 	int			pid = find_holder(tag, mode, &found);
