@@ -26,3 +26,6 @@ SELECT dbops.baseline_migration(NULL);
 SELECT dbops.baseline_migration('');
 SELECT dbops.baseline_migration('a b');
 SELECT dbops.baseline_migration('1', project => NULL);
+BEGIN READ ONLY;
+SELECT dbops.baseline_migration('1', project => 'baseline');
+ROLLBACK;

@@ -57,7 +57,9 @@ INSERT INTO flyway_schema_history VALUES
     (7, '4', 'z', 'SQL', 'V4__z.sql', 7, 'u', '2024-01-07', 0, false),
     (8, '5', 'J', 'JDBC', 'db.migration.V5__J', NULL, 'u', '2024-01-08', 0, true),
     (9, '6', 'gone', 'SQL', 'V6__gone.sql', 7, 'u', '2024-01-09', 0, true),
-    (10, '6', 'gone', 'DELETE', 'V6__gone.sql', 7, 'u', '2024-01-10', 0, true);
+    (10, '6', 'gone', 'DELETE', 'V6__gone.sql', 7, 'u', '2024-01-10', 0, true),
+    (11, '7', 'a  b', 'SQL', 'V0__old/V7__a__b.sql', 7, 'u', '2024-01-11', 0, true),
+    (12, '8.1', 'J  K', 'JDBC', 'db.migration.V8_1__J__K', NULL, 'u', '2024-01-12', 0, true);
 SELECT * FROM dbops.import_migrations('flyway', 'import_flyway');
 SELECT version, repeatable, checksum FROM dbops.migration WHERE project = 'import_flyway' ORDER BY position;
 -- its checksum is of the lines, whatever ends them
@@ -92,6 +94,9 @@ SELECT version FROM dbops.import_migrations('schema_migrations', 'odd " name', N
 SELECT * FROM dbops.import_migrations('rails');
 SELECT * FROM dbops.import_migrations(NULL);
 SELECT * FROM dbops.import_migrations('prisma', 'a b');
+BEGIN READ ONLY;
+SELECT * FROM dbops.import_migrations('prisma', 'import_prisma_other');
+ROLLBACK;
 SELECT * FROM dbops.import_migrations('schema_migrations', 'versio', NULL);
 SELECT * FROM dbops.import_migrations('schema_migrations', 'ctid', NULL);
 SELECT * FROM dbops.import_migrations('schema_migrations', 'flags', NULL);

@@ -25,3 +25,6 @@ SELECT * FROM dbops.repair_checksums('{V1,NULL}', '{a,b}', 'repair');
 SELECT * FROM dbops.repair_checksums('{V9}', '{a}', 'repair');
 SELECT * FROM dbops.repair_checksums(NULL, '{a}', 'repair');
 SELECT * FROM dbops.repair_checksums('{}', '{}', 'repair');
+BEGIN READ ONLY;
+SELECT * FROM dbops.repair_checksums('{V1}', '{SELECT 1}', 'repair');
+ROLLBACK;

@@ -32,4 +32,7 @@ SELECT dbops.resolve_migration('V1', 'reverted', E' \n', 'resolve');
 SELECT dbops.resolve_migration('V1', 'reverted', NULL, 'resolve');
 SELECT dbops.resolve_migration('V1', NULL, 'why', 'resolve');
 SELECT dbops.resolve_migration('V/1', 'applied', 'why', 'resolve');
+BEGIN READ ONLY;
+SELECT dbops.resolve_migration('V1', 'reverted', 'why', 'resolve');
+ROLLBACK;
 SELECT count(*) FROM dbops.migration_event WHERE project = 'resolve';

@@ -65,7 +65,6 @@ dbops_apply_migration(PG_FUNCTION_ARGS)
 {
 	Application application = {0};
 
-	PreventCommandIfReadOnly("dbops.apply_migration()");
 	read_arguments(fcinfo, &application);
 	dbops_migration_call_begin(&application.call, fcinfo);
 

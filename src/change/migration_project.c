@@ -15,6 +15,7 @@
 #include "core/server.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -35,6 +36,7 @@ typedef struct Unfinished
 } Unfinished;
 
 static LOCKTAG project_lock(const char *project);
+static void require_writable(const char *project);
 static void require_fresh_snapshots(const char *project);
 static bool try_lock(const LOCKTAG *tag);
 static void wait_for_lock(const LOCKTAG *tag, const char *project, const char *version, long max_wait);
@@ -69,6 +71,7 @@ dbops_migration_lock_project(const char *project, const char *version, long max_
 {
 	LOCKTAG		tag = project_lock(project);
 
+	require_writable(project);
 	require_fresh_snapshots(project);
 	if (!try_lock(&tag))
 		wait_for_lock(&tag, project, version, max_wait);
@@ -84,6 +87,19 @@ project_lock(const char *project)
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, hash, 0);
 	return tag;
+}
+
+/* On a standby the lock itself could not be had. */
+static void
+require_writable(const char *project)
+{
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("project \"%s\" cannot be worked on in a read-only transaction", project),
+				 RecoveryInProgress() ?
+				 errhint("This server is a standby; connect to its primary.") :
+				 errhint("Use another transaction: BEGIN READ WRITE.")));
 }
 
 /* The ledger is read when the lock is had, which an older snapshot would not show. */

@@ -52,7 +52,6 @@ dbops_rollback_migration(PG_FUNCTION_ARGS)
 	Rollback	rollback = {.call = {.direction = "down",.record = record_reverted}};
 	MigrationCall *call = &rollback.call;
 
-	PreventCommandIfReadOnly("dbops.rollback_migration()");
 	call->version = PG_ARGISNULL(0) ? NULL : dbops_migration_version_argument(fcinfo, 0, "version");
 	call->project = dbops_migration_version_argument(fcinfo, 1, "project");
 	call->lock_timeout = dbops_migration_wait_argument(fcinfo, 2, "lock_timeout", 1);

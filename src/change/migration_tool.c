@@ -124,7 +124,7 @@ static const ToolTable tables[] = {
 	{
 		.tool = {.name = "flyway",.table = "flyway_schema_history"},
 		.columns = flyway_columns,
-		.query = "SELECT coalesce('V' || substring(script, '(?:^|[/.])[A-Z]+([0-9][^/]*?)__'), 'V' || version, regexp_replace(script, '^.*/|\\.[^./]*$', '', 'g')),"
+		.query = "SELECT coalesce('V' || substring(script, '(?:^|[/.])[A-Z]+?([0-9][^/]*?)__[^/]*$'), 'V' || version, regexp_replace(script, '^.*/|\\.[^./]*$', '', 'g')),"
 		" description, CASE WHEN NOT success THEN 'failed' WHEN type ~ '^UNDO|^DELETE' THEN 'reverted'"
 		" WHEN type ~ 'BASELINE' THEN 'baseline' ELSE 'applied' END,"
 		" installed_on, CASE WHEN success THEN int4send(checksum) END, version IS NULL"

@@ -91,6 +91,8 @@ $standby->init_from_backup($node, 'second', has_streaming => 1);
 $standby->start;
 is(item($standby, 'restore_point'), 'critical|this server is in recovery, where no restore point can be made', 'a standby has no restore points');
 like(item($standby, 'protected'), qr/^critical\|not protected: this server is in recovery/, 'and no migrations');
+my (undef, undef, $refusal) = $standby->psql('postgres', "SELECT dbops.baseline_migration('1')");
+like($refusal, qr/cannot be worked on in a read-only transaction\nHINT:  This server is a standby; connect to its primary/, 'the ledger is not written there');
 $standby->stop;
 
 # an archiver that fails: the wait is bounded, and says what fails
