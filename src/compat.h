@@ -266,6 +266,13 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define column_is_not_null(desc, i) (TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID)
 #endif
 
+/* 18 knows generated columns that are computed when they are read. */
+#if PG_VERSION_NUM < 180000
+#define is_virtual(constraint) false
+#else
+#define is_virtual(constraint) ((constraint)->generated_kind == ATTRIBUTE_GENERATED_VIRTUAL)
+#endif
+
 /* 18 knows constraints that are not enforced, and such over periods. */
 #if PG_VERSION_NUM < 180000
 #define CONSTRAINT_IS_NOT_ENFORCED(alias) "false"

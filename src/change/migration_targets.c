@@ -492,14 +492,14 @@ effect_of_constraint(const Constraint *constraint)
 	{
 		case CONSTR_CHECK:
 		case CONSTR_FOREIGN:
-			return constraint->skip_validation ? "metadata" : "scan";
 		case CONSTR_NOTNULL:
-			return "scan";
+			return constraint->skip_validation ? "metadata" : "scan";
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
 		case CONSTR_EXCLUSION:
 			return constraint->indexname != NULL ? "metadata" : "index build";
 		case CONSTR_GENERATED:
+			return is_virtual(constraint) ? "metadata" : "rewrite";
 		case CONSTR_IDENTITY:
 			return "rewrite";
 		default:
