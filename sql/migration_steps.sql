@@ -118,6 +118,17 @@ SELECT job_id AS job FROM dbops.apply_migration('6', 'DROP INDEX CONCURRENTLY IF
 CALL dbops.wait_job(:job);
 SELECT event FROM dbops.migration_event WHERE project = 'steps' AND version = '6' ORDER BY id;
 
+-- A text in steps that asks something of its own project has failed at once: it would wait for itself.
+SELECT job_id AS job FROM dbops.apply_migration('6a', 'VACUUM t; SELECT dbops.apply_migration(''6b'', ''SELECT 1'', project => ''steps'')', project => 'steps') \gset
+CALL dbops.wait_job(:job);
+SELECT state, message FROM dbops.jobs() WHERE id = :job;
+SELECT job_id AS job FROM dbops.apply_migration('6a', 'VACUUM t; SELECT dbops.resolve_migration(''6a'', ''applied'', ''itself'', ''steps'')', project => 'steps') \gset
+CALL dbops.wait_job(:job);
+SELECT state, message FROM dbops.jobs() WHERE id = :job;
+SELECT job_id AS job FROM dbops.apply_migration('6a', 'VACUUM t; SELECT state FROM dbops.apply_migration(''6b'', ''SELECT 1'', project => ''steps_other'')', project => 'steps') \gset
+CALL dbops.wait_job(:job);
+SELECT project, state FROM dbops.migration WHERE version IN ('6a', '6b') ORDER BY version;
+
 -- In a transaction block the job begins at its commit; a later version is told to
 -- wait for it. One that is cancelled has failed, and can be gone on with.
 SELECT dbops.pause_jobs('for the test');

@@ -249,6 +249,7 @@ extern void dbops_migration_lock_project(const char *project, const char *versio
 extern void dbops_migration_require_idle(const char *project, const char *version);
 extern void dbops_migration_require_rights(const char *project);
 extern bool dbops_migration_job_is_live(int64 job);
+extern void dbops_migration_refuse_own_job(const char *project, const char *version, int64 job);
 
 /* ---- migration_order.c: where a version stands among the others ---- */
 
@@ -299,6 +300,7 @@ typedef struct MigrationJobRequest
 } MigrationJobRequest;
 
 extern int64 dbops_migration_job_submit(const MigrationJobRequest *request);
+extern bool dbops_migration_job_is_own(int64 job);
 
 /* ---- migration_checksum.c: is this the text that another tool has applied? ---- */
 

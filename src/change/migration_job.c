@@ -75,6 +75,9 @@ static Jsonb *remains(const DbopsJob *job);
 static const char *keeps(const DbopsJob *job);
 static int	count_done(const DbopsJob *job);
 
+/* Whose statements this process runs just now; 0: nobody's. */
+static int64 job_at_work = 0;
+
 static const DbopsPhase phases[PHASES] = {
 	[PHASE_BEGIN] = {"begin", DBOPS_CLASS_PLAIN, false, true, begin_step},
 	[PHASE_TOGETHER] = {"in a transaction", DBOPS_CLASS_PLAIN, false, true, together_step},
@@ -434,12 +437,15 @@ dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout
 	dbops_blocker_watch(lock_timeout);
 	PG_TRY();
 	{
+		job_at_work = work->job->id;
 		done = dbops_attempt(attempt, arg, &error);
+		job_at_work = 0;
 		if (!done && !dbops_migration_met_a_lock(error->sqlerrcode))
 			ReThrowError(error);
 	}
 	PG_CATCH();
 	{
+		job_at_work = 0;
 		dbops_blocker_unwatch();
 		dbops_migration_work_rethrow(work);
 	}
@@ -449,6 +455,13 @@ dbops_migration_work_try(MigrationWork *work, DbopsStep *step, long lock_timeout
 	if (!done)
 		dbops_migration_work_wait(work, step, error, blocker);
 	return done;
+}
+
+/* Has one of the job's own statements called what asks this? */
+bool
+dbops_migration_job_is_own(int64 job)
+{
+	return job != 0 && job == job_at_work;
 }
 
 /*

@@ -184,6 +184,7 @@ refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg)
 	{
 		int64		job = dbops_row_int8(row, desc, 3);
 
+		dbops_migration_refuse_own_job(unfinished->project, version, job);
 		if (dbops_migration_job_is_live(job))
 			refuse_running(unfinished, version, job);
 		if (unfinished->version == NULL || strcmp(version, unfinished->version) != 0)
@@ -191,6 +192,22 @@ refuse_unfinished(HeapTuple row, TupleDesc desc, void *arg)
 	}
 	if (unfinished->version != NULL && dbops_version_compare(version, unfinished->version) < 0)
 		refuse_failed(unfinished, version);
+}
+
+/*
+ * Refuse what a migration in steps asks of its own project: it would have to
+ * end first, so that to try again, which its job does after other errors of
+ * this kind, is in vain.
+ */
+void
+dbops_migration_refuse_own_job(const char *project, const char *version, int64 job)
+{
+	if (dbops_migration_job_is_own(job))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("migration \"%s\" works on project \"%s\" in steps, so it cannot change the ledger of that project itself",
+						version, project),
+				 errhint("Make what it calls a migration of its own, or have it call that for another project.")));
 }
 
 static void

@@ -90,6 +90,7 @@ is_settled(const Migration *known, const char *state)
 static void
 refuse_while_at_work(const Migration *known)
 {
+	dbops_migration_refuse_own_job(known->project, known->version, known->job);
 	if (strcmp(known->state, "running") == 0 && dbops_migration_job_is_live(known->job))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
