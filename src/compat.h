@@ -222,6 +222,28 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define TRANSACTION_TIMEOUT_NAME "transaction_timeout"
 #endif
 
+/* 17 brought a privilege for what only owners could do before. */
+#if PG_VERSION_NUM < 170000
+#define table_is_maintained_by(relid, role) \
+	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define table_is_maintained_by(relid, role) \
+	(pg_class_aclcheck(relid, role, ACL_MAINTAIN) == ACLCHECK_OK)
+#endif
+
+/* 18 limits the threshold of autovacuum, -1 for not, and knows how much of a table is frozen. */
+#if PG_VERSION_NUM < 180000
+#define autovacuum_most_dead(options) (-1)
+#define unfrozen_part(class) 1.0
+#else
+#define autovacuum_most_dead(options) \
+	((options) != NULL && (options)->vacuum_max_threshold >= -1 ? \
+	 (options)->vacuum_max_threshold : autovacuum_vac_max_thresh)
+#define unfrozen_part(class) \
+	((class)->relpages > 0 && (class)->relallfrozen > 0 ? \
+	 1.0 - (double) Min((class)->relallfrozen, (class)->relpages) / (class)->relpages : 1.0)
+#endif
+
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */
 #if PG_VERSION_NUM < 180000
 #define update_has_returning(update) ((update)->returningList != NIL)

@@ -16,6 +16,7 @@
 #include "core/server.h"
 #include "maintain/maintain.h"
 #include "maintain/partition.h"
+#include "maintain/vacuum.h"
 #include "observe/observe.h"
 
 PG_MODULE_MAGIC;
@@ -42,4 +43,5 @@ _PG_init(void)
 	dbops_pause_init();
 	dbops_run_job_init();
 	dbops_scan_init();
+	dbops_vacuum_policy_init();
 }

@@ -38,6 +38,13 @@ dbops_require_table_owner(Oid relid)
 					   get_rel_name(relid));
 }
 
+/* May the role vacuum, analyze or reindex a table? False if there is none. */
+bool
+dbops_may_maintain(Oid relid, Oid role)
+{
+	return OidIsValid(dbops_relation_owner(relid)) && table_is_maintained_by(relid, role);
+}
+
 /* Who owns a relation; InvalidOid if there is none. */
 Oid
 dbops_relation_owner(Oid relid)

@@ -178,6 +178,7 @@ extern void dbops_statement_free(DbopsStatement *statement);
 
 extern void dbops_require_table_owner(Oid relid);
 extern Oid	dbops_relation_owner(Oid relid);
+extern bool dbops_may_maintain(Oid relid, Oid role);
 extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
 extern void dbops_run_as_extension(DbopsCallback callback, void *arg);
 extern Oid	dbops_extension_owner(void);
@@ -231,9 +232,21 @@ extern char *dbops_quote_name(const char *name);
 extern char *dbops_quote_qualified(const char *schema, const char *name);
 extern char *dbops_quote_relation(Oid relid);
 
-/* ---- vacuum.c: vacuum a table between two transactions of a procedure ---- */
+/* ---- vacuum.c: vacuum or analyze a table between two transactions of a procedure ---- */
+
+/* What is to be done with a table, and what came of it. */
+typedef struct DbopsVacuum
+{
+	Oid			relid;			/* itself, without partitions or children */
+	bool		vacuum;
+	bool		freeze;
+	bool		analyze;
+	bool		keep_length;	/* do not give empty blocks at its end back */
+	ErrorData  *error;			/* or NULL */
+} DbopsVacuum;
 
 extern void dbops_vacuum(Oid relid);
+extern void dbops_vacuum_at_top(DbopsVacuum *vacuum);
 
 /* ---- relation_size.c: how large a table is, without a lock ---- */
 

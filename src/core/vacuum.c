@@ -1,10 +1,10 @@
 /*
  * vacuum.c
- *		Vacuum a table between two transactions of a procedure.
+ *		Vacuum or analyze a table between two transactions of a procedure.
  *
- * What a long piece of work leaves dead is made room for its own next rows.
- * The table keeps its length, so that block numbers keep their meaning, and
- * nothing is waited for: a table that somebody has locked, such as autovacuum,
+ * What a long piece of work leaves dead is made room for its own next rows:
+ * the table then keeps its length, so that block numbers keep their meaning.
+ * Nothing is waited for: a table that somebody has locked, such as autovacuum,
  * is left alone. VACUUM asks for the rights of the current user and takes the
  * costs of the session; functions of indexes run as the table's owner.
  *
@@ -22,15 +22,8 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-/* A table, and what came of it. */
-typedef struct Vacuum
-{
-	Oid			relid;
-	ErrorData  *error;			/* or NULL */
-} Vacuum;
-
 static void vacuum_outside(void *arg);
-static VacuumStmt *make_statement(Oid relid);
+static VacuumStmt *make_statement(const DbopsVacuum *vacuum);
 static DefElem *make_option(const char *name, bool on);
 static bool must_end(TimestampTz began);
 
@@ -38,7 +31,7 @@ static bool must_end(TimestampTz began);
 void
 dbops_vacuum(Oid relid)
 {
-	Vacuum		vacuum = {.relid = relid};
+	DbopsVacuum vacuum = {.relid = relid,.vacuum = true,.keep_length = true};
 
 	dbops_clock_restart_timeouts();
 	dbops_procedure_outside(vacuum_outside, &vacuum);
@@ -53,9 +46,15 @@ dbops_vacuum(Oid relid)
 static void
 vacuum_outside(void *arg)
 {
-	Vacuum	   *vacuum = arg;
+	dbops_vacuum_at_top(arg);
+}
+
+/* The same where no connection is open; what fails is left in it. */
+void
+dbops_vacuum_at_top(DbopsVacuum *vacuum)
+{
 	MemoryContext context = CurrentMemoryContext;
-	VacuumStmt *statement = make_statement(vacuum->relid);
+	VacuumStmt *statement = make_statement(vacuum);
 	TimestampTz began = GetCurrentTimestamp();
 
 	PG_TRY();
@@ -73,14 +72,19 @@ vacuum_outside(void *arg)
 
 /* A table that has gone by then is none to be vacuumed. */
 static VacuumStmt *
-make_statement(Oid relid)
+make_statement(const DbopsVacuum *vacuum)
 {
 	VacuumStmt *statement = makeNode(VacuumStmt);
 
-	statement->is_vacuumcmd = true;
-	statement->options = list_make2(make_option("truncate", false),
-									make_option("skip_locked", true));
-	statement->rels = list_make1(makeVacuumRelation(NULL, relid, NIL));
+	statement->is_vacuumcmd = vacuum->vacuum;
+	statement->options = list_make1(make_option("skip_locked", true));
+	if (vacuum->keep_length)
+		statement->options = lappend(statement->options, make_option("truncate", false));
+	if (vacuum->freeze)
+		statement->options = lappend(statement->options, make_option("freeze", true));
+	if (vacuum->vacuum && vacuum->analyze)
+		statement->options = lappend(statement->options, make_option("analyze", true));
+	statement->rels = list_make1(makeVacuumRelation(NULL, vacuum->relid, NIL));
 	return statement;
 }
 

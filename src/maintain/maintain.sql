@@ -465,3 +465,53 @@ INSERT INTO dbops.function_access VALUES
 -- Reindexing.
 
 -- Vacuum and analyze.
+
+CREATE FUNCTION dbops.set_vacuum_policy(
+    table_name    regclass DEFAULT NULL,
+    analyze_every interval DEFAULT '7 days',
+    freeze_ahead  boolean  DEFAULT true,
+    time_window   text     DEFAULT NULL,
+    time_zone     text     DEFAULT NULL,
+    schedule      text     DEFAULT '@hourly') RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_set_vacuum_policy';
+COMMENT ON FUNCTION dbops.set_vacuum_policy(regclass, interval, boolean, text, text, text) IS
+    'Has a table with its partitions, or without table_name all tables that the caller may vacuum, vacuumed or analyzed where autovacuum does not: '
+    'over twice its threshold for six hours, partitioned tables whose partitions changed by 10 percent since ANALYZE, tables never analyzed. Returns when they are looked at next. '
+    'analyze_every: a table that changes at all is analyzed when its statistics get older, at least 1 hour; null: never for that reason. '
+    'freeze_ahead: vacuum freezes what is older than 80 percent of autovacuum_freeze_max_age or its like for multixacts, so that autovacuum need not at a bad time. '
+    'schedule, time_window, time_zone: as of schedule(). The same table again replaces its policy; the nearest policy counts. '
+    'Errors: who does not own the table (42501), a relation that cannot be vacuumed (42809), times that cannot be read (22023).';
+REVOKE ALL ON FUNCTION dbops.set_vacuum_policy(regclass, interval, boolean, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.remove_vacuum_policy(table_name regclass DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_remove_vacuum_policy';
+COMMENT ON FUNCTION dbops.remove_vacuum_policy(regclass) IS
+    'Removes the policy that set_vacuum_policy made of a table or, without table_name, of all tables, and cancels its job. '
+    'For the owner and admins (42501). 42704 if there is none.';
+REVOKE ALL ON FUNCTION dbops.remove_vacuum_policy(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.vacuum_candidates() RETURNS TABLE (
+    table_name   regclass,
+    statement    text,
+    reason       text,
+    since        timestamptz,
+    due          boolean,
+    dead_rows    bigint,
+    changed_rows bigint,
+    last_vacuum  timestamptz,
+    last_analyze timestamptz,
+    policy       text)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_vacuum_candidates';
+COMMENT ON FUNCTION dbops.vacuum_candidates() IS
+    'Lists the tables that should be vacuumed or analyzed, and why, whether there is a policy for them or not. since: over twice autovacuum''s threshold, as far as a policy has seen it. '
+    'due: a policy acts on it, or would; false where it may still be autovacuum that does. dead_rows and changed_rows: since VACUUM and ANALYZE, by the server''s counters. '
+    'policy: the one that looks after it. Locks none of the tables.';
+REVOKE ALL ON FUNCTION dbops.vacuum_candidates() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('set_vacuum_policy', 'operator'),
+    ('remove_vacuum_policy', 'operator'),
+    ('vacuum_candidates', 'monitor');

@@ -1,0 +1,114 @@
+/*
+ * vacuum_obstacle.c
+ *		Why to vacuum a table would be in vain now.
+ *
+ * VACUUM leaves alone what somebody has locked, and cannot remove what an old
+ * transaction may still see. Both are found out before it begins, so that a
+ * table is not read for nothing hour after hour, and the reason has a name.
+ */
+#include "maintain/vacuum.h"
+
+#include "access/multixact.h"
+#include "access/relation.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "core/server.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/rel.h"
+
+#define FREEZE_AHEAD	0.8		/* of the age at which wraparound is prevented, as in vacuum_look.c */
+
+static void take_holder(HeapTuple row, TupleDesc desc, void *arg);
+static const char *oldest_holder(double since);
+static bool is_own(int pid);
+static bool freezes_in_vain(const VacuumCandidate *candidate);
+
+/* Who has locked a table against it; NULL: nobody. Keeps the table until the transaction ends. */
+const char *
+dbops_vacuum_locked(Oid relid)
+{
+	DbopsParam	param = dbops_param_oid(relid);
+	const char *holder = "somebody";
+
+	if (ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock))
+		return NULL;
+	dbops_query_each("SELECT CASE WHEN pid IS NULL THEN 'a prepared transaction' ELSE 'process ' || pid END || ' holds ' || mode"
+					 " FROM pg_locks WHERE locktype = 'relation' AND relation = $1 AND granted"
+					 " AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
+					 " AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') AND pid IS DISTINCT FROM pg_backend_pid()"
+					 " ORDER BY pid LIMIT 1",
+					 1, &param, take_holder, &holder);
+	return psprintf("locked by others: %s", holder);
+}
+
+static void
+take_holder(HeapTuple row, TupleDesc desc, void *arg)
+{
+	const char **holder = arg;
+
+	*holder = dbops_row_text(row, desc, 1);
+}
+
+/* Why vacuum would remove or freeze nothing, the table being locked; NULL: it would. */
+const char *
+dbops_vacuum_in_vain(const VacuumCandidate *candidate)
+{
+	const VacuumFigures *figures = candidate->figures;
+	double		since = (dbops_clock_now() - figures->vacuumed) / (double) USECS_PER_SEC;
+	const char *holder;
+
+	if (candidate->freeze)
+	{
+		if (!freezes_in_vain(candidate))
+			return NULL;
+		holder = oldest_holder(0);
+		return psprintf("its old rows cannot be frozen because of %s", holder != NULL ? holder : "an old transaction");
+	}
+	if (figures->vacuumed == 0 || figures->dead + figures->toast_dead == 0)
+		return NULL;
+	holder = oldest_holder(since);
+	if (holder == NULL)
+		return NULL;
+	return psprintf("none of the rows that have died since the last VACUUM can be removed because of %s", holder);
+}
+
+/* Who has kept dead rows from being removed for so many seconds at least; NULL: nobody. */
+static const char *
+oldest_holder(double since)
+{
+	HorizonHolder oldest;
+
+	dbops_horizon_oldest(is_own, &oldest);
+	if (oldest.name == NULL || oldest.age < since)
+		return NULL;
+	return psprintf("%s, for %s", oldest.name, dbops_figure_duration(oldest.age));
+}
+
+static bool
+is_own(int pid)
+{
+	return pid == MyProcPid;
+}
+
+/* Would its oldest id be too old afterwards, too? */
+static bool
+freezes_in_vain(const VacuumCandidate *candidate)
+{
+	const VacuumFigures *figures = candidate->figures;
+	VacuumThresholds thresholds;
+	Relation	relation;
+	int32		xid_age;
+	int32		mxid_age;
+
+	if (!dbops_vacuum_thresholds(figures->relid, InvalidOid, &thresholds))
+		return false;
+	relation = try_relation_open(figures->relid, NoLock);
+	if (relation == NULL)
+		return false;
+	xid_age = (int32) (XidFromFullTransactionId(ReadNextFullTransactionId()) - GetOldestNonRemovableTransactionId(relation));
+	mxid_age = (int32) (ReadNextMultiXactId() - GetOldestMultiXactId());
+	relation_close(relation, NoLock);
+	return xid_age > FREEZE_AHEAD * thresholds.xid_age || mxid_age > FREEZE_AHEAD * thresholds.mxid_age;
+}
