@@ -160,16 +160,16 @@ dbops_due_times(const Recurrence *recurrence, TimestampTz next_run, bool broken,
 
 /* ---- what is written down ---- */
 
-/* Note what became of a run, and when the next is. */
+/* Note what became of a run, how many were left out, and when the next is. */
 void
-dbops_due_note(const Due *due, const DueTimes *times, const char *reason)
+dbops_due_note(const Due *due, const DueTimes *times, int64 skipped, const char *reason)
 {
 	DbopsParam	params[] = {
 		dbops_param_text(due->key),
 		dbops_param_time(times->next),
 		dbops_param_time(times->time),
 		dbops_param_int8(due->job),
-		dbops_param_int8(times->dropped + (reason != NULL ? 1 : 0)),
+		dbops_param_int8(skipped),
 		dbops_param_text(reason)
 	};
 

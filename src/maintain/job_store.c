@@ -13,7 +13,7 @@
  * time, and every update asks for it, so that nobody ends another's work. What
  * others ask of a job stands in rows of its own, read without a lock.
  */
-#include "maintain/maintain.h"
+#include "maintain/policy.h"
 
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
@@ -352,6 +352,8 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 							" finished_at = CASE WHEN $4 IN ('succeeded', 'failed', 'cancelled') THEN $9 END"
 							" WHERE id = $1 AND state = 'running' AND runner_pid = $2 AND runner_start = $3",
 							lengthof(params), params, NULL, NULL) == 1;
+	if (ours && (strcmp(state, "failed") == 0 || strcmp(state, "blocked") == 0))
+		dbops_policy_note_end(&job->job, state, message);
 	if (ours && fails)
 		abandon(job, state, sqlstate, message);
 	return ours;
@@ -442,9 +444,10 @@ dbops_job_block(StoredJob *job, int sqlstate, const char *message)
 		dbops_param_text(message)
 	};
 
-	dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000)"
-					 " WHERE id = $1 AND state = 'queued'",
-					 lengthof(params), params, NULL, NULL);
+	if (dbops_store_each("UPDATE dbops.job SET state = 'blocked', sqlstate = $2, message = left($3, 1000)"
+						 " WHERE id = $1 AND state = 'queued'",
+						 lengthof(params), params, NULL, NULL) == 1)
+		dbops_policy_note_end(&job->job, "blocked", message);
 }
 
 /*

@@ -300,7 +300,7 @@ struct DueSource
 extern void dbops_due_submit(TimestampTz now, TimestampTz *next_due);
 extern void dbops_due_require_role(Oid role);
 extern DueTimes dbops_due_times(const Recurrence *recurrence, TimestampTz next_run, bool broken, TimestampTz now);
-extern void dbops_due_note(const Due *due, const DueTimes *times, const char *reason);
+extern void dbops_due_note(const Due *due, const DueTimes *times, int64 skipped, const char *reason);
 
 /* ---- schedule_submit.c: a schedule that is due becomes a job ---- */
 

@@ -4,6 +4,8 @@
  */
 #include "maintain/policy.h"
 
+#include "catalog/pg_type.h"
+
 #define REPORTED	(7 * 86400000.0)	/* ms, when nothing is said */
 
 PG_FUNCTION_INFO_V1(dbops_maintenance_report);
@@ -12,14 +14,15 @@ PG_FUNCTION_INFO_V1(dbops_maintenance_report);
 Datum
 dbops_maintenance_report(PG_FUNCTION_ARGS)
 {
-	DbopsParam	since = dbops_param_time(PG_ARGISNULL(0) ?
-										 TimestampTzPlusMilliseconds(dbops_clock_now(), -REPORTED) : PG_GETARG_TIMESTAMPTZ(0));
+	TimestampTz since = PG_ARGISNULL(0) ? TimestampTzPlusMilliseconds(dbops_clock_now(), -REPORTED) :
+		PG_GETARG_TIMESTAMPTZ(0);
+	DbopsParam	param = {.type = TIMESTAMPTZOID,.value = TimestampTzGetDatum(since)};
 
 	InitMaterializedSRF(fcinfo, 0);
 	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
 					   "SELECT last_at, kind, object, action, outcome, times, row_count, bytes_before, bytes_after,"
 					   " bytes_before - bytes_after, duration * interval '1 ms', message, job_id"
 					   " FROM dbops.maintenance_log WHERE last_at >= $1 ORDER BY last_at DESC, id DESC",
-					   1, &since);
+					   1, &param);
 	return (Datum) 0;
 }

@@ -21,8 +21,8 @@ typedef struct LiveJob
 
 static void submit(Due *due);
 static const PolicyKind *require_kind(const Policy *policy);
-static const char *judge(const Policy *policy, const PolicyKind *kind);
-static const char *describe_live(const LiveJob *job);
+static void require_possible(const Policy *policy);
+static const char *describe_live(const Policy *policy);
 static int64 submit_job(const Policy *policy, Jsonb *extra, bool here);
 static Jsonb *job_spec(const Policy *policy, Jsonb *extra);
 static char *dedupe_key(const Policy *policy);
@@ -47,18 +47,34 @@ submit(Due *due)
 	const PolicyKind *kind;
 	Recurrence	recurrence;
 	DueTimes	times;
-	const char *reason;
+	const char *busy;
+	const char *idle = NULL;
 
 	if (policy == NULL || policy->owner != due->owner)
 		return;
 	dbops_due_require_role(policy->owner);
+	require_possible(policy);
 	kind = require_kind(policy);
 	recurrence = dbops_recurrence(policy->schedule, policy->time_window, policy->time_zone);
 	times = dbops_due_times(&recurrence, policy->next_run, policy->broken, due->now);
-	reason = judge(policy, kind);
-	if (reason == NULL)
+	busy = describe_live(policy);
+	if (busy == NULL && kind->idle != NULL)
+		idle = kind->idle(policy);
+	if (busy == NULL && idle == NULL)
 		due->job = submit_job(policy, NULL, false);
-	dbops_due_note(due, &times, reason);
+	dbops_due_note(due, &times, times.dropped + (busy != NULL), busy != NULL ? busy : idle);
+}
+
+/* Refuse what nobody could do anything about. */
+static void
+require_possible(const Policy *policy)
+{
+	const char *refusal = dbops_policy_refusal(policy);
+
+	if (refusal != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s", refusal)));
 }
 
 static const PolicyKind *
@@ -73,28 +89,18 @@ require_kind(const Policy *policy)
 	return kind;
 }
 
-/* Why there is no job this time; NULL: there is. That nobody could do anything is an error. */
+/* Which job of it has not ended, as a user reads it; NULL: none. */
 static const char *
-judge(const Policy *policy, const PolicyKind *kind)
+describe_live(const Policy *policy)
 {
-	const char *refusal = dbops_policy_refusal(policy);
-	List	   *live;
+	List	   *live = live_jobs(policy);
+	const LiveJob *job;
+	bool		waits;
 
-	if (refusal != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s", refusal)));
-	live = live_jobs(policy);
-	if (live != NIL)
-		return describe_live(linitial(live));
-	return (kind->idle != NULL) ? kind->idle(policy) : NULL;
-}
-
-static const char *
-describe_live(const LiveJob *job)
-{
-	bool		waits = (strcmp(job->state, "blocked") == 0 || strcmp(job->state, "paused") == 0);
-
+	if (live == NIL)
+		return NULL;
+	job = linitial(live);
+	waits = (strcmp(job->state, "blocked") == 0 || strcmp(job->state, "paused") == 0);
 	return psprintf("job " INT64_FORMAT " is still %s%s%s", job->id, job->state,
 					waits && job->message != NULL ? ": " : "", waits && job->message != NULL ? job->message : "");
 }
@@ -105,12 +111,7 @@ describe_live(const LiveJob *job)
 int64
 dbops_policy_submit(const Policy *policy, Jsonb *extra, bool here)
 {
-	const char *refusal = dbops_policy_refusal(policy);
-
-	if (refusal != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s", refusal)));
+	require_possible(policy);
 	(void) dbops_policy_cancel_jobs(policy, false);
 	refuse_running(policy);
 	return submit_job(policy, extra, here);
@@ -235,4 +236,19 @@ dbops_policy_of_job(const DbopsJob *job)
 				 errmsg("%s", refusal),
 				 errhint("Cancel the job: dbops.cancel_job(" INT64_FORMAT ").", job->id)));
 	return policy;
+}
+
+/* Note how a job of a policy has ended, or that it waits for a human. */
+void
+dbops_policy_note_end(const DbopsJob *job, const char *outcome, const char *message)
+{
+	int64		id = dbops_jsonb_integer(job->spec, "policy");
+	Policy	   *policy = (id != 0) ? dbops_policy_load(id) : NULL;
+	MaintenanceNote note = {MAINTENANCE_NOTE,.action = "job",.outcome = outcome,.message = message,.job = job->id};
+
+	if (policy == NULL)
+		return;
+	note.kind = policy->kind;
+	note.object = dbops_policy_object(policy->relation);
+	dbops_maintenance_note(&note);
 }

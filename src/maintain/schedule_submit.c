@@ -44,7 +44,7 @@ submit(Due *due)
 	reason = judge(schedule, &times);
 	if (reason == NULL)
 		due->job = submit_job(schedule, times.time);
-	dbops_due_note(due, &times, reason);
+	dbops_due_note(due, &times, times.dropped + (reason != NULL), reason);
 }
 
 /* Why there is no run this time; NULL: there is. */

@@ -43,6 +43,7 @@ typedef struct VacuumPlace
 static void *open_job(DbopsJob *job);
 static Jsonb *result(DbopsJob *job, void *state);
 static void do_step(DbopsJob *job, void *state, DbopsStep *step);
+static void finish(DbopsJob *job, DbopsStep *step);
 static VacuumPlace find_tables(const Policy *policy);
 static VacuumPlace read_place(const Jsonb *position);
 static Jsonb *write_place(const VacuumPlace *place);
@@ -112,7 +113,7 @@ do_step(DbopsJob *job, void *state, DbopsStep *step)
 	{
 		place = read_place(job->position);
 		if (place.next >= place.n_tables)
-			step->finished = true;
+			finish(job, step);
 		else if (place.begun == NULL)
 			begin_table(job, state, &place, step);
 		else
@@ -121,6 +122,16 @@ do_step(DbopsJob *job, void *state, DbopsStep *step)
 	step->position = write_place(&place);
 	step->done = place.next;
 	step->total = place.n_tables;
+}
+
+/* What was remembered of the tables is not true any more. */
+static void
+finish(DbopsJob *job, DbopsStep *step)
+{
+	Policy	   *policy = dbops_policy_of_job(job);
+
+	dbops_policy_remember(policy->id, dbops_vacuum_look(policy, InvalidOid).memory);
+	step->finished = true;
 }
 
 /* The tables that are due, the most urgent first. */

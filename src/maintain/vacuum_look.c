@@ -194,6 +194,7 @@ judge_statistics(Judgement *judgement)
 	bool	   *analyze = &judgement->candidate->analyze;
 	int64		changed = figures->parent ? parent_changed(judgement) : figures->changed;
 	int64		rows = Max(figures->leaf_rows, figures->rows);
+	double		age = (looking->now - figures->analyzed) / (double) USECS_PER_SEC;
 	double		percent = dbops_figure_percent(changed, Max(rows, 1));
 
 	if (figures->analyzed == 0)
@@ -205,11 +206,9 @@ judge_statistics(Judgement *judgement)
 	if (figures->parent && changed > PARENT_LEAST && percent >= PARENT_CHANGED)
 		act(judgement, analyze, percent / PARENT_CHANGED,
 			psprintf("%.0f percent of the rows of its partitions changed since ANALYZE", Min(percent, 100)));
-	else if (changed > 0 && looking->analyze_every > 0 &&
-			 TimestampDifferenceExceeds(figures->analyzed, looking->now, Min(looking->analyze_every, INT_MAX)))
+	else if (changed > 0 && looking->analyze_every > 0 && age * 1000 >= looking->analyze_every)
 		act(judgement, analyze, 0,
-			psprintf(INT64_FORMAT " rows changed since ANALYZE %s ago", changed,
-					 dbops_figure_duration((looking->now - figures->analyzed) / (double) USECS_PER_SEC)));
+			psprintf("its statistics are %s old, rows changed since: " INT64_FORMAT, dbops_figure_duration(age), changed));
 }
 
 /*

@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #define ANALYZE_EVERY	"7 days"
@@ -21,6 +22,7 @@ PG_FUNCTION_INFO_V1(dbops_remove_vacuum_policy);
 
 static void require_kind(Oid relid);
 static const char *take_every(FunctionCallInfo fcinfo, int number);
+static const char *interval_text(Datum interval);
 static Jsonb *make_spec(const char *analyze_every, bool freeze_ahead);
 static const char *idle(const Policy *policy);
 static bool is_same(const Jsonb *a, const Jsonb *b);
@@ -93,7 +95,20 @@ take_every(FunctionCallInfo fcinfo, int number)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("analyze_every must be at least 1 hour"),
 				 errhint("Such as '7 days', or null if statistics may get as old as they like.")));
-	return DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(number)));
+	return interval_text(PG_GETARG_DATUM(number));
+}
+
+/* As everybody reads it, whatever the style of the session. */
+static const char *
+interval_text(Datum interval)
+{
+	int			nest_level = NewGUCNestLevel();
+	const char *text;
+
+	dbops_set_nested("intervalstyle", "postgres");
+	text = DatumGetCString(DirectFunctionCall1(interval_out, interval));
+	AtEOXact_GUC(false, nest_level);
+	return text;
 }
 
 static Jsonb *
@@ -130,7 +145,7 @@ idle(const Policy *policy)
 		return NULL;
 	if (look.candidates == NIL)
 		return "nothing to do";
-	return psprintf("nothing to do yet: %d of its tables over twice autovacuum's thresholds for less than 6 hours",
+	return psprintf("nothing is due yet; tables over twice autovacuum's thresholds for less than 6 hours: %d",
 					list_length(look.candidates));
 }
 
