@@ -99,7 +99,10 @@ take_sentence(HeapTuple row, TupleDesc desc, void *arg)
 	*(char **) arg = dbops_row_text(row, desc, 1);
 }
 
-/* The process of one that holds it; 0 is a prepared transaction. */
+/*
+ * The process of one that holds it; 0 is a prepared transaction, which has the
+ * name of the session that has prepared it, but not that of its transaction of today.
+ */
 static int
 find_holder(const LOCKTAG *tag, LOCKMODE mode, bool *found)
 {
@@ -111,7 +114,7 @@ find_holder(const LOCKTAG *tag, LOCKMODE mode, bool *found)
 	{
 		PGPROC	   *proc = vxid_process(holders[i]);
 
-		if (proc != NULL && proc->pid != 0)
+		if (proc != NULL && proc->pid != 0 && proc_local_xid(proc) == holders[i].localTransactionId)
 			return proc->pid;
 	}
 	return 0;

@@ -232,7 +232,7 @@ skip(DbopsJob *job, const VacuumCandidate *candidate, const char *reason)
 		MAINTENANCE_NOTE,.kind = VACUUM_POLICY,
 		.object = dbops_quote_relation(candidate->figures->relid),
 		.action = action_name(candidate->vacuum, candidate->freeze, candidate->analyze),
-		.outcome = "skipped",.message = psprintf("%s; needed because %s", reason, candidate->reason),.job = job->id
+		.outcome = "skipped",.message = psprintf("%s (%s)", reason, candidate->reason),.job = job->id
 	};
 
 	dbops_maintenance_note(&note);
@@ -344,9 +344,9 @@ note_outcome(DbopsJob *job, VacuumWork *work, VacuumPlace *place, bool vacuumed,
 	};
 
 	if (error != NULL)
-		note.message = psprintf("%s; needed because %s", error->message, note.message);
+		note.message = psprintf("%s (%s)", error->message, note.message);
 	else if (!any)
-		note.message = psprintf("locked by others since; needed because %s", note.message);
+		note.message = psprintf("locked by others meanwhile (%s)", note.message);
 	if (vacuumed)
 	{
 		VacuumScope scope = {.relation = InvalidOid,.only = relid};

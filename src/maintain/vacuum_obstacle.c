@@ -11,7 +11,7 @@
 #include "access/multixact.h"
 #include "access/relation.h"
 #include "access/transam.h"
-#include "catalog/pg_type.h"
+#include "catalog/catalog.h"
 #include "core/server.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -20,7 +20,6 @@
 
 #define FREEZE_AHEAD	0.8		/* of the age at which wraparound is prevented, as in vacuum_look.c */
 
-static void take_holder(HeapTuple row, TupleDesc desc, void *arg);
 static const char *oldest_holder(double since);
 static bool is_own(int pid);
 static bool freezes_in_vain(const VacuumCandidate *candidate);
@@ -29,26 +28,14 @@ static bool freezes_in_vain(const VacuumCandidate *candidate);
 const char *
 dbops_vacuum_locked(Oid relid)
 {
-	DbopsParam	param = dbops_param_oid(relid);
-	const char *holder = "somebody";
+	LOCKTAG		tag;
+	char	   *blocker;
 
 	if (ConditionalLockRelationOid(relid, ShareUpdateExclusiveLock))
 		return NULL;
-	dbops_query_each("SELECT CASE WHEN pid IS NULL THEN 'a prepared transaction' ELSE 'process ' || pid END || ' holds ' || mode"
-					 " FROM pg_locks WHERE locktype = 'relation' AND relation = $1 AND granted"
-					 " AND database IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
-					 " AND mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') AND pid IS DISTINCT FROM pg_backend_pid()"
-					 " ORDER BY pid LIMIT 1",
-					 1, &param, take_holder, &holder);
-	return psprintf("locked by others: %s", holder);
-}
-
-static void
-take_holder(HeapTuple row, TupleDesc desc, void *arg)
-{
-	const char **holder = arg;
-
-	*holder = dbops_row_text(row, desc, 1);
+	SET_LOCKTAG_RELATION(tag, IsSharedRelation(relid) ? InvalidOid : MyDatabaseId, relid);
+	blocker = dbops_blocker(&tag, ShareUpdateExclusiveLock);
+	return psprintf("locked by others: %s", blocker != NULL ? blocker : "Nobody any more.");
 }
 
 /* Why vacuum would remove or freeze nothing, the table being locked; NULL: it would. */
