@@ -50,7 +50,7 @@ CREATE FUNCTION dbops.index_bloat(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_index_bloat';
 COMMENT ON FUNCTION dbops.index_bloat(regclass, integer, boolean) IS
-    'Measures how much smaller a btree would be after a rebuild, from a random page of each of sample_blocks parts of its file (1 to 10000); the parts are halved once or twice where the answer is not sharp. A smaller index is read whole. '
+    'Measures how much smaller a btree would be after a rebuild, from a random page of each of sample_blocks parts of its file (1 to 10000); the parts are halved, and once more, while the interval is wider than 1 point to each side. A smaller index is read whole. '
     'bloat_percent: of the file, with its 95 percent interval; wasted_bytes: what a rebuild would win; rebuilt_bytes: what it would leave. Deleted pages (which include those never written) and half-dead ones are part of it; '
     'killable_percent, items known to be dead, is not: they go without a rebuild. density_percent: of the leaves, as pgstatindex''s avg_leaf_density. '
     'over_steady_percent: the same against the density of 69 percent that rows in random order lead to; negative: it is denser. over_best_percent: against the fewest bytes for each row that find_bloated_indexes() or a rebuild has seen of this file; null: none yet. '

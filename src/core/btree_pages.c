@@ -3,9 +3,9 @@
  *		What stands on a page of a btree.
  *
  * Nothing on the page is trusted before it is checked: the page may be damaged
- * in ways that its header and checksum do not show. No key is looked at, only
- * how long the items are; so no operator class is called, and nobody's data is
- * seen.
+ * in ways that its header and checksum do not show. Of a key only the length is
+ * looked at, and whether its bytes are those of the one before; so no operator
+ * class is called, and nobody's data is shown.
  *
  * Free space is counted as pgstatindex counts it, so that densities compare.
  * An item that is known to be dead takes its room until somebody cleans the
@@ -16,15 +16,16 @@
 #include "access/itup.h"
 
 static bool is_btree_page(Page page);
-static bool look_at_leaf(Page page, double *figures);
-static bool look_at_item(Page page, ItemId id, double *figures);
+static bool look_at_leaf(Page page, double *figures, BtreeBuild *build);
+static bool parts_a_key(Page page);
+static bool look_at_item(Page page, ItemId id, double *figures, BtreeBuild *build);
 static bool is_item(Page page, ItemId id);
-static int	item_rows(IndexTuple item, Size length);
+static bool is_posting_sane(IndexTuple item, Size length);
 static double item_bytes(ItemId id);
 
-/* Take the figures of any page behind the meta page; the PageLook of a btree. */
+/* Take the figures of any page behind the meta page; the PageLook of a btree, with a BtreeBuild. */
 bool
-dbops_btree_look(Page page, BlockNumber block, double *figures)
+dbops_btree_look(Page page, double *figures, void *build)
 {
 	BTPageOpaque opaque;
 
@@ -43,7 +44,7 @@ dbops_btree_look(Page page, BlockNumber block, double *figures)
 	else if (P_ISHALFDEAD(opaque))
 		figures[BTREE_HALF_DEAD] = 1;
 	else if (P_ISLEAF(opaque))
-		return look_at_leaf(page, figures);
+		return look_at_leaf(page, figures, build);
 	else
 		figures[BTREE_INTERNAL] = 1;
 	return true;
@@ -61,7 +62,7 @@ is_btree_page(Page page)
 }
 
 static bool
-look_at_leaf(Page page, double *figures)
+look_at_leaf(Page page, double *figures, BtreeBuild *build)
 {
 	BTPageOpaque opaque = BTPageGetOpaque(page);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
@@ -76,31 +77,46 @@ look_at_leaf(Page page, double *figures)
 		figures[BTREE_HIGH_KEY_BYTES] = item_bytes(PageGetItemId(page, P_HIKEY));
 	}
 	for (OffsetNumber i = P_FIRSTDATAKEY(opaque); i <= last; i++)
-		if (!look_at_item(page, PageGetItemId(page, i), figures))
+		if (!look_at_item(page, PageGetItemId(page, i), figures, build))
 			return false;
+	dbops_btree_build_turn(build, !P_RIGHTMOST(opaque) && parts_a_key(page));
 	return true;
 }
 
+/* Whether rows of one key are on both sides of a page's end; its high key then says which of them. */
 static bool
-look_at_item(Page page, ItemId id, double *figures)
+parts_a_key(Page page)
 {
-	double		bytes;
-	int			rows;
+	IndexTuple	high_key = (IndexTuple) PageGetItem(page, PageGetItemId(page, P_HIKEY));
+
+	return BTreeTupleIsPivot(high_key) &&
+		(ItemPointerGetOffsetNumberNoCheck(&high_key->t_tid) & BT_PIVOT_HEAP_TID_ATTR) != 0;
+}
+
+/* Take the figures of an item; its header, which says where its row is, is no part of the key. */
+static bool
+look_at_item(Page page, ItemId id, double *figures, BtreeBuild *build)
+{
+	IndexTuple	item;
+	Size		length = ItemIdGetLength(id);
+	int			rows = 1;
 
 	if (!is_item(page, id))
 		return false;
-	bytes = item_bytes(id);
-	rows = item_rows((IndexTuple) PageGetItem(page, id), ItemIdGetLength(id));
-	if (rows < 1)
-		return false;
-	figures[BTREE_DATA] += bytes;
-	figures[BTREE_ITEMS]++;
-	figures[BTREE_ITEM_SQUARES] += bytes * bytes;
+	item = (IndexTuple) PageGetItem(page, id);
+	if (BTreeTupleIsPosting(item))
+	{
+		if (!is_posting_sane(item, length))
+			return false;
+		rows = BTreeTupleGetNPosting(item);
+		length = BTreeTupleGetPostingOffset(item);
+	}
+	figures[BTREE_DATA] += item_bytes(id);
 	figures[BTREE_ROWS] += rows;
-	if (rows > 1)
-		figures[BTREE_POSTING_BYTES] += bytes;
 	if (ItemIdIsDead(id))
-		figures[BTREE_KILLABLE_BYTES] += bytes;
+		figures[BTREE_KILLABLE_BYTES] += item_bytes(id);
+	dbops_btree_build_add(build, (char *) item + sizeof(IndexTupleData),
+						  length - sizeof(IndexTupleData), rows, figures);
 	return true;
 }
 
@@ -115,17 +131,13 @@ is_item(Page page, ItemId id)
 		ItemIdGetOffset(id) + ItemIdGetLength(id) <= header->pd_special;
 }
 
-/* How many rows an item points to; 0: it is damaged. */
-static int
-item_rows(IndexTuple item, Size length)
+static bool
+is_posting_sane(IndexTuple item, Size length)
 {
-	if (!BTreeTupleIsPosting(item))
-		return 1;
-	if (BTreeTupleGetPostingOffset(item) < sizeof(IndexTupleData) ||
+	return BTreeTupleGetNPosting(item) > 0 &&
+		BTreeTupleGetPostingOffset(item) >= sizeof(IndexTupleData) &&
 		BTreeTupleGetPostingOffset(item) +
-		BTreeTupleGetNPosting(item) * sizeof(ItemPointerData) > length)
-		return 0;
-	return BTreeTupleGetNPosting(item);
+		BTreeTupleGetNPosting(item) * sizeof(ItemPointerData) <= length;
 }
 
 /* What an item and its pointer take of the page. */
@@ -135,18 +147,16 @@ item_bytes(ItemId id)
 	return MAXALIGN(ItemIdGetLength(id)) + sizeof(ItemIdData);
 }
 
-/* Take the version of a btree from its first page, if it is one. */
+/* Copy what the first page of a btree says, if it is one; a PageLook, with a BTMetaPageData. */
 bool
-dbops_btree_look_at_meta(Page page, BlockNumber block, double *version)
+dbops_btree_look_at_meta(Page page, double *figures, void *meta)
 {
-	BTMetaPageData *meta;
+	BTMetaPageData *found = BTPageGetMeta(page);
 
-	if (PageIsNew(page) || !is_btree_page(page))
+	if (PageIsNew(page) || !is_btree_page(page) || !P_ISMETA(BTPageGetOpaque(page)) ||
+		found->btm_magic != BTREE_MAGIC ||
+		found->btm_version < BTREE_MIN_VERSION || found->btm_version > BTREE_VERSION)
 		return false;
-	meta = BTPageGetMeta(page);
-	if (!P_ISMETA(BTPageGetOpaque(page)) || meta->btm_magic != BTREE_MAGIC ||
-		meta->btm_version < BTREE_MIN_VERSION || meta->btm_version > BTREE_VERSION)
-		return false;
-	*version = meta->btm_version;
+	*(BTMetaPageData *) meta = *found;
 	return true;
 }

@@ -30,7 +30,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#define WIDE_INTERVAL	3.0		/* percentage points on each side: too wide */
+#define WIDE_INTERVAL	1.0		/* percentage points on each side: too wide */
 #define MAX_DOUBLINGS	2
 #define MIN_LEAF_SAMPLE	20		/* blocks of a small partition */
 
@@ -44,17 +44,18 @@ static void unlock(Oid table, Oid index);
 static void measure_locked(int blocks, IndexBloat *bloat);
 static const char *reason_not_to_read(Relation relation);
 static void measure_relation(Relation relation, int blocks, IndexBloat *bloat);
-static bool measure_meta(Relation relation, IndexBloat *bloat);
-static void measure_btree(Relation relation, int blocks, IndexBloat *bloat);
+static bool read_meta(Relation relation, BTMetaPageData *meta, IndexBloat *bloat);
+static void measure_btree(Relation relation, const BTMetaPageData *meta, int blocks, IndexBloat *bloat);
+static bool deduplicates(Relation relation, const BTMetaPageData *meta);
 static void take_figures(const PageSample *sample, IndexBloat *bloat);
 static void forecast(IndexBloat *bloat);
 static void judge(IndexBloat *bloat);
 static double percent_of_file(double part, const IndexBloat *bloat);
 static void measure_other(Relation relation, int blocks, IndexBloat *bloat);
 static bool has_common_pages(Oid method);
-static bool look_at_common_page(Page page, BlockNumber block, double *used);
+static bool look_at_common_page(Page page, double *used, void *arg);
 static void note_pending(Relation relation, IndexBloat *bloat);
-static bool look_at_gin_meta(Page page, BlockNumber block, double *pending);
+static bool look_at_gin_meta(Page page, double *pending, void *arg);
 static void note(IndexBloat *bloat, const char *text);
 
 /*
@@ -211,6 +212,8 @@ reason_not_to_read(Relation relation)
 static void
 measure_relation(Relation relation, int blocks, IndexBloat *bloat)
 {
+	BTMetaPageData meta;
+
 	bloat->pages = RelationGetNumberOfBlocks(relation);
 	bloat->bytes = bloat->pages * BLCKSZ;
 	bloat->file = relation_file(relation);
@@ -218,39 +221,41 @@ measure_relation(Relation relation, int blocks, IndexBloat *bloat)
 		note(bloat, "the index is invalid");
 	if (relation->rd_rel->relam != BTREE_AM_OID)
 		measure_other(relation, blocks, bloat);
-	else if (measure_meta(relation, bloat))
-		measure_btree(relation, blocks, bloat);
+	else if (read_meta(relation, &meta, bloat))
+		measure_btree(relation, &meta, blocks, bloat);
 }
 
 /* Read the first page, which says whether the rest can be understood. */
 static bool
-measure_meta(Relation relation, IndexBloat *bloat)
+read_meta(Relation relation, BTMetaPageData *meta, IndexBloat *bloat)
 {
-	PageSample *meta = dbops_page_sample_begin(relation, 0, Min(bloat->pages, 1), 0,
-											   dbops_btree_look_at_meta, 1);
+	PageSample *sample = dbops_page_sample_begin(relation, 0, Min(bloat->pages, 1), 0, 0,
+												 dbops_btree_look_at_meta, meta);
 
-	dbops_page_sample_read(meta);
-	bloat->pages_read += meta->pages_read;
-	bloat->damaged += meta->damaged;
-	if (meta->pages == 0 || meta->damaged > 0)
+	dbops_page_sample_read(sample);
+	bloat->pages_read += sample->pages_read;
+	bloat->damaged += sample->damaged;
+	if (sample->pages == 0 || sample->damaged > 0)
 	{
 		bloat->method = "not measured: damaged";
-		note(bloat, (meta->damage != NULL) ? meta->damage : "the file is empty");
+		note(bloat, (sample->damage != NULL) ? sample->damage : "the file is empty");
 		return false;
 	}
-	if (meta->figures[0] < BTREE_VERSION)
-		note(bloat, "of a version before 13: a rebuild also brings deduplication");
 	return true;
 }
 
 /* Sample until the interval is narrow enough, or enough is read. */
 static void
-measure_btree(Relation relation, int blocks, IndexBloat *bloat)
+measure_btree(Relation relation, const BTMetaPageData *meta, int blocks, IndexBloat *bloat)
 {
-	PageSample *sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks,
-												 dbops_btree_look, N_BTREE_FIGURES);
+	BtreeBuild *build = dbops_btree_build_begin(BTGetFillFactor(relation),
+												deduplicates(relation, meta));
+	PageSample *sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks, N_BTREE_FIGURES,
+												 dbops_btree_look, build);
 	int			doublings = 0;
 
+	if (meta->btm_version < BTREE_VERSION)
+		note(bloat, "made by a server older than 13: a rebuild may also merge rows of the same key");
 	bloat->judged = true;
 	bloat->fillfactor = BTGetFillFactor(relation);
 	dbops_page_sample_read(sample);
@@ -271,8 +276,16 @@ take_figures(const PageSample *sample, IndexBloat *bloat)
 {
 	for (int i = 0; i < N_BTREE_FIGURES; i++)
 		bloat->figures[i] = dbops_page_sample_total(sample, i);
-	bloat->data_error = dbops_page_sample_error(sample, BTREE_DATA);
+	bloat->data_error = dbops_page_sample_error(sample, BTREE_REBUILT_DATA);
 	dbops_index_judge(bloat);
+}
+
+/* Whether a rebuild merges rows of the same key; not known of an index that is older than that. */
+static bool
+deduplicates(Relation relation, const BTMetaPageData *meta)
+{
+	return meta->btm_version >= BTREE_VERSION && meta->btm_allequalimage &&
+		!relation->rd_index->indisunique && BTGetDeduplicateItems(relation);
 }
 
 /* Derive from the figures of an index all that follows from them. */
@@ -286,7 +299,7 @@ dbops_index_judge(IndexBloat *bloat)
 static void
 forecast(IndexBloat *bloat)
 {
-	double		data = bloat->figures[BTREE_DATA];
+	double		data = bloat->figures[BTREE_REBUILT_DATA];
 	double		most = dbops_btree_rebuilt_pages(bloat->figures, data + bloat->data_error, bloat->fillfactor);
 	double		least = dbops_btree_rebuilt_pages(bloat->figures, data - bloat->data_error, bloat->fillfactor);
 
@@ -330,7 +343,7 @@ measure_other(Relation relation, int blocks, IndexBloat *bloat)
 	bloat->method = "size only";
 	if (!has_common_pages(relation->rd_rel->relam) || bloat->pages < 2)
 		return;
-	sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks, look_at_common_page, 1);
+	sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks, 1, look_at_common_page, NULL);
 	dbops_page_sample_read(sample);
 	bloat->method = (sample->strata == 0) ? "census of free space" : "sample of free space";
 	bloat->density = 100 * dbops_page_sample_total(sample, 0) / sample->pages;
@@ -351,7 +364,7 @@ has_common_pages(Oid method)
 
 /* The share of a page that is used. */
 static bool
-look_at_common_page(Page page, BlockNumber block, double *used)
+look_at_common_page(Page page, double *used, void *arg)
 {
 	PageHeader	header = (PageHeader) page;
 
@@ -370,7 +383,7 @@ static void
 note_pending(Relation relation, IndexBloat *bloat)
 {
 	PageSample *meta = dbops_page_sample_begin(relation, GIN_METAPAGE_BLKNO, GIN_METAPAGE_BLKNO + 1,
-											   0, look_at_gin_meta, 1);
+											   0, 1, look_at_gin_meta, NULL);
 
 	dbops_page_sample_read(meta);
 	bloat->pages_read += meta->pages_read;
@@ -382,7 +395,7 @@ note_pending(Relation relation, IndexBloat *bloat)
 }
 
 static bool
-look_at_gin_meta(Page page, BlockNumber block, double *pending)
+look_at_gin_meta(Page page, double *pending, void *arg)
 {
 	if (PageIsNew(page))
 		return false;

@@ -45,7 +45,7 @@ static double pages_answered(const PageSample *sample);
 /* Prepare to sample the blocks of an open relation from one up to before another. */
 PageSample *
 dbops_page_sample_begin(Relation relation, BlockNumber first, BlockNumber end,
-						int strata, PageLook look, int nfigures)
+						int strata, int nfigures, PageLook look, void *look_arg)
 {
 	PageSample *sample = palloc0(sizeof(PageSample));
 
@@ -53,6 +53,7 @@ dbops_page_sample_begin(Relation relation, BlockNumber first, BlockNumber end,
 	sample->first = first;
 	sample->pages = (end > first) ? end - first : 0;
 	sample->look = look;
+	sample->look_arg = look_arg;
 	sample->nfigures = nfigures;
 	sample->strata = (strata < sample->pages) ? strata : 0;
 	sample->ring = GetAccessStrategy(BAS_BULKREAD);
@@ -165,7 +166,7 @@ read_page(PageSample *sample, BlockNumber block, double *figures)
 	vacuum_delay_point(false);
 	buffer = ReadBufferExtended(sample->relation, MAIN_FORKNUM, block, RBM_NORMAL, sample->ring);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	understood = sample->look(BufferGetPage(buffer), block, found);
+	understood = sample->look(BufferGetPage(buffer), found, sample->look_arg);
 	UnlockReleaseBuffer(buffer);
 
 	sample->pages_read++;

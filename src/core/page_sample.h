@@ -20,7 +20,7 @@
 /* ---- page_sample.c: one random page of each of many strata of equal length ---- */
 
 /* Put what a page says into figures, which are 0; false: it is not what it should be. The page is locked. */
-typedef bool (*PageLook) (Page page, BlockNumber block, double *figures);
+typedef bool (*PageLook) (Page page, double *figures, void *arg);
 
 typedef struct PageSample
 {
@@ -28,6 +28,7 @@ typedef struct PageSample
 	BlockNumber first;			/* the block that it begins at */
 	BlockNumber pages;			/* that it speaks for */
 	PageLook	look;
+	void	   *look_arg;		/* the last argument of look */
 	int			nfigures;
 	int			strata;			/* 0: every page is read */
 	BlockNumber *blocks;		/* the one of each stratum */
@@ -43,7 +44,8 @@ typedef struct PageSample
 
 /* Strata: how many; 0, or no fewer than there are pages: every page. */
 extern PageSample *dbops_page_sample_begin(Relation relation, BlockNumber first, BlockNumber end,
-										   int strata, PageLook look, int nfigures);
+										   int strata, int nfigures,
+										   PageLook look, void *look_arg);
 extern void dbops_page_sample_read(PageSample *sample);
 extern bool dbops_page_sample_double(PageSample *sample);
 extern double dbops_page_sample_total(const PageSample *sample, int figure);
@@ -62,21 +64,27 @@ typedef enum BtreeFigure
 	BTREE_DATA,					/* bytes of items on leaves but for high keys, their pointers included */
 	BTREE_HIGH_KEYS,			/* of leaves */
 	BTREE_HIGH_KEY_BYTES,
-	BTREE_ITEMS,
-	BTREE_ITEM_SQUARES,			/* the sum of the squares of their bytes */
-	BTREE_POSTING_BYTES,		/* of the data: items that stand for several rows */
 	BTREE_KILLABLE_BYTES,		/* of the data: known to be dead */
 	BTREE_ROWS,					/* that items point to */
+	BTREE_REBUILT_DATA,			/* bytes that a rebuild would make of the data */
+	BTREE_PACKED_LEAVES,		/* that a rebuild would make of what has been seen */
+	BTREE_PACKED_DATA,			/* on these */
 	N_BTREE_FIGURES
 } BtreeFigure;
 
 #define BTREE_PAGE_ROOM (BLCKSZ - SizeOfPageHeaderData - MAXALIGN(sizeof(BTPageOpaqueData)))
 
-extern bool dbops_btree_look(Page page, BlockNumber block, double *figures);
-extern bool dbops_btree_look_at_meta(Page page, BlockNumber block, double *version);
+extern bool dbops_btree_look(Page page, double *figures, void *build);
+extern bool dbops_btree_look_at_meta(Page page, double *figures, void *meta);
 
 /* ---- btree_rebuild.c: what a rebuild would make of that ---- */
 
+typedef struct BtreeBuild BtreeBuild;
+
+extern BtreeBuild *dbops_btree_build_begin(int fillfactor, bool deduplicates);
+extern void dbops_btree_build_add(BtreeBuild *build, const char *key, Size length, int rows,
+								  double *figures);
+extern void dbops_btree_build_turn(BtreeBuild *build, bool parted);
 extern double dbops_btree_rebuilt_pages(const double *figures, double data, int fillfactor);
 extern double dbops_btree_steady_pages(const double *figures);
 
@@ -97,7 +105,7 @@ typedef struct IndexBloat
 	int64		damaged;		/* pages that could not be read or understood */
 	int			fillfactor;
 	double		figures[N_BTREE_FIGURES];	/* of the whole index */
-	double		data_error;		/* half of the 95 percent interval of figures[BTREE_DATA] */
+	double		data_error;		/* half of the 95 percent interval of figures[BTREE_REBUILT_DATA] */
 	double		rebuilt_pages;	/* that it would have after a rebuild */
 	double		rebuilt_error;	/* half of the 95 percent interval of that */
 	double		steady_pages;	/* that it would have if its rows had come in random order */
