@@ -41,6 +41,7 @@ static bool is_damage(const ErrorData *error);
 static void halve_stratum(const PageSample *from, int stratum, PageSample *into);
 static double stratum_pages(const PageSample *sample, int stratum);
 static double pages_answered(const PageSample *sample);
+static double difference(const PageSample *sample, int one, int other, int figure);
 
 /* Prepare to sample the blocks of an open relation from one up to before another. */
 PageSample *
@@ -72,11 +73,11 @@ draw_pages(PageSample *sample)
 	if (strata == 0)
 		return;
 	sample->blocks = palloc(sizeof(BlockNumber) * strata);
-	sample->missing = palloc(sizeof(bool) * strata);
+	sample->states = palloc(sizeof(PageState) * strata);
 	for (int i = 0; i < strata; i++)
 	{
 		sample->blocks[i] = draw_page(sample, i);
-		sample->missing[i] = true;
+		sample->states[i] = PAGE_CHOSEN;
 	}
 }
 
@@ -140,7 +141,7 @@ read_on(void *arg)
 	{
 		if (sample->strata == 0)
 			read_page(sample, sample->first + (BlockNumber) sample->next, sample->figures);
-		else if (sample->missing[sample->next])
+		else if (sample->states[sample->next] == PAGE_CHOSEN)
 		{
 			ask_ahead(sample);
 			read_page(sample, sample->blocks[sample->next],
@@ -177,7 +178,7 @@ read_page(PageSample *sample, BlockNumber block, double *figures)
 		for (int i = 0; i < sample->nfigures; i++)
 			figures[i] += found[i];
 		if (sample->strata > 0)
-			sample->missing[sample->next] = false;
+			sample->states[sample->next] = PAGE_ANSWERED;
 	}
 	pfree(found);
 }
@@ -188,7 +189,7 @@ ask_ahead(PageSample *sample)
 {
 	int64		later = sample->next + sample->ahead;
 
-	if (sample->ahead > 0 && later < sample->strata && sample->missing[later])
+	if (sample->ahead > 0 && later < sample->strata && sample->states[later] == PAGE_CHOSEN)
 		PrefetchBuffer(sample->relation, MAIN_FORKNUM, sample->blocks[later]);
 }
 
@@ -196,6 +197,8 @@ static void
 note_damage(PageSample *sample, BlockNumber block, const char *why)
 {
 	sample->damaged++;
+	if (sample->strata > 0)
+		sample->states[sample->next] = PAGE_DAMAGED;
 	if (sample->damage == NULL)
 		sample->damage = psprintf("block %u: %s", block, why);
 }
@@ -222,7 +225,7 @@ dbops_page_sample_double(PageSample *sample)
 	for (int i = 0; i < sample->strata; i++)
 		halve_stratum(sample, i, &twice);
 	pfree(sample->blocks);
-	pfree(sample->missing);
+	pfree(sample->states);
 	pfree(sample->figures);
 	*sample = twice;
 	dbops_page_sample_read(sample);
@@ -237,7 +240,7 @@ halve_stratum(const PageSample *from, int stratum, PageSample *into)
 	int			half = (block < stratum_start(into, 2 * stratum + 1)) ? 2 * stratum : 2 * stratum + 1;
 
 	into->blocks[half] = block;
-	into->missing[half] = from->missing[stratum];
+	into->states[half] = from->states[stratum];
 	memcpy(&into->figures[half * into->nfigures], &from->figures[stratum * from->nfigures],
 		   sizeof(double) * from->nfigures);
 }
@@ -261,7 +264,7 @@ dbops_page_sample_total(const PageSample *sample, int figure)
 static double
 stratum_pages(const PageSample *sample, int stratum)
 {
-	if (sample->missing[stratum])
+	if (sample->states[stratum] != PAGE_ANSWERED)
 		return 0;
 	return stratum_start(sample, stratum + 1) - stratum_start(sample, stratum);
 }
@@ -280,7 +283,8 @@ pages_answered(const PageSample *sample)
 
 /*
  * Half of the 95 percent interval of such a sum. With one page in a stratum its
- * variance is taken from neighbours, in pairs; so it is rather too large.
+ * variance is taken from what it differs by from the one before; where that is
+ * because the file changes there, it is rather too large.
  */
 double
 dbops_page_sample_error(const PageSample *sample, int figure)
@@ -290,21 +294,23 @@ dbops_page_sample_error(const PageSample *sample, int figure)
 
 	for (int i = 0; i < sample->strata; i++)
 	{
-		if (sample->missing[i])
+		if (sample->states[i] != PAGE_ANSWERED)
 			continue;
-		if (before < 0)
-			before = i;
-		else
-		{
-			double		difference = sample->figures[i * sample->nfigures + figure] -
-				sample->figures[before * sample->nfigures + figure];
-
-			variance += difference * difference *
-				stratum_pages(sample, i) * stratum_pages(sample, before);
-			before = -1;
-		}
+		if (before >= 0)
+			variance += difference(sample, before, i, figure) / 2;
+		before = i;
 	}
 	if (sample->strata > 0)
 		variance *= 1 - (double) sample->strata / sample->pages;
 	return NORMAL_95 * sqrt(variance);
+}
+
+/* The square of what two strata differ by, taken as if every page of them did. */
+static double
+difference(const PageSample *sample, int one, int other, int figure)
+{
+	double		found = sample->figures[one * sample->nfigures + figure] -
+		sample->figures[other * sample->nfigures + figure];
+
+	return found * found * stratum_pages(sample, one) * stratum_pages(sample, other);
 }

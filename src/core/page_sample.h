@@ -22,6 +22,13 @@
 /* Put what a page says into figures, which are 0; false: it is not what it should be. The page is locked. */
 typedef bool (*PageLook) (Page page, double *figures, void *arg);
 
+typedef enum PageState
+{
+	PAGE_CHOSEN,				/* not read yet */
+	PAGE_ANSWERED,
+	PAGE_DAMAGED				/* could not be read, or not understood */
+} PageState;
+
 typedef struct PageSample
 {
 	Relation	relation;
@@ -32,13 +39,13 @@ typedef struct PageSample
 	int			nfigures;
 	int			strata;			/* 0: every page is read */
 	BlockNumber *blocks;		/* the one of each stratum */
-	bool	   *missing;		/* per stratum: not read yet, or damaged */
+	PageState  *states;			/* of these */
 	double	   *figures;		/* nfigures per stratum; of all pages together where every page is read */
 	BufferAccessStrategy ring;
 	int			ahead;			/* reads asked for in advance */
 	int64		next;			/* stratum or page to be read */
 	int64		pages_read;
-	int64		damaged;		/* could not be read, or not understood */
+	int64		damaged;
 	const char *damage;			/* the first one of these, in words; or NULL */
 } PageSample;
 
