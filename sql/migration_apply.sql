@@ -95,8 +95,8 @@ SELECT count(*), count(DISTINCT step), bool_and(state = 'done' AND finished_at I
   FROM dbops.migration_step WHERE project = 'apply' AND version = 'many';
 
 -- a migration in steps whose job is not there any more, as in a database that was restored
-INSERT INTO dbops.migration (project, version, state, owner, up_sql, requires, environments, repeatable, origin, applied_at, job_id)
-VALUES ('apply_restored', '001', 'running', current_user, 'CREATE TABLE migration_restored (id integer)', '{}', '{}', false, 'dbops', now(), 0);
+INSERT INTO dbops.migration (project, version, state, owner, owner_oid, cluster, up_sql, requires, environments, repeatable, origin, applied_at, job_id)
+VALUES ('apply_restored', '001', 'running', current_user, 0, 0, 'CREATE TABLE migration_restored (id integer)', '{}', '{}', false, 'dbops', now(), 0);
 SELECT state FROM dbops.apply_migration('002', 'SELECT 1', project => 'apply_restored');
 SELECT state, job_id > 0 AS job FROM dbops.apply_migration('001', 'CREATE TABLE migration_restored (id bigint)', project => 'apply_restored');
 \set VERBOSITY sqlstate

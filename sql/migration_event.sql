@@ -15,8 +15,8 @@ DROP EXTENSION dbops;
 SET ROLE regress_migration_keeper;
 CREATE EXTENSION dbops;
 
-INSERT INTO dbops.migration_event (at, project, version, event, role_name, session_role, application_name)
-VALUES (now(), 'default', 'V1', 'apply', 'app', 'app', 'test');
+INSERT INTO dbops.migration_event (at, project, version, event, role_name, role_oid, cluster, session_role, application_name)
+VALUES (now(), 'default', 'V1', 'apply', 'app', 0, 0, 'app', 'test');
 UPDATE dbops.migration_event SET reason = 'none';
 UPDATE dbops.migration_event SET reason = 'none' WHERE false;
 DELETE FROM dbops.migration_event;
@@ -43,8 +43,8 @@ SET dbops.allow_data_loss = on;
 DROP EXTENSION dbops;
 RESET dbops.allow_data_loss;
 CREATE EXTENSION dbops;
-INSERT INTO dbops.migration (project, version, state, owner, requires, environments, repeatable, origin, applied_at)
-VALUES ('default', 'V1', 'applied', 'app', '{}', '{}', false, 'dbops', now());
+INSERT INTO dbops.migration (project, version, state, owner, owner_oid, cluster, requires, environments, repeatable, origin, applied_at)
+VALUES ('default', 'V1', 'applied', 'app', 0, 0, '{}', '{}', false, 'dbops', now());
 DROP EXTENSION dbops;
 SELECT version, state FROM dbops.migration;
 SET dbops.allow_data_loss = on;

@@ -29,9 +29,9 @@ SELECT state FROM dbops.rollback_migration('V7', 'status_based') WHERE step IS N
 SELECT version, state, note, remedy FROM dbops.migration_status('status_based', '{V1,V5,V5.1,V7,V8,V9}');
 
 -- a job that failed, and one that went with a restore
-INSERT INTO dbops.migration (project, version, state, owner, requires, environments, repeatable, origin, applied_at, job_id)
-VALUES ('status_jobs', 'V1', 'failed', current_user, '{}', '{}', false, 'dbops', now(), 7),
-       ('status_jobs', 'V2', 'running', current_user, '{}', '{}', false, 'dbops', now(), 900000000);
+INSERT INTO dbops.migration (project, version, state, owner, owner_oid, cluster, requires, environments, repeatable, origin, applied_at, job_id)
+VALUES ('status_jobs', 'V1', 'failed', current_user, 0, 0, '{}', '{}', false, 'dbops', now(), 7),
+       ('status_jobs', 'V2', 'running', current_user, 0, 0, '{}', '{}', false, 'dbops', now(), 900000000);
 INSERT INTO dbops.migration_step (project, version, direction, step, line, command, state)
 VALUES ('status_jobs', 'V1', 'up', 1, 1, 'CREATE TABLE', 'done'), ('status_jobs', 'V1', 'up', 2, 2, 'CREATE INDEX', 'pending'),
        ('status_jobs', 'V2', 'up', 1, 1, 'CREATE INDEX', 'pending');

@@ -71,6 +71,60 @@ SELECT dbops.resolve_migration('V1', 'reverted', 'its role is gone', 'ledger_orp
 SET ROLE regress_ledger_other;
 SELECT dbops.resolve_migration('V1', 'applied', 'it is not mine', 'ledger_orphaned');
 
+-- a role that is called otherwise by now is the same; one that has got its name is not
+RESET ROLE;
+CREATE ROLE regress_ledger_named;
+SELECT dbops.grant_access('regress_ledger_named', 'operator');
+SET ROLE regress_ledger_named;
+SELECT state FROM dbops.apply_migration('V1', 'SELECT 1', 'SELECT current_user', project => 'ledger_named') WHERE step IS NULL;
+RESET ROLE;
+ALTER ROLE regress_ledger_named RENAME TO regress_ledger_renamed;
+CREATE ROLE regress_ledger_named;
+SELECT dbops.grant_access('regress_ledger_named', 'operator');
+RESET client_min_messages;
+SET ROLE regress_ledger_named;
+SELECT state FROM dbops.apply_migration('V2', 'SELECT 1', project => 'ledger_named') WHERE step IS NULL;
+SELECT state FROM dbops.rollback_migration('V1', 'ledger_named');
+SET ROLE regress_ledger_renamed;
+SELECT version, owner FROM dbops.migration_status('ledger_named');
+SELECT state FROM dbops.apply_migration('V2', 'SELECT 1', 'SELECT 2', project => 'ledger_named') WHERE step IS NULL;
+SELECT state FROM dbops.rollback_migration('V2', 'ledger_named') WHERE step IS NULL;
+RESET ROLE;
+SELECT state FROM dbops.apply_migration('V1', 'SELECT 1', 'DROP TABLE of_postgres', project => 'ledger_named') WHERE step IS NULL;
+
+-- when it is gone who has its name, and is an operator, is still another
+SELECT dbops.revoke_access('regress_ledger_renamed');
+DROP ROLE regress_ledger_renamed;
+SET ROLE regress_ledger_named;
+SELECT state FROM dbops.apply_migration('V3', 'SELECT 1', project => 'ledger_named') WHERE step IS NULL;
+SELECT state FROM dbops.rollback_migration('V1', 'ledger_named');
+
+-- who has the level admin takes the project over, but never runs what is stored
+RESET ROLE;
+SELECT dbops.grant_access('regress_ledger_named', 'admin');
+SET ROLE regress_ledger_named;
+SELECT dbops.resolve_migration('V2', 'applied', 'by hand', 'ledger_named');
+SELECT dbops.resolve_migration('V2', 'reverted', 'by hand', 'ledger_named');
+SELECT state FROM dbops.rollback_migration('V1', 'ledger_named');
+SELECT state FROM dbops.apply_migration('V3', 'SELECT 1', project => 'ledger_named', reason => 'I do it now') WHERE step IS NULL;
+RESET ROLE;
+SELECT version, event, role_name, role_name::regrole::oid = role_oid AS same, cluster = system_identifier AS here, reason, details
+  FROM dbops.migration_event, pg_control_system() WHERE project = 'ledger_named' AND event = 'take_over';
+SELECT dbops.revoke_access('regress_ledger_named');
+SELECT dbops.grant_access('regress_ledger_named', 'operator');
+SET ROLE regress_ledger_named;
+SELECT state FROM dbops.rollback_migration('V1', 'ledger_named');
+SELECT state FROM dbops.apply_migration('V1', 'SELECT 1', 'SELECT current_user', project => 'ledger_named') WHERE step IS NULL;
+SELECT version, owner, reversible FROM dbops.migration_status('ledger_named');
+SELECT dbops.resolve_migration('V3', 'reverted', 'nothing to undo', 'ledger_named');
+SELECT state FROM dbops.rollback_migration('V1', 'ledger_named') WHERE step IS NULL;
+SET ROLE regress_ledger_other;
+SELECT state FROM dbops.apply_migration('V4', 'SELECT 1', project => 'ledger_named') WHERE step IS NULL;
+RESET ROLE;
+SELECT dbops.revoke_access('regress_ledger_named');
+DROP ROLE regress_ledger_named;
+SET client_min_messages = warning;
+
 -- importing reads as the caller
 SET ROLE regress_ledger_owner;
 CREATE TABLE alembic_version (version_num varchar(32));

@@ -173,6 +173,8 @@ CREATE TABLE dbops.migration (
     name         text,
     state        text NOT NULL CHECK (state IN ('running', 'applied', 'failed', 'reverted', 'baseline', 'skipped')),
     owner        text NOT NULL,
+    owner_oid    oid NOT NULL,
+    cluster      bigint NOT NULL,
     up_sql       text,
     down_sql     text,
     verify_sql   text,
@@ -187,7 +189,7 @@ CREATE TABLE dbops.migration (
     PRIMARY KEY (project, version)
 );
 COMMENT ON TABLE dbops.migration IS
-    'Migrations as they stand. owner: the name of the role that applied it, as which it is rolled back. checksum: SHA-256 of up_sql. origin: dbops, or the tool that it was imported from. '
+    'Migrations as they stand. owner: the name that the role had which applied it, as which it is rolled back. owner_oid: which role that is in the cluster with the system identifier cluster; in another one, where a dump was restored, the name says who it is. checksum: SHA-256 of up_sql. origin: dbops, or the tool that it was imported from. '
     'environments: those that it is for; empty means all. position: the order in which they were applied. job_id: the job that does it, or did it last, where that is done in steps.';
 REVOKE ALL ON TABLE dbops.migration FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.migration', '');
@@ -216,8 +218,10 @@ CREATE TABLE dbops.migration_event (
     at               timestamptz NOT NULL,
     project          text NOT NULL,
     version          text NOT NULL,
-    event            text NOT NULL CHECK (event IN ('apply', 'apply_again', 'start', 'fail', 'roll_back', 'skip', 'baseline', 'resolve', 'repair', 'import')),
+    event            text NOT NULL CHECK (event IN ('apply', 'apply_again', 'start', 'fail', 'roll_back', 'skip', 'baseline', 'resolve', 'repair', 'import', 'take_over')),
     role_name        text NOT NULL,
+    role_oid         oid NOT NULL,
+    cluster          bigint NOT NULL,
     session_role     text NOT NULL,
     application_name text NOT NULL,
     client_address   inet,
@@ -225,8 +229,9 @@ CREATE TABLE dbops.migration_event (
     details          jsonb
 );
 CREATE INDEX migration_event_version ON dbops.migration_event (project, version);
+CREATE INDEX migration_event_take_over ON dbops.migration_event (project, id) WHERE event = 'take_over';
 COMMENT ON TABLE dbops.migration_event IS
-    'Everything that has happened to migrations, in the order of id. Nothing of it is ever changed or deleted.';
+    'Everything that has happened to migrations, in the order of id. Nothing of it is ever changed or deleted. role_name: who did it, and was called so then; role_oid, cluster: as in dbops.migration.';
 REVOKE ALL ON TABLE dbops.migration_event FROM PUBLIC;
 CREATE FUNCTION dbops.keep_events() RETURNS trigger
     LANGUAGE c VOLATILE

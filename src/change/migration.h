@@ -189,6 +189,22 @@ extern uint64 dbops_migration_copy(const CopyStmt *copy, const MigrationStatemen
 extern void dbops_version_check(const char *version, const char *argument);
 extern int	dbops_version_compare(const char *a, const char *b);
 
+/* ---- migration_owner.c: whose a migration is, and whose a project ---- */
+
+/* A role as it was written down. */
+typedef struct MigrationOwner
+{
+	const char *name;			/* that it had then */
+	Oid			role;			/* its OID in that cluster */
+	int64		cluster;		/* the system identifier, as pg_control_system() has it */
+} MigrationOwner;
+
+extern MigrationOwner dbops_migration_owner_current(void);
+extern Oid	dbops_migration_owner_role(const MigrationOwner *owner);
+extern const char *dbops_migration_owner_name(const MigrationOwner *owner);
+extern void dbops_migration_require_rights(const char *project);
+extern void dbops_migration_take_over(const char *project, const char *version, const char *reason);
+
 /* ---- migration_ledger.c: the rows of the ledger ---- */
 
 typedef struct Migration
@@ -197,7 +213,7 @@ typedef struct Migration
 	const char *version;
 	const char *name;			/* or NULL */
 	const char *state;			/* running, applied, failed, reverted, baseline, skipped */
-	const char *owner;			/* the role that applied it, by name */
+	MigrationOwner owner;		/* the role that applied it */
 	const char *up_sql;			/* or NULL: another tool has applied it, or nobody */
 	const char *down_sql;		/* or NULL */
 	const char *verify_sql;		/* or NULL */
@@ -247,7 +263,6 @@ extern void dbops_migration_event_init(void);
 extern void dbops_migration_begin(const char *project, const char *version, long max_wait);
 extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
 extern void dbops_migration_require_idle(const char *project, const char *version);
-extern void dbops_migration_require_rights(const char *project);
 extern bool dbops_migration_job_is_live(int64 job);
 extern void dbops_migration_refuse_own_job(const char *project, const char *version, int64 job);
 

@@ -33,6 +33,7 @@ static void read_arguments(FunctionCallInfo fcinfo, Application *application);
 static bool is_for_here(List *environments);
 static bool is_applied_as_given(Application *application);
 static bool has_other_down_text(const Migration *known, const Migration *wanted);
+static bool is_orphan(const Migration *known);
 static void read_texts(Application *application);
 static void read_down_text(const char *down_sql);
 static void offer_none(void *arg);
@@ -95,7 +96,7 @@ read_arguments(FunctionCallInfo fcinfo, Application *application)
 	wanted->environments = dbops_migration_versions_argument(fcinfo, 6, "environments");
 	wanted->repeatable = !PG_ARGISNULL(7) && PG_GETARG_BOOL(7);
 	wanted->verify_sql = dbops_text_argument(fcinfo, 8);
-	wanted->owner = GetUserNameFromId(GetUserId(), false);
+	wanted->owner = dbops_migration_owner_current();
 	wanted->origin = "dbops";
 	application->call = (MigrationCall) {
 		.project = wanted->project,.version = wanted->version,.direction = "up",
@@ -147,12 +148,19 @@ is_applied_as_given(Application *application)
 	return keep_applied(application, likeness);
 }
 
-/* No down text given is none to be taken over. */
+/* No down text given is none to be taken over. Nobody can run one that was stored by a role that is gone. */
 static bool
 has_other_down_text(const Migration *known, const Migration *wanted)
 {
 	return wanted->down_sql != NULL &&
-		(known->down_sql == NULL || strcmp(known->down_sql, wanted->down_sql) != 0);
+		(known->down_sql == NULL || strcmp(known->down_sql, wanted->down_sql) != 0 || is_orphan(known));
+}
+
+/* Is the role gone that has applied it? */
+static bool
+is_orphan(const Migration *known)
+{
+	return !OidIsValid(dbops_migration_owner_role(&known->owner));
 }
 
 /* Read all that was given to its end, so that a mistake is found before anything is done. */
@@ -200,6 +208,7 @@ apply(Application *application)
 	dbops_migration_require_others(wanted, &application->order);
 	tell_out_of_order(application);
 	dbops_migration_require_protection(wanted->project, wanted->version);
+	dbops_migration_take_over(wanted->project, wanted->version, application->call.reason);
 	if (application->call.text->in_steps || is_done_in_part(application))
 		have_done_in_steps(application);
 	else
@@ -253,7 +262,8 @@ keep_applied(Application *application, TextLikeness likeness)
 /*
  * Have the ledger keep the down text that is given from now on: it has not been
  * run yet, and may have been mended. It will be run by the role that has
- * applied the migration, so only that may say what.
+ * applied the migration, so only that may say what; or, if it is gone, who gives
+ * the text in its place, and is the owner from now on.
  */
 static void
 take_down_text(Application *application)
@@ -262,14 +272,18 @@ take_down_text(Application *application)
 
 	if (!has_other_down_text(application->known, &application->wanted))
 		return;
-	if (strcmp(changed.owner, application->wanted.owner) != 0)
+	if (!is_orphan(&changed) && dbops_migration_owner_role(&changed.owner) != GetUserId())
 	{
+		const char *owner = dbops_migration_owner_name(&changed.owner);
+
 		ereport(NOTICE,
 				(errmsg("the down text of migration \"%s\" stays as it was, because role \"%s\" has applied it",
-						changed.version, changed.owner),
-				 errhint("SET ROLE %s, if you may, to have it replaced.", quote_identifier(changed.owner))));
+						changed.version, owner),
+				 errhint("SET ROLE %s, if you may, to have it replaced.", quote_identifier(owner))));
 		return;
 	}
+	dbops_migration_take_over(changed.project, changed.version, application->call.reason);
+	changed.owner = application->wanted.owner;
 	changed.down_sql = application->wanted.down_sql;
 	dbops_migration_store(&changed);
 	dbops_migration_note(changed.project, changed.version, "repair", application->call.reason,

@@ -24,7 +24,7 @@ dbops_baseline_migration(PG_FUNCTION_ARGS)
 	baseline.version = dbops_migration_version_argument(fcinfo, 0, "version");
 	baseline.name = dbops_text_argument(fcinfo, 1);
 	baseline.project = dbops_migration_version_argument(fcinfo, 2, "project");
-	baseline.owner = GetUserNameFromId(GetUserId(), false);
+	baseline.owner = dbops_migration_owner_current();
 	dbops_migration_begin(baseline.project, baseline.version, MIGRATION_PATIENCE);
 	if (is_there(dbops_migration_load(baseline.project, baseline.version)))
 		PG_RETURN_VOID();

@@ -308,7 +308,7 @@ store(const Import *import, const ForeignMigration *row)
 		.version = row->version,
 		.name = row->name,
 		.state = row->state,
-		.owner = GetUserNameFromId(GetUserId(), false),
+		.owner = dbops_migration_owner_current(),
 		.repeatable = row->repeatable,
 		.origin = import->origin,
 		.applied_at = row->applied_at

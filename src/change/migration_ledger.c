@@ -15,12 +15,13 @@
 #include "utils/guc.h"
 
 #define COLUMNS(texts) \
-	"SELECT project, version, name, state, owner, " texts ", requires, environments," \
+	"SELECT project, version, name, state, owner, owner_oid, cluster, " texts ", requires, environments," \
 	" repeatable, origin, position, applied_at, job_id FROM dbops.migration WHERE project = $1"
 
 static void take_migration(HeapTuple row, TupleDesc desc, void *arg);
 static Migration *read_migration(HeapTuple row, TupleDesc desc);
 static DbopsParam param_checksum(const char *sql);
+static DbopsParam param_role(Oid role);
 static void add_to_list(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Read one migration; NULL if the ledger has no such row. */
@@ -102,17 +103,21 @@ read_migration(HeapTuple row, TupleDesc desc)
 		.version = dbops_row_text(row, desc, 2),
 		.name = dbops_row_text(row, desc, 3),
 		.state = dbops_row_text(row, desc, 4),
-		.owner = dbops_row_text(row, desc, 5),
-		.up_sql = dbops_row_text(row, desc, 6),
-		.down_sql = dbops_row_text(row, desc, 7),
-		.verify_sql = dbops_row_text(row, desc, 8),
-		.requires = dbops_row_texts(row, desc, 9),
-		.environments = dbops_row_texts(row, desc, 10),
-		.repeatable = dbops_row_bool(row, desc, 11),
-		.origin = dbops_row_text(row, desc, 12),
-		.position = dbops_row_int8(row, desc, 13),
-		.applied_at = dbops_row_time(row, desc, 14),
-		.job = dbops_row_int8(row, desc, 15)
+		.owner = {
+			.name = dbops_row_text(row, desc, 5),
+			.role = dbops_row_oid(row, desc, 6),
+			.cluster = dbops_row_int8(row, desc, 7)
+		},
+		.up_sql = dbops_row_text(row, desc, 8),
+		.down_sql = dbops_row_text(row, desc, 9),
+		.verify_sql = dbops_row_text(row, desc, 10),
+		.requires = dbops_row_texts(row, desc, 11),
+		.environments = dbops_row_texts(row, desc, 12),
+		.repeatable = dbops_row_bool(row, desc, 13),
+		.origin = dbops_row_text(row, desc, 14),
+		.position = dbops_row_int8(row, desc, 15),
+		.applied_at = dbops_row_time(row, desc, 16),
+		.job = dbops_row_int8(row, desc, 17)
 	};
 	return migration;
 }
@@ -129,7 +134,7 @@ dbops_migration_store(const Migration *migration)
 		dbops_param_text(migration->version),
 		dbops_param_text(migration->name),
 		dbops_param_text(migration->state),
-		dbops_param_text(migration->owner),
+		dbops_param_text(migration->owner.name),
 		dbops_param_text(migration->up_sql),
 		dbops_param_text(migration->down_sql),
 		dbops_param_text(migration->verify_sql),
@@ -140,18 +145,20 @@ dbops_migration_store(const Migration *migration)
 		param_checksum(migration->up_sql),
 		dbops_param_int8(migration->position),
 		dbops_param_time(migration->applied_at != 0 ? migration->applied_at : dbops_clock_now()),
-		dbops_param_int8(migration->job)
+		dbops_param_int8(migration->job),
+		param_role(migration->owner.role),
+		dbops_param_int8(migration->owner.cluster)
 	};
 
 	dbops_store_each_kept("INSERT INTO dbops.migration (project, version, name, state, owner, up_sql, down_sql, verify_sql,"
-						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id, owner_oid, cluster)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-						  " CASE $14 WHEN 0 THEN nextval('dbops.migration_position_seq') ELSE $14 END, $15, nullif($16, 0))"
+						  " CASE $14 WHEN 0 THEN nextval('dbops.migration_position_seq') ELSE $14 END, $15, nullif($16, 0), $17, $18)"
 						  " ON CONFLICT (project, version) DO UPDATE SET (name, state, owner, up_sql, down_sql, verify_sql,"
-						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id)"
+						  " requires, environments, repeatable, origin, checksum, position, applied_at, job_id, owner_oid, cluster)"
 						  " = (EXCLUDED.name, EXCLUDED.state, EXCLUDED.owner, EXCLUDED.up_sql, EXCLUDED.down_sql, EXCLUDED.verify_sql,"
 						  " EXCLUDED.requires, EXCLUDED.environments, EXCLUDED.repeatable, EXCLUDED.origin, EXCLUDED.checksum,"
-						  " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id)",
+						  " EXCLUDED.position, EXCLUDED.applied_at, EXCLUDED.job_id, EXCLUDED.owner_oid, EXCLUDED.cluster)",
 						  lengthof(params), params, NULL, NULL);
 }
 
@@ -176,25 +183,34 @@ param_checksum(const char *sql)
 	return param;
 }
 
+static DbopsParam
+param_role(Oid role)
+{
+	return (DbopsParam) {.type = OIDOID,.value = ObjectIdGetDatum(role)};
+}
+
 /* Add to the log what has happened to a migration, and who has done it. */
 void
 dbops_migration_note(const char *project, const char *version,
 					 const char *event, const char *reason, const Jsonb *details)
 {
+	MigrationOwner user = dbops_migration_owner_current();
 	DbopsParam	params[] = {
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_text(project),
 		dbops_param_text(version),
 		dbops_param_text(event),
-		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		dbops_param_text(user.name),
 		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
 		dbops_param_text(application_name),
 		dbops_param_text(reason),
-		dbops_param_jsonb(details)
+		dbops_param_jsonb(details),
+		param_role(user.role),
+		dbops_param_int8(user.cluster)
 	};
 
 	dbops_store_each_kept("INSERT INTO dbops.migration_event (at, project, version, event, role_name, session_role,"
-						  " application_name, client_address, reason, details)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, inet_client_addr(), $8, $9)",
+						  " application_name, client_address, reason, details, role_oid, cluster)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, inet_client_addr(), $8, $9, $10, $11)",
 						  lengthof(params), params, NULL, NULL);
 }

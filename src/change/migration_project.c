@@ -1,6 +1,6 @@
 /*
  * migration_project.c
- *		One at a time in each project, and only those whom it belongs to.
+ *		One at a time in each project.
  *
  * Who works on a project holds its lock until the transaction ends. That lock
  * is never waited for in the server's queue of locks: a concurrent index build
@@ -22,9 +22,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #define NAP 50					/* ms between two tries */
 
@@ -256,31 +254,4 @@ refuse_failed(const Unfinished *unfinished, const char *version)
 					version, unfinished->project, unfinished->version),
 			 errhint("Apply \"%s\" again to go on with it, or SELECT * FROM dbops.rollback_migration('%s', '%s'), or dbops.resolve_migration().",
 					 version, version, unfinished->project)));
-}
-
-/* ---- whose it is ---- */
-
-/* Refuse unless the current user has the rights of the role that began the project. */
-void
-dbops_migration_require_rights(const char *project)
-{
-	DbopsParam	params[] = {dbops_param_text(project)};
-	Datum		name;
-	char	   *owner;
-	Oid			role;
-
-	/* The first to have done anything; rows change owners when they are applied again. */
-	if (!dbops_store_value("SELECT coalesce((SELECT role_name FROM dbops.migration_event WHERE project = $1 ORDER BY id LIMIT 1),"
-						   " (SELECT owner FROM dbops.migration WHERE project = $1 ORDER BY position LIMIT 1))",
-						   lengthof(params), params, TEXTOID, &name))
-		return;
-	owner = TextDatumGetCString(name);
-	role = get_role_oid(owner, true);
-	if (superuser() || (OidIsValid(role) && has_privs_of_role(GetUserId(), role)))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("project \"%s\" belongs to role \"%s\"", project, owner),
-			 OidIsValid(role) ? errhint("SET ROLE %s, if you may, or give project another name.", quote_identifier(owner)) :
-			 errhint("That role does not exist any more; a superuser may work on its projects.")));
 }

@@ -108,7 +108,7 @@ store_by_hand(const char *project, const char *version)
 		.project = project,
 		.version = version,
 		.state = "applied",
-		.owner = GetUserNameFromId(GetUserId(), false),
+		.owner = dbops_migration_owner_current(),
 		.origin = "resolve_migration"
 	};
 

@@ -150,15 +150,17 @@ require_reversible(const Migration *migration)
 static void
 require_owner(const Migration *migration)
 {
-	if (strcmp(GetUserNameFromId(GetUserId(), false), migration->owner) != 0)
+	const char *name = dbops_migration_owner_name(&migration->owner);
+	Oid			role = dbops_migration_owner_role(&migration->owner);
+
+	if (role != GetUserId())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("migration \"%s\" of project \"%s\" is rolled back only by role \"%s\", which has applied it",
-						migration->version, migration->project, migration->owner),
+						migration->version, migration->project, name),
 				 errdetail("Its down text was stored by that role, and runs with that role's rights."),
-				 OidIsValid(get_role_oid(migration->owner, true)) ?
-				 errhint("SET ROLE %s, if you may.", quote_identifier(migration->owner)) :
-				 errhint("That role does not exist any more: undo the migration by hand, and say so with dbops.resolve_migration().")));
+				 OidIsValid(role) ? errhint("SET ROLE %s, if you may.", quote_identifier(name)) :
+				 errhint("That role was dropped, whoever may have its name today: give the down text anew with apply_migration(), or undo the migration by hand and say so with dbops.resolve_migration().")));
 }
 
 /* Refuse while others are in place that came later or require it, and name them. */

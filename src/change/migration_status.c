@@ -22,7 +22,7 @@ typedef struct Standing
 	const char *name;
 	const char *state;			/* of the ledger; or pending, covered, missing */
 	TimestampTz applied_at;
-	const char *owner;
+	const char *owner;			/* as it is called today */
 	const char *origin;
 	bool		repeatable;
 	bool		reversible;		/* a down text is stored */
@@ -105,7 +105,7 @@ read_ledger(const char *project)
 	DbopsParam	params[] = {dbops_param_text(project)};
 	List	   *standings = NIL;
 
-	dbops_store_each("SELECT m.project, m.version, m.name, m.state, m.applied_at, m.owner, m.origin, m.repeatable,"
+	dbops_store_each("SELECT m.project, m.version, m.name, m.state, m.applied_at, m.owner, m.owner_oid, m.cluster, m.origin, m.repeatable,"
 					 " m.down_sql IS NOT NULL, m.position, m.job_id, array_to_string(m.environments, ', '), s.done, s.steps,"
 					 " s.direction, f.message, j.id IS NOT NULL AND j.finished_at IS NULL"
 					 " FROM dbops.migration m"
@@ -128,24 +128,25 @@ take_standing(HeapTuple row, TupleDesc desc, void *arg)
 {
 	List	  **standings = arg;
 	Standing   *standing = palloc0(sizeof(Standing));
+	MigrationOwner owner = {dbops_row_text(row, desc, 6), dbops_row_oid(row, desc, 7), dbops_row_int8(row, desc, 8)};
 
 	standing->project = dbops_row_text(row, desc, 1);
 	standing->version = dbops_row_text(row, desc, 2);
 	standing->name = dbops_row_text(row, desc, 3);
 	standing->state = dbops_row_text(row, desc, 4);
 	standing->applied_at = dbops_row_time(row, desc, 5);
-	standing->owner = dbops_row_text(row, desc, 6);
-	standing->origin = dbops_row_text(row, desc, 7);
-	standing->repeatable = dbops_row_bool(row, desc, 8);
-	standing->reversible = dbops_row_bool(row, desc, 9);
-	standing->position = dbops_row_int8(row, desc, 10);
-	standing->job = dbops_row_int8(row, desc, 11);
-	standing->environments = dbops_row_text(row, desc, 12);
-	standing->done = dbops_row_int4(row, desc, 13);
-	standing->steps = dbops_row_int4(row, desc, 14);
-	standing->direction = dbops_row_text(row, desc, 15);
-	standing->failure = dbops_row_text(row, desc, 16);
-	standing->live = dbops_row_bool(row, desc, 17);
+	standing->owner = dbops_migration_owner_name(&owner);
+	standing->origin = dbops_row_text(row, desc, 9);
+	standing->repeatable = dbops_row_bool(row, desc, 10);
+	standing->reversible = dbops_row_bool(row, desc, 11);
+	standing->position = dbops_row_int8(row, desc, 12);
+	standing->job = dbops_row_int8(row, desc, 13);
+	standing->environments = dbops_row_text(row, desc, 14);
+	standing->done = dbops_row_int4(row, desc, 15);
+	standing->steps = dbops_row_int4(row, desc, 16);
+	standing->direction = dbops_row_text(row, desc, 17);
+	standing->failure = dbops_row_text(row, desc, 18);
+	standing->live = dbops_row_bool(row, desc, 19);
 	*standings = lappend(*standings, standing);
 }
 
