@@ -382,6 +382,129 @@ INSERT INTO dbops.function_access VALUES
 
 -- Retention.
 
+CREATE SEQUENCE dbops.hold_id_seq;
+CREATE TABLE dbops.hold (
+    id             bigint PRIMARY KEY DEFAULT nextval('dbops.hold_id_seq'),
+    relation       regclass NOT NULL,
+    name           text NOT NULL,
+    predicate      text NOT NULL,
+    condition      text NOT NULL,
+    reason         text NOT NULL,
+    placed_by      text NOT NULL,
+    placed_at      timestamptz NOT NULL,
+    until          timestamptz,
+    released_by    text,
+    released_at    timestamptz,
+    release_reason text
+);
+CREATE INDEX hold_relation ON dbops.hold (relation) WHERE released_at IS NULL;
+COMMENT ON TABLE dbops.hold IS
+    'Rows that retention leaves alone, while the hold is neither released nor over. condition: the predicate as it was understood, with every name qualified.';
+REVOKE ALL ON TABLE dbops.hold FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.hold_id_seq', '');
+-- A relation that is gone would be dumped as a number, and be another one elsewhere.
+SELECT pg_extension_config_dump('dbops.hold', 'WHERE relation::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE FUNCTION dbops.set_retention(
+    table_name  regclass,
+    column_name name,
+    keep        interval,
+    filter      text     DEFAULT NULL,
+    archive_to  regclass DEFAULT NULL,
+    time_window text     DEFAULT NULL,
+    time_zone   text     DEFAULT NULL,
+    schedule    text     DEFAULT '@hourly',
+    epoch_unit  text     DEFAULT NULL,
+    confirm     boolean  DEFAULT false) RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_set_retention';
+COMMENT ON FUNCTION dbops.set_retention(regclass, name, interval, text, regclass, text, text, text, text, boolean) IS
+    'Has the rows of a table kept for so long, and no longer; returns when that is next looked after. Set again, it replaces the policy. '
+    'column_name: timestamptz, timestamp, date (a row goes when its day is past), integer (seconds since 1970) or bigint; nulls and infinite times stay. keep: months are those of the calendar in time_zone. '
+    'filter: only rows for which it is true; one expression without effects. archive_to: a table with the same columns, which takes the rows in the statement that deletes them. '
+    'time_window, time_zone, schedule: see schedule(). epoch_unit: of a bigint, seconds, milliseconds or microseconds. '
+    'confirm: the first run may remove more than dbops.max_retention_percent of the rows or partitions, of those that are old now. '
+    'Where the table is partitioned by range of the column alone and there is no filter, partitions go as a whole; else rows do, in batches, with the rights of the table''s owner. '
+    'Refused are a column that does not say when (42804), a keep that is not longer than nothing or a bigint without epoch_unit (22023), a filter that is volatile (0A000), an archive that does not match (42804), '
+    'a view, foreign or temporary table (42809), a catalog or a table of dbops (42501), a table above or below one that has a policy (22023), and a foreign key to the table that has no index (55000).';
+REVOKE ALL ON FUNCTION dbops.set_retention(regclass, name, interval, text, regclass, text, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.remove_retention(table_name regclass) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_remove_retention';
+COMMENT ON FUNCTION dbops.remove_retention(regclass) IS
+    'Has the rows of a table kept for ever again, and cancels the job of its policy. Holds stay. 42704 if there is no policy.';
+REVOKE ALL ON FUNCTION dbops.remove_retention(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.retention_plan(
+    table_name  regclass,
+    column_name name     DEFAULT NULL,
+    keep        interval DEFAULT NULL,
+    filter      text     DEFAULT NULL,
+    archive_to  regclass DEFAULT NULL,
+    epoch_unit  text     DEFAULT NULL) RETURNS TABLE (step integer, method text, object text, row_count bigint, bytes bigint, duration interval, risk text, remedy text)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_retention_plan';
+COMMENT ON FUNCTION dbops.retention_plan(regclass, name, interval, text, regclass, text) IS
+    'Says what a run of a retention policy would do now, and changes nothing: of the table''s policy or, with column_name and keep, of one that would be set. '
+    'row_count and bytes are counted in a sample of blocks, or in all of a small table; duration by the last run, or else at 50,000 rows a second. '
+    'risk: what else it means, or what keeps it from being done; remedy: SQL to run. For members of the table''s owner (42501).';
+REVOKE ALL ON FUNCTION dbops.retention_plan(regclass, name, interval, text, regclass, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.retention_status() RETURNS TABLE (
+    table_name regclass, column_name text, keep interval, oldest timestamptz, backlog_rows bigint, backlog_bytes bigint,
+    rows_per_second numeric, time_left interval, last_run timestamptz, last_success timestamptz, last_state text, stopped_because text, holds integer)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_retention_status';
+COMMENT ON FUNCTION dbops.retention_status() IS
+    'Lists the retention policies as their last runs have left them; no table is looked at. oldest, backlog_rows, backlog_bytes: of the rows that are old and not held, from a sample. '
+    'rows_per_second: of the last run, while it worked. last_success: when all was done. stopped_because: why not, or what a human must do.';
+REVOKE ALL ON FUNCTION dbops.retention_status() FROM PUBLIC;
+
+CREATE PROCEDURE dbops.run_retention(table_name regclass, confirm boolean DEFAULT false, max_duration interval DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_run_retention';
+COMMENT ON PROCEDURE dbops.run_retention(regclass, boolean, interval) IS
+    'Looks after a table''s retention policy now, in this session, whatever its window. Needs no preloading. '
+    'confirm: accepts what the last run that was refused has shown, or what there is now, and removes that and nothing that has come since. max_duration: it ends then, and the next run goes on. '
+    'It cannot be called inside a transaction block or a function (2D000). 42704 if there is no policy, 55000 if it must be confirmed, 55006 if its job runs.';
+REVOKE ALL ON PROCEDURE dbops.run_retention(regclass, boolean, interval) FROM PUBLIC;
+
+CREATE FUNCTION dbops.place_hold(table_name regclass, predicate text, reason text, until timestamptz DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_place_hold';
+COMMENT ON FUNCTION dbops.place_hold(regclass, text, text, timestamptz) IS
+    'Keeps retention from deleting the rows of a table, and of its partitions, for which predicate is true, until release_hold or the time given; returns the hold''s id. '
+    'It waits for the batch that is being deleted. When it has returned, retention deletes no such row any more: not before this transaction ends, and not after its COMMIT. '
+    'A partition with such rows is not dropped; one that was detached already stays as a table. Rows that they refer to by a foreign key ON DELETE CASCADE stay too. '
+    'It does not keep anybody else from deleting them. predicate: as filter of set_retention. For members of the table''s owner (42501).';
+REVOKE ALL ON FUNCTION dbops.place_hold(regclass, text, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION dbops.release_hold(hold_id bigint, reason text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_release_hold';
+COMMENT ON FUNCTION dbops.release_hold(bigint, text) IS
+    'Ends a hold; it stays in holds(). For members of the table''s owner and admins (42501). 42704 if there is no such hold, 55000 if it has been released.';
+REVOKE ALL ON FUNCTION dbops.release_hold(bigint, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.holds() RETURNS TABLE (
+    id bigint, table_name text, predicate text, reason text, in_force boolean, placed_by text, placed_at timestamptz, until timestamptz,
+    released_by text, released_at timestamptz, release_reason text)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_holds';
+COMMENT ON FUNCTION dbops.holds() IS 'Lists all holds, those in force first, with who has placed and released them, and why.';
+REVOKE ALL ON FUNCTION dbops.holds() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('set_retention', 'operator'),
+    ('remove_retention', 'operator'),
+    ('retention_plan', 'operator'),
+    ('retention_status', 'monitor'),
+    ('run_retention', 'operator'),
+    ('place_hold', 'operator'),
+    ('release_hold', 'operator'),
+    ('holds', 'monitor');
+
 -- Partitions.
 
 CREATE TABLE dbops.partition_drop (

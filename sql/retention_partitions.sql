@@ -1,0 +1,54 @@
+-- Retention of partitioned tables: partitions go as a whole, but for what keeps them.
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+SET dbops.test_now = 1911772800;	-- 2030-08-01 00:00 UTC
+SET dbops.max_xmin_age = -1;	-- the processes of the server live in another time
+CREATE TABLE regress_event (at timestamptz NOT NULL, n integer) PARTITION BY RANGE (at);
+SELECT format('CREATE TABLE regress_event_%s PARTITION OF regress_event FOR VALUES FROM (%L) TO (%L)', i,
+  timestamptz '2030-01-01' + i * interval '1 month', timestamptz '2030-01-01' + (i + 1) * interval '1 month') FROM generate_series(0, 9) i \gexec
+INSERT INTO regress_event SELECT timestamptz '2030-01-01' + i * interval '1 day', i FROM generate_series(0, 250) i;
+CREATE TABLE regress_event_archive (LIKE regress_event);
+
+-- Three of ten are more than is usual; one is held in part; the one with the cutoff stays until it is whole.
+SELECT dbops.set_retention('regress_event', 'at', '3 months 10 days', archive_to => 'regress_event_archive');
+SELECT dbops.place_hold('regress_event_1', 'n = 40', 'one row of February') > 0 AS placed;
+SELECT step, method, object, row_count, risk FROM dbops.retention_plan('regress_event');
+CALL dbops.run_retention('regress_event');
+CALL dbops.run_retention('regress_event', confirm => true);
+SELECT tableoid::regclass, count(*), min(n) FROM regress_event GROUP BY 1 ORDER BY 1 LIMIT 2;
+SELECT count(*), max(n) FROM regress_event_archive;
+SELECT object, action, outcome, message FROM dbops.maintenance_report('2030-07-31') WHERE outcome <> 'failed' AND object LIKE '%event%' ORDER BY 1, 2, 3;
+SELECT dbops.release_hold(id) FROM dbops.holds() WHERE in_force;
+CALL dbops.run_retention('regress_event');
+SELECT relid FROM pg_partition_tree('regress_event') WHERE level = 1 ORDER BY 1 LIMIT 1;
+
+-- Old rows of a default partition go one by one.
+CREATE TABLE regress_event_rest PARTITION OF regress_event DEFAULT;
+INSERT INTO regress_event VALUES ('2029-12-01', -1), ('2040-01-01', -2);
+SELECT dbops.set_retention('regress_event', 'at', '3 months', confirm => true);
+SELECT method, object, row_count FROM dbops.retention_plan('regress_event');
+CALL dbops.run_retention('regress_event');
+SELECT n FROM regress_event WHERE n < 0;
+SELECT message FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT count(*) FROM pg_partition_tree('regress_event');
+
+-- With a filter no partition goes as a whole.
+SELECT dbops.set_retention('regress_event', 'at', '1 month', filter => 'n % 2 = 0', confirm => true);
+CALL dbops.run_retention('regress_event');
+SELECT count(*), bool_and(n % 2 <> 0) FROM regress_event WHERE at < '2030-07-01';
+SELECT count(*) FROM pg_partition_tree('regress_event');
+
+-- A partition whose rows others refer to stays, and so do these rows.
+CREATE TABLE regress_kept (day date PRIMARY KEY) PARTITION BY RANGE (day);
+CREATE TABLE regress_kept_1 PARTITION OF regress_kept FOR VALUES FROM ('2030-06-01') TO ('2030-07-01');
+CREATE TABLE regress_kept_2 PARTITION OF regress_kept FOR VALUES FROM ('2030-07-01') TO ('2030-09-01');
+INSERT INTO regress_kept SELECT '2030-06-01'::date + i FROM generate_series(0, 60) i;
+CREATE TABLE regress_refers (day date REFERENCES regress_kept);
+CREATE INDEX ON regress_refers (day);
+INSERT INTO regress_refers VALUES ('2030-06-15');
+SELECT dbops.set_retention('regress_kept', 'day', '20 days', confirm => true);
+CALL dbops.run_retention('regress_kept');
+SELECT * FROM regress_kept WHERE day < '2030-07-01';
+
+DROP TABLE regress_event, regress_event_archive, regress_refers, regress_kept;
+SELECT count(*) >= 0 FROM dbops.run_maintenance();

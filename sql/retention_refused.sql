@@ -1,0 +1,140 @@
+-- What retention refuses, at once and with what to do: bad input, and runs that would remove too much.
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+SET dbops.test_now = 1911772800;	-- 2030-08-01 00:00 UTC
+SET dbops.max_xmin_age = -1;	-- the processes of the server live in another time
+\set now '''2030-08-01 00:00 UTC''::timestamptz'
+CREATE TABLE regress_rows (id integer, at timestamptz, big bigint, small integer, note text, "a'b""c" date);
+
+-- columns and times
+SELECT dbops.set_retention('regress_rows', 'note', '1 day');
+SELECT dbops.set_retention('regress_rows', 'none', '1 day');
+SELECT dbops.set_retention('regress_rows', 'ctid', '1 day');
+SELECT dbops.set_retention('regress_rows', 'big', '1 day');
+SELECT dbops.set_retention('regress_rows', 'big', '1 day', epoch_unit => 'days');
+SELECT dbops.set_retention('regress_rows', 'small', '1 day', epoch_unit => 'milliseconds');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', epoch_unit => 'seconds');
+SELECT dbops.set_retention('regress_rows', 'at', '0');
+SELECT dbops.set_retention('regress_rows', 'at', '-1 day');
+SELECT dbops.set_retention('regress_rows', 'at', '1 month -40 days');
+SELECT dbops.set_retention('regress_rows', 'at', NULL);
+SELECT dbops.set_retention(NULL, 'at', '1 day');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', time_zone => 'Moon/Crater');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', time_window => 'at night');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', schedule => 'now and then');
+
+-- filters
+CREATE FUNCTION regress_effect(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE VIEW regress_random AS SELECT random() AS r;
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id = 1; DROP TABLE regress_rows');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'regress_effect(id)');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'random() < 0.5');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id IN (SELECT r FROM regress_random)');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id = (SELECT max(id) FROM regress_rows FOR UPDATE)');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id IN (SELECT id FROM regress_rows r FOR UPDATE)');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'regress_rows IS NULL');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'nothing = 1');
+SELECT dbops.place_hold('regress_rows', 'id = 1 OR random() < 1', 'volatile') > 0 AS placed;
+SELECT dbops.place_hold('regress_rows', 'id = 1', NULL) > 0 AS placed;
+SELECT dbops.place_hold('regress_rows', 'id = 1', 'over', until => '2030-07-31 UTC') > 0 AS placed;
+SELECT dbops.release_hold(987654321);
+
+-- tables
+CREATE VIEW regress_view AS SELECT * FROM regress_rows;
+CREATE TEMP TABLE regress_temp (at timestamptz);
+CREATE FOREIGN DATA WRAPPER regress_wrapper;
+CREATE SERVER regress_server FOREIGN DATA WRAPPER regress_wrapper;
+CREATE FOREIGN TABLE regress_foreign (at timestamptz) SERVER regress_server;
+CREATE TABLE regress_ruled (at timestamptz);
+CREATE RULE never AS ON DELETE TO regress_ruled DO INSTEAD NOTHING;
+CREATE TABLE regress_secured (at timestamptz);
+ALTER TABLE regress_secured ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE ROLE regress_retention_owner;
+ALTER TABLE regress_secured OWNER TO regress_retention_owner;
+SELECT dbops.set_retention('regress_view', 'at', '1 day');
+SELECT dbops.set_retention('regress_temp', 'at', '1 day');
+SELECT dbops.set_retention('regress_foreign', 'at', '1 day');
+SELECT dbops.set_retention('pg_database', 'datname', '1 day');
+SELECT dbops.set_retention('dbops.job', 'finished_at', '1 day');
+SELECT dbops.set_retention('regress_ruled', 'at', '1 day');
+SELECT dbops.set_retention('regress_secured', 'at', '1 day');
+SELECT dbops.place_hold('regress_view', 'true', 'no table') > 0 AS placed;
+
+-- archives
+CREATE TABLE regress_less (id integer);
+CREATE TABLE regress_other (LIKE regress_rows);
+ALTER TABLE regress_other ALTER note TYPE varchar(10);
+CREATE TABLE regress_more (LIKE regress_rows, needed integer NOT NULL);
+CREATE UNLOGGED TABLE regress_unlogged (LIKE regress_rows);
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_less');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_other');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_more');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_unlogged');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_rows');
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_view');
+
+-- two policies for the same rows
+CREATE TABLE regress_whole (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE regress_part PARTITION OF regress_whole FOR VALUES FROM ('2030-01-01') TO ('2031-01-01');
+SELECT dbops.set_retention('regress_whole', 'at', '1 year');
+SELECT dbops.set_retention('regress_part', 'at', '1 year');
+SELECT dbops.remove_retention('regress_whole');
+SELECT dbops.set_retention('regress_part', 'at', '1 year');
+SELECT dbops.set_retention('regress_whole', 'at', '1 year');
+
+-- A name with quotes, a column that is renamed, and a policy that has none
+INSERT INTO regress_rows ("a'b""c") SELECT '2030-08-01'::date - i FROM generate_series(0, 9) i;
+SELECT dbops.set_retention('regress_rows', 'a''b"c', '8 days');
+CALL dbops.run_retention('regress_rows');
+SELECT count(*) FROM regress_rows;
+ALTER TABLE regress_rows RENAME "a'b""c" TO day;
+CALL dbops.run_retention('regress_rows');
+CALL dbops.run_retention('regress_ruled');
+CALL dbops.run_retention('regress_rows', max_duration => '0');
+DO $$ BEGIN CALL dbops.run_retention('regress_rows'); END $$;
+
+-- Too much at once: blocked until confirmed, and what is confirmed is what was shown.
+TRUNCATE regress_rows;
+INSERT INTO regress_rows (id, at) SELECT i, :now - i * interval '1 day' FROM generate_series(1, 100) i;
+SELECT dbops.set_retention('regress_rows', 'at', '60 days');
+SELECT method, row_count, risk, remedy FROM dbops.retention_plan('regress_rows');
+CALL dbops.run_retention('regress_rows');
+SELECT count(*) FROM regress_rows;
+SELECT stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_rows'::regclass;
+SET dbops.test_now = 1911945600;	-- two days later
+CALL dbops.run_retention('regress_rows', confirm => true);
+SELECT count(*), max(id) FROM regress_rows;
+-- A clock that has jumped, by days that the machine has not been up for; it is a small share that would go.
+SET dbops.max_retention_percent = 50;
+\set VERBOSITY sqlstate
+CALL dbops.run_retention('regress_rows');
+SELECT count(*), max(id) FROM regress_rows;
+SELECT regexp_replace(stopped_because, '\d+ s have', 'N s have') FROM dbops.retention_status() WHERE table_name = 'regress_rows'::regclass;
+-- less than a day of it passes
+SET dbops.test_now = 1911858000;
+CALL dbops.run_retention('regress_rows');
+SELECT count(*), max(id) FROM regress_rows;
+-- and a shorter time to keep, which set_retention can confirm
+SELECT dbops.set_retention('regress_rows', 'at', '50 days');
+CALL dbops.run_retention('regress_rows');
+\set VERBOSITY default
+SELECT dbops.set_retention('regress_rows', 'at', '50 days', confirm => true);
+CALL dbops.run_retention('regress_rows');
+SELECT count(*), max(id) FROM regress_rows;
+-- another filter is another policy: what was confirmed is not confirmed for it
+RESET dbops.max_retention_percent;
+INSERT INTO regress_rows (id, at) SELECT i, :now - i * interval '1 day' FROM generate_series(51, 100) i;
+SELECT dbops.set_retention('regress_rows', 'at', '50 days', filter => 'id > 0');
+CALL dbops.run_retention('regress_rows');
+SELECT count(*) FROM regress_rows;
+SELECT object, action, outcome, times FROM dbops.maintenance_report(:now - interval '1 day') WHERE outcome = 'blocked' AND object LIKE '%regress_rows' ORDER BY 1, 2, 4;
+
+DROP VIEW regress_view, regress_random;
+DROP FOREIGN TABLE regress_foreign;
+DROP SERVER regress_server;
+DROP FOREIGN DATA WRAPPER regress_wrapper;
+DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole;
+DROP FUNCTION regress_effect(integer);
+DROP ROLE regress_retention_owner;
+SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -1,0 +1,259 @@
+/*
+ * hold.c
+ *		Holds: rows that must stay, whatever a policy says.
+ *
+ * A hold is a predicate over the rows of a table; it holds for the table's
+ * partitions too, and for rows that would go with rows that they refer to.
+ * It covers the rows for which the predicate is true.
+ *
+ * A lock that only dbops takes orders holds and deletions: a step of retention
+ * has it shared while it reads the holds and deletes, and place_hold has it
+ * exclusively until its transaction ends. So when place_hold returns, the
+ * deletion that was under way has ended, and none begins before the hold is
+ * committed and seen. Steps never wait in that lock's queue, so that nobody
+ * waits for place_hold behind them.
+ */
+#include "maintain/retention.h"
+
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(dbops_place_hold);
+PG_FUNCTION_INFO_V1(dbops_release_hold);
+PG_FUNCTION_INFO_V1(dbops_holds);
+
+#define LOCK_WAIT	10000		/* ms, for steps that delete: each takes a part of a second */
+
+static Oid	hold_table(void);
+static List *tables_above(Oid relid, Oid beside);
+static DbopsParam tables_param(List *tables);
+static void take_condition(HeapTuple row, TupleDesc desc, void *arg);
+static void check_table(Oid relid);
+static TimestampTz take_until(FunctionCallInfo fcinfo);
+static void require_holder(int64 id);
+static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
+
+/* ---- what retention asks ---- */
+
+/*
+ * Keep holds from being placed on a table, or one above it, until the
+ * transaction ends; false: one is being placed. beside: a table that it was a
+ * partition of, or InvalidOid.
+ */
+bool
+dbops_hold_lock(Oid relid, Oid beside)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables_above(relid, beside))
+	{
+		LOCKTAG		tag;
+
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, hold_table(), lfirst_oid(cell), 0);
+		if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+	}
+	return true;
+}
+
+static Oid
+hold_table(void)
+{
+	return get_relname_relid("hold", get_namespace_oid("dbops", false));
+}
+
+static List *
+tables_above(Oid relid, Oid beside)
+{
+	List	   *tables = list_make1_oid(relid);
+
+	if (get_rel_relispartition(relid))
+		tables = list_concat(tables, get_partition_ancestors(relid));
+	if (OidIsValid(beside))
+	{
+		tables = list_append_unique_oid(tables, beside);
+		if (get_rel_relispartition(beside))
+			tables = list_concat_unique_oid(tables, get_partition_ancestors(beside));
+	}
+	return tables;
+}
+
+/* The conditions of the holds on the rows of a table, of char *, as they stand now. */
+List *
+dbops_hold_conditions(Oid relid, Oid beside)
+{
+	DbopsParam	params[] = {
+		tables_param(tables_above(relid, beside)),
+		dbops_param_time(dbops_clock_now())
+	};
+	List	   *conditions = NIL;
+
+	dbops_store_each("SELECT condition FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
+					 " AND (until IS NULL OR until > $2) ORDER BY id",
+					 lengthof(params), params, take_condition, &conditions);
+	return conditions;
+}
+
+static DbopsParam
+tables_param(List *tables)
+{
+	Datum	   *oids = palloc(sizeof(Datum) * list_length(tables));
+	ListCell   *cell;
+
+	foreach(cell, tables)
+		oids[foreach_current_index(cell)] = ObjectIdGetDatum(lfirst_oid(cell));
+	return (DbopsParam)
+	{
+		.type = OIDARRAYOID,
+			.value = PointerGetDatum(construct_array(oids, list_length(tables), OIDOID, sizeof(Oid), true, TYPALIGN_INT))
+	};
+}
+
+static void
+take_condition(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **conditions = arg;
+
+	*conditions = lappend(*conditions, dbops_row_text(row, desc, 1));
+}
+
+/* How many holds there are on a table and those above it. */
+int
+dbops_hold_count(Oid relid)
+{
+	return list_length(dbops_hold_conditions(relid, InvalidOid));
+}
+
+/* ---- placing ---- */
+
+/* place_hold(table_name regclass, predicate text, reason text, until timestamptz) → bigint */
+Datum
+dbops_place_hold(PG_FUNCTION_ARGS)
+{
+	Oid			relid;
+	char	   *predicate;
+	TimestampTz until;
+	int			nest_level;
+	Datum		id;
+
+	dbops_require_argument(fcinfo, 0, "table_name");
+	dbops_require_argument(fcinfo, 1, "predicate");
+	dbops_require_argument(fcinfo, 2, "reason");
+	relid = PG_GETARG_OID(0);
+	predicate = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	until = take_until(fcinfo);
+	check_table(relid);
+
+	nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+	LockDatabaseObject(hold_table(), relid, 0, ExclusiveLock);
+	AtEOXact_GUC(false, nest_level);
+	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until)"
+							 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+							 8, (DbopsParam[])
+							 {
+								 dbops_param_oid(relid), dbops_param_text(dbops_quote_relation(relid)),
+									 dbops_param_text(predicate),
+									 dbops_param_text(dbops_retention_condition(relid, predicate, "predicate")),
+									 dbops_param_text(dbops_text_argument(fcinfo, 2)),
+									 dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+									 dbops_param_time(dbops_clock_now()), dbops_param_time(until)
+							 },
+							 INT8OID, &id);
+	return id;
+}
+
+static TimestampTz
+take_until(FunctionCallInfo fcinfo)
+{
+	TimestampTz until = PG_ARGISNULL(3) ? 0 : PG_GETARG_TIMESTAMPTZ(3);
+
+	if (!PG_ARGISNULL(3) && until <= dbops_clock_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until has passed"),
+				 errhint("Leave it out for a hold that lasts until dbops.release_hold.")));
+	return until;
+}
+
+/* A hold is on rows that somebody may delete. */
+static void
+check_table(Oid relid)
+{
+	dbops_retention_check_table(relid, "hold");
+	dbops_require_table_owner(relid);
+}
+
+/* release_hold(hold_id bigint, reason text) */
+Datum
+dbops_release_hold(PG_FUNCTION_ARGS)
+{
+	DbopsParam	params[4];
+
+	dbops_require_argument(fcinfo, 0, "hold_id");
+	require_holder(PG_GETARG_INT64(0));
+	params[0] = dbops_param_int8(PG_GETARG_INT64(0));
+	params[1] = dbops_param_time(dbops_clock_now());
+	params[2] = dbops_param_text(GetUserNameFromId(GetUserId(), false));
+	params[3] = dbops_param_text(dbops_text_argument(fcinfo, 1));
+	if (dbops_store_each("UPDATE dbops.hold SET released_at = $2, released_by = $3, release_reason = $4"
+						 " WHERE id = $1 AND released_at IS NULL",
+						 lengthof(params), params, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("hold " INT64_FORMAT " has been released already", PG_GETARG_INT64(0))));
+	PG_RETURN_VOID();
+}
+
+/* Refuse who is not the owner of the table, nor an admin. */
+static void
+require_holder(int64 id)
+{
+	DbopsParam	param = dbops_param_int8(id);
+	Oid			relid = InvalidOid;
+	Oid			owner;
+
+	if (dbops_store_each("SELECT relation FROM dbops.hold WHERE id = $1", 1, &param, take_relation, &relid) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no hold " INT64_FORMAT, id),
+				 errhint("dbops.holds() lists them.")));
+	owner = dbops_relation_owner(relid);
+	if (dbops_is_admin() || (OidIsValid(owner) && dbops_acts_for(owner)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("hold " INT64_FORMAT " is on a table of another role", id),
+			 errhint("Only members of the table's owner and admins of dbops may release it.")));
+}
+
+static void
+take_relation(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(Oid *) arg = dbops_row_oid(row, desc, 1);
+}
+
+/* holds() → every hold, those that are in force first */
+Datum
+dbops_holds(PG_FUNCTION_ARGS)
+{
+	DbopsParam	param = dbops_param_time(dbops_clock_now());
+
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT h.id, coalesce(quote_ident(n.nspname) || '.' || quote_ident(c.relname), h.name), h.predicate, h.reason,"
+					   " h.released_at IS NULL AND (h.until IS NULL OR h.until > $1) AND c.oid IS NOT NULL,"
+					   " h.placed_by, h.placed_at, h.until, h.released_by, h.released_at, h.release_reason"
+					   " FROM dbops.hold h LEFT JOIN pg_class c ON c.oid = h.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"
+					   " ORDER BY 5 DESC, h.id",
+					   1, &param);
+	return (Datum) 0;
+}

@@ -1,0 +1,237 @@
+/*
+ * retention.h
+ *		Rows that are kept for so long, and holds on those that must stay.
+ *
+ * A run fixes its cutoff once. Where the table is partitioned by the column,
+ * whole partitions go (partition.h); else rows do, in batches that are ranges of
+ * the column's values or ranges of blocks. All times are positions on the axis
+ * of the column, as partition.h has them.
+ *
+ * Every condition is SQL over one row of the table by the name RETENTION_ROW,
+ * written so that each name in it is qualified.
+ */
+#ifndef DBOPS_RETENTION_H
+#define DBOPS_RETENTION_H
+
+#include "maintain/policy.h"
+#include "maintain/partition.h"
+
+#include "core/batch.h"
+#include "storage/itemptr.h"
+
+#define RETENTION_KIND	"retention"		/* of policies and of their jobs */
+#define RETENTION_ROW	"dbops_row"		/* what conditions call a row of the table */
+#define RETENTION_NONE	PARTITION_BEGINNING		/* position of no time at all */
+
+/* ---- retention_spec.c: what is asked for ---- */
+
+typedef struct RetentionSpec
+{
+	Oid			relid;
+	const char *table;			/* as SQL writes it */
+	Oid			owner;			/* with whose rights rows are deleted */
+	const char *column;
+	PartitionClock clock;		/* of the column */
+	Interval   *keep;
+	const char *filter;			/* as it was given; or NULL */
+	const char *condition;		/* the same as a condition; or NULL */
+	const char *archive;		/* as SQL writes it; or NULL */
+	const char *path;			/* search_path that statements run with */
+	const char *zone;
+} RetentionSpec;
+
+extern Jsonb *dbops_retention_put(const RetentionSpec *spec);
+extern RetentionSpec *dbops_retention_spec(const Policy *policy);
+extern RetentionSpec *dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, const char *zone);
+extern bool dbops_retention_same_rows(const Jsonb *a, const Jsonb *b);
+extern bool dbops_retention_by_partition(const RetentionSpec *spec);
+
+/* ---- retention_value.c: values of the column as numbers, in their own order ---- */
+
+extern int64 dbops_retention_raw(const PartitionClock *clock, Datum value);
+extern Datum dbops_retention_datum(const PartitionClock *clock, int64 raw);
+extern int64 dbops_retention_least(const PartitionClock *clock);	/* the least that is finite */
+
+/* ---- retention_target.c: the tables that hold the rows ---- */
+
+typedef struct RetentionLeaf
+{
+	Oid			relid;
+	const char *name;			/* as SQL writes it */
+	Oid			filenode;		/* the storage that block numbers refer to */
+	BlockNumber blocks;
+	double		rows;			/* as the server estimates */
+	double		bytes;			/* of a row, with what is kept outside of it */
+	Oid			index;			/* by which it is read; InvalidOid: by blocks */
+	const char *index_name;		/* or NULL */
+	bool		partial;		/* that index has only rows that are meant */
+} RetentionLeaf;
+
+extern void dbops_retention_check_table(Oid relid, const char *what);
+extern void dbops_retention_check_fights(Oid relid);
+extern List *dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff);
+extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid);
+
+/* ---- retention_condition.c: a user's predicate as a condition ---- */
+
+extern char *dbops_retention_condition(Oid relid, const char *text, const char *argument);
+
+/* ---- retention_archive.c: where rows go that are deleted ---- */
+
+extern void dbops_retention_refuse_archive(const char *archive, int64 archived, int64 rows);
+extern void dbops_retention_copy(const char *sql, const char *table, const char *archive);
+extern char *dbops_retention_archive_columns(const RetentionSpec *spec, Oid leaf, Oid *archive, bool *override);
+
+/* ---- retention_reference.c: who refers to the rows ---- */
+
+typedef struct RetentionReference
+{
+	Oid			constraint;
+	const char *name;
+	Oid			table;			/* that refers */
+	char		on_delete;		/* FKCONSTR_ACTION_* */
+	const char *columns;		/* of it, quoted and separated by commas */
+	const char *join;			/* %s stands for the name of a row of the table that is referred to, %s for one that refers */
+	bool		indexed;		/* the server finds rows that refer by an index */
+} RetentionReference;
+
+extern List *dbops_retention_references(Oid relid);
+extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
+extern void dbops_retention_check_references(Oid relid);
+extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
+extern const char *dbops_retention_waits_for(const Policy *policy);
+
+/* ---- hold.c: rows that must stay ---- */
+
+extern bool dbops_hold_lock(Oid relid, Oid beside);
+extern List *dbops_hold_conditions(Oid relid, Oid beside);
+extern int	dbops_hold_count(Oid relid);
+
+/* ---- retention_sql.c: statements about the rows ---- */
+
+typedef enum RetentionRange
+{
+	RANGE_KEYS,					/* $1 <= column < $2 */
+	RANGE_BLOCKS,				/* $1 <= ctid < $2, column < $3 */
+	RANGE_PLACES				/* ctid = ANY ($1), column < $2 */
+} RetentionRange;
+
+extern char *dbops_retention_meant(const RetentionSpec *spec);
+extern char *dbops_retention_expired(const RetentionSpec *spec, Oid relid, Oid beside);
+extern char *dbops_retention_delete(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+									RetentionRange range, bool skip_locked);
+
+/* ---- retention_memory.c: what a policy remembers ---- */
+
+#define RETENTION_BACKLOGS 4
+
+typedef struct RetentionMemory
+{
+	int64		cutoff;			/* of the last run that was allowed; RETENTION_NONE: none was */
+	TimestampTz at;				/* when that was */
+	int64		uptime;			/* us since the machine has booted, then */
+	const char *boot;			/* which boot that was */
+	int64		confirmed;		/* cutoff up to which any number of rows may go; RETENTION_NONE */
+	int64		shown;			/* cutoff that was refused; RETENTION_NONE */
+	int64		oldest;			/* position; RETENTION_NONE: not known */
+	double		backlog_rows;	/* expired, at the last look */
+	double		backlog_bytes;
+	double		rate;			/* rows a second; 0: not known */
+	TimestampTz last_run;		/* 0: never */
+	TimestampTz last_success;
+	const char *stopped;		/* why the last run ended before all was done; or NULL */
+	int			n_left;
+	int64		left[RETENTION_BACKLOGS];	/* rows that runs have left, the newest last */
+} RetentionMemory;
+
+extern RetentionMemory *dbops_retention_memory(const Jsonb *memory);
+extern Jsonb *dbops_retention_memory_put(const RetentionMemory *memory);
+
+/* ---- retention_guard.c: a clock that has jumped must not empty a table ---- */
+
+extern void dbops_retention_allow(RetentionMemory *memory, int64 cutoff);
+extern const char *dbops_retention_jump(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff);
+extern void dbops_retention_confirm(RetentionMemory *memory, int64 cutoff);
+
+/* ---- retention_estimate.c: how much there is to do ---- */
+
+typedef struct RetentionEstimate
+{
+	double		rows;			/* of the tables */
+	double		expired;		/* that would be deleted */
+	double		kept;			/* that are old as well, and stay for holds or references */
+	double		beyond;			/* of the expired ones, at or after a position that was confirmed */
+	double		bytes;			/* of the expired ones */
+	int64		oldest;			/* position; RETENTION_NONE: not known */
+	bool		exact;			/* all blocks were looked at */
+} RetentionEstimate;
+
+extern void dbops_retention_estimate(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+									 int64 cutoff, int64 confirmed, RetentionEstimate *sum);
+extern void dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum);
+extern const char *dbops_retention_too_many(const RetentionSpec *spec, int64 cutoff, int64 confirmed);
+extern bool dbops_retention_held(const RetentionSpec *spec, Oid table, Oid beside);
+extern char *dbops_retention_share(const RetentionEstimate *estimate);
+
+/* ---- retention_batch.c: delete the rows of one range ---- */
+
+typedef enum RetentionOutcome
+{
+	DELETED,
+	ROWS_LOCKED,				/* gave up: others hold row locks */
+	TABLE_LOCKED,				/* gave up: others hold a lock on the table, or place a hold */
+	TOO_LONG,					/* gave up: it can be made smaller */
+	REFERENCED,					/* gave up: rows have come that refer to some */
+	REWRITTEN					/* the table has new storage, or is gone */
+} RetentionOutcome;
+
+typedef struct RetentionDelete
+{
+	const RetentionSpec *spec;
+	const RetentionLeaf *leaf;
+	RetentionRange range;
+	bool		skip_locked;
+	int64		cutoff;
+	int64		from;			/* raw values of the column, or blocks */
+	int64		to;
+	Datum		places;			/* array of tid */
+	bool		divisible;
+	char		obstacle[256];	/* what it has met */
+} RetentionDelete;
+
+typedef struct RetentionStatements RetentionStatements;
+
+extern RetentionStatements *dbops_retention_statements(MemoryContext memory);
+extern void dbops_retention_statements_free(RetentionStatements *statements);
+extern RetentionOutcome dbops_retention_batch(RetentionStatements *statements, RetentionDelete *delete, DbopsBatch *batch);
+
+/* ---- retention_walk.c: one table, batch after batch ---- */
+
+typedef struct RetentionWalk
+{
+	RetentionLeaf *leaf;		/* NULL: none yet */
+	RetentionStatements *statements;
+	DbopsPace	pace;
+	DbopsPaceLimits limits;
+	int64		at;				/* raw value or block from which on it goes on */
+	bool		begun;			/* that is known */
+	bool		taken_over;		/* from another process */
+	MemoryContext memory;		/* that lasts as long as the walk */
+	ArrayType  *places;			/* of the rows of one value, which are too many for a batch; or NULL */
+	int			at_place;
+	ItemPointerData after;		/* the last of those that were read */
+	bool		careful;		/* the next batch waits for no row */
+	int			refusals;		/* of the next range, because rows refer to it */
+	int64		left;			/* ranges with rows that others kept us from */
+	long		waited;			/* ms, for the table's lock */
+} RetentionWalk;
+
+extern bool dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 cutoff,
+									  DbopsStep *step, DbopsBatch *batch);
+
+/* ---- retention_job.c ---- */
+
+extern void dbops_retention_init(void);
+extern void dbops_retention_check_init(void);
+
+#endif							/* DBOPS_RETENTION_H */

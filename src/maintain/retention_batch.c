@@ -1,0 +1,236 @@
+/*
+ * retention_batch.c
+ *		Delete the rows of one range, as the owner of the table.
+ *
+ * What keeps rows is read from the catalogs and the holds with each batch,
+ * under the lock that holds are placed under, and the statement is made anew
+ * when that has changed: no batch deletes what was held, referred to or altered
+ * when it began.
+ */
+#include "maintain/retention.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+
+/* Statements, by range and whether they skip what is locked. */
+struct RetentionStatements
+{
+	MemoryContext memory;
+	struct
+	{
+		DbopsStatement *statement;
+		char	   *sql;
+	}			made[RANGE_PLACES + 1][2];
+};
+
+/* One batch on its way through the callbacks. */
+typedef struct Batch
+{
+	RetentionStatements *statements;
+	RetentionDelete *delete;
+	bool		table_locked;	/* by us */
+	RetentionOutcome outcome;
+	uint64		rows;
+} Batch;
+
+static void delete_as_owner(void *arg);
+static bool is_same_table(const RetentionDelete *delete);
+static DbopsStatement *make_statement(Batch *batch);
+static void take_plan(struct PlannedStmt *plan, void *arg);
+static void run(Batch *batch, DbopsStatement *statement);
+static void take_archived(HeapTuple row, TupleDesc desc, void *arg);
+static RetentionOutcome judge(const Batch *batch, const ErrorData *error);
+
+RetentionStatements *
+dbops_retention_statements(MemoryContext memory)
+{
+	RetentionStatements *statements = MemoryContextAllocZero(memory, sizeof(RetentionStatements));
+
+	statements->memory = memory;
+	return statements;
+}
+
+void
+dbops_retention_statements_free(RetentionStatements *statements)
+{
+	for (int range = 0; range <= RANGE_PLACES; range++)
+		for (int skip = 0; skip < 2; skip++)
+		{
+			if (statements->made[range][skip].statement == NULL)
+				continue;
+			dbops_statement_free(statements->made[range][skip].statement);
+			pfree(statements->made[range][skip].sql);
+		}
+	pfree(statements);
+}
+
+/* Delete the rows of a range, or say why not. The caller commits. */
+RetentionOutcome
+dbops_retention_batch(RetentionStatements *statements, RetentionDelete *delete, DbopsBatch *figures)
+{
+	Batch		batch = {.statements = statements,.delete = delete};
+	DbopsBatchWork work = {
+		.relid = delete->leaf->relid,.owner = delete->spec->owner,.changes = true,
+		.callback = delete_as_owner,.arg = &batch
+	};
+	ErrorData  *error = dbops_batch_attempt(&work, figures);
+
+	figures->rows = (error == NULL) ? batch.rows : 0;
+	if (error == NULL)
+		return batch.outcome;
+	batch.outcome = judge(&batch, error);
+	if (batch.outcome == DELETED)
+		ReThrowError(error);
+	strlcpy(delete->obstacle, error->message, sizeof(delete->obstacle));
+	return batch.outcome;
+}
+
+/* Lock the table and the holds, see that it is still the same, and delete. */
+static void
+delete_as_owner(void *arg)
+{
+	Batch	   *batch = arg;
+	RetentionDelete *delete = batch->delete;
+	Oid			relid = delete->leaf->relid;
+
+	dbops_polite_bound_lock_waits();
+	dbops_set_nested("search_path", delete->spec->path);
+	dbops_set_nested("plan_cache_mode", "force_generic_plan");
+	LockRelationOid(relid, RowExclusiveLock);
+	batch->outcome = TABLE_LOCKED;
+	if (!dbops_hold_lock(relid, InvalidOid))
+	{
+		strlcpy(delete->obstacle, "a hold is being placed", sizeof(delete->obstacle));
+		return;
+	}
+	batch->table_locked = true;
+	batch->outcome = is_same_table(delete) ? DELETED : REWRITTEN;
+	if (batch->outcome == DELETED)
+		run(batch, make_statement(batch));
+}
+
+/* Is it there, with the storage and the owner that it had? */
+static bool
+is_same_table(const RetentionDelete *delete)
+{
+	Relation	rel = try_relation_open(delete->leaf->relid, NoLock);
+	bool		same;
+
+	if (rel == NULL)
+		return false;
+	if (rel->rd_rel->relowner != delete->spec->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s belongs to another role than table %s, with whose owner's rights rows are deleted",
+						delete->leaf->name, delete->spec->table),
+				 errhint("ALTER TABLE %s OWNER TO the owner of that table.", delete->leaf->name)));
+	same = (rel->rd_rel->relfilenode == delete->leaf->filenode);
+	relation_close(rel, NoLock);
+	dbops_retention_check_table(delete->leaf->relid, "retention policy");
+	return same;
+}
+
+/* The statement of the range as it is to be now. */
+static DbopsStatement *
+make_statement(Batch *batch)
+{
+	const RetentionDelete *delete = batch->delete;
+	const PartitionClock *clock = &delete->spec->clock;
+	Oid			keys[] = {clock->type, clock->type};
+	Oid			blocks[] = {TIDOID, TIDOID, clock->type};
+	Oid			places[] = {TIDARRAYOID, clock->type};
+	DbopsScan	scan = {.relid = delete->leaf->relid,.rows = 1000};
+	DbopsStatement **statement = &batch->statements->made[delete->range][delete->skip_locked].statement;
+	char	  **sql = &batch->statements->made[delete->range][delete->skip_locked].sql;
+	char	   *wanted = dbops_retention_delete(delete->spec, delete->leaf,
+											   dbops_retention_expired(delete->spec, delete->leaf->relid, InvalidOid),
+											   delete->range, delete->skip_locked);
+
+	if (delete->range == RANGE_KEYS)
+		scan.index = delete->leaf->index;
+	if (*statement != NULL && strcmp(*sql, wanted) != 0)
+	{
+		dbops_statement_free(*statement);
+		pfree(*sql);
+		*statement = NULL;
+	}
+	if (*statement == NULL)
+	{
+		*statement = dbops_statement_prepare(wanted, delete->range == RANGE_BLOCKS ? 3 : 2,
+											 delete->range == RANGE_KEYS ? keys : delete->range == RANGE_BLOCKS ? blocks : places);
+		*sql = MemoryContextStrdup(batch->statements->memory, wanted);
+	}
+	dbops_scan_inspect(*statement, &scan, take_plan, NULL);
+	return *statement;
+}
+
+static void
+take_plan(struct PlannedStmt *plan, void *arg)
+{
+}
+
+static void
+run(Batch *batch, DbopsStatement *statement)
+{
+	const RetentionDelete *delete = batch->delete;
+	const PartitionClock *clock = &delete->spec->clock;
+	ItemPointerData bounds[2];
+	Datum		values[3];
+
+	switch (delete->range)
+	{
+		case RANGE_KEYS:
+			values[0] = dbops_retention_datum(clock, delete->from);
+			values[1] = dbops_retention_datum(clock, delete->to);
+			break;
+		case RANGE_BLOCKS:
+			ItemPointerSet(&bounds[0], (BlockNumber) delete->from, 0);
+			ItemPointerSet(&bounds[1], (BlockNumber) delete->to, 0);
+			values[0] = PointerGetDatum(&bounds[0]);
+			values[1] = PointerGetDatum(&bounds[1]);
+			values[2] = dbops_partition_value(clock, delete->cutoff);
+			break;
+		case RANGE_PLACES:
+			values[0] = delete->places;
+			values[1] = dbops_partition_value(clock, delete->cutoff);
+			break;
+	}
+	dbops_batch_check_at_once();
+	if (delete->spec->archive == NULL)
+		batch->rows = dbops_statement_run(statement, values, false, NULL, NULL);
+	else
+		dbops_statement_run(statement, values, false, take_archived, batch);
+}
+
+/* A trigger of the archive may leave a row out, or one elsewhere put it elsewhere: nothing may be lost. */
+static void
+take_archived(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Batch	   *batch = arg;
+	int64		archived = dbops_row_int8(row, desc, 2);
+
+	batch->rows = dbops_row_int8(row, desc, 1);
+	if (archived != batch->rows)
+		dbops_retention_refuse_archive(batch->delete->spec->archive, archived, batch->rows);
+}
+
+/* What is to be done about an error; DELETED: nothing can be. */
+static RetentionOutcome
+judge(const Batch *batch, const ErrorData *error)
+{
+	if (dbops_polite_gave_way(error->sqlerrcode))
+		return batch->table_locked ? ROWS_LOCKED : TABLE_LOCKED;
+	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
+		return REFERENCED;
+	if (batch->delete->divisible && dbops_polite_took_too_long(error))
+		return TOO_LONG;
+	return DELETED;
+}

@@ -1,0 +1,145 @@
+/*
+ * retention_condition.c
+ *		A user's predicate as a condition that can be put into statements.
+ *
+ * It is analyzed by the server, once, with the search_path of who gives it and
+ * the rights of the table's owner, and kept as text in which every name is
+ * qualified, so that nothing in it can come to mean another thing. Old rows are
+ * met again and again: a predicate must be the same each time and must not
+ * change anything.
+ */
+#include "maintain/retention.h"
+
+#include "access/table.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+
+/* A predicate on its way to a condition. */
+typedef struct Understanding
+{
+	Oid			relid;
+	const char *text;
+	const char *argument;		/* that it was given as */
+	char	   *path;			/* the caller's search_path, as names */
+	char	   *condition;
+} Understanding;
+
+static void understand(void *arg);
+static Query *analyze(const Understanding *understanding, Relation rel);
+static void refuse_what_is_not_the_same(const Understanding *understanding, const Query *query);
+static bool locks_or_names_whole_row(Node *node, void *context);
+static void refuse(const Understanding *understanding, const char *what, const char *hint);
+static char *deparse(Relation rel, Node *where);
+static void run_once(const Understanding *understanding, Relation rel);
+
+/* Take a predicate over the rows of a table for a condition, or refuse it. */
+char *
+dbops_retention_condition(Oid relid, const char *text, const char *argument)
+{
+	Understanding understanding = {
+		.relid = relid,.text = text,.argument = argument,
+		.path = dbops_query_submission_path()
+	};
+	Relation	rel = table_open(relid, AccessShareLock);
+	MemoryContext context = CurrentMemoryContext;
+
+	dbops_fragment_check_expression(text, argument);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	dbops_run_as(rel->rd_rel->relowner, understand, &understanding);
+	PopActiveSnapshot();
+	table_close(rel, NoLock);
+	MemoryContextSwitchTo(context);
+	return understanding.condition;
+}
+
+static void
+understand(void *arg)
+{
+	Understanding *understanding = arg;
+	Relation	rel = table_open(understanding->relid, NoLock);
+	Query	   *query;
+
+	dbops_set_nested("search_path", understanding->path);
+	query = analyze(understanding, rel);
+	refuse_what_is_not_the_same(understanding, query);
+	understanding->condition = deparse(rel, query->jointree->quals);
+	run_once(understanding, rel);
+	table_close(rel, NoLock);
+}
+
+static Query *
+analyze(const Understanding *understanding, Relation rel)
+{
+	return dbops_fragment_analyze(psprintf("SELECT FROM ONLY %s\nWHERE %s",
+										   dbops_quote_relation(RelationGetRelid(rel)), understanding->text));
+}
+
+/* Refuse what would have an effect, or would be another thing the next time. Views are looked into. */
+static void
+refuse_what_is_not_the_same(const Understanding *understanding, const Query *query)
+{
+	ListCell   *cell;
+
+	if (locks_or_names_whole_row(query->jointree->quals, NULL))
+		refuse(understanding, "locks rows, or takes the whole row for a value",
+			   "Name the columns, and leave FOR UPDATE out.");
+	foreach(cell, QueryRewrite(copyObject(unconstify(Query *, query))))
+		if (contain_volatile_functions(lfirst(cell)))
+			refuse(understanding, "calls a volatile function, which may have effects or yield another result each time",
+				   "Use functions that are stable or immutable.");
+}
+
+static bool
+locks_or_names_whole_row(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return ((Var *) node)->varattno == InvalidAttrNumber;
+	if (IsA(node, Query))
+		return ((Query *) node)->rowMarks != NIL ||
+			query_tree_walker((Query *) node, locks_or_names_whole_row, context, 0);
+	return expression_tree_walker(node, locks_or_names_whole_row, context);
+}
+
+static void
+refuse(const Understanding *understanding, const char *what, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s %s", understanding->argument, what),
+			 errhint("%s", hint)));
+}
+
+/* Write it with every name qualified, the same whatever a session is set to. */
+static char *
+deparse(Relation rel, Node *where)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	dbops_set_nested("DateStyle", "ISO");
+	dbops_set_nested("IntervalStyle", "postgres");
+	dbops_set_nested("TimeZone", "UTC");
+	dbops_set_nested("extra_float_digits", "3");
+	dbops_set_nested("bytea_output", "hex");
+	dbops_set_nested("standard_conforming_strings", "on");
+	text = deparse_expression(where, deparse_context_for(RETENTION_ROW, RelationGetRelid(rel)), true, true);
+	AtEOXact_GUC(false, nest_level);
+	return text;
+}
+
+/* Have the server find out at once which rights or objects it lacks. */
+static void
+run_once(const Understanding *understanding, Relation rel)
+{
+	dbops_query_each(psprintf("SELECT FROM ONLY %s AS " RETENTION_ROW " WHERE %s LIMIT 0",
+							  dbops_quote_relation(RelationGetRelid(rel)), understanding->condition),
+					 0, NULL, NULL, NULL);
+}

@@ -1,0 +1,277 @@
+/*
+ * retention_estimate.c
+ *		How many rows there are, and how many of them would be deleted.
+ *
+ * The rows are counted in blocks drawn from all over the table, by the very
+ * condition that deletes them, so that statistics need not be new and the cost
+ * does not depend on the table's size. A small table is counted.
+ */
+#include "maintain/retention.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "common/pg_prng.h"
+#include "core/server.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#define SAMPLE_BLOCKS	300
+#define SAMPLE_TIME		2000	/* ms, after which no other block is looked at */
+#define STRIDE			7919	/* a prime, so that blocks come from all over however early it ends */
+
+/* A table that is looked at. */
+typedef struct Look
+{
+	const RetentionSpec *spec;
+	const RetentionLeaf *leaf;
+	const char *expired;
+	const char *meant_sql;
+	int64		cutoff;
+	int64		confirmed;
+	DbopsStatement *statement;
+	double		blocks;			/* that were looked at */
+	double		rows;
+	double		old;
+	double		meant;			/* these, and those that something keeps */
+	double		beyond;
+	int64		oldest;			/* raw value; only if found */
+	bool		found;
+} Look;
+
+static void look(void *arg);
+static void look_as_owner(void *arg);
+static void look_at_blocks(Look *look);
+static void count_blocks(Look *look, BlockNumber from, BlockNumber to);
+static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
+static char *count_sql(const Look *look);
+
+/* Add what is found in a table to the sums; expired NULL: its rows stay, however old they are. */
+void
+dbops_retention_estimate(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+						 int64 cutoff, int64 confirmed, RetentionEstimate *sum)
+{
+	Look		at = {
+		.spec = spec,.leaf = leaf,.expired = (expired != NULL) ? expired : "false",
+		.meant_sql = (expired != NULL) ? dbops_retention_meant(spec) : "false",
+		.cutoff = cutoff,.confirmed = confirmed
+	};
+	double		scale;
+
+	if (leaf->blocks == 0)
+		return;
+	dbops_query_inside(look, &at);
+	scale = leaf->blocks / Max(at.blocks, 1);
+	sum->rows += at.rows * scale;
+	sum->expired += at.old * scale;
+	sum->kept += (at.meant - at.old) * scale;
+	sum->beyond += at.beyond * scale;
+	sum->bytes += at.old / Max(at.rows, 1) * dbops_relation_bytes(leaf->relid);
+	sum->exact &= (at.blocks >= leaf->blocks);
+	if (at.found)
+	{
+		int64		oldest = dbops_partition_position(&spec->clock, dbops_retention_datum(&spec->clock, at.oldest));
+
+		sum->oldest = (sum->oldest == RETENTION_NONE) ? oldest : Min(sum->oldest, oldest);
+	}
+}
+
+static void
+look(void *arg)
+{
+	Look	   *at = arg;
+
+	dbops_run_as(at->spec->owner, look_as_owner, at);
+}
+
+static void
+look_as_owner(void *arg)
+{
+	Look	   *at = arg;
+	Oid			types[] = {TIDOID, TIDOID, at->spec->clock.type, at->spec->clock.type};
+
+	dbops_set_nested("search_path", at->spec->path);
+	dbops_set_nested("plan_cache_mode", "force_generic_plan");
+	at->statement = dbops_statement_prepare(count_sql(at), lengthof(types), types);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	look_at_blocks(at);
+	PopActiveSnapshot();
+	dbops_statement_free(at->statement);
+}
+
+/* All of them, or one of each of equal parts. */
+static void
+look_at_blocks(Look *at)
+{
+	double		blocks = at->leaf->blocks;
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SAMPLE_TIME);
+
+	if (blocks <= SAMPLE_BLOCKS)
+	{
+		count_blocks(at, 0, at->leaf->blocks);
+		return;
+	}
+	for (int i = 0; i < SAMPLE_BLOCKS && GetCurrentTimestamp() < end; i++)
+	{
+		int			part = (int) ((int64) i * STRIDE % SAMPLE_BLOCKS);
+		BlockNumber block = (BlockNumber) ((part + pg_prng_double(&pg_global_prng_state)) * blocks / SAMPLE_BLOCKS);
+
+		count_blocks(at, block, block + 1);
+	}
+}
+
+static void
+count_blocks(Look *at, BlockNumber from, BlockNumber to)
+{
+	const PartitionClock *clock = &at->spec->clock;
+	bool		any = (at->confirmed == RETENTION_NONE);
+	ItemPointerData bounds[2];
+	Datum		values[4];
+
+	CHECK_FOR_INTERRUPTS();
+	ItemPointerSet(&bounds[0], from, 0);
+	ItemPointerSet(&bounds[1], to, 0);
+	values[0] = PointerGetDatum(&bounds[0]);
+	values[1] = PointerGetDatum(&bounds[1]);
+	values[2] = dbops_partition_value(clock, at->cutoff);
+	values[3] = any ? dbops_retention_datum(clock, dbops_retention_least(clock)) : dbops_partition_value(clock, at->confirmed);
+	dbops_statement_run(at->statement, values, true, take_counts, at);
+	at->blocks += to - from;
+}
+
+static void
+take_counts(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Look	   *at = arg;
+	bool		isnull;
+	Datum		oldest = heap_getattr(row, 4, desc, &isnull);
+
+	at->rows += dbops_row_int8(row, desc, 1);
+	at->old += dbops_row_int8(row, desc, 2);
+	at->beyond += dbops_row_int8(row, desc, 3);
+	at->meant += dbops_row_int8(row, desc, 5);
+	if (isnull)
+		return;
+	if (!at->found || dbops_retention_raw(&at->spec->clock, oldest) < at->oldest)
+		at->oldest = dbops_retention_raw(&at->spec->clock, oldest);
+	at->found = true;
+}
+
+static char *
+count_sql(const Look *at)
+{
+	const char *column = psprintf(RETENTION_ROW ".%s", quote_identifier(at->spec->column));
+	const char *old = psprintf("%s OPERATOR(pg_catalog.<) $3 AND %s", column, at->expired);
+
+	return psprintf("SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s),"
+					" pg_catalog.count(*) FILTER (WHERE %s AND %s OPERATOR(pg_catalog.>=) $4),"
+					" pg_catalog.min(%s) FILTER (WHERE %s),"
+					" pg_catalog.count(*) FILTER (WHERE %s OPERATOR(pg_catalog.<) $3 AND %s)"
+					" FROM ONLY %s AS " RETENTION_ROW
+					" WHERE " RETENTION_ROW ".ctid OPERATOR(pg_catalog.>=) $1 AND " RETENTION_ROW ".ctid OPERATOR(pg_catalog.<) $2",
+					old, old, column, column, old, column, at->meant_sql, at->leaf->name);
+}
+
+/* A share of the rows, as a user reads it. */
+char *
+dbops_retention_share(const RetentionEstimate *estimate)
+{
+	return psprintf("%s%.0f of %.0f rows (%.0f %%)", estimate->exact ? "" : "about ",
+					estimate->expired, estimate->rows, dbops_figure_percent(estimate->expired, estimate->rows));
+}
+
+/* Add up what is found in all tables; confirmed: rows before that may go. */
+void
+dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum)
+{
+	List	   *old = NIL;
+	ListCell   *cell;
+
+	foreach(cell, dbops_retention_leaves(spec, cutoff))
+		old = lappend_oid(old, ((RetentionLeaf *) lfirst(cell))->relid);
+	foreach(cell, find_all_inheritors(spec->relid, NoLock, NULL))
+	{
+		Oid			relid = lfirst_oid(cell);
+		RetentionLeaf *leaf;
+
+		if (get_rel_relkind(relid) != RELKIND_RELATION)
+			continue;
+		leaf = dbops_retention_leaf(spec, relid);
+		if (leaf != NULL)
+			dbops_retention_estimate(spec, leaf,
+									 list_member_oid(old, relid) ? dbops_retention_expired(spec, relid, InvalidOid) : NULL,
+									 cutoff, confirmed, sum);
+	}
+}
+
+/* Would too many partitions go at once? As a user reads it; NULL: no. One may always go, where another one is left. */
+const char *
+dbops_retention_too_many(const RetentionSpec *spec, int64 cutoff, int64 confirmed)
+{
+	PartitionSet *set;
+	int			count = 0;
+	int			all;
+	ListCell   *cell;
+
+	if (!dbops_retention_by_partition(spec))
+		return NULL;
+	set = dbops_partition_set_read(spec->relid, spec->clock.zone, spec->clock.unit);
+	all = list_length(set->partitions);
+	foreach(cell, dbops_partition_expired(set, cutoff))
+		count += (((Partition *) lfirst(cell))->upper > confirmed);
+	if (count == 0 || (count == 1 && all > 1) || count * 100 <= all * dbops_max_retention_percent)
+		return NULL;
+	return psprintf("%d of %d partitions are more than dbops.max_retention_percent (%d) allows at once",
+					count, all, dbops_max_retention_percent);
+}
+
+/* A look for rows that are held. */
+typedef struct HeldLook
+{
+	const RetentionSpec *spec;
+	const char *sql;
+	bool		found;
+} HeldLook;
+
+static void look_for_held(void *arg);
+
+/* Is there a hold on rows of a table, or one below it? Under the lock of holds. */
+bool
+dbops_retention_held(const RetentionSpec *spec, Oid table, Oid beside)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(table, NoLock, NULL))
+	{
+		Oid			relid = lfirst_oid(cell);
+		ListCell   *hold;
+
+		if (get_rel_relkind(relid) != RELKIND_RELATION)
+			continue;
+		foreach(hold, dbops_hold_conditions(relid, relid == table ? beside : InvalidOid))
+		{
+			HeldLook	held = {.spec = spec};
+
+			held.sql = psprintf("SELECT true FROM ONLY %s AS " RETENTION_ROW " WHERE %s LIMIT 1",
+								dbops_quote_relation(relid), (char *) lfirst(hold));
+			dbops_run_as(spec->owner, look_for_held, &held);
+			if (held.found)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+look_for_held(void *arg)
+{
+	HeldLook   *held = arg;
+	Datum		found;
+
+	held->found = dbops_query_value(held->sql, 0, NULL, BOOLOID, &found);
+}

@@ -1,0 +1,75 @@
+/*
+ * retention_memory.c
+ *		What a retention policy remembers from one run to the next.
+ */
+#include "maintain/retention.h"
+
+static int64 position(const Jsonb *memory, const char *key);
+static void put_position(DbopsJson *json, const char *key, int64 position);
+
+/* Read it; a policy that has not run yet remembers nothing. */
+RetentionMemory *
+dbops_retention_memory(const Jsonb *memory)
+{
+	RetentionMemory *read = palloc0(sizeof(RetentionMemory));
+	int64	   *left;
+	int			n = dbops_jsonb_integers(memory, "left", &left);
+
+	read->cutoff = position(memory, "cutoff");
+	read->at = dbops_jsonb_integer(memory, "at");
+	read->uptime = dbops_jsonb_integer(memory, "uptime");
+	read->boot = dbops_jsonb_text(memory, "boot");
+	read->confirmed = position(memory, "confirmed");
+	read->shown = position(memory, "shown");
+	read->oldest = position(memory, "oldest");
+	read->backlog_rows = dbops_jsonb_decimal(memory, "backlog_rows");
+	read->backlog_bytes = dbops_jsonb_decimal(memory, "backlog_bytes");
+	read->rate = dbops_jsonb_decimal(memory, "rate");
+	read->last_run = dbops_jsonb_integer(memory, "last_run");
+	read->last_success = dbops_jsonb_integer(memory, "last_success");
+	read->stopped = dbops_jsonb_text(memory, "stopped");
+	for (int i = Max(n - RETENTION_BACKLOGS, 0); i < n; i++)
+		read->left[read->n_left++] = left[i];
+	return read;
+}
+
+static int64
+position(const Jsonb *memory, const char *key)
+{
+	int64		value = dbops_jsonb_integer(memory, key);
+
+	return value == 0 ? RETENTION_NONE : value;
+}
+
+Jsonb *
+dbops_retention_memory_put(const RetentionMemory *memory)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	put_position(&json, "cutoff", memory->cutoff);
+	dbops_json_integer(&json, "at", memory->at);
+	dbops_json_integer(&json, "uptime", memory->uptime);
+	dbops_json_text(&json, "boot", memory->boot);
+	put_position(&json, "confirmed", memory->confirmed);
+	put_position(&json, "shown", memory->shown);
+	put_position(&json, "oldest", memory->oldest);
+	dbops_json_decimal(&json, "backlog_rows", memory->backlog_rows);
+	dbops_json_decimal(&json, "backlog_bytes", memory->backlog_bytes);
+	dbops_json_decimal(&json, "rate", memory->rate);
+	dbops_json_integer(&json, "last_run", memory->last_run);
+	dbops_json_integer(&json, "last_success", memory->last_success);
+	dbops_json_text(&json, "stopped", memory->stopped);
+	dbops_json_array(&json, "left");
+	for (int i = 0; i < memory->n_left; i++)
+		dbops_json_integer(&json, NULL, memory->left[i]);
+	dbops_json_array_end(&json);
+	return dbops_json_finish(&json);
+}
+
+static void
+put_position(DbopsJson *json, const char *key, int64 position)
+{
+	if (position != RETENTION_NONE)
+		dbops_json_integer(json, key, position);
+}

@@ -1,0 +1,196 @@
+/*
+ * retention_sql.c
+ *		Statements about old rows.
+ *
+ * A row is deleted if it is old and nothing keeps it: the filter, a hold on it
+ * or on a row that would go with it, or a row that refers to it and may not be
+ * without it. What keeps a row is asked in the statement that deletes it.
+ *
+ * Infinite times and nulls are not old.
+ */
+#include "maintain/retention.h"
+
+#include "catalog/pg_type.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* What is being written. */
+typedef struct Writing
+{
+	StringInfo	text;
+	List	   *path;			/* OIDs of tables from the first to the one that is looked at */
+	int			names;			/* that were given to rows */
+} Writing;
+
+static void add_holds(StringInfo text, Oid relid, Oid beside, const char *row);
+static void add_kept(Writing *writing, Oid relid, const char *row);
+static void add_reference(Writing *writing, const RetentionReference *reference, const char *row);
+static bool keeps_rows(const Writing *writing, const RetentionReference *reference);
+static char *in_row(const char *condition, const char *row);
+static char *range_condition(const RetentionSpec *spec, RetentionRange range);
+static char *archiving(const char *delete, const char *columns, const char *archive, bool override);
+
+/* The rows that are meant, of those that are before the cutoff. */
+char *
+dbops_retention_meant(const RetentionSpec *spec)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	if (spec->clock.unit == 0)
+		appendStringInfo(&text, RETENTION_ROW ".%s OPERATOR(pg_catalog.>) '-infinity'::%s",
+						 quote_identifier(spec->column), format_type_be(spec->clock.type));
+	else
+		appendStringInfoString(&text, "true");
+	if (spec->condition != NULL)
+		appendStringInfo(&text, " AND (%s)", spec->condition);
+	return text.data;
+}
+
+/* Of those, the rows that nothing keeps. */
+char *
+dbops_retention_expired(const RetentionSpec *spec, Oid relid, Oid beside)
+{
+	StringInfoData text;
+	Writing		writing = {.text = &text};
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, dbops_retention_meant(spec));
+	add_holds(&text, relid, beside, RETENTION_ROW);
+	add_kept(&writing, relid, RETENTION_ROW);
+	return text.data;
+}
+
+/* Rows for which a hold's predicate is true stay; where it is null they do not. */
+static void
+add_holds(StringInfo text, Oid relid, Oid beside, const char *row)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_hold_conditions(relid, beside))
+		appendStringInfo(text, " AND (%s) IS NOT TRUE", in_row(lfirst(cell), row));
+}
+
+/* A condition with the row under another name: of a subselect, where only that name is seen. */
+static char *
+in_row(const char *condition, const char *row)
+{
+	if (strcmp(row, RETENTION_ROW) == 0)
+		return pstrdup(condition);
+	return psprintf("SELECT %s FROM (SELECT %s.*) AS " RETENTION_ROW, condition, row);
+}
+
+/* Nothing that refers to the row must stay. */
+static void
+add_kept(Writing *writing, Oid relid, const char *row)
+{
+	ListCell   *cell;
+
+	writing->path = lappend_oid(writing->path, relid);
+	foreach(cell, dbops_retention_references(relid))
+	{
+		const RetentionReference *reference = lfirst(cell);
+
+		if (keeps_rows(writing, reference))
+			add_reference(writing, reference, row);
+	}
+	writing->path = list_delete_last(writing->path);
+}
+
+/*
+ * Can a row that refers keep the one that it refers to? One that would go with
+ * it does if it is held, or kept by others; one that would only lose its
+ * reference does if it is held.
+ */
+static bool
+keeps_rows(const Writing *writing, const RetentionReference *reference)
+{
+	if (reference->on_delete == FKCONSTR_ACTION_NOACTION || reference->on_delete == FKCONSTR_ACTION_RESTRICT)
+		return true;
+	return reference->on_delete == FKCONSTR_ACTION_CASCADE || dbops_hold_count(reference->table) > 0;
+}
+
+/* Where tables refer to each other in a circle, any row that refers keeps its row, if there are holds. */
+static void
+add_reference(Writing *writing, const RetentionReference *reference, const char *row)
+{
+	char	   *other = psprintf("row%d", ++writing->names);
+	bool		goes_too = (reference->on_delete == FKCONSTR_ACTION_CASCADE);
+	bool		circle = list_member_oid(writing->path, reference->table);
+	bool		only = (get_rel_relkind(reference->table) == RELKIND_RELATION);
+	StringInfoData kept;
+	Writing		inner = {.text = &kept,.path = writing->path,.names = writing->names};
+
+	initStringInfo(&kept);
+	if (goes_too && circle && dbops_hold_count(reference->table) == 0)
+		return;
+	if (!circle && (goes_too || dbops_hold_count(reference->table) > 0) &&
+		reference->on_delete != FKCONSTR_ACTION_NOACTION && reference->on_delete != FKCONSTR_ACTION_RESTRICT)
+	{
+		add_holds(&kept, reference->table, InvalidOid, other);
+		if (goes_too)
+			add_kept(&inner, reference->table, other);
+		writing->names = inner.names;
+		if (kept.len == 0)
+			return;				/* nothing can keep those rows */
+	}
+	appendStringInfo(writing->text, " AND NOT EXISTS (SELECT FROM %s%s AS %s WHERE %s", only ? "ONLY " : "",
+					 dbops_quote_relation(reference->table), other,
+					 dbops_retention_reference_join(reference, row, other));
+	if (kept.len > 0)
+		appendStringInfo(writing->text, " AND NOT (true%s)", kept.data);
+	appendStringInfoString(writing->text, ")");
+}
+
+/* The statement that deletes the rows of a range, and archives them. */
+char *
+dbops_retention_delete(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+					   RetentionRange range, bool skip_locked)
+{
+	const char *condition = range_condition(spec, range);
+	char	   *delete;
+	char	   *columns;
+	Oid			archive;
+	bool		override;
+
+	if (skip_locked)
+		delete = psprintf("DELETE FROM ONLY %s AS " RETENTION_ROW
+						  " WHERE " RETENTION_ROW ".ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT " RETENTION_ROW ".ctid FROM ONLY %s AS " RETENTION_ROW
+						  " WHERE %s AND %s FOR UPDATE OF " RETENTION_ROW " SKIP LOCKED)) AND %s",
+						  leaf->name, leaf->name, condition, expired, expired);
+	else
+		delete = psprintf("DELETE FROM ONLY %s AS " RETENTION_ROW " WHERE %s AND %s", leaf->name, condition, expired);
+	if (spec->archive == NULL)
+		return delete;
+	columns = dbops_retention_archive_columns(spec, leaf->relid, &archive, &override);
+	return archiving(delete, columns, dbops_quote_relation(archive), override);
+}
+
+static char *
+range_condition(const RetentionSpec *spec, RetentionRange range)
+{
+	const char *column = psprintf(RETENTION_ROW ".%s", quote_identifier(spec->column));
+
+	switch (range)
+	{
+		case RANGE_KEYS:
+			return psprintf("%s OPERATOR(pg_catalog.>=) $1 AND %s OPERATOR(pg_catalog.<) $2", column, column);
+		case RANGE_BLOCKS:
+			return psprintf(RETENTION_ROW ".ctid OPERATOR(pg_catalog.>=) $1 AND " RETENTION_ROW ".ctid OPERATOR(pg_catalog.<) $2"
+							" AND %s OPERATOR(pg_catalog.<) $3", column);
+		case RANGE_PLACES:
+			return psprintf(RETENTION_ROW ".ctid OPERATOR(pg_catalog.=) ANY ($1) AND %s OPERATOR(pg_catalog.<) $2", column);
+	}
+	return NULL;				/* keep compiler quiet */
+}
+
+/* Have what is deleted inserted by the same statement; it says how many rows each was. */
+static char *
+archiving(const char *delete, const char *columns, const char *archive, bool override)
+{
+	return psprintf("WITH gone AS (%s RETURNING %s),"
+					" kept AS (INSERT INTO %s (%s)%s SELECT %s FROM gone RETURNING 1)"
+					" SELECT (SELECT pg_catalog.count(*) FROM gone), (SELECT pg_catalog.count(*) FROM kept)",
+					delete, columns, archive, columns, override ? " OVERRIDING SYSTEM VALUE" : "", columns);
+}

@@ -1,0 +1,234 @@
+/*
+ * retention_target.c
+ *		The tables whose old rows are deleted, and why they may not be.
+ */
+#include "maintain/retention.h"
+
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "optimizer/optimizer.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+
+/* Where nothing is known of a table's rows. */
+#define ANY_ROW_BYTES 100.0
+
+static void check_kind(Relation rel, const char *what);
+static void check_rows(Relation rel);
+static List *rest_of_partitions(const RetentionSpec *spec, int64 cutoff);
+static List *add_leaves(List *leaves, const RetentionSpec *spec, Oid relid);
+static void find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf);
+static bool serves(const RetentionSpec *spec, Relation rel, Relation index);
+static List *meant_rows(const RetentionSpec *spec, Relation rel);
+
+/* Refuse what is no table whose rows somebody may delete; what: a policy or a hold. */
+void
+dbops_retention_check_table(Oid relid, const char *what)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", relid)));
+	check_kind(rel, what);
+	check_rows(rel);
+	relation_close(rel, NoLock);
+}
+
+static void
+check_kind(Relation rel, const char *what)
+{
+	char		kind = rel->rd_rel->relkind;
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errdetail_relkind_not_supported(kind),
+				 errhint("Name the table that holds the rows.")));
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is temporary", RelationGetRelationName(rel)),
+				 errhint("Its rows end with its session.")));
+	if (IsSystemRelation(rel) || RelationGetNamespace(rel) == get_namespace_oid("dbops", false))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("there is no %s for table \"%s\", which belongs to the server or to dbops", what, RelationGetRelationName(rel))));
+}
+
+/* Refuse a table for which DELETE means something else, or not all rows. */
+static void
+check_rows(Relation rel)
+{
+	if (rel->rd_rules != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" has rules", RelationGetRelationName(rel)),
+				 errhint("Replace the rules by triggers first.")));
+	if (check_enable_rls(RelationGetRelid(rel), rel->rd_rel->relowner, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security would hide rows of table \"%s\" from its owner, with whose rights rows are deleted",
+						RelationGetRelationName(rel)),
+				 errhint("ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give the owner BYPASSRLS.")));
+}
+
+/* Refuse a policy where one above or below looks after the same rows. */
+void
+dbops_retention_check_fights(Oid relid)
+{
+	List	   *tree = list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid);
+	ListCell   *cell;
+
+	if (get_rel_relispartition(relid))
+		tree = list_concat(tree, get_partition_ancestors(relid));
+	foreach(cell, tree)
+		if (dbops_policy_find(RETENTION_KIND, lfirst_oid(cell)) != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("table %s has a retention policy, for rows that are also those of table %s",
+							dbops_quote_relation(lfirst_oid(cell)), dbops_quote_relation(relid)),
+					 errhint("Keep one of them: SELECT dbops.remove_retention(%s);",
+							 quote_literal_cstr(dbops_quote_relation(lfirst_oid(cell))))));
+	foreach(cell, list_append_unique_oid(tree, relid))
+	{
+		Policy	   *policy = dbops_policy_find(PARTITION_KIND, lfirst_oid(cell));
+
+		if (policy != NULL && dbops_jsonb_text(policy->spec, "keep") != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("table %s has a partitioning policy that drops partitions", dbops_quote_relation(lfirst_oid(cell))),
+					 errhint("Set that without keep first: dbops.set_partitioning.")));
+	}
+}
+
+/* The tables whose rows are deleted one by one, of RetentionLeaf *, in the order of their OIDs. */
+List *
+dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff)
+{
+	List	   *relations = dbops_retention_by_partition(spec) ? rest_of_partitions(spec, cutoff) :
+		find_all_inheritors(spec->relid, NoLock, NULL);
+	List	   *leaves = NIL;
+	ListCell   *cell;
+
+	list_sort(relations, list_oid_cmp);
+	foreach(cell, relations)
+		leaves = add_leaves(leaves, spec, lfirst_oid(cell));
+	return leaves;
+}
+
+/* Of partitions that go as a whole: those that could not, and the default one. */
+static List *
+rest_of_partitions(const RetentionSpec *spec, int64 cutoff)
+{
+	PartitionSet *set = dbops_partition_set_read(spec->relid, spec->clock.zone, spec->clock.unit);
+	List	   *relations = NIL;
+	ListCell   *cell;
+
+	if (set->default_partition != NULL)
+		relations = find_all_inheritors(set->default_partition->relid, NoLock, NULL);
+	foreach(cell, dbops_partition_expired(set, cutoff))
+		relations = list_concat(relations, find_all_inheritors(((Partition *) lfirst(cell))->relid, NoLock, NULL));
+	return relations;
+}
+
+static List *
+add_leaves(List *leaves, const RetentionSpec *spec, Oid relid)
+{
+	RetentionLeaf *leaf;
+
+	if (get_rel_relkind(relid) != RELKIND_RELATION)
+		return leaves;
+	leaf = dbops_retention_leaf(spec, relid);
+	return (leaf != NULL) ? lappend(leaves, leaf) : leaves;
+}
+
+/* Describe a table as it is now; NULL: it is gone, or another role's. */
+RetentionLeaf *
+dbops_retention_leaf(const RetentionSpec *spec, Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	RetentionLeaf *leaf;
+	BlockNumber pages;
+	double		visible;
+
+	if (rel == NULL)
+		return NULL;
+	leaf = palloc0(sizeof(RetentionLeaf));
+	leaf->relid = relid;
+	leaf->name = dbops_quote_relation(relid);
+	leaf->filenode = rel->rd_rel->relfilenode;
+	leaf->blocks = RelationGetNumberOfBlocks(rel);
+	table_relation_estimate_size(rel, NULL, &pages, &leaf->rows, &visible);
+	leaf->bytes = (leaf->rows >= 1) ? Max(dbops_relation_bytes(relid) / leaf->rows, 1) : ANY_ROW_BYTES;
+	find_index(spec, rel, leaf);
+	relation_close(rel, NoLock);
+	return leaf;
+}
+
+/* A btree index that begins with the column and has all rows that are meant; a small one is better. */
+static void
+find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf)
+{
+	BlockNumber least = InvalidBlockNumber;
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = try_relation_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index == NULL)
+			continue;
+		if (serves(spec, rel, index) && RelationGetNumberOfBlocks(index) < least)
+		{
+			least = RelationGetNumberOfBlocks(index);
+			leaf->index = RelationGetRelid(index);
+			leaf->index_name = dbops_quote_name(RelationGetRelationName(index));
+			leaf->partial = RelationGetIndexPredicate(index) != NIL;
+		}
+		relation_close(index, NoLock);
+	}
+}
+
+static bool
+serves(const RetentionSpec *spec, Relation rel, Relation index)
+{
+	Form_pg_index form = index->rd_index;
+
+	return index->rd_rel->relam == BTREE_AM_OID && form->indisvalid && form->indisready &&
+		form->indkey.values[0] == get_attnum(RelationGetRelid(rel), spec->column) &&
+		(index->rd_indoption[0] & INDOPTION_DESC) == 0 &&
+		(RelationGetIndexPredicate(index) == NIL ||
+		 predicate_implied_by(RelationGetIndexPredicate(index), meant_rows(spec, rel), false));
+}
+
+/* The condition of the rows that are meant, as the planner sees it. */
+static List *
+meant_rows(const RetentionSpec *spec, Relation rel)
+{
+	const char *column = quote_identifier(spec->column);
+	int			nest_level = NewGUCNestLevel();
+	Query	   *query;
+
+	dbops_set_nested("search_path", spec->path);
+	query = dbops_fragment_analyze(psprintf("SELECT FROM ONLY %s AS " RETENTION_ROW
+											" WHERE " RETENTION_ROW ".%s OPERATOR(pg_catalog.<) " RETENTION_ROW ".%s AND (%s)",
+											dbops_quote_relation(RelationGetRelid(rel)), column, column,
+											spec->condition != NULL ? spec->condition : "true"));
+	AtEOXact_GUC(false, nest_level);
+	return make_ands_implicit((Expr *) eval_const_expressions(NULL, query->jointree->quals));
+}
