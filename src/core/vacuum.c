@@ -20,6 +20,7 @@
 #include "parser/parse_node.h"
 #include "storage/proc.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 static void vacuum_outside(void *arg);
@@ -59,7 +60,12 @@ dbops_vacuum_at_top(DbopsVacuum *vacuum)
 
 	PG_TRY();
 	{
+		/* VACUUM takes its own; functions of indexes want one. */
+		if (!vacuum->vacuum)
+			PushActiveSnapshot(GetTransactionSnapshot());
 		ExecVacuum(make_parsestate(NULL), statement, true);
+		if (!vacuum->vacuum)
+			PopActiveSnapshot();
 	}
 	PG_CATCH();
 	{

@@ -37,6 +37,7 @@ typedef struct VacuumPlace
 	int			vacuumed;		/* tables so far */
 	int			analyzed;
 	int			skipped;
+	int			failed;
 	Jsonb	   *begun;			/* what was noted of the table; NULL: it was not begun */
 } VacuumPlace;
 
@@ -96,8 +97,9 @@ result(DbopsJob *job, void *state)
 	dbops_json_integer(&json, "vacuumed", place.vacuumed);
 	dbops_json_integer(&json, "analyzed", place.analyzed);
 	dbops_json_integer(&json, "skipped", place.skipped);
-	dbops_json_text(&json, "message", psprintf("%d vacuumed, %d analyzed, %d skipped; see dbops.maintenance_report()",
-											   place.vacuumed, place.analyzed, place.skipped));
+	dbops_json_integer(&json, "failed", place.failed);
+	dbops_json_text(&json, "message", psprintf("%d vacuumed, %d analyzed, %d skipped, %d failed; see dbops.maintenance_report()",
+											   place.vacuumed, place.analyzed, place.skipped, place.failed));
 	return dbops_json_finish(&json);
 }
 
@@ -155,6 +157,7 @@ read_place(const Jsonb *position)
 		.vacuumed = dbops_jsonb_integer(position, "vacuumed"),
 		.analyzed = dbops_jsonb_integer(position, "analyzed"),
 		.skipped = dbops_jsonb_integer(position, "skipped"),
+		.failed = dbops_jsonb_integer(position, "failed"),
 		.begun = dbops_jsonb_document(position, "begun")
 	};
 
@@ -176,6 +179,7 @@ write_place(const VacuumPlace *place)
 	dbops_json_integer(&json, "vacuumed", place->vacuumed);
 	dbops_json_integer(&json, "analyzed", place->analyzed);
 	dbops_json_integer(&json, "skipped", place->skipped);
+	dbops_json_integer(&json, "failed", place->failed);
 	if (place->begun != NULL)
 		dbops_json_document(&json, "begun", place->begun);
 	return dbops_json_finish(&json);
@@ -291,9 +295,11 @@ static void
 run_outside(void *arg)
 {
 	VacuumWork *work = arg;
+	MemoryContext passing = MemoryContextSwitchTo(work->memory);
 	TimestampTz began = GetCurrentTimestamp();
 
 	dbops_vacuum_at_top(&work->vacuum);
+	MemoryContextSwitchTo(passing);
 	work->took = TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
 	work->ran = true;
 }
@@ -320,7 +326,8 @@ judge_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step
 		note_outcome(job, work, place, vacuumed, analyzed);
 	place->vacuumed += vacuumed;
 	place->analyzed += analyzed;
-	place->skipped += (!vacuumed && !analyzed);
+	place->failed += (work->ran && work->vacuum.error != NULL);
+	place->skipped += (!vacuumed && !analyzed && !(work->ran && work->vacuum.error != NULL));
 	place->begun = NULL;
 	place->next++;
 }

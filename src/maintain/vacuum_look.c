@@ -224,7 +224,7 @@ parent_changed(Judgement *judgement)
 	char	   *key = memory_key(figures->relid);
 	Jsonb	   *noted = dbops_jsonb_document(looking->parents, key);
 	int64		base = dbops_jsonb_integer(noted, "changes");
-	int64		drift = (figures->rows < 0) ? 0 : Abs(figures->leaf_rows - figures->rows);
+	int64		drift = (figures->rows < 0) ? 0 : Max(figures->leaf_rows - figures->rows, figures->rows - figures->leaf_rows);
 
 	if (noted == NULL || dbops_jsonb_integer(noted, "analyzed") != figures->analyzed || base > figures->leaf_changes)
 		base = figures->leaf_changes - figures->leaf_changed;
