@@ -49,7 +49,7 @@ typedef struct Judgement
 static void begin(Looking *looking, const Policy *policy);
 static VacuumScope scope_of(const Policy *policy, Oid only);
 static void judge(Looking *looking, const VacuumFigures *figures);
-static void judge_thresholds(Judgement *judgement);
+static void judge_thresholds(Judgement *judgement, const VacuumThresholds *own);
 static void compare(Judgement *judgement, bool *action, double rows, double threshold, const char *what);
 static void judge_age(Judgement *judgement, int age, int limit, const char *what, const char *setting);
 static void judge_statistics(Judgement *judgement);
@@ -129,7 +129,7 @@ judge(Looking *looking, const VacuumFigures *figures)
 	initStringInfo(&judgement.waiting);
 	if (!figures->parent && dbops_vacuum_thresholds(figures->relid, InvalidOid, &thresholds))
 	{
-		judge_thresholds(&judgement);
+		judge_thresholds(&judgement, &thresholds);
 		if (looking->freeze_ahead)
 		{
 			judge_age(&judgement, figures->xid_age, thresholds.xid_age, "transaction id", "autovacuum_freeze_max_age");
@@ -143,20 +143,19 @@ judge(Looking *looking, const VacuumFigures *figures)
 
 /* Is it over twice what autovacuum would act on? */
 static void
-judge_thresholds(Judgement *judgement)
+judge_thresholds(Judgement *judgement, const VacuumThresholds *own)
 {
 	const VacuumFigures *figures = judgement->figures;
 	VacuumCandidate *later = &judgement->later;
-	VacuumThresholds own;
 	VacuumThresholds toast;
 
-	if (!dbops_vacuum_thresholds(figures->relid, InvalidOid, &own))
-		return;
-	compare(judgement, &later->vacuum, figures->dead, own.dead, "dead rows");
-	compare(judgement, &later->vacuum, figures->inserted, own.inserted, "rows inserted since VACUUM");
+	compare(judgement, &later->vacuum, figures->dead, own->dead, "dead rows");
+	compare(judgement, &later->vacuum, figures->inserted, own->inserted, "rows inserted since VACUUM");
 	if (figures->relid != StatisticRelationId)
-		compare(judgement, &later->analyze, figures->changed, own.changed, "rows changed since ANALYZE");
-	if (!OidIsValid(figures->toast) || !dbops_vacuum_thresholds(figures->toast, figures->relid, &toast))
+		compare(judgement, &later->analyze, figures->changed, own->changed, "rows changed since ANALYZE");
+	if (figures->toast_dead == 0 && figures->toast_inserted == 0)
+		return;
+	if (!dbops_vacuum_thresholds(figures->toast, figures->relid, &toast))
 		return;
 	compare(judgement, &later->vacuum, figures->toast_dead, toast.dead, "dead rows in its TOAST table");
 	compare(judgement, &later->vacuum, figures->toast_inserted, toast.inserted, "rows inserted into its TOAST table since VACUUM");
