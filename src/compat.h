@@ -281,6 +281,9 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #define NOLOGIN_ROLES_RUN true
 #endif
 
+/* 19 keeps the concurrent rebuild of a unique index from failing others' INSERT ... ON CONFLICT. */
+#define REINDEX_DISTURBS_ON_CONFLICT (PG_VERSION_NUM < 190000)
+
 /* 18 knows NOT NULL constraints that do not hold for all rows yet. */
 #if PG_VERSION_NUM < 180000
 #define column_is_not_null(desc, i) (TupleDescAttr(desc, i)->attnotnull)

@@ -16,6 +16,7 @@
 #include "core/server.h"
 #include "maintain/maintain.h"
 #include "maintain/partition.h"
+#include "maintain/reindex.h"
 #include "maintain/retention.h"
 #include "maintain/vacuum.h"
 #include "observe/observe.h"
@@ -42,6 +43,7 @@ _PG_init(void)
 	dbops_partition_init();
 	dbops_past_init();
 	dbops_pause_init();
+	dbops_reindex_init();
 	dbops_retention_init();
 	dbops_run_job_init();
 	dbops_scan_init();

@@ -46,3 +46,16 @@ dbops_interval_of_ms(int64 ms)
 	interval->time = ms * 1000;
 	return interval;
 }
+
+/* An interval as everybody reads it, whatever the style of the session. */
+char *
+dbops_interval_text(const Interval *interval)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *text;
+
+	dbops_set_nested("intervalstyle", "postgres");
+	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(interval)));
+	AtEOXact_GUC(false, nest_level);
+	return text;
+}

@@ -83,6 +83,7 @@ extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const ch
 extern char *dbops_text_argument(FunctionCallInfo fcinfo, int number);
 extern int64 dbops_interval_ms(const Interval *interval);
 extern Interval *dbops_interval_of_ms(int64 ms);
+extern char *dbops_interval_text(const Interval *interval);
 
 /* ---- texts.c: lists of texts, of char * ---- */
 

@@ -241,6 +241,7 @@ read_meta(Relation relation, BTMetaPageData *meta, IndexBloat *bloat)
 		note(bloat, (sample->damage != NULL) ? sample->damage : "the file is empty");
 		return false;
 	}
+	bloat->version = meta->btm_version;
 	return true;
 }
 

@@ -171,6 +171,12 @@ typedef struct DbopsJobKind
 	const char *(*keeps) (const DbopsJob *job);
 
 	/*
+	 * Say what a process of the job does outside, seen from another one, with
+	 * its figures, if there are any. Or NULL.
+	 */
+	char	   *(*watch) (int pid, int64 *done, int64 *total);
+
+	/*
 	 * Check what tune_job is to change, raising an error; NULL: nothing of it
 	 * can be tuned.
 	 */

@@ -110,6 +110,7 @@ typedef struct IndexBloat
 	int64		pages;
 	int64		pages_read;
 	int64		damaged;		/* pages that could not be read or understood */
+	int			version;		/* of a btree: below BTREE_VERSION it was never deduplicated; 0: not known */
 	int			fillfactor;
 	double		figures[N_BTREE_FIGURES];	/* of the whole index */
 	double		data_error;		/* half of the 95 percent interval of figures[BTREE_REBUILT_DATA] */

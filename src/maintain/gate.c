@@ -78,7 +78,6 @@ static double elapsed(instr_time since);
 static void measure_again(int index);
 static double standby_lag(const Standby *standby);
 static void describe_lag(const Standby *standby, double lag, Reading *reading);
-static bool is_runner(int pid);
 static double disk_percent(const Disk *disk);
 static void put_gate(ReturnSetInfo *result, int index);
 static void put_pause(ReturnSetInfo *result);
@@ -269,7 +268,7 @@ measure_horizon(Reading *reading)
 {
 	HorizonHolder oldest;
 
-	dbops_horizon_oldest(is_runner, &oldest);
+	dbops_horizon_oldest(dbops_gate_ignores, &oldest);
 	if (oldest.name == NULL)
 	{
 		reading->value = 0;
@@ -282,11 +281,12 @@ measure_horizon(Reading *reading)
 								 oldest.name, reading->measured);
 }
 
-/* Is this process a runner, or the caller's own? */
-static bool
-is_runner(int pid)
+/* Is this process one of those that do the work of dbops, or the caller's own? What they hold passes. */
+bool
+dbops_gate_ignores(int pid)
 {
 	bool		found = (pid == MyProcPid);
+	const DatabaseEntry *database;
 
 	if (found || dbops_engine == NULL)
 		return found;
@@ -294,6 +294,9 @@ is_runner(int pid)
 	for (int i = 0; i < ENGINE_RUNNERS && !found; i++)
 		found = dbops_engine->runners[i].state == RUNNER_RUNNING &&
 			dbops_engine->runners[i].pid == pid;
+	database = dbops_engine_database(MyDatabaseId, false);
+	if (database != NULL && database->scheduler_pid == pid)
+		found = true;
 	LWLockRelease(dbops_engine_lock);
 	return found;
 }

@@ -76,7 +76,8 @@ typedef struct Shown
 static void take_shown(HeapTuple row, TupleDesc desc, void *arg);
 static void derive(Shown *job);
 static char *look_at_slot(Shown *job);
-static char *read_slot(Shown *job, bool *alive);
+static char *read_slot(Shown *job, bool *alive, int *pid);
+static char *watch(Shown *job, int pid, char *waiting);
 static void put_shown(ReturnSetInfo *rsinfo, const Shown *job);
 static const char *phase_name(const Shown *job);
 static const char *unit_name(const Shown *job);
@@ -173,6 +174,7 @@ look_at_slot(Shown *job)
 {
 	char	   *waiting;
 	bool		alive;
+	int			pid;
 
 	if (strcmp(job->state, "queued") == 0)
 	{
@@ -188,12 +190,12 @@ look_at_slot(Shown *job)
 		return NULL;
 
 	/* Its process was stopped, or is another server's: it goes on when it may. */
-	waiting = read_slot(job, &alive);
-	return alive ? waiting : dbops_identity_refusal();
+	waiting = read_slot(job, &alive, &pid);
+	return alive ? watch(job, pid, waiting) : dbops_identity_refusal();
 }
 
 static char *
-read_slot(Shown *job, bool *alive)
+read_slot(Shown *job, bool *alive, int *pid)
 {
 	char	   *waiting = NULL;
 	int			index;
@@ -205,6 +207,7 @@ read_slot(Shown *job, bool *alive)
 	{
 		const RunnerSlot *slot = &dbops_engine->runners[index];
 
+		*pid = slot->pid;
 		if (slot->waiting[0] != '\0')
 			waiting = pstrdup(slot->waiting);
 		if (slot->total > 0)
@@ -217,6 +220,22 @@ read_slot(Shown *job, bool *alive)
 	}
 	LWLockRelease(dbops_engine_lock);
 	return waiting;
+}
+
+/* Add what the process does within a long statement of its own, where its kind can tell. */
+static char *
+watch(Shown *job, int pid, char *waiting)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->kind);
+	char	   *sight;
+
+	if (waiting == NULL || pid == 0 || kind == NULL || kind->watch == NULL)
+		return waiting;
+	sight = kind->watch(pid, &job->done, &job->total);
+	if (sight == NULL)
+		return waiting;
+	job->moved_at = dbops_clock_now();
+	return psprintf("%s, %s", waiting, sight);
 }
 
 static const char *

@@ -172,6 +172,7 @@ extern bool dbops_crash_was_first(Oid database, int64 job, int *part);
  * snapshots.
  */
 extern char *dbops_gate_closed(bool heavy);
+extern bool dbops_gate_ignores(int pid);
 
 /* ---- pause.c ---- */
 
@@ -216,6 +217,7 @@ typedef struct Window Window;
 extern Window *dbops_window_parse(const char *text);
 extern bool dbops_window_open(const Window *window, TimestampTz at, struct pg_tz *zone);
 extern TimestampTz dbops_window_next(const Window *window, TimestampTz after, struct pg_tz *zone);
+extern TimestampTz dbops_window_end(const Window *window, TimestampTz at, struct pg_tz *zone);
 
 /* ---- recurrence.c: the times of a schedule ---- */
 

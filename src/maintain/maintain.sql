@@ -587,6 +587,165 @@ INSERT INTO dbops.function_access VALUES
 
 -- Reindexing.
 
+-- By name: an index has another OID after each concurrent rebuild, and none yet when a dump restores this.
+CREATE SEQUENCE dbops.reindex_history_id_seq;
+CREATE TABLE dbops.reindex_history (
+    id             bigint PRIMARY KEY DEFAULT nextval('dbops.reindex_history_id_seq'),
+    index_name     text NOT NULL,
+    table_name     text NOT NULL,
+    job_id         bigint NOT NULL,
+    rebuilt_at     timestamptz NOT NULL,
+    duration       bigint NOT NULL,
+    table_bytes    bigint NOT NULL,
+    bytes_before   bigint NOT NULL,
+    bytes_after    bigint NOT NULL,
+    density_before double precision,
+    density_after  double precision,
+    percent_before double precision,
+    row_count      double precision,
+    returned_at    timestamptz
+);
+CREATE INDEX reindex_history_name ON dbops.reindex_history (index_name, id);
+COMMENT ON TABLE dbops.reindex_history IS
+    'What rebuilds of indexes have brought. duration in milliseconds, densities in percent of the leaves. row_count: that the index pointed to afterwards. '
+    'returned_at: when it was found as bloated again, if that was within 14 days.';
+REVOKE ALL ON TABLE dbops.reindex_history FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.reindex_history_id_seq', '');
+SELECT pg_extension_config_dump('dbops.reindex_history', '');
+
+-- Not dumped: it is about the OIDs of this database.
+CREATE TABLE dbops.reindex_begun (
+    job_id     bigint NOT NULL,
+    index_oid  oid NOT NULL,
+    table_oid  oid NOT NULL,
+    index_name text NOT NULL,
+    table_name text NOT NULL,
+    begun_at   timestamptz NOT NULL,
+    bytes      bigint NOT NULL,
+    density    double precision,
+    percent    double precision,
+    shape      text NOT NULL,
+    invalid    oid[] NOT NULL,
+    ended      boolean NOT NULL DEFAULT false,
+    leftover   oid,
+    PRIMARY KEY (job_id, index_oid)
+);
+COMMENT ON TABLE dbops.reindex_begun IS
+    'Rebuilds that were begun, as long as anything may be left of them: the index, how it is defined (shape), and which invalid indexes its table had before. leftover: what has been left when it ended.';
+REVOKE ALL ON TABLE dbops.reindex_begun FROM PUBLIC;
+
+CREATE FUNCTION dbops.set_reindex_policy(
+    table_name     regclass DEFAULT NULL,
+    min_percent    numeric  DEFAULT 30,
+    min_bytes      bigint   DEFAULT 104857600,
+    min_interval   interval DEFAULT '7 days',
+    time_window    text     DEFAULT NULL,
+    time_zone      text     DEFAULT NULL,
+    schedule       text     DEFAULT '@daily',
+    unique_indexes text     DEFAULT 'auto') RETURNS timestamptz
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_set_reindex_policy';
+COMMENT ON FUNCTION dbops.set_reindex_policy(regclass, numeric, bigint, interval, text, text, text, text) IS
+    'Has bloated btree indexes rebuilt by REINDEX INDEX CONCURRENTLY, one after the other, by jobs in the background; returns when that is looked at next. '
+    'table_name: of which table, with its partitions and its TOAST table; null is the whole database, where only what the caller may maintain is touched. '
+    'An index is rebuilt when a sample of its pages says that at least min_percent of it and min_bytes would be won, its last rebuild is min_interval ago, and '
+    'disk, WAL, slots, transactions, locks and the time_window allow it; what keeps it from that is in maintenance_report(). '
+    'unique_indexes: before PostgreSQL 19 an INSERT ... ON CONFLICT can fail while a unique index of its table is rebuilt; auto rebuilds such an index only where '
+    'pg_stat_statements shows none, as far as it has kept them; yes; no. '
+    'Errors: not the owner (42501), a view or an index (42809), figures out of range or a schedule that cannot be read (22023).';
+REVOKE ALL ON FUNCTION dbops.set_reindex_policy(regclass, numeric, bigint, interval, text, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.remove_reindex_policy(table_name regclass DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_remove_reindex_policy';
+COMMENT ON FUNCTION dbops.remove_reindex_policy(regclass) IS
+    'Removes what set_reindex_policy has set, and cancels its job. There is none: 42704.';
+REVOKE ALL ON FUNCTION dbops.remove_reindex_policy(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.reindex_candidates(
+    table_name regclass DEFAULT NULL,
+    OUT index_name regclass,
+    OUT table_name regclass,
+    OUT size_bytes bigint,
+    OUT estimated_percent numeric,
+    OUT bloat_percent numeric,
+    OUT low_percent numeric,
+    OUT high_percent numeric,
+    OUT wasted_bytes bigint,
+    OUT reason text,
+    OUT obstacle text,
+    OUT duration interval,
+    OUT last_rebuild timestamptz,
+    OUT command text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_reindex_candidates';
+COMMENT ON FUNCTION dbops.reindex_candidates(regclass) IS
+    'Lists the indexes of a table, its partitions and its TOAST table, or of the database, that there is a reason to rebuild, the largest first: those that the policy '
+    'of their table would, or where there is none one of default figures, those whose collation has another version than when it was recorded, and those that were never deduplicated. '
+    'estimated_percent: what the catalogs say would be won; bloat_percent, low_percent, high_percent, wasted_bytes: what a sample of pages says. '
+    'obstacle: why it is not rebuilt now; null: nothing. duration: what the rebuild is expected to take. command: rebuilds it now.';
+REVOKE ALL ON FUNCTION dbops.reindex_candidates(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.reindex_history() RETURNS TABLE (
+    index_name     text,
+    table_name     text,
+    rebuilt_at     timestamptz,
+    duration       interval,
+    bytes_before   bigint,
+    bytes_after    bigint,
+    density_before numeric,
+    density_after  numeric,
+    percent_before numeric,
+    returned_at    timestamptz,
+    job_id         bigint)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_reindex_history';
+COMMENT ON FUNCTION dbops.reindex_history() IS
+    'Lists the rebuilds that dbops has done, the latest first; a hundred of each index are kept. density: how full the leaves of a btree are, in percent. percent_before: what was expected to be won. '
+    'returned_at: when it was found as bloated again, if that was within 14 days.';
+REVOKE ALL ON FUNCTION dbops.reindex_history() FROM PUBLIC;
+
+CREATE FUNCTION dbops.start_reindex(index_name regclass) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_start_reindex';
+COMMENT ON FUNCTION dbops.start_reindex(regclass) IS
+    'Has an index rebuilt by REINDEX INDEX CONCURRENTLY, or the partitions of a partitioned one, by a job in the background as the owner of its table; returns the job. '
+    'It waits for locks and old transactions, at most an hour before it begins and ten minutes at a time in between, and is blocked where there is no room. '
+    'Errors: not the owner (42501), not an index (42809), one that cannot be rebuilt concurrently (0A000): of a catalog, of an exclusion constraint, temporary, or itself a leftover.';
+REVOKE ALL ON FUNCTION dbops.start_reindex(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.leftover_indexes() RETURNS TABLE (
+    index_name regclass,
+    table_name regclass,
+    size_bytes bigint,
+    origin     text,
+    at_work    boolean,
+    job_id     bigint,
+    remedy     text)
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_leftover_indexes';
+COMMENT ON FUNCTION dbops.leftover_indexes() IS
+    'Lists invalid indexes, which cost every insert and serve no query: what builds have left that were cut off, anybody''s. '
+    'at_work: a session is building or dropping it. job_id: the job of dbops that is proven to have left it, and which removes it; null: not proven. remedy: the command that removes it.';
+REVOKE ALL ON FUNCTION dbops.leftover_indexes() FROM PUBLIC;
+
+CREATE FUNCTION dbops.drop_leftover_index(index_name regclass) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_drop_leftover_index';
+COMMENT ON FUNCTION dbops.drop_leftover_index(regclass) IS
+    'Has an invalid index dropped by DROP INDEX CONCURRENTLY, by a job in the background as the owner of its table; returns the job. '
+    'Errors: not the owner (42501), not an index with a file (42809), a valid one or a part of a partitioned one (55000), one that a session is building or dropping (55006).';
+REVOKE ALL ON FUNCTION dbops.drop_leftover_index(regclass) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('set_reindex_policy', 'operator'),
+    ('remove_reindex_policy', 'operator'),
+    ('reindex_candidates', 'monitor'),
+    ('reindex_history', 'monitor'),
+    ('start_reindex', 'operator'),
+    ('leftover_indexes', 'monitor'),
+    ('drop_leftover_index', 'operator');
+
 -- Vacuum and analyze.
 
 CREATE FUNCTION dbops.set_vacuum_policy(

@@ -22,7 +22,6 @@ PG_FUNCTION_INFO_V1(dbops_remove_vacuum_policy);
 
 static void require_kind(Oid relid);
 static const char *take_every(FunctionCallInfo fcinfo, int number);
-static const char *interval_text(Datum interval);
 static Jsonb *make_spec(const char *analyze_every, bool freeze_ahead);
 static const char *idle(const Policy *policy);
 static bool is_same(const Jsonb *a, const Jsonb *b);
@@ -95,20 +94,7 @@ take_every(FunctionCallInfo fcinfo, int number)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("analyze_every must be at least 1 hour"),
 				 errhint("Such as '7 days', or null if statistics may get as old as they like.")));
-	return interval_text(PG_GETARG_DATUM(number));
-}
-
-/* As everybody reads it, whatever the style of the session. */
-static const char *
-interval_text(Datum interval)
-{
-	int			nest_level = NewGUCNestLevel();
-	const char *text;
-
-	dbops_set_nested("intervalstyle", "postgres");
-	text = DatumGetCString(DirectFunctionCall1(interval_out, interval));
-	AtEOXact_GUC(false, nest_level);
-	return text;
+	return dbops_interval_text(PG_GETARG_INTERVAL_P(number));
 }
 
 static Jsonb *

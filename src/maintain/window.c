@@ -52,6 +52,7 @@ static bool parse_times(const char *word, Span *span);
 static bool parse_time(const char **at, int *minute);
 static void add_span(Window *window, Span span);
 static TimestampTz next_on_day(const Window *window, int64 day, TimestampTz after, pg_tz *zone);
+static TimestampTz end_on_day(const Window *window, int64 day, TimestampTz end, pg_tz *zone);
 static int64 local_day(TimestampTz at, pg_tz *zone);
 static TimestampTz time_on_day(int64 day, int minute, pg_tz *zone);
 
@@ -189,7 +190,43 @@ dbops_window_next(const Window *window, TimestampTz after, pg_tz *zone)
 	return next;
 }
 
-/* The same, of what begins on one day. */
+/* Until when it is open, from a time at which it is; what follows without a gap is one with it. */
+TimestampTz
+dbops_window_end(const Window *window, TimestampTz at, pg_tz *zone)
+{
+	int64		day = local_day(at, zone);
+	TimestampTz end = at;
+
+	for (int i = -1; i <= FARTHEST; i++)
+		end = end_on_day(window, day + i, end, zone);
+	return end;
+}
+
+/* The same, by what begins on one day. */
+static TimestampTz
+end_on_day(const Window *window, int64 day, TimestampTz end, pg_tz *zone)
+{
+	ListCell   *cell;
+	bool		longer = true;
+
+	while (longer)
+	{
+		longer = false;
+		foreach(cell, window->spans)
+		{
+			Span	   *span = lfirst(cell);
+
+			if ((span->days & (UINT64CONST(1) << j2day(day + UNIX_EPOCH_JDATE))) == 0 ||
+				time_on_day(day, span->begin, zone) > end || time_on_day(day, span->end, zone) <= end)
+				continue;
+			end = time_on_day(day, span->end, zone);
+			longer = true;
+		}
+	}
+	return end;
+}
+
+/* When it opens next, by what begins on one day. */
 static TimestampTz
 next_on_day(const Window *window, int64 day, TimestampTz after, pg_tz *zone)
 {
