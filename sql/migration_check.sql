@@ -65,13 +65,54 @@ SELECT step, command, state FROM dbops.check_migration('DO $$ BEGIN LOCK TABLE o
 SELECT state, message FROM dbops.check_migration('LOCK TABLE orders; SELECT dbops.check_migration(''SELECT 1''); SELECT pg_sleep(10)') WHERE step IS NULL;
 -- reading does not, nor a table of its own
 SELECT step, state FROM dbops.check_migration('CREATE TABLE own (a integer); ALTER TABLE own ADD COLUMN b integer; SELECT pg_sleep(0.8), count(*) FROM orders');
+-- what a command locks that it does not name counts too, and what only sounds like it does not
+CREATE DOMAIN positive AS integer;
+CREATE DOMAIN above AS positive;
+CREATE TYPE pair AS (a above, b text);
+CREATE TYPE span AS RANGE (subtype = positive);
+CREATE TABLE by_domain (a above);
+INSERT INTO by_domain VALUES (1);
+CREATE TABLE by_array (a positive[]);
+CREATE TABLE by_composite (a pair);
+CREATE TABLE by_range (a span);
+CREATE VIEW by_view AS SELECT a FROM by_domain;
+SELECT command, effect, locks FROM dbops.check_migration('ALTER DOMAIN positive SET NOT NULL; ALTER DOMAIN nosuch SET NOT NULL;
+ALTER DOMAIN regress_check.above ADD CHECK (value > 0) NOT VALID; DROP TYPE pair CASCADE; DROP TYPE pair', depth => 'plan') WHERE step > 0;
+DROP TABLE by_array, by_composite, by_range;
+CREATE TYPE typed AS (a integer);
+CREATE TABLE of_type OF typed;
+CREATE SCHEMA regress_check_other CREATE TABLE gone (a integer);
+CREATE FUNCTION slow(integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN PERFORM 1 / 0; EXCEPTION WHEN division_by_zero THEN END;
+    RETURN pg_sleep(10) IS NULL;
+END $$;
+SET dbops.dry_run_max_hold = '300 ms';
+SELECT text, (SELECT state FROM dbops.check_migration(text) WHERE step IS NULL)
+  FROM unnest(ARRAY[
+           'ALTER DOMAIN above ADD CHECK (slow(value))',
+           'DO $$ BEGIN ALTER DOMAIN positive SET NOT NULL; PERFORM pg_sleep(10); END $$',
+           'DO $$ BEGIN DROP DOMAIN above CASCADE; PERFORM pg_sleep(10); END $$',
+           'DO $$ BEGIN DROP SCHEMA regress_check_other CASCADE; PERFORM pg_sleep(10); END $$',
+           'DO $$ BEGIN ALTER TYPE typed ADD ATTRIBUTE b integer CASCADE; PERFORM pg_sleep(10); END $$',
+           'DO $$ BEGIN COMMENT ON TABLE orders IS NULL; PERFORM pg_sleep(10); END $$',
+           'DO $$ BEGIN ALTER DOMAIN positive SET DEFAULT 1; CREATE DOMAIN own AS integer; CREATE TABLE own_table (a own);
+            ALTER DOMAIN own SET NOT NULL; PERFORM pg_sleep(0.6); END $$',
+           'DO $$ BEGIN BEGIN ALTER DOMAIN nosuch SET NOT NULL; EXCEPTION WHEN undefined_object THEN END; PERFORM pg_sleep(0.6); END $$']) text;
+DROP SCHEMA regress_check_other CASCADE;
 RESET dbops.dry_run_max_hold;
+-- a prepared statement that is executed
+PREPARE counted AS SELECT count(*) FROM orders;
+SELECT command, state, locks FROM dbops.check_migration('CREATE TABLE made AS EXECUTE counted') WHERE step > 0;
+SELECT command, state, locks FROM dbops.check_migration('CREATE TABLE made AS EXECUTE counted', depth => 'plan') WHERE step > 0;
+DEALLOCATE counted;
 -- large tables
-CREATE TABLE large (id integer, wide text);
+CREATE TABLE large (id integer, wide text, sizes above[]);
 ALTER TABLE large ALTER wide SET STORAGE PLAIN;
 INSERT INTO large SELECT i, repeat('x', 7000) FROM generate_series(1, 13500) i;
 SELECT * FROM dbops.check_migration('ALTER TABLE large ADD COLUMN b integer');
 SELECT state, flags FROM dbops.check_migration('ALTER TABLE large ADD COLUMN b integer', force => true);
+SELECT * FROM dbops.check_migration('ALTER DOMAIN positive ADD CHECK (value > 0)');
 SELECT state FROM dbops.check_migration('SELECT count(*) FROM large');
 SET search_path = public;
 SELECT * FROM dbops.check_migration('SET search_path = regress_check; DROP TABLE large');

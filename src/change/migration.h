@@ -142,6 +142,7 @@ extern Jsonb *dbops_migration_receipt_document(const MigrationReceipt *receipt);
 typedef void (*MigrationCommandCallback) (Node *statement);
 
 extern MigrationCommandCallback dbops_migration_command_begins;
+extern void (*dbops_migration_command_ends) (void);
 
 extern void dbops_migration_watch_init(void);
 extern void dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg);
@@ -418,8 +419,13 @@ typedef struct MigrationTarget
 } MigrationTarget;
 
 extern List *dbops_migration_targets(Node *statement);
+extern bool dbops_migration_locks_nothing(Node *statement);
 extern Oid	dbops_migration_find_relation(const RangeVar *name);
 extern const char *dbops_migration_effect(Node *statement);
+
+/* ---- migration_targets_type.c: the tables that a type is used in ---- */
+
+extern List *dbops_migration_tables_of_type(const TypeName *name);
 
 /* ---- migration_breaking.c ---- */
 
@@ -470,6 +476,7 @@ typedef struct MigrationTrial
 	const char *direction;
 	int			next;			/* statement in work, from 0 */
 	bool		clock_runs;		/* others may have to wait for it */
+	bool		locks_others_out;	/* they do, since it has such locks */
 	bool		compared_all;	/* a whole schema, as it was not known what was touched */
 	int64		wal;			/* bytes */
 	double		duration;		/* ms */

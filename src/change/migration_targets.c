@@ -31,6 +31,8 @@ static void gather_alter_table(Gathering *gathering, const AlterTableStmt *state
 static void gather_create_table(Gathering *gathering, const CreateStmt *statement);
 static void gather_referenced(Gathering *gathering, const Constraint *constraint);
 static void gather_drop(Gathering *gathering, const DropStmt *statement);
+static void gather_type(Gathering *gathering, List *name, LOCKMODE mode);
+static bool looks_at_rows(const AlterDomainStmt *statement);
 static void gather_owner(Gathering *gathering, List *name);
 static void gather_vacuum(Gathering *gathering, const VacuumStmt *statement);
 static bool gather_query(Node *node, void *arg);
@@ -64,7 +66,8 @@ dbops_migration_targets(Node *statement)
 			(void) gather_query(statement, &gathering);
 			break;
 		case T_CreateTableAsStmt:
-			if (!IsA(((CreateTableAsStmt *) statement)->query, Query))	/* it is, when it begins to run */
+			/* It is a Query when it begins to run, and names nothing where a prepared statement is executed. */
+			if (IsA(((CreateTableAsStmt *) statement)->query, SelectStmt))
 				(void) gather_query(((CreateTableAsStmt *) statement)->query, &gathering);
 			break;
 		case T_ViewStmt:
@@ -87,6 +90,10 @@ gather_ddl(Gathering *gathering, Node *statement)
 			break;
 		case T_CreateStmt:
 			gather_create_table(gathering, (CreateStmt *) statement);
+			break;
+		case T_AlterDomainStmt:
+			if (looks_at_rows((AlterDomainStmt *) statement))
+				gather_type(gathering, ((AlterDomainStmt *) statement)->typeName, ShareLock);
 			break;
 		case T_DropStmt:
 			gather_drop(gathering, (DropStmt *) statement);
@@ -232,9 +239,40 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 			case OBJECT_RULE:
 				gather_owner(gathering, castNode(List, object));
 				break;
+			case OBJECT_DOMAIN:
+			case OBJECT_TYPE:
+				if (statement->behavior == DROP_CASCADE)
+					gather_type(gathering, castNode(TypeName, object)->names, mode);
+				break;
 			default:
 				break;
 		}
+	}
+}
+
+/* The tables that are made with a type. */
+static void
+gather_type(Gathering *gathering, List *name, LOCKMODE mode)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_migration_tables_of_type(makeTypeNameFromNameList(name)))
+		add(gathering, lfirst_oid(cell), mode);
+}
+
+/* Does a domain get a constraint that the rows must keep already? */
+static bool
+looks_at_rows(const AlterDomainStmt *statement)
+{
+	switch (statement->subtype)
+	{
+		case 'C':				/* ADD CONSTRAINT */
+			return !castNode(Constraint, statement->def)->skip_validation;
+		case 'O':				/* SET NOT NULL */
+		case 'V':				/* VALIDATE CONSTRAINT */
+			return true;
+		default:
+			return false;
 	}
 }
 
@@ -386,6 +424,47 @@ is_hidden(const Gathering *gathering, const RangeVar *name)
 }
 
 /*
+ * Does a command lock nothing by itself that could keep others waiting? It runs
+ * other commands, writes rows, or has nothing to do with tables.
+ */
+bool
+dbops_migration_locks_nothing(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterExtensionStmt:
+		case T_CallStmt:
+		case T_CheckPointStmt:
+		case T_ClosePortalStmt:
+		case T_ConstraintsSetStmt:
+		case T_CopyStmt:
+		case T_CreateExtensionStmt:
+		case T_CreateSchemaStmt:
+		case T_CreateTableAsStmt:
+		case T_DeallocateStmt:
+		case T_DeclareCursorStmt:
+		case T_DiscardStmt:
+		case T_DoStmt:
+		case T_ExecuteStmt:
+		case T_ExplainStmt:
+		case T_FetchStmt:
+		case T_GrantStmt:
+		case T_ImportForeignSchemaStmt:
+		case T_ListenStmt:
+		case T_LoadStmt:
+		case T_NotifyStmt:
+		case T_PrepareStmt:
+		case T_TransactionStmt:
+		case T_UnlistenStmt:
+		case T_VariableSetStmt:
+		case T_VariableShowStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Say the worst that a statement may do with its tables; NULL: not known, since
  * it runs other code. What the server can prove, or finds compatible, turns out
  * better.
@@ -417,6 +496,8 @@ dbops_migration_effect(Node *statement)
 			return "rewrite";
 		case T_VacuumStmt:
 			return "scan";
+		case T_AlterDomainStmt:
+			return looks_at_rows((AlterDomainStmt *) statement) ? "scan" : worst;
 		case T_AlterTableStmt:
 			break;
 		default:

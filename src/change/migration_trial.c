@@ -12,7 +12,9 @@
  * While a lock stronger than ROW EXCLUSIVE is held on a table that others use,
  * they wait. So locks are waited for only briefly, and a clock runs from the
  * beginning of the first command that takes such a lock, in the text or in a
- * function, or from the end of a statement that has turned out to: when dbops.dry_run_max_hold is over the trial ends where it is.
+ * function: when dbops.dry_run_max_hold is over the trial ends where it is. It
+ * is started for a command whose text tells so, or does not tell, and when the
+ * command has ended the locks that are held say whether it has to go on.
  */
 #include "change/migration_watch.h"
 
@@ -30,6 +32,8 @@
 #define RING_AGAIN 100
 
 static MigrationTrial *running = NULL;
+static HeldLocks *locks_before;	/* by this session, when the trial began */
+static int	clock_level;		/* of subtransactions, that the clock was started in */
 static TimeoutId hold_clock = 0;
 static volatile sig_atomic_t time_is_over;
 
@@ -41,12 +45,16 @@ static void try_text(MigrationTrial *trial, MigrationTried *tried, const Migrati
 static void try_statements(MigrationTrial *trial);
 static void leave_out(MigrationTrial *trial);
 static void begin_command(Node *statement);
+static bool has_strong_target(const List *targets);
+static void end_command(void);
 static void take_receipt(const MigrationReceipt *receipt, void *arg);
 static List *flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const Foreseen *foreseen);
 static void check_deferred(void);
-static bool holds_strong_lock(const MigrationReceipt *receipt);
-static bool is_strong(const char *mode);
+static bool holds_strong_lock(const MigrationTrial *trial);
+static bool has_strong_mode(LOCKMASK modes);
 static void start_clock(MigrationTrial *trial);
+static void withdraw_clock(MigrationTrial *trial);
+static void end_subxact(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg);
 static void stop_clock(void);
 static void ring(void);
 static void judge(MigrationTrial *trial, MigrationTried *tried);
@@ -74,7 +82,9 @@ dbops_migration_try(MigrationTrial *trial)
 	PG_TRY();
 	{
 		running = trial;
+		locks_before = dbops_locks_held();
 		dbops_migration_command_begins = begin_command;
+		dbops_migration_command_ends = end_command;
 		dbops_look(try_all, trial);
 		stop_clock();
 	}
@@ -202,11 +212,25 @@ check_deferred(void)
 	SetUserIdAndSecContext(user, context);
 }
 
-/* A command begins, in a function of the user's perhaps; if it is to lock others out the clock runs from now on. */
+/*
+ * A command begins, in a function of the user's perhaps. If it is to lock
+ * others out, or its text does not tell, the clock runs from now on.
+ */
 static void
 begin_command(Node *statement)
 {
-	List	   *targets = running->clock_runs ? NIL : dbops_migration_targets(statement);
+	List	   *targets;
+
+	if (running->clock_runs)
+		return;
+	targets = dbops_migration_targets(statement);
+	if (targets == NIL ? !dbops_migration_locks_nothing(statement) : has_strong_target(targets))
+		start_clock(running);
+}
+
+static bool
+has_strong_target(const List *targets)
+{
 	ListCell   *cell;
 
 	foreach(cell, targets)
@@ -214,8 +238,22 @@ begin_command(Node *statement)
 		const MigrationTarget *target = lfirst(cell);
 
 		if (target->mode > RowExclusiveLock && !dbops_relation_is_new(target->relid))
-			start_clock(running);
+			return true;
 	}
+	return false;
+}
+
+/* A command has ended: what it has locked, in whatever way, tells whether the clock has to run. */
+static void
+end_command(void)
+{
+	if (running->locks_others_out)
+		return;
+	running->locks_others_out = holds_strong_lock(running);
+	if (running->locks_others_out)
+		start_clock(running);
+	else
+		withdraw_clock(running);
 }
 
 /* A statement has ended. */
@@ -226,8 +264,7 @@ take_receipt(const MigrationReceipt *receipt, void *arg)
 	const Foreseen *foreseen = list_nth(trial->foreseen, receipt->step - 1);
 	MigrationReceipt row = *receipt;
 
-	if (holds_strong_lock(receipt))
-		start_clock(trial);
+	end_command();
 	row.version = trial->tried->label;
 	row.flags = flags_of(trial, receipt, foreseen);
 	if (foreseen->alone)
@@ -256,33 +293,24 @@ flags_of(const MigrationTrial *trial, const MigrationReceipt *receipt, const For
 
 /* ---- the clock ---- */
 
-/* Does the trial lock others out of a table? A receipt leaves out those that the trial has made. */
+/* Does the trial lock others out of a table? Those that it has made are nobody else's, and some it may have found locked. */
 static bool
-holds_strong_lock(const MigrationReceipt *receipt)
+holds_strong_lock(const MigrationTrial *trial)
 {
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
+	HeldLocks  *held = dbops_locks_held();
+	bool		strong = false;
 
-	if (receipt->locks == NULL)
-		return false;
-	iterator = JsonbIteratorInit(&receipt->locks->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_VALUE && value.type == jbvString &&
-			is_strong(pnstrdup(value.val.string.val, value.val.string.len)))
-			return true;
-	}
-	return false;
+	for (int i = 0; i < held->n && !strong; i++)
+		strong = has_strong_mode(held->locks[i].modes & ~dbops_locks_on(locks_before, held->locks[i].relid)) &&
+			!dbops_relation_is_new(held->locks[i].relid);
+	dbops_locks_free(held);
+	return strong;
 }
 
 static bool
-is_strong(const char *mode)
+has_strong_mode(LOCKMASK modes)
 {
-	for (LOCKMODE strong = ShareUpdateExclusiveLock; strong <= AccessExclusiveLock; strong++)
-		if (strcmp(GetLockmodeName(DEFAULT_LOCKMETHOD, strong), mode) == 0)
-			return true;
-	return false;
+	return modes >= LOCKBIT_ON(ShareUpdateExclusiveLock);
 }
 
 /*
@@ -295,11 +323,34 @@ start_clock(MigrationTrial *trial)
 	if (trial->clock_runs)
 		return;
 	trial->clock_runs = true;
+	clock_level = GetCurrentTransactionNestLevel();
 	if (hold_clock == 0)
+	{
 		hold_clock = RegisterTimeout(USER_TIMEOUT, ring);
+		RegisterSubXactCallback(end_subxact, NULL);
+	}
 	enable_timeout_every(hold_clock,
 						 TimestampTzPlusMilliseconds(GetCurrentTimestamp(), dbops_dry_run_max_hold),
 						 RING_AGAIN);
+}
+
+/* No lock was behind it. If it has rung, the statement ends all the same. */
+static void
+withdraw_clock(MigrationTrial *trial)
+{
+	if (!trial->clock_runs || time_is_over)
+		return;
+	disable_timeout(hold_clock, false);
+	trial->clock_runs = false;
+}
+
+/* A command that has failed, and was caught, leaves none of its locks behind. */
+static void
+end_subxact(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
+{
+	if (running != NULL && event == SUBXACT_EVENT_ABORT_SUB && !running->locks_others_out &&
+		GetCurrentTransactionNestLevel() <= clock_level)
+		withdraw_clock(running);
 }
 
 static void
@@ -307,6 +358,7 @@ stop_clock(void)
 {
 	running = NULL;
 	dbops_migration_command_begins = NULL;
+	dbops_migration_command_ends = NULL;
 	if (hold_clock != 0)
 		disable_timeout(hold_clock, false);
 	if (time_is_over)

@@ -16,8 +16,9 @@ static object_access_hook_type previous_object_hook = NULL;
 static ExecutorCheckPerms_hook_type previous_permissions_hook = NULL;
 static ProcessUtility_hook_type previous_utility_hook = NULL;
 
-/* Called before each command of what is watched, nested ones too; or NULL. */
+/* Called before and after each command of what is watched, nested ones too; or NULL. */
 MigrationCommandCallback dbops_migration_command_begins = NULL;
+void		(*dbops_migration_command_ends) (void) = NULL;
 
 static void see_object(ObjectAccessType access, Oid class, Oid object, int part, void *arg);
 static bool see_tables(CHECK_PERMISSIONS_ARGUMENTS);
@@ -93,6 +94,8 @@ see_command(PlannedStmt *statement, const char *query, bool read_only_tree,
 	else
 		standard_ProcessUtility(statement, query, read_only_tree, context, params,
 								environment, dest, completion);
+	if (dbops_watched != NULL && dbops_migration_command_ends != NULL)
+		dbops_migration_command_ends();
 	if (!silent || dbops_objects_count(&dbops_watched->events) != events)
 		return;
 	for (Watch *watch = dbops_watched; watch != NULL; watch = watch->outer)

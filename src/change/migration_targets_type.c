@@ -1,0 +1,62 @@
+/*
+ * migration_targets_type.c
+ *		The tables that are made with a type.
+ *
+ * Who adds a constraint to a domain has all tables looked through that have a
+ * column of it, and who drops a type takes columns out of them; neither names
+ * one. They are found by what the catalog says to depend on the type, through
+ * domains over it, and arrays, composite types and ranges of it.
+ */
+#include "change/migration.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+static Oid	find_type(List *names);
+static void add_table(HeapTuple row, TupleDesc desc, void *arg);
+
+/* List the tables that exist and hold values of a type (of OID); none if there is no such type. */
+List *
+dbops_migration_tables_of_type(const TypeName *name)
+{
+	DbopsParam	params[] = {{.type = OIDOID,.value = ObjectIdGetDatum(find_type(name->names))}};
+	List	   *tables = NIL;
+
+	dbops_query_each("WITH RECURSIVE made (type, relation) AS ("
+					 " SELECT $1, 0::oid"
+					 " UNION SELECT coalesce(c.reltype, d.objid), coalesce(c.oid, 0)"
+					 " FROM made m JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = m.type"
+					 " AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass)"
+					 " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+					 " WHERE m.type <> 0)"
+					 " SELECT DISTINCT c.oid FROM made m JOIN pg_class c ON c.oid = m.relation AND c.relkind IN ('r', 'm', 'p', 'f')"
+					 " ORDER BY c.oid",
+					 lengthof(params), params, add_table, &tables);
+	return tables;
+}
+
+/* Looked up as tables are, whether its schema may be used or not; InvalidOid: there is none. */
+static Oid
+find_type(List *names)
+{
+	char	   *schema;
+	char	   *type;
+	Oid			namespace;
+
+	DeconstructQualifiedName(names, &schema, &type);
+	if (schema == NULL)
+		return TypenameGetTypid(type);
+	namespace = get_namespace_oid(schema, true);
+	return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(type), ObjectIdGetDatum(namespace));
+}
+
+static void
+add_table(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **tables = arg;
+
+	*tables = lappend_oid(*tables, dbops_row_oid(row, desc, 1));
+}
