@@ -39,6 +39,11 @@ ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer', 'CREAT
 ARRAY['DROP TABLE a', 'ALTER TABLE a DROP COLUMN j', 'DROP INDEX a_j']);
 SELECT version, state, message FROM dbops.check_migration(
 ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer'], ARRAY['DROP TABLE a', NULL]) WHERE step IS NULL;
+SELECT version, step, direction, state, message FROM dbops.check_migration(
+ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer', 'ALTER TABLE a ADD k integer', 'DROP TABLE nosuch', 'SELECT 1'],
+ARRAY['DROP TABLE nosuch', 'SELECT 1', 'ALTER TABLE a DROP k', NULL, 'SELECT 1']);
+SELECT version, step, direction FROM dbops.check_migration(
+ARRAY['CREATE TABLE a (i integer)', 'ALTER TABLE a ADD COLUMN j integer'], ARRAY['DROP TABLE a', 'SELECT 1'], depth => 'plan');
 SELECT version, state, message FROM dbops.check_migration(
 ARRAY['ALTER TYPE mood ADD VALUE ''wild''', 'CREATE TABLE m (mood mood DEFAULT ''wild'')']) WHERE step IS NULL;
 

@@ -457,7 +457,7 @@ CREATE FUNCTION dbops.check_migration(
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_check_migration_chain';
 COMMENT ON FUNCTION dbops.check_migration(text[], text[], text, boolean, interval, interval, interval) IS
-    'The same for migrations that are to be applied one after the other: all up texts in this order, then the down texts in the reverse one, each proved on its own. version: the number of the text, from 1.';
+    'The same for migrations that are to be applied one after the other: each is run in this order and stays until the end; its down text is run and proved right behind it, and rolled back. version: the number of the text, from 1.';
 REVOKE ALL ON FUNCTION dbops.check_migration(text[], text[], text, boolean, interval, interval, interval) FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES

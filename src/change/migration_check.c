@@ -308,10 +308,13 @@ put_plan(MigrationTrial *trial)
 	};
 
 	for (int i = 0; i < trial->n_texts; i++)
-		put_planned(trial, &trial->texts[i], trial->texts[i].up, trial->texts[i].foreseen_up, "up");
-	for (int i = trial->n_texts - 1; i >= 0; i--)
-		if (trial->texts[i].down != NULL)
-			put_planned(trial, &trial->texts[i], trial->texts[i].down, trial->texts[i].foreseen_down, "down");
+	{
+		const MigrationTried *tried = &trial->texts[i];
+
+		put_planned(trial, tried, tried->up, tried->foreseen_up, "up");
+		if (tried->down != NULL)
+			put_planned(trial, tried, tried->down, tried->foreseen_down, "down");
+	}
 	dbops_migration_receipt_put(trial->rsinfo, &summary);
 }
 
@@ -470,7 +473,7 @@ put_summaries(MigrationTrial *trial)
 static int
 rank(const char *state)
 {
-	static const char *const near[] = {"proved", "no down text", "not tried", "not proved", "differs"};
+	static const char *const near[] = {"proved", "no down text", "not tried", "differs"};
 	int			i = 0;
 
 	while (i < lengthof(near) && strcmp(near[i], state) != 0)

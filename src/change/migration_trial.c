@@ -4,9 +4,10 @@
  *		all of it.
  *
  * Everything happens in one subtransaction that is rolled back, whatever comes
- * of it: first the up texts in their order, then the down texts in the reverse
- * one. What the schema was before each up text and is behind its down text
- * says whether that restores what was there. Only the first of these states is
+ * of it: the up texts in their order, and right behind each its down text, in a
+ * subtransaction of its own, so that the next one finds what the up texts have
+ * made. What the schema was before an up text and is behind its down text says
+ * whether that restores what was there. Only the first of these states is
  * described as a whole, when nothing is locked yet.
  *
  * While a lock stronger than ROW EXCLUSIVE is held on a table that others use,
@@ -37,9 +38,12 @@ static int	clock_level;		/* of subtransactions, that the clock was started in */
 static TimeoutId hold_clock = 0;
 static volatile sig_atomic_t time_is_over;
 
+static bool has_down_text(const MigrationTrial *trial);
 static void try_all(void *arg);
 static void try_up(MigrationTrial *trial, MigrationTried *tried);
-static void try_down(MigrationTrial *trial, MigrationTried *tried);
+static void try_down(MigrationTrial *trial);
+static void prove(void *arg);
+static bool ends_the_call(const ErrorData *error);
 static void try_text(MigrationTrial *trial, MigrationTried *tried, const MigrationText *text,
 					 List *foreseen, const char *direction);
 static void try_statements(MigrationTrial *trial);
@@ -76,7 +80,7 @@ dbops_migration_try(MigrationTrial *trial)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a migration that is tried cannot try others"),
 				 errhint("Call check_migration() for each of them, or once with an array of texts.")));
-	if (trial->texts[trial->n_texts - 1].down != NULL)
+	if (has_down_text(trial))
 		trial->before = dbops_schema_state_take(NULL);
 	time_is_over = false;
 	PG_TRY();
@@ -96,9 +100,7 @@ dbops_migration_try(MigrationTrial *trial)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		/* All that it may have left behind has been rolled back. */
-		if (!time_is_over &&
-			(error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			 ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION))
+		if (!time_is_over && ends_the_call(error))
 			PG_RE_THROW();
 		FlushErrorState();
 		take_failure(trial, error);
@@ -108,31 +110,76 @@ dbops_migration_try(MigrationTrial *trial)
 		dbops_schema_state_release(trial->before);
 }
 
+static bool
+has_down_text(const MigrationTrial *trial)
+{
+	for (int i = 0; i < trial->n_texts; i++)
+		if (trial->texts[i].down != NULL)
+			return true;
+	return false;
+}
+
 static void
 try_all(void *arg)
 {
 	MigrationTrial *trial = arg;
 
 	for (int i = 0; i < trial->n_texts; i++)
+	{
 		try_up(trial, &trial->texts[i]);
-	for (int i = trial->n_texts - 1; i >= 0 && trial->texts[i].down != NULL; i--)
-		try_down(trial, &trial->texts[i]);
+		if (trial->texts[i].down != NULL)
+			try_down(trial);
+	}
 }
 
 static void
 try_up(MigrationTrial *trial, MigrationTried *tried)
 {
-	if (tried->down != NULL && trial->before != NULL)
+	if (tried->down != NULL)
 		tried->before = (tried == trial->texts) ? trial->before : dbops_schema_state_take(trial->before);
 	try_text(trial, tried, tried->up, tried->foreseen_up, "up");
-	tried->state = (tried->down == NULL) ? "no down text" : "not proved";
+	if (tried->down == NULL)
+		tried->state = "no down text";
+}
+
+/* Whatever comes of it is rolled back, and the next text is tried all the same, unless the time is over. */
+static void
+try_down(MigrationTrial *trial)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		dbops_look(prove, trial);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (time_is_over || ends_the_call(error))
+			PG_RE_THROW();
+		FlushErrorState();
+		take_failure(trial, error);
+	}
+	PG_END_TRY();
 }
 
 static void
-try_down(MigrationTrial *trial, MigrationTried *tried)
+prove(void *arg)
 {
-	try_text(trial, tried, tried->down, tried->foreseen_down, "down");
-	judge(trial, tried);
+	MigrationTrial *trial = arg;
+
+	try_text(trial, trial->tried, trial->tried->down, trial->tried->foreseen_down, "down");
+	judge(trial, trial->tried);
+}
+
+static bool
+ends_the_call(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
 /* Run all statements of a text, and have its constraints checked at once. */
