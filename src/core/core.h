@@ -117,6 +117,7 @@ extern uint64 dbops_query_seen(const char *sql,
 							   int nparams, const DbopsParam *params,
 							   DbopsRowCallback each, void *arg);
 extern void dbops_query_command(const char *sql);
+extern uint64 dbops_query_change(const char *sql);
 extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);

@@ -307,13 +307,26 @@ dbops_query_safe_path(const char *submission_path)
 void
 dbops_query_command(const char *sql)
 {
+	(void) dbops_query_change(sql);
+}
+
+/* The same for one that changes rows; returns how many. */
+uint64
+dbops_query_change(const char *sql)
+{
 	int			nest_level = NewGUCNestLevel();
+	bool		pushed = push_snapshot();
+	uint64		rows;
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
 	SPI_connect();
 	check_result(SPI_execute(sql, false, 0), sql);
+	rows = SPI_processed;
 	SPI_finish();
+	if (pushed)
+		PopActiveSnapshot();
 	AtEOXact_GUC(false, nest_level);
+	return rows;
 }
 
 /*

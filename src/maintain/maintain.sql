@@ -578,7 +578,28 @@ COMMENT ON PROCEDURE dbops.run_partitioning(regclass, boolean) IS
     'confirm: also what was refused as too much at once, as it was shown. For owners of the table (42501). Errors: no such policy (42704), more than dbops.max_retention_percent at once (55000), a job of it at work (55006).';
 REVOKE ALL ON PROCEDURE dbops.run_partitioning(regclass, boolean) FROM PUBLIC;
 
+CREATE PROCEDURE dbops.drain_default(parent regclass, max_lock interval DEFAULT '1 second')
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_drain_default';
+COMMENT ON PROCEDURE dbops.drain_default(regclass, interval) IS
+    'Moves the rows of the default partition into partitions of their own, which it makes: one partition in each transaction, with all of its rows, so that nobody misses a row meanwhile. '
+    'The interval is that of set_partitioning, else that of the partitions. Rows without a time, older than keep or newer than the runway stay. '
+    'max_lock: how long the default partition may be locked for each, as estimated from its size. For owners of the table (42501). '
+    'Errors: no default partition, or one that would be locked for longer (55000); triggers on DELETE or foreign keys that reference the table (0A000).';
+REVOKE ALL ON PROCEDURE dbops.drain_default(regclass, interval) FROM PUBLIC;
+
+CREATE PROCEDURE dbops.partition_table(table_name regclass, column_name name, every interval, dry_run boolean DEFAULT false)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'dbops_partition_table';
+COMMENT ON PROCEDURE dbops.partition_table(regclass, name, interval, boolean) IS
+    'Makes a plain table the first partition of a new partitioned table that takes its name, and makes partitions behind it. No row is copied: a constraint is validated first, while everybody works, '
+    'and the swap takes a lock of a moment. column_name: a timestamptz, timestamp, date, or integer that counts since 1970 (42804), NOT NULL. every: see set_partitioning. dry_run: only shows the statements. '
+    'For owners of the table (42501). What cannot follow is refused with what to change first (55000): a primary key or unique index without the column, foreign keys that reference the table, views, triggers, policies, publications.';
+REVOKE ALL ON PROCEDURE dbops.partition_table(regclass, name, interval, boolean) FROM PUBLIC;
+
 INSERT INTO dbops.function_access VALUES
+    ('drain_default', 'operator'),
+    ('partition_table', 'operator'),
     ('set_partitioning', 'operator'),
     ('remove_partitioning', 'operator'),
     ('partition_plan', 'monitor'),

@@ -204,6 +204,18 @@ extern const char *dbops_partition_schema(const PartitionSet *set); /* in which 
 extern char *dbops_partition_create_sql(const PartitionSet *set, const PartitionGap *gap);
 extern char *dbops_partition_attach_sql(const PartitionSet *set, const PartitionGap *gap);
 extern bool dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
+
+/* The same in two parts, each as the table's owner, with locks waited for as the session is set. */
+typedef struct PartitionMaking
+{
+	const PartitionSet *set;
+	const PartitionGap *gap;
+} PartitionMaking;
+
+extern bool dbops_partition_lock_parents(const PartitionSet *set, const char **why);
+extern void dbops_partition_make_table(void *making);
+extern void dbops_partition_attach_table(void *making);
+
 extern bool dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper);
 
 /* ---- partition_proof.c: that the default partition has no rows of a time ---- */
@@ -224,6 +236,7 @@ extern bool dbops_partition_proof_remove(Oid table, Oid owner, const char **why)
 /* ---- partition_confirm.c: how much may be dropped at once ---- */
 
 extern bool dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memory);
+extern bool dbops_partition_is_confirmed(const Partition *partition, const Jsonb *memory);
 extern Jsonb *dbops_partition_memory(const Jsonb *memory, const char *key, int64 position);
 extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *memory);
 

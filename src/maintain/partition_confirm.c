@@ -18,7 +18,6 @@ static int64 confirmed_until(const Jsonb *memory);
 bool
 dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memory)
 {
-	int64		confirmed = confirmed_until(memory);
 	int			begun = 0;
 	int			count = 0;
 	int64		rows = 0;
@@ -28,7 +27,7 @@ dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memor
 	foreach(cell, plan->set->partitions)
 	{
 		const Partition *partition = lfirst(cell);
-		bool		lost = (partition->upper <= plan->cutoff && partition->upper > confirmed);
+		bool		lost = (partition->upper <= plan->cutoff && !dbops_partition_is_confirmed(partition, memory));
 
 		begun += (partition->lower <= plan->now);
 		count += lost;
@@ -39,6 +38,13 @@ dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memor
 		return false;
 	return count * 100.0 > begun * (double) dbops_max_retention_percent ||
 		rows_lost * 100.0 > rows * (double) dbops_max_retention_percent;
+}
+
+/* May this one go, as somebody has confirmed it? */
+bool
+dbops_partition_is_confirmed(const Partition *partition, const Jsonb *memory)
+{
+	return partition->upper <= confirmed_until(memory);
 }
 
 /* The memory with a position in it; the other stays. */

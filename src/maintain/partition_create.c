@@ -32,11 +32,11 @@ typedef struct Likeness
 	List	   *commands;		/* format strings of what follows, with %s for the table */
 } Likeness;
 
-/* DDL that makes one. */
+/* One that is made, by whom. */
 typedef struct Creation
 {
+	PartitionMaking making;
 	Oid			role;
-	List	   *commands;		/* of char * */
 } Creation;
 
 /* A question about rows. */
@@ -51,12 +51,10 @@ static void take_likeness(HeapTuple row, TupleDesc desc, void *arg);
 static Likeness likeness_of(const PartitionSet *set);
 static char *gap_name(const PartitionSet *set, const PartitionGap *gap);
 static char *create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness);
-static List *all_commands(const PartitionSet *set, const PartitionGap *gap);
+static List *make_commands(const PartitionSet *set, const PartitionGap *gap);
 static char *identity_statement(const PartitionSet *set, const PartitionGap *gap);
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
-static bool lock_parents(const PartitionSet *set, const char **why);
-static void run_as_owner(void *arg);
-static void run_commands(void *arg);
+static void make_and_attach(void *arg);
 static void ask(void *arg);
 
 /* In which schema new ones are made. */
@@ -119,9 +117,9 @@ gap_name(const PartitionSet *set, const PartitionGap *gap)
 	return dbops_quote_qualified(dbops_partition_schema(set), gap->relname);
 }
 
-/* All commands that make and attach one, in their order. */
+/* All commands that make the table, in their order. */
 static List *
-all_commands(const PartitionSet *set, const PartitionGap *gap)
+make_commands(const PartitionSet *set, const PartitionGap *gap)
 {
 	Likeness	likeness = likeness_of(set);
 	List	   *commands = list_make1(create_statement(set, gap, &likeness));
@@ -138,7 +136,7 @@ all_commands(const PartitionSet *set, const PartitionGap *gap)
 		appendStringInfo(&command, "%s%s", gap_name(set, gap), place + strlen("{table}"));
 		commands = lappend(commands, command.data);
 	}
-	return lappend(commands, dbops_partition_attach_sql(set, gap));
+	return commands;
 }
 
 /*
@@ -228,52 +226,65 @@ take_text(HeapTuple row, TupleDesc desc, void *arg)
 bool
 dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why)
 {
-	Creation	creation = {.role = owner,.commands = all_commands(set, gap)};
+	Creation	creation = {.making = {set, gap},.role = owner};
 	int			nest_level = NewGUCNestLevel();
 	ErrorData  *error;
-	char	   *identity;
 	bool		done;
 
-	if (!lock_parents(set, why))
+	if (!dbops_partition_lock_parents(set, why))
 		return false;
 	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	done = dbops_attempt(run_as_owner, &creation, &error);
+	done = dbops_attempt(make_and_attach, &creation, &error);
 	AtEOXact_GUC(false, nest_level);
 	if (!done && !dbops_partition_met_lock(error))
 		ReThrowError(error);
 	if (!done)
-	{
 		*why = "for a lock that another session had";
-		return false;
-	}
-	identity = identity_statement(set, gap);
-	return identity == NULL || dbops_partition_ddl(owner, identity, why);
+	return done;
+}
+
+static void
+make_and_attach(void *arg)
+{
+	Creation   *creation = arg;
+
+	dbops_run_as(creation->role, dbops_partition_make_table, &creation->making);
+	dbops_run_as(creation->role, dbops_partition_attach_table, &creation->making);
+}
+
+/* Make the table alone; as its owner, who makes it. */
+void
+dbops_partition_make_table(void *making)
+{
+	const PartitionMaking *made = making;
+	ListCell   *cell;
+
+	foreach(cell, make_commands(made->set, made->gap))
+		dbops_query_command(lfirst(cell));
+}
+
+/* Attach it, and give it the replica identity of the parent. */
+void
+dbops_partition_attach_table(void *making)
+{
+	const PartitionMaking *made = making;
+	char	   *identity;
+
+	dbops_query_command(dbops_partition_attach_sql(made->set, made->gap));
+	identity = identity_statement(made->set, made->gap);
+	if (identity != NULL)
+		dbops_query_command(identity);
 }
 
 /* As ATTACH locks them: the parent against other DDL alone, and the default partition. */
-static bool
-lock_parents(const PartitionSet *set, const char **why)
+bool
+dbops_partition_lock_parents(const PartitionSet *set, const char **why)
 {
 	Oid			parent = set->parent;
 	Oid			other = set->default_partition != NULL ? set->default_partition->relid : InvalidOid;
 
 	return dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, why) &&
 		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why));
-}
-
-static void
-run_as_owner(void *arg)
-{
-	dbops_run_as(((Creation *) arg)->role, run_commands, arg);
-}
-
-static void
-run_commands(void *arg)
-{
-	ListCell   *cell;
-
-	foreach(cell, ((Creation *) arg)->commands)
-		dbops_query_command(lfirst(cell));
 }
 
 /* ---- rows that are elsewhere ---- */

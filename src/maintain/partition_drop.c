@@ -461,6 +461,7 @@ find_dependent(Oid partition)
 					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
 					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype = 'n'"
 					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid <> $1)"
+					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid AND a.adrelid = $1)"
 					 " ORDER BY 1 LIMIT 1",
 					 1, &param, take_text, &dependent);
 	return dependent;
@@ -485,17 +486,17 @@ find_reference(const PartitionSet *set, const Partition *partition)
 	Oid			role = dbops_acts_for(owner) ? owner : GetUserId();
 	ListCell   *cell;
 
-	dbops_query_each("SELECT format('%I of table %s', c.conname, c.conrelid::regclass),"
+	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
 					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s WHERE f.tableoid <> %s LIMIT 1',"
 					 "  fn.nspname, ft.relname, pn.nspname, pt.relname,"
 					 "  (SELECT string_agg(format('f.%I = p.%I', fa.attname, pa.attname), ' AND ' ORDER BY k.n)"
 					 "   FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k(f, p, n)"
 					 "   JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = k.f"
 					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p), c.confrelid)"
-					 " FROM pg_constraint c"
+					 " FROM pg_constraint c JOIN pg_constraint r ON r.oid = c.conparentid"
 					 " JOIN pg_class ft ON ft.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace"
 					 " JOIN pg_class pt ON pt.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = pt.relnamespace"
-					 " WHERE c.contype = 'f' AND c.confrelid = $1 AND c.conparentid <> 0 AND NOT ft.relispartition"
+					 " WHERE c.contype = 'f' AND c.confrelid = $1 AND NOT ft.relispartition"
 					 " ORDER BY 1",
 					 1, &param, take_reference, &references);
 	foreach(cell, references)

@@ -5,7 +5,8 @@
  * Months and days are counted on a clock, so that a partition begins at
  * midnight in summer and in winter; hours are counted in time that passes.
  * Which clock the partitions follow that are there is seen from their bounds:
- * that of the policy's zone, or UTC, where a server in UTC has made them.
+ * that of the policy's zone or, where a server in UTC has made them, that of UTC,
+ * whichever shows midnight there.
  *
  * Bounds are counted from one anchor and not each from the last, so that a
  * month that is too short for a day does not shift all that follow.
@@ -27,7 +28,9 @@ static const int looked_at[] = {12, 3, 1};
 static void refuse_every(const Interval *every, const char *why);
 static char *interval_text(const Interval *interval);
 static bool divides(int64 part, int64 whole);
-static bool infer_on(PartitionSet *set, struct pg_tz *zone, int newest, Interval *every);
+static void choose_zone(PartitionSet *set, const List *partitions);
+static bool are_midnights(const PartitionSet *set, const List *partitions);
+static bool infer_of(const PartitionSet *set, const List *partitions, Interval *every);
 static List *newest_of(const PartitionSet *set, int count);
 static int64 months_between(Timestamp lower, Timestamp upper);
 static bool is_every(const PartitionSet *set, const List *partitions, const Interval *every);
@@ -36,7 +39,7 @@ static bool is_finite(const Partition *partition);
 static bool is_time_only(const Interval *every);
 static Timestamp default_anchor(const Interval *every);
 static Timestamp add(Timestamp from, const Interval *every, int64 times);
-static bool anchor_on(PartitionGrid *grid, PartitionSet *set);
+static bool anchor(PartitionGrid *grid, const PartitionSet *set);
 static void require_aligned(const PartitionGrid *grid, const PartitionSet *set);
 static int64 nth(const PartitionGrid *grid, int64 n);
 static int64 index_of(const PartitionGrid *grid, int64 position);
@@ -92,31 +95,50 @@ divides(int64 part, int64 whole)
 bool
 dbops_partition_infer(PartitionSet *set, Interval *every)
 {
-	struct pg_tz *zones[] = {set->clock.zone, pg_tzset("UTC")};
-
 	for (int i = 0; i < lengthof(looked_at); i++)
-		for (int zone = 0; zone < lengthof(zones); zone++)
-			if (infer_on(set, zones[zone], looked_at[i], every))
-				return true;
-	set->clock.grid_zone = set->clock.zone;
+	{
+		List	   *partitions = newest_of(set, looked_at[i]);
+
+		if (partitions == NIL)
+			break;
+		choose_zone(set, partitions);
+		if (infer_of(set, partitions, every))
+			return true;
+	}
 	return false;
 }
 
-static bool
-infer_on(PartitionSet *set, struct pg_tz *zone, int newest, Interval *every)
+/* Follow UTC where the bounds are midnights of UTC, and not of the policy's zone. */
+static void
+choose_zone(PartitionSet *set, const List *partitions)
 {
-	List	   *partitions = newest_of(set, newest);
-	Partition  *last;
-	Timestamp	lower;
-	Timestamp	upper;
+	set->clock.grid_zone = set->clock.zone;
+	if (are_midnights(set, partitions))
+		return;
+	set->clock.grid_zone = pg_tzset("UTC");
+	if (!are_midnights(set, partitions))
+		set->clock.grid_zone = set->clock.zone;
+}
+
+static bool
+are_midnights(const PartitionSet *set, const List *partitions)
+{
+	ListCell   *cell;
+
+	foreach(cell, partitions)
+		if (dbops_partition_local(&set->clock, ((Partition *) lfirst(cell))->lower) % USECS_PER_DAY != 0)
+			return false;
+	return true;
+}
+
+static bool
+infer_of(const PartitionSet *set, const List *partitions, Interval *every)
+{
+	const Partition *last = llast(partitions);
+	Timestamp	lower = dbops_partition_local(&set->clock, last->lower);
+	Timestamp	upper = dbops_partition_local(&set->clock, last->upper);
 	Interval	tried[3] = {{0}};
 
-	if (partitions == NIL)
-		return false;
-	last = llast(partitions);
-	set->clock.grid_zone = zone;
-	lower = dbops_partition_local(&set->clock, last->lower);
-	upper = dbops_partition_local(&set->clock, last->upper);
 	tried[0].month = months_between(lower, upper);
 	if ((upper - lower) % USECS_PER_DAY == 0)
 		tried[1].day = (upper - lower) / USECS_PER_DAY;
@@ -197,23 +219,20 @@ is_time_only(const Interval *every)
 PartitionGrid
 dbops_partition_grid(PartitionSet *set, const Interval *every)
 {
-	struct pg_tz *utc = pg_tzset("UTC");
 	PartitionGrid grid = {.clock = &set->clock,.every = *every,.anchor = default_anchor(every)};
 
-	set->clock.grid_zone = is_time_only(every) ? utc : set->clock.zone;
-	if (anchor_on(&grid, set))
-		return grid;
-	set->clock.grid_zone = utc;
-	if (anchor_on(&grid, set))
-		return grid;
-	set->clock.grid_zone = is_time_only(every) ? utc : set->clock.zone;
-	require_aligned(&grid, set);
+	if (is_time_only(every))
+		set->clock.grid_zone = pg_tzset("UTC");
+	else
+		choose_zone(set, newest_of(set, looked_at[0]));
+	if (!anchor(&grid, set))
+		require_aligned(&grid, set);
 	return grid;
 }
 
 /* Anchor it at the newest partition that is as long as the interval, on the set's clock. */
 static bool
-anchor_on(PartitionGrid *grid, PartitionSet *set)
+anchor(PartitionGrid *grid, const PartitionSet *set)
 {
 	for (int i = list_length(set->partitions) - 1; i >= 0; i--)
 	{

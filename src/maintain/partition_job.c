@@ -44,9 +44,10 @@ static void keep_trying(PartitionWork *work, DbopsStep *step, const char *what, 
 static void drop_step(DbopsJob *job, void *state, DbopsStep *step);
 static const Partition *next_expired(const DbopsJob *job, const PartitionPlan *plan);
 static void begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
-static bool is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, DbopsStep *step);
+static bool is_judged(const DbopsJob *job);
+static bool is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
 static char *describe_refusal(const PartitionPlan *plan);
-static Jsonb *drop_position(const DbopsJob *job, const char *key, Oid partition);
+static Jsonb *drop_position(const DbopsJob *job, bool judged, Oid partition);
 static void note_for(const PartitionWork *work, const char *object, const char *action, const char *outcome, const char *message);
 static Jsonb *result(DbopsJob *job, void *state);
 static const char *abandon(const DbopsJob *job, long patience);
@@ -279,7 +280,7 @@ drop_step(DbopsJob *job, void *state, DbopsStep *step)
 		dbops_partition_drop_step(&work->drop, plan->set, step);
 	else if (partition == NULL)
 		step->finished = true;
-	else if (!is_refused(work, policy, plan, step))
+	else if (!is_refused(work, policy, plan, partition, step))
 		begin_drop(work, plan, partition, step);
 }
 
@@ -313,27 +314,36 @@ begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *part
 	{
 		dbops_partition_set_measure(plan->set);
 		dbops_partition_drop_begin(&work->drop, plan->set, partition);
-		step->position = drop_position(work->job, NULL, InvalidOid);
 		return;
 	}
 	note_for(work, partition->name, "drop partition", "skipped", obstacle);
-	step->position = drop_position(work->job, "left_out", partition->relid);
+	step->position = drop_position(work->job, is_judged(work->job) || step->position != NULL, partition->relid);
+}
+
+static bool
+is_judged(const DbopsJob *job)
+{
+	return job->position != NULL && dbops_jsonb_boolean(job->position, "judged");
 }
 
 /*
- * Refuse to drop more than is usual before that is confirmed, once in a job; true: the step is over.
+ * Refuse to drop more than is usual before that is confirmed, once in a job;
+ * true: the step is over.
  */
 static bool
-is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, DbopsStep *step)
+is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, const Partition *partition, DbopsStep *step)
 {
 	Jsonb	   *position = work->job->position;
 	DbopsJson	json = {0};
 
-	if (position != NULL && dbops_jsonb_boolean(position, "judged"))
+	if (is_judged(work->job) || dbops_partition_is_confirmed(partition, policy->memory))
 		return false;
 	dbops_partition_set_measure(plan->set);
 	if (!dbops_partition_needs_confirmation(plan, policy->memory))
+	{
+		step->position = drop_position(work->job, true, InvalidOid);
 		return false;
+	}
 	if (position != NULL && dbops_jsonb_boolean(position, "shown"))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -367,20 +377,20 @@ describe_refusal(const PartitionPlan *plan)
 					dbops_max_retention_percent);
 }
 
-/* What the phase remembers: that it was judged, and what it has left out. */
+/* What the phase remembers: whether it was judged, and what it has left out, with one more. */
 static Jsonb *
-drop_position(const DbopsJob *job, const char *key, Oid partition)
+drop_position(const DbopsJob *job, bool judged, Oid partition)
 {
 	int64	   *left_out = NULL;
 	int			count = (job->position == NULL) ? 0 : dbops_jsonb_integers(job->position, "left_out", &left_out);
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
-	dbops_json_boolean(&json, "judged", true);
+	dbops_json_boolean(&json, "judged", judged);
 	dbops_json_array(&json, "left_out");
 	for (int i = 0; i < count; i++)
 		dbops_json_integer(&json, NULL, left_out[i]);
-	if (key != NULL)
+	if (OidIsValid(partition))
 		dbops_json_integer(&json, NULL, partition);
 	dbops_json_array_end(&json);
 	return dbops_json_finish(&json);

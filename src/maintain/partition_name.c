@@ -129,8 +129,8 @@ static NamePattern
 own_pattern(const PartitionPlan *plan)
 {
 	NamePattern pattern = {
-		.prefix = psprintf("%s_p", plan->set->relname),
-		.format = (plan->grid.every.time != 0) ? "YYYYMMDD_HH24MI" : "YYYYMMDD"
+		.prefix = plan->set->relname,
+		.format = (plan->grid.every.time != 0) ? "\"_p\"YYYYMMDD_HH24MI" : "\"_p\"YYYYMMDD"
 	};
 
 	return pattern;
