@@ -107,18 +107,24 @@ is_named_so(const PartitionSet *set, const Partition *partition, const NamePatte
 		(find_prefix(set, partition, pattern->format, &own) && strcmp(own.prefix, pattern->prefix) == 0);
 }
 
-/* Does it name those that are missing each in another way? */
+/* Does it name those that follow each other each in another way, now and later? */
 static bool
 tells_apart(const PartitionPlan *plan, const NamePattern *pattern)
 {
-	const char *before = NULL;
-	ListCell   *cell;
+	int64		position;
+	const char *before;
 
-	foreach(cell, plan->missing)
+	if (plan->missing == NIL)
+		return true;
+	position = ((PartitionGap *) linitial(plan->missing))->lower;
+	before = write_name(plan->set, position, pattern);
+	for (int i = 0; i < Max(list_length(plan->missing), LOOKED_AT); i++)
 	{
-		const char *name = write_name(plan->set, ((PartitionGap *) lfirst(cell))->lower, pattern);
+		const char *name;
 
-		if (before != NULL && strcmp(before, name) == 0)
+		position = dbops_partition_next(&plan->grid, position);
+		name = write_name(plan->set, position, pattern);
+		if (strcmp(before, name) == 0)
 			return false;
 		before = name;
 	}
