@@ -10,8 +10,7 @@
  * has it shared while it reads the holds and deletes, and place_hold has it
  * exclusively until its transaction ends. So when place_hold returns, the
  * deletion that was under way has ended, and none begins before the hold is
- * committed and seen. Steps never wait in that lock's queue, so that nobody
- * waits for place_hold behind them.
+ * committed and seen.
  */
 #include "maintain/retention.h"
 
@@ -47,10 +46,11 @@ static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 /*
  * Keep holds from being placed on a table, or one above it, until the
  * transaction ends; false: one is being placed. beside: a table that it was a
- * partition of, or InvalidOid.
+ * partition of, or InvalidOid. wait: as long as lock_timeout lets it, for which
+ * there is an error then.
  */
 bool
-dbops_hold_lock(Oid relid, Oid beside)
+dbops_hold_lock(Oid relid, Oid beside, bool wait)
 {
 	ListCell   *cell;
 
@@ -59,7 +59,7 @@ dbops_hold_lock(Oid relid, Oid beside)
 		LOCKTAG		tag;
 
 		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, hold_table(), lfirst_oid(cell), 0);
-		if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		if (LockAcquire(&tag, ShareLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
 			return false;
 	}
 	return true;

@@ -103,7 +103,7 @@ extern const char *dbops_retention_waits_for(const Policy *policy);
 
 /* ---- hold.c: rows that must stay ---- */
 
-extern bool dbops_hold_lock(Oid relid, Oid beside);
+extern bool dbops_hold_lock(Oid relid, Oid beside, bool wait);
 extern List *dbops_hold_conditions(Oid relid, Oid beside);
 extern int	dbops_hold_count(Oid relid);
 
@@ -223,7 +223,7 @@ typedef struct RetentionWalk
 	bool		careful;		/* the next batch waits for no row */
 	int			refusals;		/* of the next range, because rows refer to it */
 	int64		left;			/* ranges with rows that others kept us from */
-	long		waited;			/* ms, for the table's lock */
+	TimestampTz waits_since;	/* for the table's lock; 0: it does not */
 } RetentionWalk;
 
 extern bool dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 cutoff,

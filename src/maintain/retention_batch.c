@@ -36,7 +36,7 @@ typedef struct Batch
 {
 	RetentionStatements *statements;
 	RetentionDelete *delete;
-	bool		table_locked;	/* by us */
+	const char *waits_for;		/* whose lock on the table, or on its holds; NULL: it has both */
 	RetentionOutcome outcome;
 	uint64		rows;
 } Batch;
@@ -89,7 +89,7 @@ dbops_retention_batch(RetentionStatements *statements, RetentionDelete *delete, 
 	batch.outcome = judge(&batch, error);
 	if (batch.outcome == DELETED)
 		ReThrowError(error);
-	strlcpy(delete->obstacle, error->message, sizeof(delete->obstacle));
+	strlcpy(delete->obstacle, batch.waits_for != NULL ? batch.waits_for : error->message, sizeof(delete->obstacle));
 	return batch.outcome;
 }
 
@@ -104,14 +104,11 @@ delete_as_owner(void *arg)
 	dbops_polite_bound_lock_waits();
 	dbops_set_nested("search_path", delete->spec->path);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
+	batch->waits_for = "another session has locked it";
 	LockRelationOid(relid, RowExclusiveLock);
-	batch->outcome = TABLE_LOCKED;
-	if (!dbops_hold_lock(relid, InvalidOid))
-	{
-		strlcpy(delete->obstacle, "a hold is being placed", sizeof(delete->obstacle));
-		return;
-	}
-	batch->table_locked = true;
+	batch->waits_for = "a hold is being placed";
+	(void) dbops_hold_lock(relid, InvalidOid, true);
+	batch->waits_for = NULL;
 	batch->outcome = is_same_table(delete) ? DELETED : REWRITTEN;
 	if (batch->outcome == DELETED)
 		run(batch, make_statement(batch));
@@ -227,7 +224,7 @@ static RetentionOutcome
 judge(const Batch *batch, const ErrorData *error)
 {
 	if (dbops_polite_gave_way(error->sqlerrcode))
-		return batch->table_locked ? ROWS_LOCKED : TABLE_LOCKED;
+		return (batch->waits_for == NULL) ? ROWS_LOCKED : TABLE_LOCKED;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
 		return REFERENCED;
 	if (batch->delete->divisible && dbops_polite_took_too_long(error))

@@ -25,6 +25,7 @@
 #define WAIT			1000L
 #define VACUUM_SHARE	0.1		/* of the rows, after which the table is vacuumed */
 #define VACUUM_ROWS		10000.0	/* fewer are not worth it */
+#define VACUUM_TIME		600000	/* ms between two vacuums on the way, each of which reads all indexes */
 
 enum
 {
@@ -45,6 +46,7 @@ typedef struct RetentionRun
 	List	   *left_out;		/* OIDs of partitions that do not go as a whole */
 	long		waited;			/* ms, for other policies */
 	TransactionId last_xid;		/* of the last batch */
+	TimestampTz vacuumed;		/* when the table was, or the run began; 0: not yet */
 	Oid			taken_leaf;		/* that another process was at, with this storage and so far */
 	Oid			taken_storage;
 	int64		taken_at;
@@ -111,7 +113,7 @@ static void archive_as_owner(void *arg);
 static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
 static void leave_leaf(RetentionRun *run);
 static bool is_over(RetentionRun *run);
-static void ask_for_vacuum(RetentionRun *run, DbopsStep *step);
+static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
 static bool vacuum_helps(const RetentionRun *run);
 static void save(RetentionRun *run, DbopsStep *step);
 static void take_over(RetentionRun *run, const Jsonb *position);
@@ -309,7 +311,7 @@ drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, 
 	const char *obstacle;
 	MemoryContext before;
 
-	if (!dbops_hold_lock(partition->relid, InvalidOid))
+	if (!dbops_hold_lock(partition->relid, InvalidOid, false))
 	{
 		dbops_partition_wait(step, psprintf("for a hold that is being placed on %s", partition->name));
 		return;
@@ -344,7 +346,7 @@ keep_partition(Oid table, void *arg)
 	RetentionSpec *spec = take_spec(run, &policy);
 	Archiving	archiving = {.spec = spec,.table = table};
 
-	if (!dbops_hold_lock(table, spec->relid))
+	if (!dbops_hold_lock(table, spec->relid, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("a hold is being placed on table %s", spec->table)));
@@ -387,7 +389,7 @@ rows_step(DbopsJob *job, void *state, DbopsStep *step)
 		step->finished = true;
 	else if (dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
 	{
-		ask_for_vacuum(run, step);
+		ask_for_vacuum(run, step, true);
 		run->left += run->walk.left;
 		leave_leaf(run);
 	}
@@ -396,7 +398,7 @@ rows_step(DbopsJob *job, void *state, DbopsStep *step)
 		run->rows += batch.rows;
 		run->since_vacuum += batch.rows;
 		run->work += batch.ms;
-		ask_for_vacuum(run, step);
+		ask_for_vacuum(run, step, false);
 		run->last_xid = GetTopTransactionIdIfAny();
 	}
 	step->done = run->rows;
@@ -452,14 +454,20 @@ is_over(RetentionRun *run)
 	return run->stopped != NULL;
 }
 
-/* Have the table vacuumed after many rows, if that can remove them. */
+/* Have the table vacuumed after many rows, if that can remove them: at its end, and on the way of a long run. */
 static void
-ask_for_vacuum(RetentionRun *run, DbopsStep *step)
+ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end)
 {
-	if (run->since_vacuum < Max(run->walk.leaf->rows * VACUUM_SHARE, VACUUM_ROWS) || !vacuum_helps(run))
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (run->vacuumed == 0)
+		run->vacuumed = now;
+	if (run->since_vacuum < Max(run->walk.leaf->rows * VACUUM_SHARE, VACUUM_ROWS) ||
+		(!at_end && !TimestampDifferenceExceeds(run->vacuumed, now, VACUUM_TIME)) || !vacuum_helps(run))
 		return;
 	step->vacuum = run->walk.leaf->relid;
 	run->since_vacuum = 0;
+	run->vacuumed = now;
 }
 
 /* Is nobody left who may see what the last batch has deleted? */

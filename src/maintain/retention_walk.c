@@ -29,7 +29,7 @@
 #define FIRST_BLOCKS	16
 #define MOST_PLACES		1000000	/* of one value, that are kept in memory */
 #define TABLE_WAIT		100L	/* ms between two tries for a lock */
-#define LONGEST_WAIT	60000L	/* ms of tries before the step fails */
+#define LONGEST_WAIT	60000	/* ms of tries before the step fails */
 
 /* A question of one value. */
 typedef struct Probe
@@ -286,7 +286,7 @@ is_done(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *d
 {
 	uint64		size = (delete->range == RANGE_KEYS) ? dbops_pace_size(&walk->pace) : delete->to - delete->from;
 
-	walk->waited = 0;
+	walk->waits_since = 0;
 	walk->refusals = 0;
 	if (walk->careful)
 		walk->left++;
@@ -359,17 +359,20 @@ leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete 
 	go_on(spec, walk, delete);
 }
 
-/* Try again later, without standing in the queue of the lock. */
+/* Try again later, without standing in the queue of the lock for long. */
 static void
 wait_for_table(RetentionWalk *walk, const RetentionDelete *delete, DbopsStep *step)
 {
-	if (walk->waited >= LONGEST_WAIT)
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (walk->waits_since == 0)
+		walk->waits_since = now;
+	if (TimestampDifferenceExceeds(walk->waits_since, now, LONGEST_WAIT))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("table %s has been locked by other sessions for %ld s: %s", walk->leaf->name,
-						walk->waited / 1000, delete->obstacle),
+				 errmsg("rows of table %s could not be deleted for %d s: %s", walk->leaf->name,
+						LONGEST_WAIT / 1000, delete->obstacle),
 				 errhint("See dbops.blocking_sessions().")));
 	step->pause = TABLE_WAIT;
 	step->waiting = psprintf("for a lock on table %s: %s", walk->leaf->name, delete->obstacle);
-	walk->waited += step->pause + dbops_polite_lock_wait();
 }

@@ -1,0 +1,88 @@
+# Retention in the background: it goes on where it was after its process, and
+# after the server, was killed in the middle, and archives each row once; a run
+# that is refused is blocked until somebody confirms it. TAP, because a server dies.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    autovacuum = off
+    restart_after_crash = on
+    dbops.backfill_yield = off
+    CONF
+$node->start;
+
+# A batch stands still at rows that are shut, so that it is known what is done.
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION dbops;
+	CREATE TABLE t (id integer PRIMARY KEY, at timestamptz);
+	CREATE INDEX ON t (at);
+	INSERT INTO t SELECT i, now() - i * interval '1 minute' FROM generate_series(1, 20000) i;
+	CREATE TABLE a (LIKE t);
+	CREATE TABLE shut (id integer PRIMARY KEY);
+	INSERT INTO shut VALUES (8000), (4000);
+	CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		IF OLD.id IN (8000, 4000) THEN
+			PERFORM pg_advisory_xact_lock(OLD.id);
+			WHILE EXISTS (SELECT FROM shut WHERE id = OLD.id) LOOP
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+		END IF;
+		RETURN OLD;
+	END $$;
+	CREATE TRIGGER gate BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION gate();
+	ALTER DATABASE postgres SET deadlock_timeout = '600s';
+	ALTER DATABASE postgres SET dbops.backfill_batch_time = '60s'});
+
+# Too much at once.
+$node->safe_psql('postgres', q{SELECT dbops.set_retention('t', 'at', '1 day', archive_to => 'a', schedule => '@every 1 second')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM dbops.jobs() WHERE state = 'blocked'}), 'a run that would remove too much is blocked');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM t'), 20000, 'and removes nothing');
+like($node->safe_psql('postgres', q{SELECT stopped_because FROM dbops.retention_status()}),
+	qr/^about 185\d\d|^185\d\d of 20000 rows \(93 %\)/, 'its figures are shown');
+
+# Its process dies in the middle of a batch.
+$node->safe_psql('postgres', q{SELECT dbops.set_retention('t', 'at', '1 day', archive_to => 'a', schedule => '@every 1 second', confirm => true)});
+my $pid = in_batch(8000);
+my $before = done();
+ok($before > 0, 'some batches are done');
+is($before + $node->safe_psql('postgres', 'SELECT count(*) FROM t'), 20000, 'what is gone is archived');
+$node->safe_psql('postgres', 'DELETE FROM shut WHERE id = 8000');
+kill 'KILL', $pid;
+$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+ok(done() >= $before, 'what was committed stays');
+
+# And the server, in another one.
+in_batch(4000);
+$node->safe_psql('postgres', 'DELETE FROM shut');
+$node->stop('immediate');
+$node->start;
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM dbops.jobs() WHERE kind = 'retention' AND state = 'succeeded'}), 'the run goes on and ends');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE at < now() - interval '1 day 1 minute'}), 0, 'nothing is old');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t UNION ALL SELECT id FROM a) r'),
+	'20000|20000', 'and each row is in one place, once');
+is($node->safe_psql('postgres', q{SELECT crashes > 0 FROM dbops.job WHERE kind = 'retention' AND state = 'succeeded' ORDER BY id LIMIT 1}), 't', 'by the same job');
+$node->stop;
+done_testing();
+
+# The process that stands at a row.
+sub in_batch
+{
+	my ($row) = @_;
+	my $at = "FROM pg_locks WHERE locktype = 'advisory' AND objid = $row AND granted";
+
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 $at") or die "no batch came to row $row";
+	return $node->safe_psql('postgres', "SELECT pid $at");
+}
+
+sub done
+{
+	return $node->safe_psql('postgres', 'SELECT count(*) FROM a');
+}
