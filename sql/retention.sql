@@ -11,6 +11,7 @@ CREATE TABLE regress_visit (id integer PRIMARY KEY, visited_at timestamptz, note
 INSERT INTO regress_visit SELECT i, :now - i * interval '1 day', 'visit' FROM generate_series(0, 399) i;
 INSERT INTO regress_visit VALUES (-1, '-infinity'), (-2, 'infinity'), (-3, NULL);
 CREATE INDEX ON regress_visit (visited_at);
+ANALYZE regress_visit;
 SELECT step, method, object, row_count, risk FROM dbops.retention_plan('regress_visit', 'visited_at', '1 year');
 SELECT dbops.set_retention('regress_visit', 'visited_at', '1 year');
 CALL dbops.run_retention('regress_visit');
@@ -42,13 +43,24 @@ SELECT count(*) FROM regress_epoch;
 CREATE TABLE regress_same (day date, n integer);
 INSERT INTO regress_same SELECT '2030-08-01'::date - i, j FROM generate_series(0, 39) i, generate_series(1, 1500) j;
 CREATE INDEX ON regress_same (day);
+ANALYZE regress_same;
 SELECT dbops.set_retention('regress_same', 'day', '30 days');
 CALL dbops.run_retention('regress_same');
 SELECT min(day), count(*) FROM regress_same;
 
+-- Where the table is in another order than the column, and much of it is old, its blocks are fewer than the rows.
+CREATE TABLE regress_other_order (at timestamptz, n integer);
+INSERT INTO regress_other_order SELECT :now - i * 37 % 5000 * interval '1 hour', i FROM generate_series(1, 5000) i;
+CREATE INDEX ON regress_other_order (at);
+ANALYZE regress_other_order;
+SELECT method, row_count FROM dbops.retention_plan('regress_other_order', 'at', '100 days') LIMIT 1;
+SELECT method, row_count FROM dbops.retention_plan('regress_other_order', 'at', '208 days') LIMIT 1;
+DROP TABLE regress_other_order;
+
 -- A partial index serves if it has all rows that are meant; soft-deleted rows go after 30 days, errors after 90 if resolved.
 CREATE TABLE regress_soft (id integer, deleted_at timestamptz, resolved boolean);
 INSERT INTO regress_soft SELECT i, CASE WHEN i % 10 = 0 THEN :now - i * interval '1 day' END, i % 20 = 0 FROM generate_series(1, 1000) i;
+ANALYZE regress_soft;
 CREATE INDEX regress_soft_deleted ON regress_soft (deleted_at) WHERE deleted_at IS NOT NULL;
 SELECT method, row_count FROM dbops.retention_plan('regress_soft', 'deleted_at', '30 days');
 SELECT dbops.set_retention('regress_soft', 'deleted_at', '90 days', filter => 'resolved');
@@ -136,6 +148,7 @@ SELECT count(*), min(id) FROM regress_tree;
 CREATE TABLE regress_many (at timestamptz, n integer);
 INSERT INTO regress_many SELECT :now - i * interval '1 minute', i FROM generate_series(1, 5000) i;
 CREATE INDEX ON regress_many (at);
+ANALYZE regress_many;
 SELECT dbops.set_retention('regress_many', 'at', '1 hour', confirm => true);
 CALL dbops.run_retention('regress_many', max_duration => '1 microsecond');
 SELECT backlog_rows > 0 AS backlog, last_success IS NULL AS no_success, stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_many'::regclass;

@@ -65,12 +65,14 @@ typedef struct RetentionLeaf
 	Oid			index;			/* by which it is read; InvalidOid: by blocks */
 	const char *index_name;		/* or NULL */
 	bool		partial;		/* that index has only rows that are meant */
+	double		order;			/* how far the table is in the order of the column; 0 to 1 */
 } RetentionLeaf;
 
 extern void dbops_retention_check_table(Oid relid, const char *what);
 extern void dbops_retention_check_fights(Oid relid);
 extern List *dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff);
 extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid);
+extern void dbops_retention_choose(RetentionLeaf *leaf, double expired);
 
 /* ---- retention_condition.c: a user's predicate as a condition ---- */
 

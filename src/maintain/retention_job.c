@@ -50,6 +50,7 @@ typedef struct RetentionRun
 	Oid			taken_leaf;		/* that another process was at, with this storage and so far */
 	Oid			taken_storage;
 	int64		taken_at;
+	bool		taken_by_blocks;
 
 	/* What the position keeps. */
 	int64		cutoff;
@@ -111,6 +112,7 @@ static const Partition *next_partition(const RetentionRun *run, const PartitionS
 static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
 static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
+static void choose(const RetentionSpec *spec, RetentionLeaf *leaf, int64 cutoff);
 static void leave_leaf(RetentionRun *run);
 static bool is_over(RetentionRun *run);
 static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
@@ -420,6 +422,10 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 
 		if (leaf->relid < run->next_leaf)
 			continue;
+		if (leaf->relid != run->taken_leaf)
+			choose(spec, leaf, run->cutoff);
+		else if (run->taken_by_blocks)
+			leaf->index = InvalidOid;
 		run->walk.leaf = leaf;
 		run->walk.statements = dbops_retention_statements(run->memory);
 		run->walk.taken_over = (leaf->relid == run->taken_leaf && leaf->filenode == run->taken_storage);
@@ -429,6 +435,18 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 	}
 	MemoryContextSwitchTo(before);
 	return run->walk.leaf != NULL;
+}
+
+/* By key or by block; who takes a table over goes on as it was begun. */
+static void
+choose(const RetentionSpec *spec, RetentionLeaf *leaf, int64 cutoff)
+{
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+
+	if (!OidIsValid(leaf->index))
+		return;
+	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), cutoff, RETENTION_NONE, &estimate);
+	dbops_retention_choose(leaf, estimate.expired);
 }
 
 static void
@@ -596,6 +614,7 @@ save(RetentionRun *run, DbopsStep *step)
 	dbops_json_integer(&json, "next_leaf", run->next_leaf);
 	dbops_json_integer(&json, "storage", run->walk.leaf != NULL ? run->walk.leaf->filenode : InvalidOid);
 	dbops_json_integer(&json, "at", run->walk.at);
+	dbops_json_boolean(&json, "by_blocks", run->walk.leaf != NULL && !OidIsValid(run->walk.leaf->index));
 	dbops_json_array(&json, "left_out");
 	foreach(cell, run->left_out)
 		dbops_json_integer(&json, NULL, lfirst_oid(cell));
@@ -625,6 +644,7 @@ take_over(RetentionRun *run, const Jsonb *position)
 	run->taken_leaf = run->next_leaf;
 	run->taken_storage = dbops_jsonb_integer(position, "storage");
 	run->taken_at = dbops_jsonb_integer(position, "at");
+	run->taken_by_blocks = dbops_jsonb_boolean(position, "by_blocks");
 	for (int i = 0; i < n; i++)
 		run->left_out = lappend_oid(run->left_out, left_out[i]);
 }

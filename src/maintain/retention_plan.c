@@ -51,7 +51,7 @@ static void put_partitions(RetentionPlan *plan);
 static void put_partition(RetentionPlan *plan, const PartitionSet *set, const Partition *partition);
 static double rows_in(const RetentionPlan *plan, Oid relid);
 static bool goes_as_a_whole(const RetentionPlan *plan, Oid relid);
-static void put_leaf(RetentionPlan *plan, const RetentionLeaf *leaf);
+static void put_leaf(RetentionPlan *plan, RetentionLeaf *leaf);
 static void put_references(RetentionPlan *plan, Oid relid);
 static void put_reference(RetentionPlan *plan, const RetentionReference *reference);
 static double rows_of(Oid relid);
@@ -178,19 +178,22 @@ goes_as_a_whole(const RetentionPlan *plan, Oid relid)
 }
 
 static void
-put_leaf(RetentionPlan *plan, const RetentionLeaf *leaf)
+put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 {
 	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
 	RetentionPlanRow		row = {.object = leaf->name};
 	double		rate = (plan->memory->rate > 0) ? plan->memory->rate : LIKELY_RATE;
+	bool		without;
 
 	dbops_retention_estimate(plan->spec, leaf, dbops_retention_expired(plan->spec, leaf->relid, InvalidOid), plan->cutoff,
 							 plan->memory->confirmed, &estimate);
+	without = !OidIsValid(leaf->index);
+	dbops_retention_choose(leaf, estimate.expired);
 	row.method = OidIsValid(leaf->index) ? psprintf("delete by key range of index %s", leaf->index_name) : "delete by block range";
 	row.rows = estimate.expired;
 	row.bytes = estimate.bytes;
 	row.seconds = estimate.expired / rate;
-	if (!OidIsValid(leaf->index) && leaf->blocks * (double) BLCKSZ > LARGE_TABLE)
+	if (without && leaf->blocks * (double) BLCKSZ > LARGE_TABLE)
 	{
 		row.risk = psprintf("each run reads all %s of the table, for want of an index", dbops_figure_bytes(leaf->blocks * (double) BLCKSZ));
 		row.remedy = psprintf("CREATE INDEX CONCURRENTLY ON %s (%s);", leaf->name, quote_identifier(plan->spec->column));

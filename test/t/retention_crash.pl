@@ -24,6 +24,7 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE t (id integer PRIMARY KEY, at timestamptz);
 	CREATE INDEX ON t (at);
 	INSERT INTO t SELECT i, now() - i * interval '1 minute' FROM generate_series(1, 20000) i;
+	ANALYZE t;
 	CREATE TABLE a (LIKE t);
 	CREATE TABLE shut (id integer PRIMARY KEY);
 	INSERT INTO shut VALUES (8000), (4000);
