@@ -161,6 +161,8 @@ CREATE TABLE regress_above (at timestamptz, n integer);
 CREATE TABLE regress_below () INHERITS (regress_above);
 INSERT INTO regress_above SELECT :now - i * interval '1 day', i FROM generate_series(1, 20) i;
 INSERT INTO regress_below SELECT :now - i * interval '1 day', i FROM generate_series(1, 20) i;
+-- and a hold on the table is on those too
+SELECT dbops.place_hold('regress_above', 'n = 20', 'kept') > 0 AS placed;
 SELECT dbops.set_retention('regress_above', 'at', '16 days');
 CALL dbops.run_retention('regress_above');
 SELECT tableoid::regclass, count(*) FROM regress_above GROUP BY 1 ORDER BY 1;

@@ -50,5 +50,17 @@ SELECT dbops.set_retention('regress_kept', 'day', '20 days', confirm => true);
 CALL dbops.run_retention('regress_kept');
 SELECT * FROM regress_kept WHERE day < '2030-07-01';
 
+-- A hold keeps a partition from any policy that drops some.
+CREATE TABLE regress_parts (at timestamptz NOT NULL) PARTITION BY RANGE (at);
+SELECT format('CREATE TABLE regress_parts_%s PARTITION OF regress_parts FOR VALUES FROM (%L) TO (%L)', i,
+  timestamptz '2030-03-01' + i * interval '1 month', timestamptz '2030-03-01' + (i + 1) * interval '1 month') FROM generate_series(0, 5) i \gexec
+INSERT INTO regress_parts VALUES ('2030-03-15'), ('2030-04-15'), ('2030-07-15');
+SELECT dbops.place_hold('regress_parts', 'at < ''2030-04-01 UTC''', 'March') > 0 AS placed;
+SELECT dbops.set_partitioning('regress_parts', keep => '2 months', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_partitioning('regress_parts', confirm => true);
+SELECT min(at), count(*) FROM regress_parts;
+SELECT object, outcome, message FROM dbops.maintenance_report('2030-07-31') WHERE object LIKE '%regress_parts%' AND action = 'drop partition' ORDER BY 1;
+DROP TABLE regress_parts;
+
 DROP TABLE regress_event, regress_event_archive, regress_refers, regress_kept;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -15,7 +15,6 @@
 #include "maintain/retention.h"
 
 #include "catalog/namespace.h"
-#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -34,6 +33,8 @@ PG_FUNCTION_INFO_V1(dbops_holds);
 
 static Oid	hold_table(void);
 static List *tables_above(Oid relid, Oid beside);
+static List *tables_whose_holds_count(Oid relid);
+static void take_table(HeapTuple row, TupleDesc desc, void *arg);
 static DbopsParam tables_param(List *tables);
 static void take_condition(HeapTuple row, TupleDesc desc, void *arg);
 static void check_table(Oid relid);
@@ -52,9 +53,13 @@ static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 bool
 dbops_hold_lock(Oid relid, Oid beside, bool wait)
 {
+	List	   *tables = tables_whose_holds_count(relid);
 	ListCell   *cell;
 
-	foreach(cell, tables_above(relid, beside))
+	if (OidIsValid(beside))
+		tables = list_concat_unique_oid(tables, tables_whose_holds_count(beside));
+	list_sort(tables, list_oid_cmp);
+	foreach(cell, tables)
 	{
 		LOCKTAG		tag;
 
@@ -71,20 +76,40 @@ hold_table(void)
 	return get_relname_relid("hold", get_namespace_oid("dbops", false));
 }
 
+/* The table and those above it, whose rows its rows are too. */
 static List *
 tables_above(Oid relid, Oid beside)
 {
-	List	   *tables = list_make1_oid(relid);
+	DbopsParam	params[] = {dbops_param_oid(relid), dbops_param_oid(beside)};
+	List	   *tables = NIL;
 
-	if (get_rel_relispartition(relid))
-		tables = list_concat(tables, get_partition_ancestors(relid));
-	if (OidIsValid(beside))
-	{
-		tables = list_append_unique_oid(tables, beside);
-		if (get_rel_relispartition(beside))
-			tables = list_concat_unique_oid(tables, get_partition_ancestors(beside));
-	}
+	dbops_query_each("WITH RECURSIVE up (relid) AS (SELECT t FROM unnest(ARRAY[$1, $2]) t WHERE t IS NOT NULL UNION"
+					 " SELECT i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.relid) SELECT relid FROM up",
+					 lengthof(params), params, take_table, &tables);
 	return tables;
+}
+
+/* The same, and those whose rows would go or change with its rows. */
+static List *
+tables_whose_holds_count(Oid relid)
+{
+	DbopsParam	param = dbops_param_oid(relid);
+	List	   *tables = NIL;
+
+	dbops_query_each("WITH RECURSIVE t (relid) AS (SELECT $1 UNION SELECT n.relid FROM t,"
+					 " LATERAL (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = t.relid UNION ALL"
+					 " SELECT c.conrelid FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = t.relid"
+					 " AND c.confdeltype IN ('c', 'n', 'd')) n (relid)) SELECT relid FROM t",
+					 1, &param, take_table, &tables);
+	return tables;
+}
+
+static void
+take_table(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **tables = arg;
+
+	*tables = lappend_oid(*tables, dbops_row_oid(row, desc, 1));
 }
 
 /* The conditions of the holds on the rows of a table, of char *, as they stand now. */
@@ -131,6 +156,51 @@ int
 dbops_hold_count(Oid relid)
 {
 	return list_length(dbops_hold_conditions(relid, InvalidOid));
+}
+
+/* A look for rows that are held. */
+typedef struct HeldLook
+{
+	const char *sql;
+	bool		found;
+} HeldLook;
+
+static void look_for_held(void *arg);
+
+/* Is there a hold on rows of a table, or one below it? Looks as its owner. */
+bool
+dbops_hold_any(Oid relid, Oid beside)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Oid			leaf = lfirst_oid(cell);
+		ListCell   *hold;
+
+		if (get_rel_relkind(leaf) != RELKIND_RELATION)
+			continue;
+		foreach(hold, dbops_hold_conditions(leaf, beside))
+		{
+			HeldLook	held = {0};
+
+			held.sql = psprintf("SELECT true FROM ONLY %s AS " RETENTION_ROW " WHERE %s LIMIT 1",
+								dbops_quote_relation(leaf), (char *) lfirst(hold));
+			dbops_run_as(dbops_relation_owner(relid), look_for_held, &held);
+			if (held.found)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void
+look_for_held(void *arg)
+{
+	HeldLook   *held = arg;
+	Datum		found;
+
+	held->found = dbops_query_value(held->sql, 0, NULL, BOOLOID, &found);
 }
 
 /* ---- placing ---- */

@@ -15,6 +15,7 @@
  *
  * A detached table that something depends on stays, and the log says so.
  */
+#include "maintain/hold.h"
 #include "maintain/partition.h"
 
 #include "core/sql.h"
@@ -51,7 +52,8 @@ static void detach_here(PartitionDrop *drop, const PartitionSet *set, const Part
 static void finish_detach(PartitionDrop *drop, const PartitionSet *set, bool ours, DbopsStep *step);
 static const char *older_snapshot(void);
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
-static void remove_table(PartitionDrop *drop, const Hand *hand, DbopsStep *step);
+static void remove_table(PartitionDrop *drop, const PartitionSet *set, const Hand *hand, DbopsStep *step);
+static void note_kept(const PartitionDrop *drop, const Hand *hand, ErrorData *error);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
 static void call_keep(void *arg);
@@ -136,7 +138,7 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 		forget(&hand);
 	}
 	else
-		remove_table(drop, &hand, step);
+		remove_table(drop, set, &hand, step);
 }
 
 /* See to what the statement outside has met; true: the step is over. */
@@ -330,13 +332,15 @@ typedef struct Removal
 {
 	const PartitionDrop *drop;
 	Oid			table;
+	Oid			parent;			/* that it was a partition of */
+	bool		held;			/* rows of it are */
 	bool		kept;
 } Removal;
 
 static void
-remove_table(PartitionDrop *drop, const Hand *hand, DbopsStep *step)
+remove_table(PartitionDrop *drop, const PartitionSet *set, const Hand *hand, DbopsStep *step)
 {
-	Removal		removal = {.drop = drop,.table = hand->partition};
+	Removal		removal = {.drop = drop,.table = hand->partition,.parent = set->parent};
 	ErrorData  *error;
 	const char *why;
 
@@ -345,18 +349,33 @@ remove_table(PartitionDrop *drop, const Hand *hand, DbopsStep *step)
 		wait_or_fail(drop, step, hand->name, why);
 		return;
 	}
+	if (!dbops_hold_lock(hand->partition, set->parent, false))
+	{
+		wait_or_fail(drop, step, hand->name, "for a hold that is being placed");
+		return;
+	}
 	drop->waits_since = 0;
-	if (dbops_attempt(drop_or_keep, &removal, &error))
+	if (!dbops_attempt(drop_or_keep, &removal, &error))
+		note_kept(drop, hand, error);
+	else if (removal.held)
+		note(drop, hand, "drop partition", "skipped",
+			 "it is detached and stays as a table: a hold was placed on rows of it meanwhile");
+	else
 	{
 		note(drop, hand, removal.kept ? "archive partition" : "drop partition", "done", NULL);
 		drop->dropped++;
 	}
-	else if (error->sqlerrcode == ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
-		note(drop, hand, "drop partition", "skipped",
-			 psprintf("it is detached and stays as a table: %s", error->detail != NULL ? error->detail : error->message));
-	else
-		ReThrowError(error);
 	forget(hand);
+}
+
+/* A detached table that something depends on stays. */
+static void
+note_kept(const PartitionDrop *drop, const Hand *hand, ErrorData *error)
+{
+	if (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
+		ReThrowError(error);
+	note(drop, hand, "drop partition", "skipped",
+		 psprintf("it is detached and stays as a table: %s", error->detail != NULL ? error->detail : error->message));
 }
 
 /* Lock a detached table, and its own partitions. */
@@ -378,6 +397,9 @@ drop_or_keep(void *arg)
 {
 	Removal    *removal = arg;
 
+	removal->held = dbops_hold_any(removal->table, removal->parent);
+	if (removal->held)
+		return;
 	if (removal->drop->keep != NULL)
 		call_keep(removal);
 	if (!removal->kept)
@@ -443,6 +465,8 @@ dbops_partition_obstacle(const PartitionSet *set, const Partition *partition)
 
 	if (partition->relkind == RELKIND_FOREIGN_TABLE)
 		return "it is a foreign table, whose rows are elsewhere";
+	if (dbops_hold_any(partition->relid, InvalidOid))
+		return "a hold is on rows of it";
 	obstacle = find_dependent(partition->relid);
 	return (obstacle != NULL) ? obstacle : find_reference(set, partition);
 }

@@ -13,6 +13,7 @@
 #ifndef DBOPS_RETENTION_H
 #define DBOPS_RETENTION_H
 
+#include "maintain/hold.h"
 #include "maintain/policy.h"
 #include "maintain/partition.h"
 
@@ -103,12 +104,6 @@ extern void dbops_retention_check_references(Oid relid);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
 extern const char *dbops_retention_waits_for(const Policy *policy);
 
-/* ---- hold.c: rows that must stay ---- */
-
-extern bool dbops_hold_lock(Oid relid, Oid beside, bool wait);
-extern List *dbops_hold_conditions(Oid relid, Oid beside);
-extern int	dbops_hold_count(Oid relid);
-
 /* ---- retention_sql.c: statements about the rows ---- */
 
 typedef enum RetentionRange
@@ -172,7 +167,6 @@ extern void dbops_retention_estimate(const RetentionSpec *spec, const RetentionL
 									 int64 cutoff, int64 confirmed, RetentionEstimate *sum);
 extern void dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum);
 extern const char *dbops_retention_too_many(const RetentionSpec *spec, int64 cutoff, int64 confirmed);
-extern bool dbops_retention_held(const RetentionSpec *spec, Oid table, Oid beside);
 extern char *dbops_retention_share(const RetentionEstimate *estimate);
 
 /* ---- retention_batch.c: delete the rows of one range ---- */

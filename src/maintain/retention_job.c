@@ -107,7 +107,7 @@ static const char *judge(const RetentionSpec *spec, const RetentionMemory *memor
 						 const RetentionEstimate *estimate);
 static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
 				   const char *why, DbopsStep *step);
-static void drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, DbopsStep *step);
+static void drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step);
 static const Partition *next_partition(const RetentionRun *run, const PartitionSet *set);
 static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
@@ -289,7 +289,7 @@ partitions_step(DbopsJob *job, void *state, DbopsStep *step)
 	else if (is_over(run) || next_partition(run, set) == NULL)
 		step->finished = true;
 	else
-		drop_partition(run, spec, set, step);
+		drop_partition(run, set, step);
 	save(run, step);
 }
 
@@ -307,7 +307,7 @@ next_partition(const RetentionRun *run, const PartitionSet *set)
 
 /* Begin with a partition, unless something keeps it: then its rows are looked at one by one. */
 static void
-drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, DbopsStep *step)
+drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
 {
 	const Partition *partition = next_partition(run, set);
 	const char *obstacle;
@@ -318,8 +318,7 @@ drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, 
 		dbops_partition_wait(step, psprintf("for a hold that is being placed on %s", partition->name));
 		return;
 	}
-	obstacle = dbops_retention_held(spec, partition->relid, InvalidOid) ? "a hold is on rows of it" :
-		dbops_partition_obstacle(set, partition);
+	obstacle = dbops_partition_obstacle(set, partition);
 	if (obstacle == NULL)
 	{
 		dbops_partition_set_measure(set);
@@ -339,7 +338,7 @@ typedef struct Archiving
 	Oid			table;
 } Archiving;
 
-/* A partition that is detached stays if a hold has come meanwhile, and is archived before it goes. */
+/* A partition that is detached is archived before it goes. */
 static bool
 keep_partition(Oid table, void *arg)
 {
@@ -348,16 +347,6 @@ keep_partition(Oid table, void *arg)
 	RetentionSpec *spec = take_spec(run, &policy);
 	Archiving	archiving = {.spec = spec,.table = table};
 
-	if (!dbops_hold_lock(table, spec->relid, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("a hold is being placed on table %s", spec->table)));
-	if (dbops_retention_held(spec, table, spec->relid))
-	{
-		note(run, dbops_quote_relation(table), "drop partition", "skipped",
-			 "a hold was placed on rows of it while it was being detached: it stays as a table", -1);
-		return true;
-	}
 	if (spec->archive != NULL)
 		dbops_run_as(spec->owner, archive_as_owner, &archiving);
 	return false;

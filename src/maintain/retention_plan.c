@@ -130,11 +130,10 @@ put_partitions(RetentionPlan *plan)
 static void
 put_partition(RetentionPlan *plan, const PartitionSet *set, const Partition *partition)
 {
-	bool		held = dbops_retention_held(plan->spec, partition->relid, InvalidOid);
 	RetentionPlanRow row = {
 		.method = dbops_partition_drops_concurrently(set) ? "detach concurrently and drop" : "detach and drop",
 		.object = partition->name,.rows = rows_in(plan, partition->relid),.bytes = partition->bytes,
-		.risk = held ? "a hold is on rows of it" : dbops_partition_obstacle(set, partition)
+		.risk = dbops_partition_obstacle(set, partition)
 	};
 
 	if (row.risk == NULL)

@@ -1,0 +1,21 @@
+/*
+ * hold.h
+ *		Holds: rows that must stay, for whoever deletes rows or drops tables.
+ */
+#ifndef DBOPS_HOLD_H
+#define DBOPS_HOLD_H
+
+#include "core/core.h"
+
+#include "nodes/pg_list.h"
+
+/*
+ * beside: a table that this one was a partition of, and whose holds are its own
+ * too; or InvalidOid. The conditions are SQL over a row by the name RETENTION_ROW.
+ */
+extern bool dbops_hold_lock(Oid relid, Oid beside, bool wait);
+extern List *dbops_hold_conditions(Oid relid, Oid beside);
+extern int	dbops_hold_count(Oid relid);
+extern bool dbops_hold_any(Oid relid, Oid beside);
+
+#endif							/* DBOPS_HOLD_H */
