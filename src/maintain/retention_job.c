@@ -16,6 +16,8 @@
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "core/server.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -102,6 +104,7 @@ static const PolicyKind policy_kind = {
 
 static RetentionSpec *take_spec(RetentionRun *run, Policy **policy);
 static bool waits_for_others(RetentionRun *run, const Policy *policy, DbopsStep *step);
+static void require_room(const RetentionSpec *spec, double bytes);
 static int64 cutoff_of(const RetentionRun *run, const RetentionSpec *spec, const RetentionMemory *memory);
 static const char *judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff,
 						 const RetentionEstimate *estimate);
@@ -192,6 +195,7 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 		refuse(run, policy, spec, memory, why, step);
 		return;
 	}
+	require_room(spec, estimate.bytes);
 	dbops_retention_allow(memory, run->cutoff);
 	memory->last_run = dbops_clock_now();
 	memory->backlog_rows = estimate.expired;
@@ -217,6 +221,36 @@ waits_for_others(RetentionRun *run, const Policy *policy, DbopsStep *step)
 	step->pause = WAIT;
 	run->waited += WAIT;
 	return true;
+}
+
+/* Refuse to begin where the archive's disk has no room for what would go there. */
+static void
+require_room(const RetentionSpec *spec, double bytes)
+{
+	Disks		disks = {0};
+	DbopsParam	param = dbops_param_text(spec->archive);
+	Datum		tablespace;
+	ListCell   *cell;
+
+	if (spec->archive == NULL ||
+		!dbops_query_value("SELECT t.spcname::text FROM pg_class c, pg_database d, pg_tablespace t WHERE c.oid = to_regclass($1)"
+						   " AND d.datname = current_database() AND t.oid = coalesce(nullif(c.reltablespace, 0), d.dattablespace)",
+						   1, &param, TEXTOID, &tablespace))
+		return;
+	dbops_disks_read(&disks);
+	foreach(cell, disks.list)
+	{
+		const Disk *disk = lfirst(cell);
+
+		if (disk->tablespace == NULL || disk->total == 0 || disk->free >= bytes ||
+			strcmp(disk->tablespace, TextDatumGetCString(tablespace)) != 0)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("archive table %s would get about %s, and %s has %s free", spec->archive,
+						dbops_figure_bytes(bytes), disk->name, dbops_figure_bytes(disk->free)),
+				 errhint("Make room there, or move the archive to another tablespace.")));
+	}
 }
 
 /* What was confirmed is deleted, and nothing that has come since; what was shown is refused as it was. */
