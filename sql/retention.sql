@@ -172,6 +172,12 @@ SELECT dbops.remove_retention('regress_soft');
 SELECT dbops.remove_retention('regress_soft');
 SELECT severity, regexp_replace(message, '\d+', 'N') FROM dbops.health_checks() WHERE check_name = 'retention.backlog';
 
+-- three runs in a row that have left more than the one before; nothing but what is remembered is looked at
+UPDATE dbops.policy SET memory = memory || '{"left": [7, 10, 20, 30]}' WHERE relation = 'regress_visit'::regclass;
+SELECT severity, object, message FROM dbops.health_checks() WHERE check_name = 'retention.backlog';
+UPDATE dbops.policy SET memory = memory || '{"left": [7, 10, 20, 20]}' WHERE relation = 'regress_visit'::regclass;
+SELECT severity, object FROM dbops.health_checks() WHERE check_name = 'retention.backlog';
+
 DROP TABLE regress_visit, regress_day, regress_epoch, regress_same, regress_soft, regress_log, regress_archive, regress_held,
   regress_parent, regress_child, regress_grandchild, regress_tree, regress_many, regress_above, regress_below;
 DROP FUNCTION regress_leave_out();
