@@ -40,6 +40,14 @@ SELECT count(*) FROM dbops.vacuum_candidates() WHERE table_name = 'visits'::regc
 SELECT count(*) FROM dbops.maintenance_report();
 SELECT * FROM dbops.policy;
 
+-- who sets one for all tables hides those of others from nobody
+SET ROLE regress_policy_other;
+SELECT dbops.set_vacuum_policy() IS NOT NULL AS is_set;
+SET ROLE regress_policy_monitor;
+SELECT count(*), count(policy) AS of_policy FROM dbops.vacuum_candidates() WHERE table_name = 'visits'::regclass;
+SET ROLE regress_policy_other;
+SELECT dbops.remove_vacuum_policy();
+RESET ROLE;
 -- only for one's own tables
 SET ROLE regress_policy_other;
 SELECT dbops.set_vacuum_policy('visits');

@@ -91,7 +91,7 @@ SELECT * FROM try('ALTER SCHEMA st RENAME TO ts', 'ALTER SCHEMA ts RENAME TO st'
 -- small things, made in the open
 SELECT * FROM try('GRANT SELECT ON parent TO regress_state');
 SELECT * FROM try('GRANT SELECT (tag) ON parent TO regress_state');
-SELECT * FROM try('GRANT CREATE ON DATABASE regression TO regress_state');
+SELECT * FROM try(format('GRANT CREATE ON DATABASE %I TO regress_state', current_database()));
 SELECT * FROM try('REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC');
 SELECT * FROM try('REVOKE EXECUTE ON FUNCTION pg_sleep FROM PUBLIC');
 SELECT * FROM try('COMMENT ON TABLE child IS ''x''');

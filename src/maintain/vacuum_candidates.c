@@ -2,8 +2,9 @@
  * vacuum_candidates.c
  *		vacuum_candidates(): what should be vacuumed or analyzed, and why.
  *
- * Each table is judged by the policy that is nearest to it; one without any as
- * the defaults would, but nobody knows then since when it is over a threshold.
+ * Each table is judged by the policy that is nearest to it; one without any, or
+ * one that the role of the policy of all tables may not maintain, as the
+ * defaults would, but nobody knows then since when it is over a threshold.
  */
 #include "maintain/vacuum.h"
 
@@ -13,7 +14,7 @@
 
 PG_FUNCTION_INFO_V1(dbops_vacuum_candidates);
 
-static void report(ReturnSetInfo *rsinfo, const Policy *policy);
+static void report(ReturnSetInfo *rsinfo, const Policy *policy, Oid not_of);
 static void put(ReturnSetInfo *rsinfo, const VacuumCandidate *candidate, const Policy *policy);
 static Datum time_or_null(TimestampTz time, bool *isnull);
 
@@ -31,20 +32,28 @@ dbops_vacuum_candidates(PG_FUNCTION_ARGS)
 		const Policy *policy = lfirst(cell);
 
 		if (OidIsValid(policy->relation) && OidIsValid(dbops_relation_owner(policy->relation)))
-			report(rsinfo, policy);
+			report(rsinfo, policy, InvalidOid);
 	}
-	report(rsinfo, rest != NULL ? rest : dbops_vacuum_policy_default());
+	if (rest != NULL)
+		report(rsinfo, rest, InvalidOid);
+	report(rsinfo, dbops_vacuum_policy_default(), rest != NULL ? rest->owner : InvalidOid);
 	return (Datum) 0;
 }
 
+/* not_of: what this role may maintain is left out; or InvalidOid. */
 static void
-report(ReturnSetInfo *rsinfo, const Policy *policy)
+report(ReturnSetInfo *rsinfo, const Policy *policy, Oid not_of)
 {
 	VacuumLook	look = dbops_vacuum_look(policy, InvalidOid);
 	ListCell   *cell;
 
 	foreach(cell, look.candidates)
-		put(rsinfo, lfirst(cell), policy);
+	{
+		const VacuumCandidate *candidate = lfirst(cell);
+
+		if (!OidIsValid(not_of) || !dbops_may_maintain(candidate->figures->relid, not_of))
+			put(rsinfo, candidate, policy);
+	}
 }
 
 static void
