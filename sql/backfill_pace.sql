@@ -46,7 +46,7 @@ SET dbops.backfill_batch_time = '20 ms';
 CALL dbops.batched_backfill('regress_pace_key', 'n = regress_slow(n)', batch_size => 800);
 RESET dbops.backfill_batch_time;
 SELECT spec ->> 'method' AS method, (result ->> 'batches')::integer >= 16 AS batches, result -> 'rows' AS rows
-  FROM dbops.job ORDER BY id DESC LIMIT 1;
+  FROM dbops.job WHERE name = 'regress_pace_key' ORDER BY id DESC LIMIT 1;
 -- as tune_job says, also as to how many rows it may have
 BEGIN;
 SELECT dbops.start_backfill('regress_pace_key', 'n = regress_slow(n)', batch_size => 800) AS job \gset
