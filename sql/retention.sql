@@ -20,7 +20,7 @@ SELECT table_name, column_name, keep, backlog_rows, last_run, last_success, last
 SELECT object, action, outcome, message, row_count FROM dbops.maintenance_report(:now - interval '1 day') WHERE object LIKE '%visit' ORDER BY 1, 2;
 -- nothing is old now
 CALL dbops.run_retention('regress_visit');
-SELECT message FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
 -- months are those of the calendar: in a leap year, on the 31st, and where the day begins in the policy's zone
 SET dbops.test_now = 1837987200;	-- 2028-03-30 00:00 UTC
 CREATE TABLE regress_day (day date NOT NULL);
@@ -102,7 +102,7 @@ SELECT dbops.set_retention('regress_held', 'at', '50 days', confirm => true);
 SELECT method, row_count, risk FROM dbops.retention_plan('regress_held');
 CALL dbops.run_retention('regress_held');
 SELECT customer, count(*), max(id) FROM regress_held GROUP BY 1 ORDER BY 1;
-SELECT message FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
 SELECT holds FROM dbops.retention_status() WHERE table_name = 'regress_held'::regclass;
 SELECT table_name, predicate, reason, in_force, placed_at, until FROM dbops.holds() WHERE id = :hold;
 SELECT dbops.release_hold(:hold, 'closed');
@@ -127,7 +127,7 @@ CREATE INDEX ON regress_child ("the parent");
 SELECT dbops.set_retention('regress_parent', 'at', '90 days');
 CALL dbops.run_retention('regress_parent');
 SELECT count(*), count(*) FILTER (WHERE id > 90) AS kept FROM regress_parent;
-SELECT message FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
 ALTER TABLE regress_child DROP CONSTRAINT regress_child_parent, ADD CONSTRAINT regress_child_parent FOREIGN KEY ("the parent") REFERENCES regress_parent ON DELETE CASCADE;
 ANALYZE regress_child;
 SELECT method, object, risk FROM dbops.retention_plan('regress_parent');

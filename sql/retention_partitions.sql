@@ -29,7 +29,7 @@ SELECT dbops.set_retention('regress_event', 'at', '3 months', confirm => true);
 SELECT method, object, row_count FROM dbops.retention_plan('regress_event');
 CALL dbops.run_retention('regress_event');
 SELECT n FROM regress_event WHERE n < 0;
-SELECT message FROM dbops.job ORDER BY id DESC LIMIT 1;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
 SELECT count(*) FROM pg_partition_tree('regress_event');
 
 -- With a filter no partition goes as a whole.
