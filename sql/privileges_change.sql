@@ -71,7 +71,7 @@ SET ROLE regress_backfill_owner;
 CALL dbops.batched_backfill('backfill_own_bad', 'place = 1 / id', on_error => 'quarantine');
 RESET ROLE;
 RESET client_min_messages;
-SELECT id AS job FROM dbops.job ORDER BY submitted_at DESC LIMIT 1 \gset
+SELECT id AS job FROM dbops.job WHERE name = 'backfill_own_bad' \gset
 SELECT set_config('regress.job', :'job', false) IS NOT NULL AS set;
 SET ROLE regress_backfill_owner;
 SELECT key, message FROM dbops.backfill_errors(:job);

@@ -16,7 +16,7 @@ END
 $$;
 CREATE VIEW pg_temp.report AS
     SELECT object, action, outcome, times, bytes_won > 0 AS wins, duration > '0' AS took, regexp_replace(message, '\d+', 'N', 'g') AS message
-      FROM dbops.maintenance_report() ORDER BY object, last_at DESC;
+      FROM dbops.maintenance_report() WHERE kind = 'reindex' ORDER BY object, last_at DESC;
 
 CREATE TABLE visits (id int PRIMARY KEY, v int, w text);
 CREATE VIEW pg_temp.candidates AS
@@ -42,7 +42,7 @@ SELECT state, message ~ '^1 rebuilt, .* won; 1 left out, 0 failed' AS told, resu
   FROM (SELECT s ->> 'state' AS state, s ->> 'message' AS message, s -> 'result' AS result FROM dbops.job_status(:job) s) x;
 SELECT * FROM pg_temp.report;
 SELECT index_name, bytes_before > bytes_after AS smaller, density_before < 40 AS was_sparse, density_after > 80 AS is_dense, returned_at FROM dbops.reindex_history();
-SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'visits'::regclass ORDER BY 1::text;
+SELECT indexrelid::regclass, indisvalid FROM pg_index WHERE indrelid = 'visits'::regclass ORDER BY indexrelid::regclass::text;
 SELECT * FROM pg_temp.candidates;
 SELECT count(*) FROM dbops.reindex_begun;
 
@@ -156,7 +156,7 @@ SELECT dbops.cancel_job(:job);
 SELECT dbops.drop_leftover_index('twice_id') AS job \gset
 CALL dbops.wait_job(:job);
 SELECT count(*) FROM dbops.leftover_indexes();
-SELECT object, action, outcome, message FROM dbops.maintenance_report() WHERE action = 'drop leftover index';
+SELECT object, action, outcome, message FROM dbops.maintenance_report() WHERE kind = 'reindex' AND action = 'drop leftover index';
 
 -- what cannot be
 CREATE TABLE ex (r int4range, EXCLUDE USING gist (r WITH &&));
