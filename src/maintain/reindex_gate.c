@@ -186,7 +186,7 @@ slot_obstacle(const ReindexIndex *index, double bytes)
 
 	if (!index->logged ||
 		!dbops_query_value("SELECT format('replication slot %s would be lost: it is kept for %s more of WAL, and the rebuild may write %s',"
-						   " quote_ident(slot_name), pg_size_pretty(safe_wal_size), pg_size_pretty($1))"
+						   " quote_ident(slot_name), pg_size_pretty(greatest(safe_wal_size, 0)), pg_size_pretty($1))"
 						   " FROM pg_replication_slots WHERE safe_wal_size < $1 ORDER BY safe_wal_size LIMIT 1",
 						   lengthof(params), params, TEXTOID, &found))
 		return NULL;

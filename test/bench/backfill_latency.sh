@@ -31,11 +31,6 @@ make_accounts() {
 		"VACUUM ANALYZE accounts" "CHECKPOINT"
 }
 
-# Of the latencies, which are in order, in milliseconds.
-percentile() {
-	awk -v p="$1" '{ v[NR] = $1 } END { printf "%.2f\n", v[int((NR - 1) * p / 100) + 1] }' "$folder/latencies"
-}
-
 # Run the application beside a statement, or alone; leaves its 99th percentile in $p99.
 beside() {
 	local name=$1 sql=$2 work='' end
@@ -59,9 +54,9 @@ beside() {
 	date +%s >>"$folder/end"
 	end=$(head -n 1 "$folder/end")
 	cat "$folder"/log* | awk -v end="$end" 'NF >= 6 && $5 <= end { print $3 / 1000 }' | sort -g >"$folder/latencies"
-	p99=$(percentile 99)
+	p99=$(percentile 99 "$folder/latencies")
 	printf '  %-24s p50 %8s ms   p99 %8s ms   longest %8s ms   %8d transactions\n' \
-		"$name" "$(percentile 50)" "$p99" "$(percentile 100)" "$(wc -l <"$folder/latencies")"
+		"$name" "$(percentile 50 "$folder/latencies")" "$p99" "$(percentile 100 "$folder/latencies")" "$(wc -l <"$folder/latencies")"
 }
 
 fill="'accounts', 'state = ''new''', 'state IS NULL'"

@@ -25,6 +25,7 @@
 #     psql_run SQL...             run statements; rows come unaligned, bare
 #     time_ms SQL [UNTIMED_SQL]   milliseconds of SQL, UNTIMED_SQL run before
 #     median NUMBER...            their median
+#     percentile P FILE           of the numbers in a file, which are in order
 #     ratio A B                   A / B with two decimals
 #     scaled N                    N, or a twentieth of it in a quick run
 #     compare NAME ROUNDS A_LABEL A_SQL B_LABEL B_SQL [FLOOR]
@@ -114,6 +115,11 @@ report_side() {
 	mapfile -t sorted < <(printf '%s\n' "$@" | sort -g)
 	printf '  %-40s %12.3f ms   (%.3f to %.3f, %d rounds)\n' \
 		"$label" "$(median "$@")" "${sorted[0]}" "${sorted[-1]}" "$#"
+}
+
+# A percentile of the numbers of a file, which are in order.
+percentile() {
+	awk -v p="$1" '{ v[NR] = $1 } END { printf "%.2f\n", v[int((NR - 1) * p / 100) + 1] }' "$2"
 }
 
 # Say whether a ratio reaches its floor. The verdict goes to test/bench/run too,
