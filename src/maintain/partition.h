@@ -218,6 +218,9 @@ extern void dbops_partition_attach_table(void *making);
 
 extern bool dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper);
 
+/* The position of the first row of the default partition between two positions; PARTITION_END: there is none. */
+extern int64 dbops_partition_first_row(const PartitionSet *set, Oid owner, int64 lower, int64 upper);
+
 /* ---- partition_proof.c: that the default partition has no rows of a time ---- */
 
 #define PARTITION_PROOF_NAME	"dbops_no_rows_of_that_time"
@@ -230,8 +233,42 @@ typedef enum PartitionProof
 	PARTITION_PROOF_WAITS		/* for a lock */
 } PartitionProof;
 
-extern PartitionProof dbops_partition_proof_step(const PartitionSet *set, const PartitionGap *span, Oid owner, const char **why);
+/* The constraint as it stands. */
+typedef struct PartitionConstraint
+{
+	bool		exists;
+	bool		validated;
+	PartitionGap span;			/* that it is about */
+} PartitionConstraint;
+
+extern PartitionConstraint dbops_partition_proof_find(Oid table);
+
+/* Get on by one step; a constraint that does not exist yet will be about the span. */
+extern PartitionProof dbops_partition_proof_step(const PartitionSet *set, const PartitionConstraint *constraint,
+												 const PartitionGap *span, Oid owner, const char **why);
 extern bool dbops_partition_proof_remove(Oid table, Oid owner, const char **why);
+
+/* ---- partition_default.c: what a default partition says to one that is to be made ---- */
+
+typedef enum PartitionAnswer
+{
+	PARTITION_MAY_BE_MADE,
+	PARTITION_MADE_LATER,		/* ask again with the next step */
+	PARTITION_WAITS,			/* for a lock */
+	PARTITION_LEFT_OUT
+} PartitionAnswer;
+
+typedef struct PartitionQuestion
+{
+	const PartitionPlan *plan;
+	const PartitionGap *gap;
+	Oid			owner;			/* of the table, who asks */
+	bool		single;			/* it is proven of each time alone, since that has failed of several at once */
+	PartitionAnswer answer;
+	const char *why;			/* it waits or is left out */
+} PartitionQuestion;
+
+extern void dbops_partition_ask_default(PartitionQuestion *question);
 
 /* ---- partition_confirm.c: how much may be dropped at once ---- */
 

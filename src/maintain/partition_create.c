@@ -56,6 +56,7 @@ static char *identity_statement(const PartitionSet *set, const PartitionGap *gap
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static void make_and_attach(void *arg);
 static void ask(void *arg);
+static void ask_first(void *arg);
 
 /* In which schema new ones are made. */
 const char *
@@ -309,4 +310,39 @@ ask(void *arg)
 	Datum		yes;
 
 	question->yes = dbops_query_value(question->sql, 0, NULL, BOOLOID, &yes);
+}
+
+/* A question about times. */
+typedef struct FirstRow
+{
+	const char *sql;
+	Oid			type;
+	Datum		value;
+	bool		found;
+} FirstRow;
+
+/* Where the rows of the default partition begin that are between two positions. Asked as the owner. */
+int64
+dbops_partition_first_row(const PartitionSet *set, Oid owner, int64 lower, int64 upper)
+{
+	const char *column = dbops_quote_name(set->column);
+	FirstRow	first = {.type = set->clock.type};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT min(%s) FROM %s WHERE %s < %s", column, set->default_partition->name,
+					 column, dbops_partition_literal(&set->clock, upper));
+	if (lower != PARTITION_BEGINNING)
+		appendStringInfo(&sql, " AND %s >= %s", column, dbops_partition_literal(&set->clock, lower));
+	first.sql = sql.data;
+	dbops_run_as(owner, ask_first, &first);
+	return first.found ? dbops_partition_position(&set->clock, first.value) : PARTITION_END;
+}
+
+static void
+ask_first(void *arg)
+{
+	FirstRow   *first = arg;
+
+	first->found = dbops_query_value(first->sql, 0, NULL, first->type, &first->value);
 }

@@ -58,7 +58,6 @@ static void note(const PartitionSet *set, const PartitionGap *gap, int64 rows);
 static void refuse_effects(const PartitionSet *set);
 static void refuse_long_lock(const Drain *drain, const PartitionSet *set);
 static bool find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap);
-static void ask_first(void *arg);
 static void bound_by_neighbours(const PartitionSet *set, PartitionGap *gap);
 static char *column_list(Oid relid);
 static bool move_within_bounds(Move *work, ErrorData **error);
@@ -217,44 +216,18 @@ refuse_long_lock(const Drain *drain, const PartitionSet *set)
 
 /* ---- what comes first ---- */
 
-/* A question to the default partition. */
-typedef struct FirstRow
-{
-	const char *sql;
-	Oid			type;
-	Datum		value;
-	bool		found;
-} FirstRow;
-
 /* The time of the oldest row that may have a partition: none is made for what is too old, or beyond the runway. */
 static bool
 find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap)
 {
-	const char *column = dbops_quote_name(set->column);
-	FirstRow	first = {.type = set->clock.type};
-	StringInfoData sql;
+	int64		first = dbops_partition_first_row(set, owner, plan->cutoff, plan->until);
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT min(%s) FROM %s WHERE %s < %s", column, set->default_partition->name,
-					 column, dbops_partition_literal(&set->clock, plan->until));
-	if (plan->cutoff != PARTITION_BEGINNING)
-		appendStringInfo(&sql, " AND %s >= %s", column, dbops_partition_literal(&set->clock, plan->cutoff));
-	first.sql = sql.data;
-	dbops_run_as(owner, ask_first, &first);
-	if (!first.found)
+	if (first == PARTITION_END)
 		return false;
-	gap->lower = dbops_partition_begin_of(&plan->grid, dbops_partition_position(&set->clock, first.value));
+	gap->lower = dbops_partition_begin_of(&plan->grid, first);
 	gap->upper = dbops_partition_next(&plan->grid, gap->lower);
 	bound_by_neighbours(set, gap);
 	return true;
-}
-
-static void
-ask_first(void *arg)
-{
-	FirstRow   *first = arg;
-
-	first->found = dbops_query_value(first->sql, 0, NULL, first->type, &first->value);
 }
 
 static void

@@ -20,7 +20,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define LARGE_DEFAULT	(8 * 1024 * 1024)	/* bytes; a default partition that is larger is not scanned under a lock */
 #define LONGEST_WAIT	600000L	/* ms of tries before the job says that it has failed */
 
 typedef struct PartitionWork
@@ -37,7 +36,7 @@ static const PartitionGap *next_gap(const DbopsJob *job, const PartitionPlan *pl
 static void end_creation(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, DbopsStep *step);
 static bool is_anything_to_drop(const PartitionPlan *plan);
 static bool default_is_in_the_way(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step);
-static PartitionGap proof_span(const DbopsJob *job, const PartitionPlan *plan, const PartitionGap *gap);
+static bool is_single(const DbopsJob *job);
 static void leave_out(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step, const char *why);
 static Jsonb *create_position(const PartitionSet *set, int64 from, bool single);
 static void keep_trying(PartitionWork *work, DbopsStep *step, const char *what, const char *why);
@@ -125,7 +124,7 @@ create_step(DbopsJob *job, void *state, DbopsStep *step)
 		return;
 	}
 	name = dbops_quote_qualified(dbops_partition_schema(plan->set), gap->relname);
-	if (plan->set->default_partition != NULL && default_is_in_the_way(work, plan, gap, step))
+	if (default_is_in_the_way(work, plan, gap, step))
 		return;
 	if (!dbops_partition_create(plan->set, gap, job->owner, &why))
 	{
@@ -186,55 +185,36 @@ is_anything_to_drop(const PartitionPlan *plan)
 static bool
 default_is_in_the_way(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step)
 {
-	const PartitionSet *set = plan->set;
-	Partition  *other = set->default_partition;
-	PartitionGap span = proof_span(work->job, plan, gap);
-	PartitionProof proof;
-	const char *why;
+	PartitionQuestion question = {
+		.plan = plan,
+		.gap = gap,
+		.owner = work->job->owner,
+		.single = is_single(work->job)
+	};
 
-	if (dbops_relation_bytes(other->relid) <= LARGE_DEFAULT)
-	{
-		if (!dbops_partition_has_rows(set, other->relid, work->job->owner, gap->lower, gap->upper))
-			return false;
-		leave_out(work, plan, gap, step, "the default partition has rows of its time");
-		return true;
-	}
-	proof = dbops_partition_proof_step(set, &span, work->job->owner, &why);
-	if (proof == PARTITION_PROVEN)
-		return false;
-	if (proof == PARTITION_PROOF_WAITS)
-		keep_trying(work, step, other->name, why);
-	else if (proof == PARTITION_DISPROVEN && span.upper > gap->upper)
-		step->position = create_position(set, gap->lower, true);
-	else if (proof == PARTITION_DISPROVEN)
-		leave_out(work, plan, gap, step, "the default partition has rows of its time");
-	else if (work->job->position == NULL)
-		step->position = create_position(set, gap->lower, false);
-	return true;
+	dbops_partition_ask_default(&question);
+	if (question.answer == PARTITION_WAITS)
+		keep_trying(work, step, plan->set->default_partition->name, question.why);
+	else if (question.answer == PARTITION_MADE_LATER)
+		step->position = create_position(plan->set, gap->lower, question.single);
+	else if (question.answer == PARTITION_LEFT_OUT)
+		leave_out(work, plan, gap, step, question.why);
+	return question.answer != PARTITION_MAY_BE_MADE;
 }
 
-/* For all that are missing at once, or for each alone where that has failed. */
-static PartitionGap
-proof_span(const DbopsJob *job, const PartitionPlan *plan, const PartitionGap *gap)
+static bool
+is_single(const DbopsJob *job)
 {
-	PartitionGap span = *gap;
-
-	if (job->position == NULL || !dbops_jsonb_boolean(job->position, "single"))
-		span.upper = ((PartitionGap *) llast(plan->missing))->upper;
-	if (job->position == NULL || !dbops_jsonb_boolean(job->position, "single"))
-		span.lower = ((PartitionGap *) linitial(plan->missing))->lower;
-	return span;
+	return job->position != NULL && dbops_jsonb_boolean(job->position, "single");
 }
 
 static void
 leave_out(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step, const char *why)
 {
 	const PartitionSet *set = plan->set;
-	bool		single = work->job->position != NULL && dbops_jsonb_boolean(work->job->position, "single");
 
-	note_for(work, dbops_quote_qualified(dbops_partition_schema(set), gap->relname), "create partition", "skipped",
-			 psprintf("%s: CALL dbops.drain_default(%s)", why, quote_literal_cstr(set->name)));
-	step->position = create_position(set, gap->upper, single);
+	note_for(work, dbops_quote_qualified(dbops_partition_schema(set), gap->relname), "create partition", "skipped", why);
+	step->position = create_position(set, gap->upper, is_single(work->job));
 }
 
 static Jsonb *

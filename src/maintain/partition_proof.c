@@ -5,7 +5,8 @@
  * ATTACH would scan it under its lock. So a constraint says first that it has
  * none, it is validated under a lock that keeps nobody from reading or writing,
  * and it is dropped when the partitions are attached. Meanwhile rows of that
- * time are refused: they would have made the partition impossible.
+ * time are refused: they would have made the partition impossible. Of which
+ * times that can be done is for partition_default.c to say.
  *
  * The constraint's comment says of which time it speaks, so that one that was
  * left behind is not taken for another.
@@ -17,14 +18,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* The constraint as it stands. */
-typedef struct Proof
-{
-	bool		exists;
-	bool		validated;
-	PartitionGap span;			/* that it is about */
-} Proof;
-
 /* A validation on its way. */
 typedef struct Validation
 {
@@ -34,7 +27,6 @@ typedef struct Validation
 	bool		done;
 } Validation;
 
-static Proof find_constraint(Oid table);
 static void take_constraint(HeapTuple row, TupleDesc desc, void *arg);
 static char *span_text(const PartitionGap *span);
 static bool add_constraint(const PartitionSet *set, const PartitionGap *span, Oid owner, const char **why);
@@ -44,38 +36,32 @@ static bool alter(Oid table, Oid owner, int mode, const char *sql, const char **
 
 /* Get on with the proof by one step. */
 PartitionProof
-dbops_partition_proof_step(const PartitionSet *set, const PartitionGap *span, Oid owner, const char **why)
+dbops_partition_proof_step(const PartitionSet *set, const PartitionConstraint *constraint,
+						   const PartitionGap *span, Oid owner, const char **why)
 {
-	Oid			table = set->default_partition->relid;
-	Proof	constraint = find_constraint(table);
-	bool		done;
-
-	if (constraint.exists && !(constraint.span.lower <= span->lower && constraint.span.upper >= span->upper))
-		done = dbops_partition_proof_remove(table, owner, why);
-	else if (!constraint.exists)
-		done = add_constraint(set, span, owner, why);
-	else if (!constraint.validated)
+	if (!constraint->exists)
+		return add_constraint(set, span, owner, why) ? PARTITION_PROOF_GOES_ON : PARTITION_PROOF_WAITS;
+	if (!constraint->validated)
 		return validate(set, owner, why);
-	else
-		return PARTITION_PROVEN;
-	return done ? PARTITION_PROOF_GOES_ON : PARTITION_PROOF_WAITS;
+	return PARTITION_PROVEN;
 }
 
 /* Remove the constraint if it is there; false: a lock was not to be had. */
 bool
 dbops_partition_proof_remove(Oid table, Oid owner, const char **why)
 {
-	if (!find_constraint(table).exists)
+	if (!dbops_partition_proof_find(table).exists)
 		return true;
 	return alter(table, owner, AccessExclusiveLock,
 				 psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_PROOF_NAME, dbops_quote_relation(table)), why);
 }
 
-static Proof
-find_constraint(Oid table)
+/* Find it; without one, the span is empty. */
+PartitionConstraint
+dbops_partition_proof_find(Oid table)
 {
 	DbopsParam	params[] = {dbops_param_oid(table), dbops_param_text(PARTITION_PROOF_NAME)};
-	Proof	constraint = {0};
+	PartitionConstraint constraint = {0};
 
 	dbops_query_each("SELECT convalidated, obj_description(oid, 'pg_constraint') FROM pg_constraint"
 					 " WHERE conrelid = $1 AND conname = $2 AND contype = 'c'",
@@ -86,7 +72,7 @@ find_constraint(Oid table)
 static void
 take_constraint(HeapTuple row, TupleDesc desc, void *arg)
 {
-	Proof *constraint = arg;
+	PartitionConstraint *constraint = arg;
 	char	   *span;
 
 	constraint->exists = true;
