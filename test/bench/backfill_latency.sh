@@ -31,32 +31,10 @@ make_accounts() {
 		"VACUUM ANALYZE accounts" "CHECKPOINT"
 }
 
-# Run the application beside a statement, or alone; leaves its 99th percentile in $p99.
-beside() {
-	local name=$1 sql=$2 work='' end
-
+# Measure the application on a new table.
+during() {
 	make_accounts
-	rm -f "$folder"/log* "$folder/end"
-	if [ -n "$sql" ]; then
-		(
-			psql -X -q -c 'SET client_min_messages = warning' -c "$sql" >/dev/null 2>&1 || true
-			date +%s >"$folder/end"
-		) &
-		work=$!
-	fi
-	pgbench -n -M prepared -c 4 -j 2 -T "$seconds" -f "$folder/transaction.sql" -l --log-prefix="$folder/log" >"$folder/out" 2>&1 ||
-		{ cat "$folder/out"; exit 1; }
-	if [ -n "$work" ]; then
-		psql_run "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query ~ 'accounts' AND backend_type = 'client backend'" >/dev/null
-		psql_run "SELECT dbops.cancel_job(id) FROM dbops.jobs() WHERE finished_at IS NULL" >/dev/null
-		wait "$work" || true
-	fi
-	date +%s >>"$folder/end"
-	end=$(head -n 1 "$folder/end")
-	cat "$folder"/log* | awk -v end="$end" 'NF >= 6 && $5 <= end { print $3 / 1000 }' | sort -g >"$folder/latencies"
-	p99=$(percentile 99 "$folder/latencies")
-	printf '  %-24s p50 %8s ms   p99 %8s ms   longest %8s ms   %8d transactions\n' \
-		"$name" "$(percentile 50 "$folder/latencies")" "$p99" "$(percentile 100 "$folder/latencies")" "$(wc -l <"$folder/latencies")"
+	beside "$1" "$seconds" "$folder/transaction.sql" "$2"
 }
 
 fill="'accounts', 'state = ''new''', 'state IS NULL'"
@@ -76,13 +54,13 @@ loop="DO \$\$
 echo "latency of 4 clients on $rows rows, $seconds s each"
 alone=() one=()
 for _ in 1 2 3; do
-	beside 'alone' ''
+	during 'alone' ''
 	alone+=("$p99")
-	beside 'backfill, 1 worker' "CALL dbops.batched_backfill($fill)"
+	during 'backfill, 1 worker' "CALL dbops.batched_backfill($fill)"
 	one+=("$p99")
 done
-beside 'backfill, 2 workers' "CALL dbops.batched_backfill($fill, workers => 2)"
-beside "the guides' loop" "$loop"
-beside 'one UPDATE' "UPDATE accounts SET state = 'new' WHERE state IS NULL"
+during 'backfill, 2 workers' "CALL dbops.batched_backfill($fill, workers => 2)"
+during "the guides' loop" "$loop"
+during 'one UPDATE' "UPDATE accounts SET state = 'new' WHERE state IS NULL"
 hold 'p99 of an application alone, against during a backfill' \
 	"$(ratio "$(median "${alone[@]}")" "$(median "${one[@]}")")" 0.5

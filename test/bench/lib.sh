@@ -30,6 +30,8 @@
 #     scaled N                    N, or a twentieth of it in a quick run
 #     compare NAME ROUNDS A_LABEL A_SQL B_LABEL B_SQL [FLOOR]
 #     hold NAME RATIO FLOOR       a floor check of your own; prints ok or not ok
+#     beside NAME SECONDS FILE SQL    the latencies of an application that runs the
+#                                 pgbench script FILE, while SQL runs; '': alone
 #     restart_with LIBRARIES      restart the server, these preloaded; none: as before
 #
 # Before each timing, compare runs the SQL in $before_each, untimed: put back
@@ -129,6 +131,37 @@ hold() {
 	awk -v r="$2" -v f="$3" 'BEGIN { exit !(r >= f) }' || verdict='not ok'
 	printf '%s - %s: ratio %s, at least %s\n\n' "$verdict" "$1" "$2" "$3"
 	printf '%s\n' "$verdict" >>"$DBOPS_BENCH_VERDICTS"
+}
+
+# Run an application, which is four clients, for so long beside a statement, or
+# alone, and print its latencies; what it did after the statement was done does
+# not count. Leaves the 99th percentile in $p99. Beside the script, in its
+# folder, are the files that this needs.
+beside() {
+	local name=$1 seconds=$2 script=$3 sql=$4 work='' folder end
+
+	folder=$(dirname "$script")
+	rm -f "$folder"/log* "$folder/end"
+	if [ -n "$sql" ]; then
+		(
+			PGAPPNAME=beside psql -X -q -c 'SET client_min_messages = warning' -c "$sql" >/dev/null 2>&1 || true
+			date +%s >"$folder/end"
+		) &
+		work=$!
+	fi
+	pgbench -n -M prepared -c 4 -j 2 -T "$seconds" -f "$script" -l --log-prefix="$folder/log" >"$folder/out" 2>&1 ||
+		{ cat "$folder/out"; exit 1; }
+	if [ -n "$work" ]; then
+		psql_run "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'beside'" >/dev/null
+		psql_run "SELECT dbops.cancel_job(id) FROM dbops.jobs() WHERE finished_at IS NULL" >/dev/null
+		wait "$work" || true
+	fi
+	date +%s >>"$folder/end"
+	end=$(head -n 1 "$folder/end")
+	cat "$folder"/log* | awk -v end="$end" 'NF >= 6 && $5 <= end { print $3 / 1000 }' | sort -g >"$folder/latencies"
+	p99=$(percentile 99 "$folder/latencies")
+	printf '  %-24s p50 %8s ms   p99 %8s ms   longest %8s ms   %8d transactions\n' "$name" \
+		"$(percentile 50 "$folder/latencies")" "$p99" "$(percentile 100 "$folder/latencies")" "$(wc -l <"$folder/latencies")"
 }
 
 # Restart the server with other libraries preloaded, and settings they need.
