@@ -17,7 +17,7 @@ SELECT dbops.set_retention('regress_visit', 'visited_at', '1 year');
 CALL dbops.run_retention('regress_visit');
 SELECT count(*), max(id), count(*) FILTER (WHERE id < 0) AS apart FROM regress_visit;
 SELECT table_name, column_name, keep, backlog_rows, last_run, last_success, last_state, stopped_because, holds FROM dbops.retention_status() WHERE table_name = 'regress_visit'::regclass;
-SELECT object, action, outcome, message, row_count FROM dbops.maintenance_report(:now - interval '1 day') WHERE object LIKE '%visit' ORDER BY 1, 2;
+SELECT object, action, outcome, message, row_count FROM dbops.maintenance_report(:now - interval '1 day') WHERE object = 'public.regress_visit' ORDER BY 1, 2;
 -- nothing is old now
 CALL dbops.run_retention('regress_visit');
 SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;

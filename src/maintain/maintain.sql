@@ -511,13 +511,18 @@ CREATE TABLE dbops.partition_drop (
     partition oid PRIMARY KEY,
     parent    oid NOT NULL,
     name      text NOT NULL,
+    policy    bigint NOT NULL REFERENCES dbops.policy ON DELETE CASCADE,
+    kind      text NOT NULL,
+    upper_end bigint NOT NULL,
+    begun     boolean NOT NULL DEFAULT false,
     row_count bigint NOT NULL,
     bytes     bigint NOT NULL,
-    kind      text NOT NULL,
     began_at  timestamptz NOT NULL
 );
+CREATE INDEX partition_drop_policy ON dbops.partition_drop (policy);
 COMMENT ON TABLE dbops.partition_drop IS
-    'Partitions that are on their way out: to be detached, and then dropped. Not dumped, since they have other OIDs elsewhere.';
+    'Partitions that are on their way out: to be detached, and then dropped. upper_end: where it ends, in microseconds since 2000. begun: a job has begun to detach it. '
+    'Not dumped, since they have other OIDs elsewhere.';
 REVOKE ALL ON TABLE dbops.partition_drop FROM PUBLIC;
 
 CREATE FUNCTION dbops.set_partitioning(
@@ -545,7 +550,7 @@ CREATE FUNCTION dbops.remove_partitioning(parent regclass) RETURNS void
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_remove_partitioning';
 COMMENT ON FUNCTION dbops.remove_partitioning(regclass) IS
-    'Ends what set_partitioning began; the partitions stay as they are, and jobs that are at work are cancelled. For members of its role and admins (42501). A table without such a policy is refused (42704).';
+    'Ends what set_partitioning began; the partitions stay as they are, one that a job has detached and not dropped yet stays as a table, which the maintenance log says, and jobs that are at work are cancelled. For members of its role and admins (42501). A table without such a policy is refused (42704).';
 REVOKE ALL ON FUNCTION dbops.remove_partitioning(regclass) FROM PUBLIC;
 
 CREATE FUNCTION dbops.partition_plan(

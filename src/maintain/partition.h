@@ -108,12 +108,45 @@ extern void dbops_partition_wait(DbopsStep *step, const char *why);
 /* Run DDL as a role within PARTITION_LOCK_WAIT for each lock; false: a lock was not to be had, see why; other errors are thrown. */
 extern bool dbops_partition_ddl(Oid role, const char *sql, const char **why);
 
+/* ---- partition_hand.c: partitions that are on their way out ---- */
+
+typedef struct PartitionHand
+{
+	Oid			partition;
+	const char *name;			/* when it was noted */
+	const char *kind;			/* of the policy */
+	int64		upper;			/* position of the first value behind it */
+	bool		begun;			/* we have begun to detach it */
+	int64		rows;
+	int64		bytes;
+} PartitionHand;
+
+extern bool dbops_partition_hand_find(int64 policy, PartitionHand *hand);
+extern List *dbops_partition_hand_list(Oid parent);
+extern void dbops_partition_hand_put(int64 policy, const char *kind, Oid parent, const Partition *partition);
+extern void dbops_partition_hand_set_begun(Oid partition, bool begun);
+extern void dbops_partition_hand_forget(Oid partition);
+
+/* For who sets a policy again, and for who removes one, before it is removed. */
+extern void dbops_partition_hand_judge_anew(int64 policy);
+extern void dbops_partition_hand_leave(const char *kind, Oid parent);
+
+/* ---- partition_obstacle.c ---- */
+
+/*
+ * Why a partition cannot be dropped, as a user reads it; NULL: it can. Looks for
+ * rows that reference it, as the owner of the parent, so not for free.
+ */
+extern const char *dbops_partition_obstacle(const PartitionSet *set, const Partition *partition);
+
 /* ---- partition_drop.c: get rid of a partition, in several steps ---- */
 
 typedef struct PartitionDrop
 {
 	DbopsJob   *job;
 	const char *kind;			/* of the policy, for the maintenance log */
+	int64		policy;			/* whose notes are seen to; set before each step, as the next */
+	int64		cutoff;			/* what ends later stays, whatever was noted; PARTITION_BEGINNING: all */
 
 	/*
 	 * Called with the detached table, locked, in the transaction that drops it.
@@ -131,17 +164,14 @@ typedef struct PartitionDrop
 	TimestampTz waits_since;	/* on the server's clock; 0: it does not wait */
 } PartitionDrop;
 
-/*
- * Why a partition cannot be dropped, as a user reads it; NULL: it can. Looks for
- * rows that reference it, as the owner of the parent, so not for free.
- */
-extern const char *dbops_partition_obstacle(const PartitionSet *set, const Partition *partition);
-
 /* How it will be done: the statement and the strongest lock on the parent. */
 extern bool dbops_partition_drops_concurrently(const PartitionSet *set);
 
-/* Is one of the set's partitions on its way out, half done by us or by whom else? */
-extern bool dbops_partition_drop_in_hand(const PartitionSet *set);
+/* Is one of the set's partitions on its way out, by this policy, or half detached by whomever? */
+extern bool dbops_partition_drop_in_hand(const PartitionSet *set, int64 policy);
+
+/* The one that this policy has noted, where nothing was done about it yet; NULL: there is none. */
+extern const Partition *dbops_partition_drop_noted(const PartitionSet *set, int64 policy);
 
 /* Begin with one; the steps that follow are of dbops_partition_drop_step. */
 extern void dbops_partition_drop_begin(PartitionDrop *drop, const PartitionSet *set, const Partition *partition);
@@ -281,6 +311,10 @@ extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *me
 
 extern Datum dbops_partition_runway_datum(const PartitionPlan *plan, int64 position);
 extern int64 dbops_partition_covered_until(const PartitionPlan *plan);
+
+/* ---- partition_policy.c ---- */
+
+extern void dbops_partition_refuse_retention(Oid parent);	/* 55000 */
 
 /* ---- partition_job.c, partition_check.c ---- */
 

@@ -2,7 +2,7 @@
  * partition_drop.c
  *		Get rid of a partition, in several steps.
  *
- *		noted		a row of dbops.partition_drop says what is to go
+ *		noted		a row of dbops.partition_drop says what is to go, see partition_hand.c
  *		detached	concurrently where there is no default partition, and else
  *					with the locks of partition_lock.c
  *		gone		the table is dropped, or kept elsewhere, and so is the row
@@ -11,7 +11,8 @@
  * far it has come. A concurrent detach that was cut off, ours or anybody's, is
  * pending: nobody sees the partition any more, and it is finished when all are
  * gone who may have. What was noted stays noted when the job fails, so that the
- * table is not forgotten when it has been detached and not dropped.
+ * table is not forgotten when it has been detached and not dropped. But what
+ * the policy would keep today is neither detached nor dropped any more.
  *
  * A detached table that something depends on stays, and the log says so.
  */
@@ -30,120 +31,93 @@
 
 #define LONGEST_WAIT	600000L	/* ms of tries before the job says that it has failed */
 
-/* What is on its way out. */
-typedef struct Hand
-{
-	Oid			partition;
-	const char *name;			/* when it was noted */
-	int64		rows;
-	int64		bytes;
-	const char *kind;			/* of the policy */
-} Hand;
-
-static bool find_hand(Oid parent, Hand *hand);
-static void take_hand(HeapTuple row, TupleDesc desc, void *arg);
-static bool met_something(PartitionDrop *drop, const Hand *hand, DbopsStep *step);
+static bool met_something(PartitionDrop *drop, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
-static void detach(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
+static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
+static void detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool may_run_outside(const PartitionDrop *drop, const PartitionSet *set);
 static void have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
 static void run_outside(void *arg);
 static void detach_here(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
-static void finish_detach(PartitionDrop *drop, const PartitionSet *set, bool ours, DbopsStep *step);
+static void finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
+static bool is_noted(const PartitionSet *set, Oid partition);
 static const char *older_snapshot(void);
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
-static void remove_table(PartitionDrop *drop, const PartitionSet *set, const Hand *hand, DbopsStep *step);
-static void note_kept(const PartitionDrop *drop, const Hand *hand, ErrorData *error);
+static void remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
+static void note_kept(const PartitionDrop *drop, const PartitionHand *hand, ErrorData *error);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
 static void call_keep(void *arg);
 static void drop_table(void *arg);
-static void forget(const Hand *hand);
-static void note(const PartitionDrop *drop, const Hand *hand, const char *action, const char *outcome, const char *message);
-static const char *find_dependent(Oid partition);
-static const char *find_reference(const PartitionSet *set, const Partition *partition);
-static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
-static void look_for_rows(void *arg);
-static void ask(void *arg);
+static void note(const PartitionDrop *drop, const PartitionHand *hand, const char *action, const char *outcome, const char *message);
 
-/* ---- what is in hand ---- */
+/* ---- one step ---- */
 
-/* Is one of the set's partitions on its way out? */
+/* Is there anything to go on with? */
 bool
-dbops_partition_drop_in_hand(const PartitionSet *set)
+dbops_partition_drop_in_hand(const PartitionSet *set, int64 policy)
 {
-	Hand		hand;
+	PartitionHand hand;
 
-	return set->pending != NULL || find_hand(set->parent, &hand);
+	return set->pending != NULL || dbops_partition_hand_find(policy, &hand);
 }
 
-static bool
-find_hand(Oid parent, Hand *hand)
+/* What was only noted. */
+const Partition *
+dbops_partition_drop_noted(const PartitionSet *set, int64 policy)
 {
-	DbopsParam	param = dbops_param_oid(parent);
+	PartitionHand hand;
 
-	return dbops_store_each("SELECT partition, name, row_count, bytes, kind FROM dbops.partition_drop WHERE parent = $1"
-							" ORDER BY began_at, partition LIMIT 1",
-							1, &param, take_hand, hand) == 1;
+	if (set->pending != NULL || !dbops_partition_hand_find(policy, &hand))
+		return NULL;
+	return dbops_partition_find(set, hand.partition);
 }
 
-static void
-take_hand(HeapTuple row, TupleDesc desc, void *arg)
-{
-	Hand	   *hand = arg;
-
-	hand->partition = dbops_row_oid(row, desc, 1);
-	hand->name = dbops_row_text(row, desc, 2);
-	hand->rows = dbops_row_int8(row, desc, 3);
-	hand->bytes = dbops_row_int8(row, desc, 4);
-	hand->kind = dbops_row_text(row, desc, 5);
-}
-
-/* Note what is to go; from now on it is seen to. */
+/* Note what is to go. */
 void
 dbops_partition_drop_begin(PartitionDrop *drop, const PartitionSet *set, const Partition *partition)
 {
-	DbopsParam	params[] = {
-		dbops_param_oid(partition->relid),
-		dbops_param_oid(set->parent),
-		dbops_param_text(partition->name),
-		dbops_param_int8(partition->rows),
-		dbops_param_int8(partition->bytes),
-		dbops_param_text(drop->kind),
-		dbops_param_time(dbops_clock_now())
-	};
-
-	dbops_store_each("INSERT INTO dbops.partition_drop (partition, parent, name, row_count, bytes, kind, began_at)"
-					 " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (partition) DO NOTHING",
-					 lengthof(params), params, NULL, NULL);
+	dbops_partition_hand_put(drop->policy, drop->kind, set->parent, partition);
 }
 
 /* Do one step's work on what is in hand. */
 void
 dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step)
 {
-	Hand		hand = {0};
-	bool		ours = find_hand(set->parent, &hand);
-	Partition  *partition = ours ? dbops_partition_find(set, hand.partition) : NULL;
+	PartitionHand hand = {0};
+	bool		noted = dbops_partition_hand_find(drop->policy, &hand);
+	bool		attached = noted && dbops_partition_find(set, hand.partition) != NULL;
 
+	if (attached && hand.begun && set->pending == NULL)
+		dbops_partition_hand_set_begun(hand.partition, false);
 	if (met_something(drop, &hand, step))
 		return;
 	if (set->pending != NULL)
-		finish_detach(drop, set, ours && set->pending == partition, step);
-	else if (partition != NULL)
-		detach(drop, set, partition, step);
-	else if (get_rel_name(hand.partition) == NULL || get_rel_relispartition(hand.partition))
-	{
-		note(drop, &hand, "drop partition", "skipped", "another session has dropped it or attached it elsewhere");
-		forget(&hand);
-	}
+		finish_detach(drop, set, step);
+	else if (!attached && (get_rel_name(hand.partition) == NULL || get_rel_relispartition(hand.partition)))
+		leave(drop, &hand, "another session has dropped it or attached it elsewhere");
+	else if (!attached && !hand.begun)
+		leave(drop, &hand, "another session has detached it, and it stays as a table");
+	else if (hand.upper > drop->cutoff)
+		leave(drop, &hand, attached ? "the policy keeps it now" : "it is detached and stays as a table: the policy keeps it now");
+	else if (attached)
+		detach(drop, set, &hand, step);
 	else
 		remove_table(drop, set, &hand, step);
 }
 
+/* It does not go. */
+static void
+leave(PartitionDrop *drop, const PartitionHand *hand, const char *why)
+{
+	note(drop, hand, "drop partition", "skipped", why);
+	dbops_partition_hand_forget(hand->partition);
+	drop->waits_since = 0;
+}
+
 /* See to what the statement outside has met; true: the step is over. */
 static bool
-met_something(PartitionDrop *drop, const Hand *hand, DbopsStep *step)
+met_something(PartitionDrop *drop, const PartitionHand *hand, DbopsStep *step)
 {
 	ErrorData  *met = drop->met;
 
@@ -185,19 +159,21 @@ dbops_partition_drops_concurrently(const PartitionSet *set)
 	return set->default_partition == NULL;
 }
 
+/* Under the lock of holds: none comes between the look for them and a detach that is done here. */
 static void
-detach(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step)
+detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step)
 {
-	const char *obstacle = dbops_partition_obstacle(set, partition);
+	const Partition *partition = dbops_partition_find(set, hand->partition);
+	const char *obstacle;
 
-	if (obstacle != NULL)
+	if (!dbops_hold_lock(partition->relid, InvalidOid, false))
 	{
-		Hand		hand;
-
-		(void) find_hand(set->parent, &hand);
-		note(drop, &hand, "drop partition", "skipped", obstacle);
-		forget(&hand);
+		wait_or_fail(drop, step, partition->name, "for a hold that is being placed");
+		return;
 	}
+	obstacle = dbops_partition_obstacle(set, partition);
+	if (obstacle != NULL)
+		leave(drop, hand, obstacle);
 	else if (may_run_outside(drop, set))
 		have_detached(drop, set, partition, step);
 	else
@@ -227,6 +203,7 @@ have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *par
 		wait_or_fail(drop, step, partition->name, why);
 		return;
 	}
+	dbops_partition_hand_set_begun(partition->relid, true);
 	drop->statement = MemoryContextStrdup(drop->memory,
 										  psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", set->name, partition->name));
 	step->outside = run_outside;
@@ -281,15 +258,17 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const Partition *parti
 		!dbops_partition_ddl(drop->job->owner,
 							 psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name), &why))
 		wait_or_fail(drop, step, partition->name, why);
+	else
+		dbops_partition_hand_set_begun(partition->relid, true);
 }
 
 /* Finish what is pending, when nobody is left who may see it as a partition. */
 static void
-finish_detach(PartitionDrop *drop, const PartitionSet *set, bool ours, DbopsStep *step)
+finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step)
 {
 	Oid			parent = set->parent;
 	Oid			partition = set->pending->relid;
-	Hand		hand = {.name = set->pending->name,.rows = -1,.bytes = -1};
+	PartitionHand hand = {.name = set->pending->name,.rows = -1,.bytes = -1};
 	const char *why = older_snapshot();
 
 	if (why != NULL ||
@@ -298,8 +277,20 @@ finish_detach(PartitionDrop *drop, const PartitionSet *set, bool ours, DbopsStep
 		!dbops_partition_ddl(drop->job->owner,
 							 psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", set->name, set->pending->name), &why))
 		wait_or_fail(drop, step, set->pending->name, why);
-	else if (!ours)
+	else if (!is_noted(set, partition))
 		note(drop, &hand, "finish detach", "done", "somebody's concurrent detach was cut off; the table stays");
+}
+
+/* Will a policy go on with it, this one or another? */
+static bool
+is_noted(const PartitionSet *set, Oid partition)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_partition_hand_list(set->parent))
+		if (((PartitionHand *) lfirst(cell))->partition == partition)
+			return true;
+	return false;
 }
 
 /* Who has a snapshot for long, for which the server would wait; NULL: nobody. */
@@ -338,7 +329,7 @@ typedef struct Removal
 } Removal;
 
 static void
-remove_table(PartitionDrop *drop, const PartitionSet *set, const Hand *hand, DbopsStep *step)
+remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step)
 {
 	Removal		removal = {.drop = drop,.table = hand->partition,.parent = set->parent};
 	ErrorData  *error;
@@ -365,12 +356,12 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const Hand *hand, Dbo
 		note(drop, hand, removal.kept ? "archive partition" : "drop partition", "done", NULL);
 		drop->dropped++;
 	}
-	forget(hand);
+	dbops_partition_hand_forget(hand->partition);
 }
 
 /* A detached table that something depends on stays. */
 static void
-note_kept(const PartitionDrop *drop, const Hand *hand, ErrorData *error)
+note_kept(const PartitionDrop *drop, const PartitionHand *hand, ErrorData *error)
 {
 	if (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
 		ReThrowError(error);
@@ -425,15 +416,7 @@ drop_table(void *arg)
 }
 
 static void
-forget(const Hand *hand)
-{
-	DbopsParam	param = dbops_param_oid(hand->partition);
-
-	dbops_store_each("DELETE FROM dbops.partition_drop WHERE partition = $1", 1, &param, NULL, NULL);
-}
-
-static void
-note(const PartitionDrop *drop, const Hand *hand, const char *action, const char *outcome, const char *message)
+note(const PartitionDrop *drop, const PartitionHand *hand, const char *action, const char *outcome, const char *message)
 {
 	bool		done = (strcmp(outcome, "done") == 0);
 	MaintenanceNote said = {
@@ -453,110 +436,4 @@ note(const PartitionDrop *drop, const Hand *hand, const char *action, const char
 		said.bytes_after = 0;
 	}
 	dbops_maintenance_note(&said);
-}
-
-/* ---- why not ---- */
-
-/* Say why a partition cannot be dropped; NULL: it can. */
-const char *
-dbops_partition_obstacle(const PartitionSet *set, const Partition *partition)
-{
-	const char *obstacle;
-
-	if (partition->relkind == RELKIND_FOREIGN_TABLE)
-		return "it is a foreign table, whose rows are elsewhere";
-	if (dbops_hold_any(partition->relid, InvalidOid))
-		return "a hold is on rows of it";
-	obstacle = find_dependent(partition->relid);
-	return (obstacle != NULL) ? obstacle : find_reference(set, partition);
-}
-
-/* What DROP TABLE would refuse to leave behind; NULL: nothing. */
-static const char *
-find_dependent(Oid partition)
-{
-	DbopsParam	param = dbops_param_oid(partition);
-	const char *dependent = NULL;
-
-	dbops_query_each("SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
-					 " || ' depends on it'"
-					 " FROM pg_depend d"
-					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
-					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
-					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype = 'n'"
-					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid <> $1)"
-					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid AND a.adrelid = $1)"
-					 " ORDER BY 1 LIMIT 1",
-					 1, &param, take_text, &dependent);
-	return dependent;
-}
-
-/* A foreign key that points at the parent. */
-typedef struct Reference
-{
-	const char *name;
-	const char *sql;			/* is there a row that it keeps? */
-	Oid			role;			/* that asks */
-	bool		found;
-} Reference;
-
-/* Which foreign key has rows that reference the partition's; NULL: none, or that is left to the server. */
-static const char *
-find_reference(const PartitionSet *set, const Partition *partition)
-{
-	DbopsParam	param = dbops_param_oid(partition->relid);
-	List	   *references = NIL;
-	Oid			owner = dbops_relation_owner(set->parent);
-	Oid			role = dbops_acts_for(owner) ? owner : GetUserId();
-	ListCell   *cell;
-
-	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
-					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s WHERE f.tableoid <> %s LIMIT 1',"
-					 "  fn.nspname, ft.relname, pn.nspname, pt.relname,"
-					 "  (SELECT string_agg(format('f.%I = p.%I', fa.attname, pa.attname), ' AND ' ORDER BY k.n)"
-					 "   FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k(f, p, n)"
-					 "   JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = k.f"
-					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p), c.confrelid)"
-					 " FROM pg_constraint c JOIN pg_constraint r ON r.oid = c.conparentid"
-					 " JOIN pg_class ft ON ft.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace"
-					 " JOIN pg_class pt ON pt.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = pt.relnamespace"
-					 " WHERE c.contype = 'f' AND c.confrelid = $1 AND NOT ft.relispartition"
-					 " ORDER BY 1",
-					 1, &param, take_reference, &references);
-	foreach(cell, references)
-	{
-		Reference  *reference = lfirst(cell);
-		ErrorData  *error;
-
-		reference->role = role;
-		if (dbops_attempt(look_for_rows, reference, &error) && reference->found)
-			return psprintf("foreign key %s has rows that reference it", reference->name);
-	}
-	return NULL;
-}
-
-static void
-take_reference(HeapTuple row, TupleDesc desc, void *arg)
-{
-	Reference  *reference = palloc0(sizeof(Reference));
-
-	reference->name = dbops_row_text(row, desc, 1);
-	reference->sql = dbops_row_text(row, desc, 2);
-	*(List **) arg = lappend(*(List **) arg, reference);
-}
-
-/* What the role may not read it is not told, and the server's own check comes with the detach. */
-static void
-look_for_rows(void *arg)
-{
-	dbops_run_as(((Reference *) arg)->role, ask, arg);
-}
-
-static void
-ask(void *arg)
-{
-	Reference  *reference = arg;
-	Datum		found;
-
-	reference->found = dbops_query_value(reference->sql, 0, NULL, BOOLOID, &found);
 }

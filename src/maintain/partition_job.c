@@ -34,7 +34,7 @@ static void *begin(DbopsJob *job);
 static void create_step(DbopsJob *job, void *state, DbopsStep *step);
 static const PartitionGap *next_gap(const DbopsJob *job, const PartitionPlan *plan);
 static void end_creation(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, DbopsStep *step);
-static bool is_anything_to_drop(const PartitionPlan *plan);
+static bool is_anything_to_drop(const Policy *policy, const PartitionPlan *plan);
 static bool default_is_in_the_way(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step);
 static bool is_single(const DbopsJob *job);
 static void leave_out(PartitionWork *work, const PartitionPlan *plan, const PartitionGap *gap, DbopsStep *step, const char *why);
@@ -43,10 +43,10 @@ static void keep_trying(PartitionWork *work, DbopsStep *step, const char *what, 
 static void drop_step(DbopsJob *job, void *state, DbopsStep *step);
 static const Partition *next_expired(const DbopsJob *job, const PartitionPlan *plan);
 static void begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
-static bool is_judged(const DbopsJob *job);
+static int64 judged_until(const DbopsJob *job);
 static bool is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
 static char *describe_refusal(const PartitionPlan *plan);
-static Jsonb *drop_position(const DbopsJob *job, bool judged, Oid partition);
+static Jsonb *drop_position(const DbopsJob *job, int64 judged, Oid partition);
 static void note_for(const PartitionWork *work, const char *object, const char *action, const char *outcome, const char *message);
 static Jsonb *result(DbopsJob *job, void *state);
 static const char *abandon(const DbopsJob *job, long patience);
@@ -168,14 +168,14 @@ end_creation(PartitionWork *work, const Policy *policy, const PartitionPlan *pla
 	}
 	work->waits_since = 0;
 	step->finished = true;
-	if (!is_anything_to_drop(plan))
+	if (!is_anything_to_drop(policy, plan))
 		step->goto_phase = PHASE_END;
 }
 
 static bool
-is_anything_to_drop(const PartitionPlan *plan)
+is_anything_to_drop(const Policy *policy, const PartitionPlan *plan)
 {
-	return plan->expired != NIL || dbops_partition_drop_in_hand(plan->set);
+	return plan->expired != NIL || dbops_partition_drop_in_hand(plan->set, policy->id);
 }
 
 /*
@@ -246,17 +246,25 @@ keep_trying(PartitionWork *work, DbopsStep *step, const char *what, const char *
 
 /* ---- to drop what is too old ---- */
 
+/* What is in hand goes first, but what was only noted has to be allowed as if it were not. */
 static void
 drop_step(DbopsJob *job, void *state, DbopsStep *step)
 {
 	PartitionWork *work = state;
 	Policy	   *policy = dbops_policy_of_job(job);
 	PartitionPlan *plan = dbops_partition_plan_of(policy);
-	const Partition *partition = next_expired(job, plan);
+	bool		in_hand = dbops_partition_drop_in_hand(plan->set, policy->id);
+	const Partition *partition = in_hand ? dbops_partition_drop_noted(plan->set, policy->id) : next_expired(job, plan);
 
+	if (plan->keep != NULL)
+		dbops_partition_refuse_retention(plan->set->parent);
+	work->drop.policy = policy->id;
+	work->drop.cutoff = plan->cutoff;
 	step->done = work->drop.dropped;
 	step->total = work->drop.dropped + list_length(plan->expired);
-	if (dbops_partition_drop_in_hand(plan->set))
+	if (in_hand && partition != NULL && is_refused(work, policy, plan, partition, step))
+		return;
+	if (in_hand)
 		dbops_partition_drop_step(&work->drop, plan->set, step);
 	else if (partition == NULL)
 		step->finished = true;
@@ -297,18 +305,21 @@ begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *part
 		return;
 	}
 	note_for(work, partition->name, "drop partition", "skipped", obstacle);
-	step->position = drop_position(work->job, is_judged(work->job) || step->position != NULL, partition->relid);
+	step->position = drop_position(work->job, step->position != NULL ? plan->cutoff : judged_until(work->job), partition->relid);
 }
 
-static bool
-is_judged(const DbopsJob *job)
+/* Up to which cutoff this job may drop; a policy that is set again meanwhile may have another one. */
+static int64
+judged_until(const DbopsJob *job)
 {
-	return job->position != NULL && dbops_jsonb_boolean(job->position, "judged");
+	int64		until = (job->position != NULL) ? dbops_jsonb_integer(job->position, "judged") : 0;
+
+	return until != 0 ? until : PARTITION_BEGINNING;
 }
 
 /*
- * Refuse to drop more than is usual before that is confirmed, once in a job;
- * true: the step is over.
+ * Refuse to drop more than is usual before that is confirmed, once in a job for
+ * each cutoff; true: the step is over.
  */
 static bool
 is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, const Partition *partition, DbopsStep *step)
@@ -316,12 +327,12 @@ is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan,
 	Jsonb	   *position = work->job->position;
 	DbopsJson	json = {0};
 
-	if (is_judged(work->job) || dbops_partition_is_confirmed(partition, policy->memory))
+	if (partition->upper <= judged_until(work->job) || dbops_partition_is_confirmed(partition, policy->memory))
 		return false;
 	dbops_partition_set_measure(plan->set);
 	if (!dbops_partition_needs_confirmation(plan, policy->memory))
 	{
-		step->position = drop_position(work->job, true, InvalidOid);
+		step->position = drop_position(work->job, plan->cutoff, InvalidOid);
 		return false;
 	}
 	if (position != NULL && dbops_jsonb_boolean(position, "shown"))
@@ -357,16 +368,17 @@ describe_refusal(const PartitionPlan *plan)
 					dbops_max_retention_percent);
 }
 
-/* What the phase remembers: whether it was judged, and what it has left out, with one more. */
+/* What the phase remembers: up to where it was judged, and what it has left out, with one more. */
 static Jsonb *
-drop_position(const DbopsJob *job, bool judged, Oid partition)
+drop_position(const DbopsJob *job, int64 judged, Oid partition)
 {
 	int64	   *left_out = NULL;
 	int			count = (job->position == NULL) ? 0 : dbops_jsonb_integers(job->position, "left_out", &left_out);
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
-	dbops_json_boolean(&json, "judged", judged);
+	if (judged != PARTITION_BEGINNING)
+		dbops_json_integer(&json, "judged", judged);
 	dbops_json_array(&json, "left_out");
 	for (int i = 0; i < count; i++)
 		dbops_json_integer(&json, NULL, left_out[i]);
@@ -441,7 +453,7 @@ idle(const Policy *policy)
 	if (!dbops_attempt(plan_for, &question, &error))
 		return NULL;
 	plan = question.plan;
-	if (plan->missing != NIL || is_anything_to_drop(plan))
+	if (plan->missing != NIL || is_anything_to_drop(policy, plan))
 		return NULL;
 	return "all partitions are there, and none is too old";
 }

@@ -9,7 +9,9 @@
  */
 #include "maintain/partition.h"
 
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -52,6 +54,7 @@ dbops_set_partitioning(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(7) && PG_GETARG_BOOL(7))
 		policy->memory = dbops_partition_confirm(plan, policy->memory);
 	dbops_policy_set(policy);
+	dbops_partition_hand_judge_anew(policy->id);
 	PG_RETURN_TIMESTAMPTZ(policy->next_run);
 }
 
@@ -59,7 +62,10 @@ dbops_set_partitioning(PG_FUNCTION_ARGS)
 Datum
 dbops_remove_partitioning(PG_FUNCTION_ARGS)
 {
-	dbops_policy_remove(PARTITION_KIND, take_parent(fcinfo));
+	Oid			parent = take_parent(fcinfo);
+
+	dbops_partition_hand_leave(PARTITION_KIND, parent);
+	dbops_policy_remove(PARTITION_KIND, parent);
 	PG_RETURN_VOID();
 }
 
@@ -152,11 +158,29 @@ judge(const Policy *policy, const PartitionPlan *plan)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("runway asks for %d partitions or more", LONGEST_RUNWAY),
 				 errhint("Give a shorter runway, or a longer interval.")));
-	if (plan->keep != NULL && dbops_policy_find("retention", plan->set->parent) != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s has a retention policy, which drops its old partitions", plan->set->name),
-				 errhint("Leave keep out, or SELECT dbops.remove_retention(%s).", quote_literal_cstr(plan->set->name))));
+	if (plan->keep != NULL)
+		dbops_partition_refuse_retention(plan->set->parent);
+}
+
+/* Refuse to drop where a policy of the same rows, above or below, says what of them is to go, and what is done first. */
+void
+dbops_partition_refuse_retention(Oid parent)
+{
+	List	   *tables = find_all_inheritors(parent, NoLock, NULL);
+	ListCell   *cell;
+
+	if (get_rel_relispartition(parent))
+		tables = list_concat(tables, get_partition_ancestors(parent));
+	foreach(cell, tables)
+		if (dbops_policy_find("retention", lfirst_oid(cell)) != NULL)
+		{
+			char	   *name = dbops_quote_relation(lfirst_oid(cell));
+
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table %s has a retention policy, which drops its old partitions", name),
+					 errhint("Leave keep out, or SELECT dbops.remove_retention(%s).", quote_literal_cstr(name))));
+		}
 }
 
 static void

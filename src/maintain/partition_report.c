@@ -41,6 +41,8 @@ typedef struct Shown
 
 static void put_missing(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step);
 static void put_half_done(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step);
+static void put_in_hand(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step);
+static bool judge_hand(const PartitionPlan *plan, const PartitionHand *hand, bool attached, PlanRow *row);
 static void put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memory, int *step);
 static void put_row(ReturnSetInfo *rsinfo, const PlanRow *row);
 static void put_status(ReturnSetInfo *rsinfo, const Policy *policy);
@@ -69,6 +71,7 @@ dbops_partition_plan(PG_FUNCTION_ARGS)
 	dbops_partition_set_measure(plan->set);
 	put_missing(rsinfo, plan, &step);
 	put_half_done(rsinfo, plan, &step);
+	put_in_hand(rsinfo, plan, &step);
 	put_expired(rsinfo, plan, policy != NULL ? policy->memory : NULL, &step);
 	return (Datum) 0;
 }
@@ -111,6 +114,51 @@ put_half_done(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step)
 	row.partition = set->pending;
 	row.note = "a concurrent detach was cut off";
 	put_row(rsinfo, &row);
+}
+
+/* What has been noted to go; what is attached, and is too old as well, comes with the others. */
+static void
+put_in_hand(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_partition_hand_list(plan->set->parent))
+	{
+		const PartitionHand *hand = lfirst(cell);
+		const Partition *attached = dbops_partition_find(plan->set, hand->partition);
+		PlanRow		row = {.step = *step + 1,.object = hand->name};
+
+		if (attached != NULL && attached == plan->set->pending)
+			continue;
+		if (strcmp(hand->kind, PARTITION_KIND) != 0)
+		{
+			row.action = "leave partition";
+			row.note = psprintf("a job of %s has begun with it, and goes on with its next run", hand->kind);
+		}
+		else if (!judge_hand(plan, hand, attached != NULL, &row))
+			continue;
+		row.partition = &(Partition) {.rows = hand->rows,.bytes = hand->bytes};
+		put_row(rsinfo, &row);
+		++*step;
+	}
+}
+
+/* Say what will become of what the policy has noted; false: it is shown as what is too old. */
+static bool
+judge_hand(const PartitionPlan *plan, const PartitionHand *hand, bool attached, PlanRow *row)
+{
+	bool		expired = (hand->upper <= plan->cutoff);
+
+	if (attached && expired)
+		return false;
+	row->action = expired ? "drop partition" : "keep partition";
+	row->statement = expired ? psprintf("DROP TABLE %s", hand->name) : NULL;
+	if (!expired)
+		row->note = attached ? "an earlier run was about to detach it; the policy keeps it now" :
+			"an earlier run has detached it; the policy keeps it now, and it stays as a table";
+	else
+		row->note = "an earlier run has detached it";
+	return true;
 }
 
 static void

@@ -52,6 +52,7 @@ dbops_set_retention(PG_FUNCTION_ARGS)
 	policy->spec = dbops_retention_put(spec);
 	policy->memory = memory_of(spec, policy->spec, !PG_ARGISNULL(ARG_CONFIRM) && PG_GETARG_BOOL(ARG_CONFIRM));
 	dbops_policy_set(policy);
+	dbops_partition_hand_judge_anew(policy->id);
 	PG_RETURN_TIMESTAMPTZ(policy->next_run);
 }
 
@@ -91,6 +92,7 @@ Datum
 dbops_remove_retention(PG_FUNCTION_ARGS)
 {
 	dbops_require_argument(fcinfo, 0, "table_name");
+	dbops_partition_hand_leave(RETENTION_KIND, PG_GETARG_OID(0));
 	dbops_policy_remove(RETENTION_KIND, PG_GETARG_OID(0));
 	PG_RETURN_VOID();
 }

@@ -110,6 +110,7 @@ static const char *judge(const RetentionSpec *spec, const RetentionMemory *memor
 						 const RetentionEstimate *estimate);
 static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
 				   const char *why, DbopsStep *step);
+static bool is_in_hand(const Policy *policy, const RetentionSpec *spec);
 static void drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step);
 static const Partition *next_partition(const RetentionRun *run, const PartitionSet *set);
 static bool keep_partition(Oid table, void *arg);
@@ -205,7 +206,7 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	run->began = GetCurrentTimestamp();
 	run->expected = estimate.expired;
 	step->finished = true;
-	step->goto_phase = dbops_retention_by_partition(spec) ? PHASE_PARTITIONS : PHASE_ROWS;
+	step->goto_phase = dbops_retention_by_partition(spec) || is_in_hand(policy, spec) ? PHASE_PARTITIONS : PHASE_ROWS;
 	save(run, step);
 }
 
@@ -304,6 +305,15 @@ refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, Reten
 	step->position = dbops_json_finish(&json);
 }
 
+/* Has an earlier run left partitions half done, when they were to go as a whole? */
+static bool
+is_in_hand(const Policy *policy, const RetentionSpec *spec)
+{
+	PartitionHand hand;
+
+	return dbops_partition_hand_find(policy->id, &hand) && dbops_partition_set_defect(spec->relid) == NULL;
+}
+
 /* ---- whole partitions ---- */
 
 static void
@@ -313,12 +323,14 @@ partitions_step(DbopsJob *job, void *state, DbopsStep *step)
 	Policy	   *policy;
 	RetentionSpec *spec = take_spec(run, &policy);
 	PartitionSet *set = dbops_partition_set_read(spec->relid, spec->clock.zone, spec->clock.unit);
+	int			dropped = run->drop.dropped;
 
-	if (dbops_partition_drop_in_hand(set))
+	run->drop.policy = policy->id;
+	run->drop.cutoff = dbops_retention_by_partition(spec) ? run->cutoff : PARTITION_BEGINNING;
+	if (run->stopped == NULL && dbops_partition_drop_in_hand(set, policy->id))
 	{
 		dbops_partition_drop_step(&run->drop, set, step);
-		if (!dbops_partition_drop_in_hand(set))
-			run->partitions++;
+		run->partitions += run->drop.dropped - dropped;
 	}
 	else if (is_over(run) || next_partition(run, set) == NULL)
 		step->finished = true;
@@ -333,7 +345,7 @@ next_partition(const RetentionRun *run, const PartitionSet *set)
 {
 	ListCell   *cell;
 
-	foreach(cell, dbops_partition_expired(set, run->cutoff))
+	foreach(cell, dbops_partition_expired(set, run->drop.cutoff))
 		if (!list_member_oid(run->left_out, ((Partition *) lfirst(cell))->relid))
 			return lfirst(cell);
 	return NULL;

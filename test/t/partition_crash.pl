@@ -93,8 +93,10 @@ is_clean('pending', 'killed while it is pending');
 
 # it is detached, and not dropped yet
 make_table('detached');
-ask(q{BEGIN;
-	INSERT INTO dbops.partition_drop SELECT 'detached_old'::regclass, 'detached'::regclass, 'public.detached_old', 1, 0, 'partitioning', now();
+ask(q{SELECT dbops.set_partitioning('detached', '1 day', keep => '10 days', time_zone => 'UTC', schedule => '@yearly');
+	BEGIN;
+	INSERT INTO dbops.partition_drop (partition, parent, name, policy, kind, upper_end, begun, row_count, bytes, began_at)
+	  SELECT 'detached_old'::regclass, 'detached'::regclass, 'public.detached_old', max(id), 'partitioning', 0, true, 1, 0, now() FROM dbops.policy;
 	ALTER TABLE detached DETACH PARTITION detached_old;
 	COMMIT});
 $holder = $node->background_psql('postgres', on_error_stop => 0);

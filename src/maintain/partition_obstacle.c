@@ -1,0 +1,130 @@
+/*
+ * partition_obstacle.c
+ *		Why a partition cannot be dropped, as far as that can be known before.
+ *
+ * It is asked before a partition is detached: one that is detached and cannot
+ * be dropped then is missing from the table, and its rows are nowhere.
+ */
+#include "maintain/hold.h"
+#include "maintain/partition.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+
+static const char *find_dependent(Oid partition);
+static void take_text(HeapTuple row, TupleDesc desc, void *arg);
+static const char *find_reference(const PartitionSet *set, const Partition *partition);
+static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
+static void look_for_rows(void *arg);
+static void ask(void *arg);
+
+/* Say why a partition cannot be dropped; NULL: it can. */
+const char *
+dbops_partition_obstacle(const PartitionSet *set, const Partition *partition)
+{
+	const char *obstacle;
+
+	if (partition->relkind == RELKIND_FOREIGN_TABLE)
+		return "it is a foreign table, whose rows are elsewhere";
+	if (dbops_hold_any(partition->relid, InvalidOid))
+		return "a hold is on rows of it";
+	obstacle = find_dependent(partition->relid);
+	return (obstacle != NULL) ? obstacle : find_reference(set, partition);
+}
+
+/* What DROP TABLE would refuse to leave behind; NULL: nothing. */
+static const char *
+find_dependent(Oid partition)
+{
+	DbopsParam	param = dbops_param_oid(partition);
+	const char *dependent = NULL;
+
+	dbops_query_each("SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
+					 " || ' depends on it'"
+					 " FROM pg_depend d"
+					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
+					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
+					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype = 'n'"
+					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid <> $1)"
+					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid AND a.adrelid = $1)"
+					 " ORDER BY 1 LIMIT 1",
+					 1, &param, take_text, &dependent);
+	return dependent;
+}
+
+static void
+take_text(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(const char **) arg = dbops_row_text(row, desc, 1);
+}
+
+/* A foreign key that points at the parent. */
+typedef struct Reference
+{
+	const char *name;
+	const char *sql;			/* is there a row that it keeps? */
+	Oid			role;			/* that asks */
+	bool		found;
+} Reference;
+
+/* Which foreign key has rows that reference the partition's; NULL: none, or that is left to the server. */
+static const char *
+find_reference(const PartitionSet *set, const Partition *partition)
+{
+	DbopsParam	param = dbops_param_oid(partition->relid);
+	List	   *references = NIL;
+	Oid			owner = dbops_relation_owner(set->parent);
+	Oid			role = dbops_acts_for(owner) ? owner : GetUserId();
+	ListCell   *cell;
+
+	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
+					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s WHERE f.tableoid <> %s LIMIT 1',"
+					 "  fn.nspname, ft.relname, pn.nspname, pt.relname,"
+					 "  (SELECT string_agg(format('f.%I = p.%I', fa.attname, pa.attname), ' AND ' ORDER BY k.n)"
+					 "   FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k(f, p, n)"
+					 "   JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = k.f"
+					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p), c.confrelid)"
+					 " FROM pg_constraint c JOIN pg_constraint r ON r.oid = c.conparentid"
+					 " JOIN pg_class ft ON ft.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace"
+					 " JOIN pg_class pt ON pt.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = pt.relnamespace"
+					 " WHERE c.contype = 'f' AND c.confrelid = $1 AND NOT ft.relispartition"
+					 " ORDER BY 1",
+					 1, &param, take_reference, &references);
+	foreach(cell, references)
+	{
+		Reference  *reference = lfirst(cell);
+		ErrorData  *error;
+
+		reference->role = role;
+		if (dbops_attempt(look_for_rows, reference, &error) && reference->found)
+			return psprintf("foreign key %s has rows that reference it", reference->name);
+	}
+	return NULL;
+}
+
+static void
+take_reference(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Reference  *reference = palloc0(sizeof(Reference));
+
+	reference->name = dbops_row_text(row, desc, 1);
+	reference->sql = dbops_row_text(row, desc, 2);
+	*(List **) arg = lappend(*(List **) arg, reference);
+}
+
+/* What the role may not read it is not told, and the server's own check comes with the detach. */
+static void
+look_for_rows(void *arg)
+{
+	dbops_run_as(((Reference *) arg)->role, ask, arg);
+}
+
+static void
+ask(void *arg)
+{
+	Reference  *reference = arg;
+	Datum		found;
+
+	reference->found = dbops_query_value(reference->sql, 0, NULL, BOOLOID, &found);
+}
