@@ -8,6 +8,9 @@
  * that of the policy's zone or, where a server in UTC has made them, that of UTC,
  * whichever shows midnight there.
  *
+ * Where clocks go forward at midnight a day begins at one o'clock, so that a
+ * bound is taken for the midnight that it stands for: for the day it begins.
+ *
  * Bounds are counted from one anchor and not each from the last, so that a
  * month that is too short for a day does not shift all that follow.
  */
@@ -35,6 +38,7 @@ static List *newest_of(const PartitionSet *set, int count);
 static int64 months_between(Timestamp lower, Timestamp upper);
 static bool is_every(const PartitionSet *set, const List *partitions, const Interval *every);
 static bool fits(const PartitionSet *set, const Partition *partition, const Interval *every);
+static Timestamp bound_of(const PartitionSet *set, int64 position);
 static bool is_finite(const Partition *partition);
 static bool is_time_only(const Interval *every);
 static Timestamp default_anchor(const Interval *every);
@@ -126,7 +130,7 @@ are_midnights(const PartitionSet *set, const List *partitions)
 	ListCell   *cell;
 
 	foreach(cell, partitions)
-		if (dbops_partition_local(&set->clock, ((Partition *) lfirst(cell))->lower) % USECS_PER_DAY != 0)
+		if (bound_of(set, ((Partition *) lfirst(cell))->lower) % USECS_PER_DAY != 0)
 			return false;
 	return true;
 }
@@ -135,8 +139,8 @@ static bool
 infer_of(const PartitionSet *set, const List *partitions, Interval *every)
 {
 	const Partition *last = llast(partitions);
-	Timestamp	lower = dbops_partition_local(&set->clock, last->lower);
-	Timestamp	upper = dbops_partition_local(&set->clock, last->upper);
+	Timestamp	lower = bound_of(set, last->lower);
+	Timestamp	upper = bound_of(set, last->upper);
 	Interval	tried[3] = {{0}};
 
 	tried[0].month = months_between(lower, upper);
@@ -197,8 +201,17 @@ fits(const PartitionSet *set, const Partition *partition, const Interval *every)
 {
 	if (is_time_only(every))
 		return partition->upper - partition->lower == every->time;
-	return add(dbops_partition_local(&set->clock, partition->lower), every, 1) ==
-		dbops_partition_local(&set->clock, partition->upper);
+	return add(bound_of(set, partition->lower), every, 1) == bound_of(set, partition->upper);
+}
+
+/* What the grid's clock shows at a bound, or would show if it did not leave that midnight out. */
+static Timestamp
+bound_of(const PartitionSet *set, int64 position)
+{
+	Timestamp	local = dbops_partition_local(&set->clock, position);
+	Timestamp	midnight = local - ((local % USECS_PER_DAY) + USECS_PER_DAY) % USECS_PER_DAY;
+
+	return (dbops_partition_from_local(&set->clock, midnight) == position) ? midnight : local;
 }
 
 static bool
@@ -240,7 +253,7 @@ anchor(PartitionGrid *grid, const PartitionSet *set)
 
 		if (is_finite(partition) && fits(set, partition, &grid->every))
 		{
-			grid->anchor = dbops_partition_local(&set->clock, partition->lower);
+			grid->anchor = bound_of(set, partition->lower);
 			return true;
 		}
 	}

@@ -23,8 +23,9 @@ PG_FUNCTION_INFO_V1(dbops_set_partitioning);
 PG_FUNCTION_INFO_V1(dbops_remove_partitioning);
 PG_FUNCTION_INFO_V1(dbops_run_partitioning);
 
-static Jsonb *take_spec(FunctionCallInfo fcinfo, const PartitionSet *set);
-static void put_interval(DbopsJson *json, FunctionCallInfo fcinfo, int number, const char *key);
+static Jsonb *take_spec(FunctionCallInfo fcinfo, PartitionSet *set);
+static Interval *take_every(FunctionCallInfo fcinfo, PartitionSet *set);
+static void put_interval(DbopsJson *json, const Interval *interval, const char *key);
 static char *interval_text(const Interval *interval);
 static void judge(const Policy *policy, const PartitionPlan *plan);
 static void refuse_sub_partitions(const PartitionSet *set);
@@ -92,33 +93,40 @@ take_parent(FunctionCallInfo fcinfo)
 	return PG_GETARG_OID(0);
 }
 
-/* What is asked for; the unit of an integer key is as it looks now, for ever. */
+/* What is asked for; the interval and the unit of an integer key are as they look now, for ever. */
 static Jsonb *
-take_spec(FunctionCallInfo fcinfo, const PartitionSet *set)
+take_spec(FunctionCallInfo fcinfo, PartitionSet *set)
 {
 	DbopsJson	json = {0};
 
-	if (!PG_ARGISNULL(1))
-	{
-		Interval	every = *PG_GETARG_INTERVAL_P(1);
-
-		dbops_partition_check_every(&every, set->clock.type);
-	}
 	dbops_json_object(&json, NULL);
-	put_interval(&json, fcinfo, 1, "every");
-	put_interval(&json, fcinfo, 2, "runway");
-	put_interval(&json, fcinfo, 3, "keep");
+	put_interval(&json, take_every(fcinfo, set), "every");
+	put_interval(&json, PG_ARGISNULL(2) ? NULL : PG_GETARG_INTERVAL_P(2), "runway");
+	put_interval(&json, PG_ARGISNULL(3) ? NULL : PG_GETARG_INTERVAL_P(3), "keep");
 	if (set->clock.unit != 0)
 		dbops_json_integer(&json, "unit", set->clock.unit);
 	return dbops_json_finish(&json);
 }
 
+/* The interval that is asked for, or that of the partitions; NULL: they show none, which the plan refuses. */
+static Interval *
+take_every(FunctionCallInfo fcinfo, PartitionSet *set)
+{
+	Interval   *every = palloc(sizeof(Interval));
+
+	if (!PG_ARGISNULL(1))
+	{
+		*every = *PG_GETARG_INTERVAL_P(1);
+		dbops_partition_check_every(every, set->clock.type);
+		return every;
+	}
+	return dbops_partition_infer(set, every) ? every : NULL;
+}
+
 /* Store it as text that means the same whatever intervalstyle is. */
 static void
-put_interval(DbopsJson *json, FunctionCallInfo fcinfo, int number, const char *key)
+put_interval(DbopsJson *json, const Interval *interval, const char *key)
 {
-	const Interval *interval = PG_ARGISNULL(number) ? NULL : PG_GETARG_INTERVAL_P(number);
-
 	if (interval == NULL)
 		return;
 	if (dbops_interval_ms(interval) <= 0)
