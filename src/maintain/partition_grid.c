@@ -4,9 +4,10 @@
  *
  * Months and days are counted on a clock, so that a partition begins at
  * midnight in summer and in winter; hours are counted in time that passes.
- * Which clock the partitions follow that are there is seen from their bounds:
- * that of the policy's zone or, where a server in UTC has made them, that of UTC,
- * whichever shows midnight there.
+ * Which clock the partitions follow that are there is seen from where the newest
+ * begin, before anything is counted: that of the policy's zone or, where a server
+ * in UTC has made them, that of UTC, whichever shows midnight there. By their
+ * length alone months of one clock now and then fit the other one.
  *
  * Where clocks go forward at midnight a day begins at one o'clock, so that a
  * bound is taken for the midnight that it stands for: for the day it begins.
@@ -24,6 +25,7 @@
 
 #define LEAST_TIME		(60 * USECS_PER_SEC)
 #define WEEK			7		/* days */
+#define SHORTEST_MONTH	28		/* days */
 
 /* How many of the newest partitions are looked at to find the interval, in this order. */
 static const int looked_at[] = {12, 3, 1};
@@ -31,7 +33,8 @@ static const int looked_at[] = {12, 3, 1};
 static void refuse_every(const Interval *every, const char *why);
 static char *interval_text(const Interval *interval);
 static bool divides(int64 part, int64 whole);
-static void choose_zone(PartitionSet *set, const List *partitions);
+static void choose_zone(PartitionSet *set);
+static bool follow(PartitionSet *set, const List *partitions);
 static bool are_midnights(const PartitionSet *set, const List *partitions);
 static bool infer_of(const PartitionSet *set, const List *partitions, Interval *every);
 static List *newest_of(const PartitionSet *set, int count);
@@ -43,7 +46,9 @@ static bool is_finite(const Partition *partition);
 static bool is_time_only(const Interval *every);
 static Timestamp default_anchor(const Interval *every);
 static Timestamp add(Timestamp from, const Interval *every, int64 times);
-static bool anchor(PartitionGrid *grid, const PartitionSet *set);
+static bool anchor(PartitionGrid *grid, const PartitionSet *set, bool aligned);
+static bool is_anchor(const PartitionGrid *grid, const PartitionSet *set, bool aligned);
+static int	day_of(Timestamp local);
 static void require_aligned(const PartitionGrid *grid, const PartitionSet *set);
 static int64 nth(const PartitionGrid *grid, int64 n);
 static int64 index_of(const PartitionGrid *grid, int64 position);
@@ -99,29 +104,38 @@ divides(int64 part, int64 whole)
 bool
 dbops_partition_infer(PartitionSet *set, Interval *every)
 {
+	choose_zone(set);
 	for (int i = 0; i < lengthof(looked_at); i++)
 	{
 		List	   *partitions = newest_of(set, looked_at[i]);
 
 		if (partitions == NIL)
 			break;
-		choose_zone(set, partitions);
 		if (infer_of(set, partitions, every))
 			return true;
 	}
 	return false;
 }
 
-/* Follow UTC where the bounds are midnights of UTC, and not of the policy's zone. */
+/* Take the clock of the newest partitions, of fewer where more do not agree; else the policy's. */
 static void
-choose_zone(PartitionSet *set, const List *partitions)
+choose_zone(PartitionSet *set)
+{
+	for (int i = 0; i < lengthof(looked_at); i++)
+		if (follow(set, newest_of(set, looked_at[i])))
+			return;
+	set->clock.grid_zone = set->clock.zone;
+}
+
+/* Follow UTC where partitions begin at midnights of UTC, and not of the policy's zone; false: at those of neither. */
+static bool
+follow(PartitionSet *set, const List *partitions)
 {
 	set->clock.grid_zone = set->clock.zone;
 	if (are_midnights(set, partitions))
-		return;
+		return true;
 	set->clock.grid_zone = pg_tzset("UTC");
-	if (!are_midnights(set, partitions))
-		set->clock.grid_zone = set->clock.zone;
+	return are_midnights(set, partitions);
 }
 
 static bool
@@ -237,27 +251,57 @@ dbops_partition_grid(PartitionSet *set, const Interval *every)
 	if (is_time_only(every))
 		set->clock.grid_zone = pg_tzset("UTC");
 	else
-		choose_zone(set, newest_of(set, looked_at[0]));
-	if (!anchor(&grid, set))
+		choose_zone(set);
+	if (!anchor(&grid, set, true) && !anchor(&grid, set, false))
 		require_aligned(&grid, set);
 	return grid;
 }
 
-/* Anchor it at the newest partition that is as long as the interval, on the set's clock. */
+/* Anchor it at the newest partition that is as long as the interval, on the set's clock, and from which it counts to what follows. */
 static bool
-anchor(PartitionGrid *grid, const PartitionSet *set)
+anchor(PartitionGrid *grid, const PartitionSet *set, bool aligned)
 {
+	Timestamp	none = grid->anchor;
+
 	for (int i = list_length(set->partitions) - 1; i >= 0; i--)
 	{
 		Partition  *partition = list_nth(set->partitions, i);
 
-		if (is_finite(partition) && fits(set, partition, &grid->every))
-		{
-			grid->anchor = bound_of(set, partition->lower);
+		if (!is_finite(partition) || !fits(set, partition, &grid->every))
+			continue;
+		grid->anchor = bound_of(set, partition->lower);
+		if (is_anchor(grid, set, aligned))
 			return true;
-		}
 	}
+	grid->anchor = none;
 	return false;
+}
+
+/*
+ * aligned: the last one has to end where one of the grid's begins. Else it may
+ * end elsewhere, but then a length that fits by chance must not be taken: that
+ * of a month of another clock, from the end of a month or not from midnight.
+ */
+static bool
+is_anchor(const PartitionGrid *grid, const PartitionSet *set, bool aligned)
+{
+	const Partition *last = llast(set->partitions);
+
+	if (aligned)
+		return last->upper == PARTITION_END || dbops_partition_begin_of(grid, last->upper) == last->upper;
+	if (is_time_only(&grid->every))
+		return true;
+	return (grid->anchor % USECS_PER_DAY == 0 || !are_midnights(set, newest_of(set, 1))) &&
+		(grid->every.month == 0 || day_of(grid->anchor) <= SHORTEST_MONTH);
+}
+
+static int
+day_of(Timestamp local)
+{
+	struct pg_tm tm;
+	fsec_t		fraction;
+
+	return (timestamp2tm(local, NULL, &tm, &fraction, NULL, NULL) == 0) ? tm.tm_mday : 0;
 }
 
 /* Where none is as long, the last must at least end where one of the interval's begins. */
