@@ -56,16 +56,17 @@ CALL dbops.run_partitioning('visit');
 SELECT min(name), count(*) FROM parts('visit');
 -- a clock that jumps must not empty the table; new ones are made all the same
 SELECT at('2054-03-15 12:00');
-\set VERBOSITY terse
+\set VERBOSITY sqlstate
 CALL dbops.run_partitioning('visit');
 \set VERBOSITY default
 SELECT min(name), max(name), count(*) FROM parts('visit');
-SELECT note, count(*) FROM dbops.partition_plan('visit') GROUP BY note;
+SELECT regexp_replace(note, '[^ ]+ [^ ]+ have passed', '... have passed') AS note, count(*) FROM dbops.partition_plan('visit') GROUP BY 1;
 SELECT stopped_because IS NOT NULL AS stopped FROM dbops.partition_status();
-SELECT outcome, message FROM dbops.maintenance_log WHERE action = 'drop partitions';
+SELECT outcome, regexp_replace(message, '[^ ]+ [^ ]+ have passed', '... have passed') AS message
+  FROM dbops.maintenance_log WHERE action = 'drop partitions' AND object = 'regress_part.visit';
 -- what is confirmed is what was shown, and not what has come since
 SELECT at('2054-09-15 12:00');
-\set VERBOSITY terse
+\set VERBOSITY sqlstate
 CALL dbops.run_partitioning('visit', confirm => true);
 \set VERBOSITY default
 SELECT min(name), max(name), count(*) FROM parts('visit');

@@ -302,9 +302,13 @@ extern void dbops_partition_ask_default(PartitionQuestion *question);
 
 /* ---- partition_confirm.c: how much may be dropped at once ---- */
 
-extern bool dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memory);
-extern bool dbops_partition_is_confirmed(const Partition *partition, const Jsonb *memory);
-extern Jsonb *dbops_partition_memory(const Jsonb *memory, const char *key, int64 position);
+extern const char *dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memory);
+extern bool dbops_partition_is_confirmed(const PartitionPlan *plan, const Partition *partition, const Jsonb *memory);
+
+/* What a policy remembers from now on, whose plan has a time to keep. */
+extern Jsonb *dbops_partition_remember(const PartitionPlan *plan, const Jsonb *memory, bool confirm);	/* when it is set */
+extern Jsonb *dbops_partition_show(const PartitionPlan *plan, const Jsonb *memory);
+extern Jsonb *dbops_partition_allow(const PartitionPlan *plan, const Jsonb *memory);
 extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *memory);
 
 /* ---- partition_report.c ---- */

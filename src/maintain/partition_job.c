@@ -45,7 +45,7 @@ static const Partition *next_expired(const DbopsJob *job, const PartitionPlan *p
 static void begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
 static int64 judged_until(const DbopsJob *job);
 static bool is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
-static char *describe_refusal(const PartitionPlan *plan);
+static char *describe_refusal(const PartitionPlan *plan, const char *why);
 static Jsonb *drop_position(const DbopsJob *job, int64 judged, Oid partition);
 static void note_for(const PartitionWork *work, const char *object, const char *action, const char *outcome, const char *message);
 static Jsonb *result(DbopsJob *job, void *state);
@@ -168,8 +168,11 @@ end_creation(PartitionWork *work, const Policy *policy, const PartitionPlan *pla
 	}
 	work->waits_since = 0;
 	step->finished = true;
-	if (!is_anything_to_drop(policy, plan))
-		step->goto_phase = PHASE_END;
+	if (is_anything_to_drop(policy, plan))
+		return;
+	step->goto_phase = PHASE_END;
+	if (plan->keep != NULL)
+		dbops_policy_remember(policy->id, dbops_partition_allow(plan, policy->memory));
 }
 
 static bool
@@ -326,23 +329,26 @@ is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan,
 {
 	Jsonb	   *position = work->job->position;
 	DbopsJson	json = {0};
+	const char *why;
 
-	if (partition->upper <= judged_until(work->job) || dbops_partition_is_confirmed(partition, policy->memory))
+	if (partition->upper <= judged_until(work->job) || dbops_partition_is_confirmed(plan, partition, policy->memory))
 		return false;
 	dbops_partition_set_measure(plan->set);
-	if (!dbops_partition_needs_confirmation(plan, policy->memory))
+	why = dbops_partition_needs_confirmation(plan, policy->memory);
+	if (why == NULL)
 	{
+		dbops_policy_remember(policy->id, dbops_partition_allow(plan, policy->memory));
 		step->position = drop_position(work->job, plan->cutoff, InvalidOid);
 		return false;
 	}
 	if (position != NULL && dbops_jsonb_boolean(position, "shown"))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s", describe_refusal(plan)),
+				 errmsg("%s", describe_refusal(plan, why)),
 				 errhint("If that is right, CALL dbops.run_partitioning(%s, confirm => true).",
 						 quote_literal_cstr(plan->set->name))));
-	note_for(work, plan->set->name, "drop partitions", "blocked", describe_refusal(plan));
-	dbops_policy_remember(policy->id, dbops_partition_memory(policy->memory, "shown", plan->cutoff));
+	note_for(work, plan->set->name, "drop partitions", "blocked", describe_refusal(plan, why));
+	dbops_policy_remember(policy->id, dbops_partition_show(plan, policy->memory));
 	dbops_json_object(&json, NULL);
 	dbops_json_boolean(&json, "shown", true);
 	step->position = dbops_json_finish(&json);
@@ -350,7 +356,7 @@ is_refused(PartitionWork *work, const Policy *policy, const PartitionPlan *plan,
 }
 
 static char *
-describe_refusal(const PartitionPlan *plan)
+describe_refusal(const PartitionPlan *plan, const char *why)
 {
 	int64		rows = 0;
 	int64		bytes = 0;
@@ -362,10 +368,9 @@ describe_refusal(const PartitionPlan *plan)
 		bytes += ((Partition *) lfirst(cell))->bytes;
 	}
 	return psprintf("%d of %d partitions of table %s, with about " INT64_FORMAT " rows and " INT64_FORMAT " kB, end by %s"
-					" and would be dropped, which is more than dbops.max_retention_percent (%d) allows at once",
+					" and would be dropped: %s",
 					list_length(plan->expired), list_length(plan->set->partitions), plan->set->name,
-					rows, bytes / 1024, dbops_partition_literal(&plan->set->clock, plan->cutoff),
-					dbops_max_retention_percent);
+					rows, bytes / 1024, dbops_partition_literal(&plan->set->clock, plan->cutoff), why);
 }
 
 /* What the phase remembers: up to where it was judged, and what it has left out, with one more. */

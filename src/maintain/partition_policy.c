@@ -30,6 +30,7 @@ static char *interval_text(const Interval *interval);
 static void judge(const Policy *policy, const PartitionPlan *plan);
 static void refuse_sub_partitions(const PartitionSet *set);
 static void require_schema_rights(const PartitionSet *set, Oid owner);
+static void confirm(const Policy *policy);
 static Oid	take_parent(FunctionCallInfo fcinfo);
 
 /*
@@ -50,10 +51,8 @@ dbops_set_partitioning(PG_FUNCTION_ARGS)
 	policy->spec = take_spec(fcinfo, dbops_partition_set_read(parent, dbops_zone_require(policy->time_zone), 0));
 	plan = dbops_partition_plan_of(policy);
 	judge(policy, plan);
-	if (earlier != NULL)
-		policy->memory = earlier->memory;
-	if (!PG_ARGISNULL(7) && PG_GETARG_BOOL(7))
-		policy->memory = dbops_partition_confirm(plan, policy->memory);
+	policy->memory = dbops_partition_remember(plan, earlier != NULL ? earlier->memory : NULL,
+											  !PG_ARGISNULL(7) && PG_GETARG_BOOL(7));
 	dbops_policy_set(policy);
 	dbops_partition_hand_judge_anew(policy->id);
 	PG_RETURN_TIMESTAMPTZ(policy->next_run);
@@ -81,9 +80,18 @@ dbops_run_partitioning(PG_FUNCTION_ARGS)
 	policy = dbops_policy_require(PARTITION_KIND, parent);
 	dbops_require_table_owner(parent);
 	if (!PG_ARGISNULL(1) && PG_GETARG_BOOL(1))
-		dbops_policy_remember(policy->id, dbops_partition_confirm(dbops_partition_plan_of(policy), policy->memory));
+		confirm(policy);
 	dbops_job_run_here(dbops_policy_submit(policy, NULL, true));
 	PG_RETURN_VOID();
+}
+
+static void
+confirm(const Policy *policy)
+{
+	const PartitionPlan *plan = dbops_partition_plan_of(policy);
+
+	if (plan->keep != NULL)
+		dbops_policy_remember(policy->id, dbops_partition_confirm(plan, policy->memory));
 }
 
 static Oid

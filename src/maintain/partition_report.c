@@ -166,8 +166,7 @@ put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memor
 {
 	const PartitionSet *set = plan->set;
 	bool		concurrently = dbops_partition_drops_concurrently(set);
-	const char *refused = !dbops_partition_needs_confirmation(plan, memory) ? NULL :
-		psprintf("not before it is confirmed: more than dbops.max_retention_percent (%d) at once", dbops_max_retention_percent);
+	const char *why = dbops_partition_needs_confirmation(plan, memory);
 	ListCell   *cell;
 
 	foreach(cell, plan->expired)
@@ -180,7 +179,7 @@ put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memor
 			.object = partition->name,
 			.lock_mode = concurrently ? "ShareUpdateExclusiveLock" : "AccessExclusiveLock",
 			.partition = partition,
-			.note = (obstacle != NULL) ? obstacle : refused
+			.note = (obstacle != NULL || why == NULL) ? obstacle : psprintf("not before it is confirmed: %s", why)
 		};
 
 		if (obstacle == NULL)

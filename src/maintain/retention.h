@@ -13,6 +13,7 @@
 #ifndef DBOPS_RETENTION_H
 #define DBOPS_RETENTION_H
 
+#include "maintain/cutoff.h"
 #include "maintain/hold.h"
 #include "maintain/policy.h"
 #include "maintain/partition.h"
@@ -124,10 +125,7 @@ extern char *dbops_retention_delete(const RetentionSpec *spec, const RetentionLe
 
 typedef struct RetentionMemory
 {
-	int64		cutoff;			/* of the last run that was allowed; RETENTION_NONE: none was */
-	TimestampTz at;				/* when that was */
-	int64		uptime;			/* us since the machine has booted, then */
-	const char *boot;			/* which boot that was */
+	CutoffMark	allowed;		/* the last run that was */
 	int64		confirmed;		/* cutoff up to which any number of rows may go; RETENTION_NONE */
 	int64		shown;			/* cutoff that was refused; RETENTION_NONE */
 	int64		oldest;			/* position; RETENTION_NONE: not known */
@@ -143,11 +141,7 @@ typedef struct RetentionMemory
 
 extern RetentionMemory *dbops_retention_memory(const Jsonb *memory);
 extern Jsonb *dbops_retention_memory_put(const RetentionMemory *memory);
-
-/* ---- retention_guard.c: a clock that has jumped must not empty a table ---- */
-
 extern void dbops_retention_allow(RetentionMemory *memory, int64 cutoff);
-extern const char *dbops_retention_jump(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff);
 extern void dbops_retention_confirm(RetentionMemory *memory, int64 cutoff);
 
 /* ---- retention_estimate.c: how much there is to do ---- */

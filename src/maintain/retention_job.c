@@ -271,7 +271,7 @@ cutoff_of(const RetentionRun *run, const RetentionSpec *spec, const RetentionMem
 static const char *
 judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff, const RetentionEstimate *estimate)
 {
-	const char *why = dbops_retention_jump(spec, memory, cutoff);
+	const char *why = dbops_cutoff_jump(&memory->allowed, spec->keep, cutoff);
 
 	if (why == NULL && estimate->beyond * 100.0 > estimate->rows * dbops_max_retention_percent)
 		why = psprintf("that is more than dbops.max_retention_percent (%d) allows at once", dbops_max_retention_percent);

@@ -15,10 +15,7 @@ dbops_retention_memory(const Jsonb *memory)
 	int64	   *left;
 	int			n = dbops_jsonb_integers(memory, "left", &left);
 
-	read->cutoff = position(memory, "cutoff");
-	read->at = dbops_jsonb_integer(memory, "at");
-	read->uptime = dbops_jsonb_integer(memory, "uptime");
-	read->boot = dbops_jsonb_text(memory, "boot");
+	read->allowed = dbops_cutoff_read(memory);
 	read->confirmed = position(memory, "confirmed");
 	read->shown = position(memory, "shown");
 	read->oldest = position(memory, "oldest");
@@ -47,10 +44,7 @@ dbops_retention_memory_put(const RetentionMemory *memory)
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
-	put_position(&json, "cutoff", memory->cutoff);
-	dbops_json_integer(&json, "at", memory->at);
-	dbops_json_integer(&json, "uptime", memory->uptime);
-	dbops_json_text(&json, "boot", memory->boot);
+	dbops_cutoff_put(&json, &memory->allowed);
 	put_position(&json, "confirmed", memory->confirmed);
 	put_position(&json, "shown", memory->shown);
 	put_position(&json, "oldest", memory->oldest);
@@ -72,4 +66,20 @@ put_position(DbopsJson *json, const char *key, int64 position)
 {
 	if (position != RETENTION_NONE)
 		dbops_json_integer(json, key, position);
+}
+
+/* Remember that a run with this cutoff is allowed, and when that was. */
+void
+dbops_retention_allow(RetentionMemory *memory, int64 cutoff)
+{
+	memory->allowed = dbops_cutoff_mark(cutoff);
+	memory->confirmed = cutoff;
+	memory->shown = RETENTION_NONE;
+}
+
+/* Somebody has confirmed: what was shown, or what would be shown now. */
+void
+dbops_retention_confirm(RetentionMemory *memory, int64 cutoff)
+{
+	dbops_retention_allow(memory, memory->shown != RETENTION_NONE ? Min(memory->shown, cutoff) : cutoff);
 }

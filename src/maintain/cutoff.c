@@ -1,5 +1,5 @@
 /*
- * retention_guard.c
+ * cutoff.c
  *		A clock that has jumped must not empty a table.
  *
  * Between two runs the cutoff moves as time passes. How much time has passed
@@ -8,7 +8,7 @@
  * rows that would go is the guard that is left. A shorter time to keep, set
  * since, moves the cutoff as well.
  */
-#include "maintain/retention.h"
+#include "maintain/cutoff.h"
 
 #include <time.h>
 
@@ -22,18 +22,20 @@
 
 static int64 uptime(void);
 static const char *boot(void);
-static int64 passed_since(const RetentionMemory *memory);
+static int64 passed_since(const CutoffMark *mark);
 
-/* Remember that a run with this cutoff is allowed, and when that was. */
-void
-dbops_retention_allow(RetentionMemory *memory, int64 cutoff)
+/* A cutoff that is allowed now. */
+CutoffMark
+dbops_cutoff_mark(int64 cutoff)
 {
-	memory->cutoff = cutoff;
-	memory->at = dbops_clock_now();
-	memory->uptime = uptime();
-	memory->boot = boot();
-	memory->confirmed = cutoff;
-	memory->shown = RETENTION_NONE;
+	CutoffMark	mark = {
+		.cutoff = cutoff,
+		.at = dbops_clock_now(),
+		.uptime = uptime(),
+		.boot = boot()
+	};
+
+	return mark;
 }
 
 /* The us since the machine has booted. */
@@ -65,15 +67,42 @@ boot(void)
 	return pstrdup(id);
 }
 
+/* Read what a policy remembers; a position of 0 is not stored. */
+CutoffMark
+dbops_cutoff_read(const Jsonb *memory)
+{
+	int64		cutoff = dbops_jsonb_integer(memory, "cutoff");
+	CutoffMark	mark = {
+		.cutoff = (cutoff == 0) ? CUTOFF_NONE : cutoff,
+		.at = dbops_jsonb_integer(memory, "at"),
+		.uptime = dbops_jsonb_integer(memory, "uptime"),
+		.boot = dbops_jsonb_text(memory, "boot")
+	};
+
+	return mark;
+}
+
+/* Add it to the memory of a policy. */
+void
+dbops_cutoff_put(DbopsJson *json, const CutoffMark *mark)
+{
+	if (mark->cutoff == CUTOFF_NONE)
+		return;
+	dbops_json_integer(json, "cutoff", mark->cutoff);
+	dbops_json_integer(json, "at", mark->at);
+	dbops_json_integer(json, "uptime", mark->uptime);
+	dbops_json_text(json, "boot", mark->boot);
+}
+
 /* Has the cutoff moved much further than time has passed? As a user reads it; NULL: it has not. */
 const char *
-dbops_retention_jump(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff)
+dbops_cutoff_jump(const CutoffMark *mark, const Interval *keep, int64 cutoff)
 {
-	int64		moved = cutoff - memory->cutoff;
-	int64		passed = passed_since(memory);
-	int64		tolerance = TOLERANCE + (spec->keep->month != 0 ? MONTHS_DIFFER : 0);
+	int64		moved = cutoff - mark->cutoff;
+	int64		passed = passed_since(mark);
+	int64		tolerance = TOLERANCE + (keep->month != 0 ? MONTHS_DIFFER : 0);
 
-	if (memory->cutoff == RETENTION_NONE || moved <= passed + tolerance)
+	if (mark->cutoff == CUTOFF_NONE || moved <= passed + tolerance)
 		return NULL;
 	return psprintf("the cutoff has moved by %s since the last run, and %s have passed: a clock has jumped, or keep is shorter",
 					dbops_figure_duration((double) moved / USECS_PER_SEC),
@@ -81,19 +110,12 @@ dbops_retention_jump(const RetentionSpec *spec, const RetentionMemory *memory, i
 }
 
 static int64
-passed_since(const RetentionMemory *memory)
+passed_since(const CutoffMark *mark)
 {
-	int64		by_calendar = Max(dbops_clock_now() - memory->at, 0);
+	int64		by_calendar = Max(dbops_clock_now() - mark->at, 0);
 	const char *now = boot();
 
-	if (memory->boot == NULL || now[0] == '\0' || strcmp(now, memory->boot) != 0)
+	if (mark->boot == NULL || now[0] == '\0' || strcmp(now, mark->boot) != 0)
 		return by_calendar;
-	return Min(by_calendar, Max(uptime() - memory->uptime, 0));
-}
-
-/* Somebody has confirmed: what was shown, or what would be shown now. */
-void
-dbops_retention_confirm(RetentionMemory *memory, int64 cutoff)
-{
-	dbops_retention_allow(memory, memory->shown != RETENTION_NONE ? Min(memory->shown, cutoff) : cutoff);
+	return Min(by_calendar, Max(uptime() - mark->uptime, 0));
 }
