@@ -60,11 +60,15 @@ dbops_job_class_obstacle(int64 other)
 	return psprintf("for job " INT64_FORMAT ", because one of the two would wait for the other's snapshots", other);
 }
 
-/* Does it leave many dead rows, or wait for old snapshots? */
+/* Does it leave many dead rows, or wait for old snapshots, in the phase that it is in? */
 bool
 dbops_job_is_heavy(const StoredJob *job)
 {
-	return job->command == NULL || job->class != DBOPS_CLASS_PLAIN;
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+
+	if (kind != NULL && job->job.phase < kind->n_phases)
+		return kind->phases[job->job.phase].class != DBOPS_CLASS_PLAIN;
+	return job->class != DBOPS_CLASS_PLAIN;
 }
 
 static char *
