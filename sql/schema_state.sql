@@ -156,5 +156,31 @@ SELECT version, direction, state, message FROM dbops.check_migration(
   ARRAY['CREATE TABLE fresh (a int)', 'CREATE SEQUENCE seq OWNED BY fresh.a', 'ALTER SEQUENCE seq OWNED BY unrelated.x'],
   ARRAY[NULL, 'SELECT 1', 'DROP SEQUENCE seq']) WHERE step IS NULL;
 
+-- names in arrays and rows are recorded nowhere
+CREATE TYPE holder AS (r regclass);
+CREATE TABLE named (x int);
+CREATE VIEW by_array AS SELECT 1 AS a WHERE 5 = ANY ('{st.named}'::regclass[]);
+CREATE TABLE by_row (h holder DEFAULT '(st.named)');
+SELECT state, regexp_replace(message, '[0-9]{4,}', 'N', 'g') AS message FROM dbops.check_migration('DROP TABLE named; CREATE TABLE named (x int)', 'SELECT 1') WHERE step IS NULL;
+SELECT version, state FROM dbops.check_migration(
+  ARRAY['CREATE VIEW later AS SELECT ''{st.by_row}''::regclass[] AS c', 'DROP TABLE by_row; CREATE TABLE by_row (h holder DEFAULT ''(st.named)'')'],
+  ARRAY['DROP VIEW later', 'SELECT 1']) WHERE step IS NULL AND message NOT LIKE 'changed%';
+
+-- triggers that the server has made for partitions, and for what is unique at the end
+CREATE TABLE keys (k int PRIMARY KEY) PARTITION BY RANGE (k);
+CREATE TABLE keys_1 PARTITION OF keys FOR VALUES FROM (0) TO (10);
+CREATE TABLE refers (k int REFERENCES keys);
+CREATE TABLE late (u int UNIQUE DEFERRABLE);
+CREATE PUBLICATION regress_state;
+UPDATE before SET document = dbops.schema_snapshot();
+SELECT * FROM try('ALTER TABLE keys_1 DISABLE TRIGGER ALL');
+SELECT * FROM try('ALTER TABLE late DISABLE TRIGGER ALL');
+
+-- what belongs to an extension hides nothing that is made on it
+SELECT * FROM try('ALTER PUBLICATION regress_state ADD TABLE dbops.migration');
+SELECT * FROM try('GRANT SELECT (rolname) ON pg_authid TO regress_state');
+SELECT * FROM try('REVOKE USAGE ON TYPE int4 FROM PUBLIC');
+
+DROP PUBLICATION regress_state;
 DROP SCHEMA st, other CASCADE;
 DROP ROLE regress_state, regress_other;

@@ -262,6 +262,7 @@ extern void dbops_migration_event_init(void);
 #define MIGRATION_PATIENCE 10000
 
 extern void dbops_migration_begin(const char *project, const char *version, long max_wait);
+extern bool dbops_migration_lock_project_at_once(const char *project);
 extern void dbops_migration_lock_project(const char *project, const char *version, long max_wait);
 extern void dbops_migration_require_idle(const char *project, const char *version);
 extern bool dbops_migration_job_is_live(int64 job);

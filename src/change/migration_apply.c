@@ -128,15 +128,19 @@ is_for_here(List *environments)
 
 /*
  * Is all of it in the ledger as it is given, but for comments? Then that is
- * said, without waiting for anybody and without parsing what may be large.
+ * said, without parsing what may be large; but not while somebody else works on
+ * the project, who may be about to take it back.
  */
 static bool
 is_applied_as_given(Application *application)
 {
 	const Migration *wanted = &application->wanted;
-	const Migration *known = dbops_migration_load(wanted->project, wanted->version);
+	const Migration *known;
 	TextLikeness likeness;
 
+	if (!dbops_migration_lock_project_at_once(wanted->project))
+		return false;
+	known = dbops_migration_load(wanted->project, wanted->version);
 	if (known == NULL || strcmp(known->state, "applied") != 0 || known->up_sql == NULL ||
 		has_other_down_text(known, wanted))
 		return false;

@@ -75,6 +75,18 @@ dbops_migration_lock_project(const char *project, const char *version, long max_
 		wait_for_lock(&tag, project, version, max_wait);
 }
 
+/*
+ * The same without waiting: is nobody at work on it now? Where nothing can be
+ * written it is not locked, and what the ledger says holds for that server.
+ */
+bool
+dbops_migration_lock_project_at_once(const char *project)
+{
+	LOCKTAG		tag = project_lock(project);
+
+	return XactReadOnly || (!IsolationUsesXactSnapshot() && try_lock(&tag));
+}
+
 /* Projects that have the same hash only wait for each other. */
 static LOCKTAG
 project_lock(const char *project)

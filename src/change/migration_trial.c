@@ -35,6 +35,7 @@
 static MigrationTrial *running = NULL;
 static HeldLocks *locks_before;	/* by this session, when the trial began */
 static int	clock_level;		/* of subtransactions, that the clock was started in */
+static int	strong_level;		/* of those, that a strong lock was first seen in */
 static TimeoutId hold_clock = 0;
 static volatile sig_atomic_t time_is_over;
 
@@ -297,6 +298,7 @@ end_command(void)
 	if (running->locks_others_out)
 		return;
 	running->locks_others_out = holds_strong_lock(running);
+	strong_level = GetCurrentTransactionNestLevel();
 	if (running->locks_others_out)
 		start_clock(running);
 	else
@@ -391,13 +393,26 @@ withdraw_clock(MigrationTrial *trial)
 	trial->clock_runs = false;
 }
 
-/* A command that has failed, and was caught, leaves none of its locks behind. */
+/* What was rolled back leaves none of its locks behind, nor does a command that has failed, and was caught. */
 static void
 end_subxact(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void *arg)
 {
-	if (running != NULL && event == SUBXACT_EVENT_ABORT_SUB && !running->locks_others_out &&
-		GetCurrentTransactionNestLevel() <= clock_level)
-		withdraw_clock(running);
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (running == NULL)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		clock_level = Min(clock_level, level - 1);
+		strong_level = Min(strong_level, level - 1);
+	}
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		if (level <= strong_level)
+			running->locks_others_out = false;
+		if (level <= clock_level && !running->locks_others_out)
+			withdraw_clock(running);
+	}
 }
 
 static void

@@ -84,9 +84,13 @@ typedef struct SchemaTouched
 	List	   *numbers;		/* of the objects otherwise, sorted */
 } SchemaTouched;
 
-extern SchemaTouched dbops_schema_touched(Snapshot since);
+extern SchemaTouched dbops_schema_touched(Snapshot since, const List *always);
 extern bool dbops_schema_is_touched(const SchemaTouched *touched, Oid number);
 extern DbopsParam dbops_schema_numbers(const List *numbers);
+
+/* ---- schema_literal.c: what is written with names that nothing records ---- */
+
+extern List *dbops_schema_with_literals(void);
 
 /* ---- schema_snapshot.c: a snapshot, as a whole or in part ---- */
 
@@ -98,10 +102,5 @@ typedef struct SchemaNumbers
 } SchemaNumbers;
 
 extern Jsonb *dbops_schema_snapshot_some(const SchemaTouched *only, List **numbers);
-
-/* ---- schema_diff.c: what differs ---- */
-
-/* Earlier documents have what is in neither because it has not changed. */
-extern List *dbops_schema_compare_parts(const Jsonb *old, const Jsonb *new, List *earlier);
 
 #endif							/* DBOPS_SCHEMA_H */

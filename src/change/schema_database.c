@@ -119,6 +119,15 @@
 	BROUGHT("pg_language", "language", "quote_ident(c.lanname)", "lan", "'l'", "true") \
 	" UNION ALL " \
 	BROUGHT("pg_foreign_data_wrapper", "foreign data wrapper", "quote_ident(c.fdwname)", "fdw", "'F'", "true") \
+	" UNION ALL " \
+	BROUGHT("pg_type", "type", "c.oid::regtype::text", "typ", "'T'", "c.typnamespace <> 'dbops'::regnamespace") \
+	" UNION ALL " \
+	"SELECT 'column ' || c.oid::regclass::text || '.' || quote_ident(a.attname) AS object, coalesce(a.attacl, acldefault('c', c.relowner)) AS grants, c.relowner AS _owner," \
+	" coalesce(i.initprivs, acldefault('c', c.relowner)) AS _default" \
+	" FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid" \
+	" LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = a.attnum" \
+	" WHERE (a.attacl IS NOT NULL OR i.initprivs IS NOT NULL) AND c.relnamespace <> 'dbops'::regnamespace" \
+	" AND (c.oid < 16384 OR NOT " SCHEMA_NOT_MEMBER("pg_class", "c.oid") ")" \
 	") g WHERE NOT (g.grants <@ g._default AND g._default <@ g.grants)"
 
 const SchemaKind dbops_schema_database[] = {

@@ -22,7 +22,6 @@ typedef struct Comparison
 {
 	const Jsonb *old;
 	const Jsonb *new;
-	List	   *earlier;		/* of const Jsonb *: these have what both leave out as it has not changed */
 	const char *kind;			/* that is at hand */
 	const char *object;
 	List	   *differences;	/* of SchemaDifference * */
@@ -55,9 +54,9 @@ static void compare_attribute(Comparison *comparison, const char *key,
 static void compare_order(Comparison *comparison, List *before, List *after);
 static void add(Comparison *comparison, const char *change, const char *attribute,
 				const char *old, const char *new);
-static bool is_part_of_whole(const Comparison *comparison, const char *object,
-							 const JsonbValue *attributes, const Jsonb *other);
-static bool is_absent(const Comparison *comparison, const char *object, const Jsonb *snapshot);
+static bool is_part_of_whole(const char *kind, const char *object, const JsonbValue *attributes,
+							 const Jsonb *own, const Jsonb *other);
+static bool is_only_in(const char *object, const Jsonb *own, const Jsonb *other);
 static bool has_whole(const Jsonb *snapshot, const char *object);
 static bool find_member(const JsonbContainer *object, const char *key, JsonbValue *value);
 static const char *owner_of_part(const char *kind, const char *object);
@@ -100,18 +99,11 @@ dbops_schema_diff(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Compare two snapshots that cover the same: what has become of the first one. */
+/* Compare two snapshots that cover the same, or leave out the same that has not changed: what has become of the first one. */
 List *
 dbops_schema_compare(const Jsonb *old, const Jsonb *new)
 {
-	return dbops_schema_compare_parts(old, new, NIL);
-}
-
-/* The same of two that leave out what has not changed, and is in earlier ones. */
-List *
-dbops_schema_compare_parts(const Jsonb *old, const Jsonb *new, List *earlier)
-{
-	Comparison	comparison = {.old = old,.new = new,.earlier = earlier};
+	Comparison	comparison = {.old = old,.new = new};
 
 	each_pair(&comparison, &old->root, &new->root, compare_kind);
 	list_sort(comparison.differences, compare_differences);
@@ -190,12 +182,12 @@ compare_object(Comparison *comparison, const char *key, const JsonbValue *old, c
 	comparison->object = key;
 	if (old == NULL)
 	{
-		if (!is_part_of_whole(comparison, key, new, comparison->old))
+		if (!is_part_of_whole(comparison->kind, key, new, comparison->new, comparison->old))
 			add(comparison, "added", NULL, NULL, NULL);
 	}
 	else if (new == NULL)
 	{
-		if (!is_part_of_whole(comparison, key, old, comparison->new))
+		if (!is_part_of_whole(comparison->kind, key, old, comparison->old, comparison->new))
 			add(comparison, "removed", NULL, NULL, NULL);
 	}
 	else if (!are_same(old, new))
@@ -241,29 +233,22 @@ add(Comparison *comparison, const char *change, const char *attribute,
 	comparison->differences = lappend(comparison->differences, difference);
 }
 
-/* Is it part of something that the other snapshot does not have either? */
+/* Is it part of something that its snapshot has and the other one does not? What neither lists, as an extension's table, hides nothing. */
 static bool
-is_part_of_whole(const Comparison *comparison, const char *object,
-				 const JsonbValue *attributes, const Jsonb *other)
+is_part_of_whole(const char *kind, const char *object, const JsonbValue *attributes,
+				 const Jsonb *own, const Jsonb *other)
 {
-	return is_absent(comparison, owner_of_part(comparison->kind, object), other) ||
-		is_absent(comparison, text_member(attributes, "table"), other) ||
-		is_absent(comparison, text_member(attributes, "constraint"), other) ||
-		is_absent(comparison, text_member(attributes, "publication"), other) ||
-		is_absent(comparison, text_member(attributes, "owned_by"), other);
+	return is_only_in(owner_of_part(kind, object), own, other) ||
+		is_only_in(text_member(attributes, "table"), own, other) ||
+		is_only_in(text_member(attributes, "constraint"), own, other) ||
+		is_only_in(text_member(attributes, "publication"), own, other) ||
+		is_only_in(text_member(attributes, "owned_by"), own, other);
 }
 
 static bool
-is_absent(const Comparison *comparison, const char *object, const Jsonb *snapshot)
+is_only_in(const char *object, const Jsonb *own, const Jsonb *other)
 {
-	ListCell   *cell;
-
-	if (object == NULL || has_whole(snapshot, object))
-		return false;
-	foreach(cell, comparison->earlier)
-		if (has_whole(lfirst(cell), object) && !has_whole(comparison->old, object))
-			return false;
-	return true;
+	return object != NULL && has_whole(own, object) && !has_whole(other, object);
 }
 
 /* Does a snapshot have an object that others are part of? */

@@ -21,6 +21,7 @@ struct SchemaState
 	Snapshot	seen;			/* registered */
 	const SchemaState *base;	/* has all that this has not; or NULL */
 	SchemaTouched touched;		/* since the base */
+	List	   *always;			/* numbers of objects that may change without being touched */
 	Jsonb	   *document;
 	List	   *numbers;		/* of SchemaNumbers *: of the document's objects */
 };
@@ -41,9 +42,10 @@ dbops_schema_state_take(const SchemaState *base)
 	state->seen = RegisterSnapshot(GetLatestSnapshot());
 	state->touched.anything = true;
 	if (base != NULL)
-		state->touched = dbops_schema_touched(base->seen);
+		state->touched = dbops_schema_touched(base->seen, base->always);
 	if (!state->touched.anything)
 		state->base = base;
+	state->always = state->touched.anything ? dbops_schema_with_literals() : state->touched.numbers;
 	state->document = dbops_schema_snapshot_some(&state->touched, &state->numbers);
 	return state;
 }
@@ -60,15 +62,11 @@ dbops_schema_state_release(SchemaState *state)
 List *
 dbops_schema_state_compare(const SchemaState *before, bool *all)
 {
-	SchemaTouched touched = dbops_schema_touched(before->seen);
-	List	   *earlier = list_make1(before->document);
+	SchemaTouched touched = dbops_schema_touched(before->seen, before->always);
 	List	   *numbers;
 
 	*all |= touched.anything;
-	if (before->base != NULL)
-		earlier = lappend(earlier, before->base->document);
-	return dbops_schema_compare_parts(parts_of(before, &touched),
-									  dbops_schema_snapshot_some(&touched, &numbers), earlier);
+	return dbops_schema_compare(parts_of(before, &touched), dbops_schema_snapshot_some(&touched, &numbers));
 }
 
 /* What a state knows of the objects that were touched since, and of the kinds that are whole. */

@@ -89,7 +89,7 @@
 	" LEFT JOIN pg_constraint n ON n.contype = 'n' AND n.conrelid = a.attrelid AND n.conkey[1] = a.attnum" \
 	" LEFT JOIN pg_description d ON d.objoid = r.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum"
 
-/* Those of a foreign key that the server adds for partitions on the other side are not the users'. */
+/* Those of a foreign key that the server adds for partitions on the other side are not the users', unless their triggers are disabled. */
 #define CONSTRAINT_SQL(some) \
 	"SELECT coalesce(r.object, t.object) || '.' || quote_ident(c.conname) AS object, coalesce(r.oid, t.oid) AS _number," \
 	" CASE c.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclude' ELSE 'check' END AS type," \
@@ -105,7 +105,7 @@
 	" NOT c.convalidated AS not_valid, " CONSTRAINT_IS_NOT_ENFORCED("c") " AS not_enforced, " CONSTRAINT_HAS_PERIOD("c") " AS period," \
 	" c.contype = 'c' AND c.connoinherit AS no_inherit," \
 	" c.condeferrable AS deferrable, c.condeferred AS initially_deferred," \
-	" CASE WHEN c.contype = 'f' THEN (SELECT array_agg(DISTINCT CASE e.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' ELSE 'always' END" \
+	" CASE WHEN c.contype IN ('f', 'p', 'u', 'x') THEN (SELECT array_agg(DISTINCT CASE e.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' ELSE 'always' END" \
 	"  || CASE WHEN e.tgrelid = c.conrelid THEN '' ELSE ' on the referenced table' END) FROM pg_trigger e" \
 	"  WHERE e.tgconstraint = c.oid AND e.tgisinternal AND e.tgenabled <> 'O') END AS enabled," \
 	" c.coninhcount > 0 AS inherited, c.coninhcount > 0 AND c.conislocal AS local, d.description AS comment" \
@@ -115,7 +115,8 @@
 	"  WHERE t.typtype = 'd' AND" SCHEMA_CHOSEN "AND" SCHEMA_NOT_MEMBER("pg_type", "t.oid") some("t.oid") ") t ON t.oid = c.contypid" \
 	SCHEMA_COMMENT("pg_constraint", "c.oid") \
 	" WHERE c.contype IN ('c', 'f', 'p', 'u', 'x') AND (r.oid IS NOT NULL OR t.oid IS NOT NULL)" \
-	" AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid) = c.conrelid)"
+	" AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid) = c.conrelid" \
+	" AND NOT EXISTS (SELECT FROM pg_trigger e WHERE e.tgconstraint = c.oid AND e.tgisinternal AND e.tgenabled <> 'O'))"
 
 #define INDEX_SQL(some) \
 	"SELECT quote_ident(n.nspname) || '.' || quote_ident(i.relname) AS object, r.oid AS _number, r.object AS \"table\"," \

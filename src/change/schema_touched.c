@@ -177,11 +177,14 @@ static void add_wholes(Search *search);
 static void take_whole(HeapTuple row, TupleDesc desc, void *arg);
 static void sort_out(Search *search);
 
-/* Find what may have changed since a snapshot. What the transaction has done since is seen. */
+/*
+ * Find what may have changed since a snapshot. What the transaction has done
+ * since is seen. Some objects count as touched in any case.
+ */
 SchemaTouched
-dbops_schema_touched(Snapshot since)
+dbops_schema_touched(Snapshot since, const List *always)
 {
-	Search		search = {.old = since};
+	Search		search = {.old = since,.touched.numbers = list_copy(always)};
 	List	   *all;
 	ListCell   *cell;
 
@@ -338,7 +341,7 @@ take_object(Search *search, Oid named, Oid number)
 	search->touched.anything |= (list_length(search->touched.numbers) > MOST_TOUCHED * 100);
 }
 
-/* One that has got another name touches all that is written with it. */
+/* One that has got another name, or is gone, touches all that is written with it. */
 static void
 check_names(Search *search)
 {
@@ -350,7 +353,7 @@ check_names(Search *search)
 		const char *name = (old->catalog == NamespaceRelationId) ? get_namespace_name(old->number) :
 			GetUserNameFromId(old->number, true);
 
-		search->touched.anything |= (name != NULL && strcmp(name, NameStr(old->name)) != 0);
+		search->touched.anything |= (name == NULL || strcmp(name, NameStr(old->name)) != 0);
 	}
 }
 
