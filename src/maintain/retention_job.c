@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "core/server.h"
 #include "storage/procarray.h"
@@ -116,7 +117,7 @@ static const Partition *next_partition(const RetentionRun *run, const PartitionS
 static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
 static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
-static void choose(const RetentionSpec *spec, RetentionLeaf *leaf, int64 cutoff);
+static void choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf);
 static void leave_leaf(RetentionRun *run);
 static bool is_over(RetentionRun *run);
 static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
@@ -458,7 +459,7 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 		if (leaf->relid < run->next_leaf)
 			continue;
 		if (leaf->relid != run->taken_leaf)
-			choose(spec, leaf, run->cutoff);
+			choose(run, spec, leaf);
 		else if (run->taken_by_blocks)
 			leaf->index = InvalidOid;
 		run->walk.leaf = leaf;
@@ -472,16 +473,19 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 	return run->walk.leaf != NULL;
 }
 
-/* By key or by block; who takes a table over goes on as it was begun. */
+/* By key or by block; who takes a table over goes on as it was begun. A table alone was looked at to begin with. */
 static void
-choose(const RetentionSpec *spec, RetentionLeaf *leaf, int64 cutoff)
+choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
 {
 	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+	bool		alone = (leaf->relid == spec->relid && !has_subclass(leaf->relid));
 
 	if (!OidIsValid(leaf->index))
 		return;
-	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), cutoff, RETENTION_NONE, &estimate);
-	dbops_retention_choose(leaf, estimate.expired);
+	if (!alone)
+		dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+								 RETENTION_NONE, &estimate);
+	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
 }
 
 static void

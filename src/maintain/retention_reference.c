@@ -7,6 +7,10 @@
  * that is refused with the index to create.
  *
  * Where rows refer to others of tables that have a policy too, those go first.
+ *
+ * Each batch asks who refers, and the catalog is slow to tell. So an answer is
+ * kept in the process until a table or a constraint has changed; whoever has a
+ * lock on the table has heard of each foreign key to it.
  */
 #include "maintain/retention.h"
 
@@ -14,8 +18,29 @@
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 
+/* What the catalog has told of a table. */
+typedef struct Answer
+{
+	Oid			relid;
+	List	   *references;		/* of RetentionReference * */
+} Answer;
+
+static MemoryContext answers_memory = NULL;
+static List *answers = NIL;		/* of Answer *, in answers_memory */
+static uint64 answers_of = 0;	/* the changes that they have heard of */
+static uint64 changes = 1;		/* of tables and constraints, so far */
+
+static const Answer *find_answer(Oid relid);
+static void begin_answers(void);
+static void keep_answer(Oid relid, const List *found);
+static List *copy(const List *found);
+static void hear_of_table(Datum arg, Oid relid);
+static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 
 /*
@@ -47,10 +72,87 @@ List *
 dbops_retention_references(Oid relid)
 {
 	DbopsParam	param = dbops_param_oid(relid);
+	const Answer *known = find_answer(relid);
 	List	   *found = NIL;
 
+	if (known != NULL)
+		return copy(known->references);
 	dbops_query_each(references, 1, &param, take_reference, &found);
+	keep_answer(relid, found);
 	return found;
+}
+
+/* What is known of a table since the last change; NULL: nothing. */
+static const Answer *
+find_answer(Oid relid)
+{
+	ListCell   *cell;
+
+	if (answers_of != changes)
+		begin_answers();
+	foreach(cell, answers)
+		if (((Answer *) lfirst(cell))->relid == relid)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Forget them; what changes while the catalog is asked is heard of before the next question. */
+static void
+begin_answers(void)
+{
+	if (answers_memory == NULL)
+	{
+		answers_memory = AllocSetContextCreate(CacheMemoryContext, "dbops references", ALLOCSET_DEFAULT_SIZES);
+		CacheRegisterRelcacheCallback(hear_of_table, (Datum) 0);
+		CacheRegisterSyscacheCallback(CONSTROID, hear_of_constraint, (Datum) 0);
+	}
+	answers_of = changes;
+	answers = NIL;
+	MemoryContextReset(answers_memory);
+}
+
+static void
+keep_answer(Oid relid, const List *found)
+{
+	MemoryContext before = MemoryContextSwitchTo(answers_memory);
+	Answer	   *answer = palloc(sizeof(Answer));
+
+	answer->relid = relid;
+	answer->references = copy(found);
+	answers = lappend(answers, answer);
+	MemoryContextSwitchTo(before);
+}
+
+/* The caller's own, since what is kept is forgotten at any time. */
+static List *
+copy(const List *found)
+{
+	List	   *copies = NIL;
+	ListCell   *cell;
+
+	foreach(cell, found)
+	{
+		RetentionReference *reference = palloc(sizeof(RetentionReference));
+
+		*reference = *(const RetentionReference *) lfirst(cell);
+		reference->name = pstrdup(reference->name);
+		reference->columns = pstrdup(reference->columns);
+		reference->join = pstrdup(reference->join);
+		copies = lappend(copies, reference);
+	}
+	return copies;
+}
+
+static void
+hear_of_table(Datum arg, Oid relid)
+{
+	changes++;
+}
+
+static void
+hear_of_constraint(Datum arg, int cache, uint32 hash)
+{
+	changes++;
 }
 
 static void
