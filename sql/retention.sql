@@ -143,6 +143,23 @@ INSERT INTO regress_tree SELECT i, :now - (100 - i) * interval '1 day', nullif(i
 SELECT dbops.set_retention('regress_tree', 'at', '98 days');
 CALL dbops.run_retention('regress_tree');
 SELECT count(*), min(id) FROM regress_tree;
+-- goes when that one has gone, in the same run
+INSERT INTO regress_tree SELECT i, :now - i * interval '1 day', nullif(i - 1, 199) FROM generate_series(200, 209) i;
+SELECT method, row_count, risk FROM dbops.retention_plan('regress_tree');
+CALL dbops.run_retention('regress_tree');
+SELECT count(*), max(id) FROM regress_tree;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
+-- but not more of them than may go at once before that is confirmed, and none that a hold is on
+INSERT INTO regress_tree SELECT i, :now - i * interval '1 day', nullif(i + 1, 260) FROM generate_series(200, 259) i;
+SELECT dbops.place_hold('regress_tree', 'id = 205', 'case') AS hold \gset
+CALL dbops.run_retention('regress_tree');
+SELECT min(id), max(id) FROM regress_tree WHERE id >= 200;
+SELECT dbops.release_hold(:hold);
+CALL dbops.run_retention('regress_tree');
+SELECT count(*) AS old FROM regress_tree WHERE id >= 200;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
+CALL dbops.run_retention('regress_tree', confirm => true);
+SELECT count(*), max(id) FROM regress_tree;
 
 -- max_duration ends a run early, and says so; the next one goes on.
 CREATE TABLE regress_many (at timestamptz, n integer);

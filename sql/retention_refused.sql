@@ -102,6 +102,7 @@ SELECT method, row_count, risk, remedy FROM dbops.retention_plan('regress_rows')
 CALL dbops.run_retention('regress_rows');
 SELECT count(*) FROM regress_rows;
 SELECT stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_rows'::regclass;
+SELECT action, outcome FROM dbops.maintenance_report(:now) WHERE object LIKE '%regress_rows' AND message LIKE '40 of%';
 SET dbops.test_now = 1911945600;	-- two days later
 CALL dbops.run_retention('regress_rows', confirm => true);
 SELECT count(*), max(id) FROM regress_rows;

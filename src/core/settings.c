@@ -89,7 +89,7 @@ define_a_to_b(void)
 							 NULL);
 
 	DefineCustomIntVariable("dbops.backfill_batch_time",
-							"Sets how long a batch of a backfill may take.",
+							"Sets how long a batch of a backfill or of retention may take.",
 							"Batches are made smaller than batch_size where they would take longer, or where others wait for them. Together with dbops.backfill_lock_timeout it is kept below deadlock_timeout.",
 							&dbops_backfill_batch_time,
 							250,
@@ -102,7 +102,7 @@ define_a_to_b(void)
 							NULL);
 
 	DefineCustomIntVariable("dbops.backfill_lock_timeout",
-							"Sets how long a batch of a backfill waits for locks.",
+							"Sets how long a batch of a backfill or of retention waits for locks.",
 							"A batch that waits longer is rolled back and done without the rows that are locked, which it comes back to. At most half of deadlock_timeout is waited.",
 							&dbops_backfill_lock_timeout,
 							200,
@@ -128,7 +128,7 @@ define_a_to_b(void)
 							NULL);
 
 	DefineCustomBoolVariable("dbops.backfill_yield",
-							 "Lets a backfill work for a third of the time only while other sessions wait for their commits to be flushed.",
+							 "Lets a backfill or retention work for a third of the time only while other sessions wait for their commits to be flushed.",
 							 "Its batches take a few milliseconds then.",
 							 &dbops_backfill_yield,
 							 true,

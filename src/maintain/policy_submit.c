@@ -29,6 +29,7 @@ static char *dedupe_key(const Policy *policy);
 static void refuse_running(const Policy *policy);
 static List *live_jobs(const Policy *policy);
 static void take_live(HeapTuple row, TupleDesc desc, void *arg);
+static bool has_refused(const MaintenanceNote *note);
 
 const DueSource dbops_policy_source = {
 	.noun = "policy",
@@ -250,5 +251,22 @@ dbops_policy_note_end(const DbopsJob *job, const char *outcome, const char *mess
 		return;
 	note.kind = policy->kind;
 	note.object = dbops_policy_object(policy->relation);
-	dbops_maintenance_note(&note);
+	if (!has_refused(&note))
+		dbops_maintenance_note(&note);
+}
+
+/* Has the job itself noted that it is refused, with the same words? */
+static bool
+has_refused(const MaintenanceNote *note)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(note->object),
+		dbops_param_text(note->kind),
+		dbops_param_int8(note->job),
+		dbops_param_text(note->message)
+	};
+
+	return dbops_store_each("SELECT FROM dbops.maintenance_log WHERE object = $1 AND kind = $2 AND job_id = $3"
+							" AND outcome = 'blocked' AND starts_with($4, message) LIMIT 1",
+							lengthof(params), params, NULL, NULL) == 1;
 }

@@ -23,6 +23,7 @@
 
 #define RETENTION_KIND	"retention"		/* of policies and of their jobs */
 #define RETENTION_ROW	"dbops_row"		/* what conditions call a row of the table */
+#define RETENTION_PASSES 50		/* over a table whose rows refer to each other, in a run */
 #define RETENTION_NONE	PARTITION_BEGINNING		/* position of no time at all */
 
 /* ---- retention_spec.c: what is asked for ---- */
@@ -102,6 +103,7 @@ typedef struct RetentionReference
 extern List *dbops_retention_references(Oid relid);
 extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
 extern void dbops_retention_check_references(Oid relid);
+extern bool dbops_retention_refers_to_itself(Oid relid);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
 extern const char *dbops_retention_waits_for(const Policy *policy);
 
@@ -213,11 +215,15 @@ typedef struct RetentionWalk
 	bool		careful;		/* the next batch waits for no row */
 	int			refusals;		/* of the next range, because rows refer to it */
 	int64		left;			/* ranges with rows that others kept us from */
+	int			passes;			/* from the beginning to the end, so far */
+	int64		deleted;		/* rows, in this one */
 	TimestampTz waits_since;	/* for the table's lock; 0: it does not */
 } RetentionWalk;
 
 extern bool dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 cutoff,
 									  DbopsStep *step, DbopsBatch *batch);
+extern bool dbops_retention_walk_frees_rows(const RetentionWalk *walk);
+extern void dbops_retention_walk_again(RetentionWalk *walk);
 
 /* ---- retention_job.c ---- */
 

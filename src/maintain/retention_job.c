@@ -59,6 +59,8 @@ typedef struct RetentionRun
 	int64		cutoff;
 	TimestampTz began;
 	double		expected;		/* rows */
+	double		all;			/* rows of the tables */
+	bool		confirmed;		/* any number of rows may go */
 	int64		rows;
 	int64		partitions;
 	int64		left;			/* ranges with rows that others have locked */
@@ -118,6 +120,7 @@ static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
 static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
 static void choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf);
+static bool walk_again(RetentionRun *run, const RetentionSpec *spec);
 static void leave_leaf(RetentionRun *run);
 static bool is_over(RetentionRun *run);
 static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
@@ -198,6 +201,7 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 		return;
 	}
 	require_room(spec, estimate.bytes);
+	run->confirmed = (memory->confirmed != RETENTION_NONE && run->cutoff <= memory->confirmed);
 	dbops_retention_allow(memory, run->cutoff);
 	memory->last_run = dbops_clock_now();
 	memory->backlog_rows = estimate.expired;
@@ -206,6 +210,7 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
 	run->began = GetCurrentTimestamp();
 	run->expected = estimate.expired;
+	run->all = estimate.rows;
 	step->finished = true;
 	step->goto_phase = dbops_retention_by_partition(spec) || is_in_hand(policy, spec) ? PHASE_PARTITIONS : PHASE_ROWS;
 	save(run, step);
@@ -425,19 +430,20 @@ rows_step(DbopsJob *job, void *state, DbopsStep *step)
 
 	if (is_over(run) || (run->walk.leaf == NULL && !enter_next(run, spec)))
 		step->finished = true;
-	else if (dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
-	{
-		ask_for_vacuum(run, step, true);
-		run->left += run->walk.left;
-		leave_leaf(run);
-	}
-	else
+	else if (!dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
 	{
 		run->rows += batch.rows;
+		run->walk.deleted += batch.rows;
 		run->since_vacuum += batch.rows;
 		run->work += batch.ms;
 		ask_for_vacuum(run, step, false);
 		run->last_xid = GetTopTransactionIdIfAny();
+	}
+	else if (!walk_again(run, spec))
+	{
+		ask_for_vacuum(run, step, true);
+		run->left += run->walk.left;
+		leave_leaf(run);
 	}
 	step->done = run->rows;
 	step->total = Max(run->expected, run->rows);
@@ -486,6 +492,23 @@ choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
 		dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
 								 RETENTION_NONE, &estimate);
 	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
+}
+
+/* Where that takes rows that could not go before; but not more in all than may go unconfirmed. */
+static bool
+walk_again(RetentionRun *run, const RetentionSpec *spec)
+{
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+	const RetentionLeaf *leaf = run->walk.leaf;
+
+	if (!dbops_retention_walk_frees_rows(&run->walk))
+		return false;
+	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+							 RETENTION_NONE, &estimate);
+	if (estimate.expired < 1 || (!run->confirmed && (run->rows + estimate.expired) * 100.0 > run->all * dbops_max_retention_percent))
+		return false;
+	dbops_retention_walk_again(&run->walk);
+	return true;
 }
 
 static void
@@ -641,6 +664,8 @@ save(RetentionRun *run, DbopsStep *step)
 	dbops_json_integer(&json, "cutoff", run->cutoff);
 	dbops_json_integer(&json, "began", run->began);
 	dbops_json_decimal(&json, "expected", run->expected);
+	dbops_json_decimal(&json, "all", run->all);
+	dbops_json_boolean(&json, "confirmed", run->confirmed);
 	dbops_json_integer(&json, "rows", run->rows);
 	dbops_json_integer(&json, "partitions", run->partitions);
 	dbops_json_integer(&json, "left", run->left);
@@ -670,6 +695,8 @@ take_over(RetentionRun *run, const Jsonb *position)
 	run->cutoff = dbops_jsonb_integer(position, "cutoff");
 	run->began = dbops_jsonb_integer(position, "began");
 	run->expected = dbops_jsonb_decimal(position, "expected");
+	run->all = dbops_jsonb_decimal(position, "all");
+	run->confirmed = dbops_jsonb_boolean(position, "confirmed");
 	run->rows = dbops_jsonb_integer(position, "rows");
 	run->partitions = dbops_jsonb_integer(position, "partitions");
 	run->left = dbops_jsonb_integer(position, "left");

@@ -231,7 +231,10 @@ put_reference(RetentionPlan *plan, const RetentionReference *reference)
 			break;
 		default:
 			row.method = "keep rows that it refers to";
-			row.risk = psprintf("foreign key %s: rows that are referred to stay, and are counted as kept", quote_identifier(reference->name));
+			row.risk = reference->table == plan->spec->relid ?
+				psprintf("foreign key %s: rows of the table itself refer to it, which go level by level, at most %d in a run",
+						 quote_identifier(reference->name), RETENTION_PASSES) :
+				psprintf("foreign key %s: rows that are referred to stay, and are counted as kept", quote_identifier(reference->name));
 	}
 	if (!reference->indexed)
 	{

@@ -191,6 +191,23 @@ dbops_retention_check_references(Oid relid)
 	}
 }
 
+/* Do rows of it keep others of it? */
+bool
+dbops_retention_refers_to_itself(Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_retention_references(relid))
+	{
+		const RetentionReference *reference = lfirst(cell);
+
+		if (reference->table == relid &&
+			(reference->on_delete == FKCONSTR_ACTION_NOACTION || reference->on_delete == FKCONSTR_ACTION_RESTRICT))
+			return true;
+	}
+	return false;
+}
+
 /* The index that serves a foreign key. */
 char *
 dbops_retention_reference_ddl(const RetentionReference *reference)

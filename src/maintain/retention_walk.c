@@ -11,6 +11,9 @@
  *
  * A batch that meets rows locked by others is done again without these; they
  * are left to the next run.
+ *
+ * A table whose rows refer to each other is walked again and again: each time
+ * those go that no row refers to any more.
  */
 #include "maintain/retention.h"
 
@@ -90,6 +93,22 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 	else
 		settle(spec, walk, &delete, outcome, step);
 	return false;
+}
+
+/* A row that another one of the table refers to can go when that is gone: may there be such rows by now? */
+bool
+dbops_retention_walk_frees_rows(const RetentionWalk *walk)
+{
+	return walk->deleted > 0 && walk->passes + 1 < RETENTION_PASSES && dbops_retention_refers_to_itself(walk->leaf->relid);
+}
+
+/* Begin anew with the same table. */
+void
+dbops_retention_walk_again(RetentionWalk *walk)
+{
+	walk->passes++;
+	walk->begun = walk->taken_over = false;
+	walk->deleted = walk->left = 0;
 }
 
 /* Find where the table begins. */
