@@ -156,6 +156,7 @@ typedef struct PartitionDrop
 	bool		(*keep) (Oid table, void *arg);
 	void	   *arg;
 	int			dropped;		/* so far; kept ones too */
+	Oid			left;			/* that this step has left as it is, not to be begun again in this run; or 0 */
 
 	/* The file's own; memory is that of the job's state, set in open. */
 	MemoryContext memory;

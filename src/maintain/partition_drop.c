@@ -14,7 +14,9 @@
  * table is not forgotten when it has been detached and not dropped. But what
  * the policy would keep today is neither detached nor dropped any more.
  *
- * A detached table that something depends on stays, and the log says so.
+ * What cannot be detached or dropped stays, the log says why, and the next one
+ * is tried: whoever can keep one partition must not keep all that follow. Only
+ * what fails to be archived first ends the run, for that is the policy's matter.
  */
 #include "maintain/hold.h"
 #include "maintain/partition.h"
@@ -31,20 +33,20 @@
 
 #define LONGEST_WAIT	600000L	/* ms of tries before the job says that it has failed */
 
-static bool met_something(PartitionDrop *drop, const PartitionHand *hand, DbopsStep *step);
+static bool met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
 static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
 static void detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool may_run_outside(const PartitionDrop *drop, const PartitionSet *set);
 static void have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
 static void run_outside(void *arg);
-static void detach_here(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
+static void detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
+static void run_detach(void *arg);
 static void finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
 static bool is_noted(const PartitionSet *set, Oid partition);
 static const char *older_snapshot(void);
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static void remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
-static void note_kept(const PartitionDrop *drop, const PartitionHand *hand, ErrorData *error);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
 static void call_keep(void *arg);
@@ -88,9 +90,10 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 	bool		noted = dbops_partition_hand_find(drop->policy, &hand);
 	bool		attached = noted && dbops_partition_find(set, hand.partition) != NULL;
 
+	drop->left = InvalidOid;
 	if (attached && hand.begun && set->pending == NULL)
 		dbops_partition_hand_set_begun(hand.partition, false);
-	if (met_something(drop, &hand, step))
+	if (met_something(drop, set, noted ? &hand : NULL, step))
 		return;
 	if (set->pending != NULL)
 		finish_detach(drop, set, step);
@@ -113,25 +116,26 @@ leave(PartitionDrop *drop, const PartitionHand *hand, const char *why)
 	note(drop, hand, "drop partition", "skipped", why);
 	dbops_partition_hand_forget(hand->partition);
 	drop->waits_since = 0;
+	drop->left = hand->partition;
 }
 
 /* See to what the statement outside has met; true: the step is over. */
 static bool
-met_something(PartitionDrop *drop, const PartitionHand *hand, DbopsStep *step)
+met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step)
 {
 	ErrorData  *met = drop->met;
 
 	drop->met = NULL;
-	if (met == NULL)
+	if (met == NULL || hand == NULL)
 		return false;
 	if (dbops_partition_met_lock(met))
 	{
 		wait_or_fail(drop, step, hand->name, "for a lock that another session had");
 		return true;
 	}
-	if (met->sqlerrcode == ERRCODE_OBJECT_IN_USE)
-		return false;			/* somebody else is detaching; the catalog tells */
-	ReThrowError(met);
+	if (met->sqlerrcode == ERRCODE_OBJECT_IN_USE || set->pending != NULL)
+		return false;			/* somebody else is detaching, or we have begun; the catalog tells */
+	leave(drop, hand, met->message);
 	return true;
 }
 
@@ -177,7 +181,7 @@ detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, 
 	else if (may_run_outside(drop, set))
 		have_detached(drop, set, partition, step);
 	else
-		detach_here(drop, set, partition, step);
+		detach_here(drop, set, hand, step);
 }
 
 /*
@@ -244,22 +248,44 @@ run_outside(void *arg)
 	MemoryContextSwitchTo(passing);
 }
 
-static void
-detach_here(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step)
+/* A detach in the step's own transaction. */
+typedef struct Detaching
 {
+	const char *sql;
+	Oid			role;
+	bool		done;			/* else it met a lock, see why */
+	const char *why;
+} Detaching;
+
+static void
+detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step)
+{
+	const Partition *partition = dbops_partition_find(set, hand->partition);
 	Oid			relations[] = {
 		set->parent,
 		set->default_partition != NULL ? set->default_partition->relid : InvalidOid,
 		partition->relid
 	};
-	const char *why;
+	Detaching	detaching = {.role = drop->job->owner};
+	ErrorData  *error;
 
-	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &why) ||
-		!dbops_partition_ddl(drop->job->owner,
-							 psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name), &why))
-		wait_or_fail(drop, step, partition->name, why);
+	detaching.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name);
+	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why))
+		wait_or_fail(drop, step, partition->name, detaching.why);
+	else if (!dbops_attempt(run_detach, &detaching, &error))
+		leave(drop, hand, error->message);
+	else if (!detaching.done)
+		wait_or_fail(drop, step, partition->name, detaching.why);
 	else
 		dbops_partition_hand_set_begun(partition->relid, true);
+}
+
+static void
+run_detach(void *arg)
+{
+	Detaching  *detaching = arg;
+
+	detaching->done = dbops_partition_ddl(detaching->role, detaching->sql, &detaching->why);
 }
 
 /* Finish what is pending, when nobody is left who may see it as a partition. */
@@ -325,8 +351,11 @@ typedef struct Removal
 	Oid			table;
 	Oid			parent;			/* that it was a partition of */
 	bool		held;			/* rows of it are */
+	bool		keeping;		/* an error is one of keep's */
 	bool		kept;
 } Removal;
+
+static void note_kept(const PartitionDrop *drop, const Removal *removal, const PartitionHand *hand, ErrorData *error);
 
 static void
 remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step)
@@ -347,7 +376,7 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 	}
 	drop->waits_since = 0;
 	if (!dbops_attempt(drop_or_keep, &removal, &error))
-		note_kept(drop, hand, error);
+		note_kept(drop, &removal, hand, error);
 	else if (removal.held)
 		note(drop, hand, "drop partition", "skipped",
 			 "it is detached and stays as a table: a hold was placed on rows of it meanwhile");
@@ -359,11 +388,11 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 	dbops_partition_hand_forget(hand->partition);
 }
 
-/* A detached table that something depends on stays. */
+/* A detached table that cannot be dropped stays. */
 static void
-note_kept(const PartitionDrop *drop, const PartitionHand *hand, ErrorData *error)
+note_kept(const PartitionDrop *drop, const Removal *removal, const PartitionHand *hand, ErrorData *error)
 {
-	if (error->sqlerrcode != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
+	if (removal->keeping || dbops_partition_met_lock(error))
 		ReThrowError(error);
 	note(drop, hand, "drop partition", "skipped",
 		 psprintf("it is detached and stays as a table: %s", error->detail != NULL ? error->detail : error->message));
@@ -402,7 +431,9 @@ call_keep(void *arg)
 {
 	Removal    *removal = arg;
 
+	removal->keeping = true;
 	removal->kept = removal->drop->keep(removal->table, removal->drop->arg);
+	removal->keeping = false;
 	CommandCounterIncrement();
 }
 

@@ -41,6 +41,7 @@ static void leave_out(PartitionWork *work, const PartitionPlan *plan, const Part
 static Jsonb *create_position(const PartitionSet *set, int64 from, bool single);
 static void keep_trying(PartitionWork *work, DbopsStep *step, const char *what, const char *why);
 static void drop_step(DbopsJob *job, void *state, DbopsStep *step);
+static void go_on(PartitionWork *work, const PartitionPlan *plan, DbopsStep *step);
 static const Partition *next_expired(const DbopsJob *job, const PartitionPlan *plan);
 static void begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
 static int64 judged_until(const DbopsJob *job);
@@ -268,11 +269,20 @@ drop_step(DbopsJob *job, void *state, DbopsStep *step)
 	if (in_hand && partition != NULL && is_refused(work, policy, plan, partition, step))
 		return;
 	if (in_hand)
-		dbops_partition_drop_step(&work->drop, plan->set, step);
+		go_on(work, plan, step);
 	else if (partition == NULL)
 		step->finished = true;
 	else if (!is_refused(work, policy, plan, partition, step))
 		begin_drop(work, plan, partition, step);
+}
+
+/* Go on with what is in hand; what that leaves as it is is not begun again. */
+static void
+go_on(PartitionWork *work, const PartitionPlan *plan, DbopsStep *step)
+{
+	dbops_partition_drop_step(&work->drop, plan->set, step);
+	if (OidIsValid(work->drop.left))
+		step->position = drop_position(work->job, step->position != NULL ? plan->cutoff : judged_until(work->job), work->drop.left);
 }
 
 /* The oldest that was not left out. */

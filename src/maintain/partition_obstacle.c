@@ -8,10 +8,18 @@
 #include "maintain/hold.h"
 #include "maintain/partition.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
+static void look(void *arg);
+static const char *find_obstacle(const PartitionSet *set, const Partition *partition);
+static const char *find_owner(const PartitionSet *set, const Partition *partition);
+static const char *role_name(Oid role);
 static const char *find_dependent(Oid partition);
 static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static const char *find_reference(const PartitionSet *set, const Partition *partition);
@@ -19,9 +27,38 @@ static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static void look_for_rows(void *arg);
 static void ask(void *arg);
 
-/* Say why a partition cannot be dropped; NULL: it can. */
+/* A look for what keeps a partition. */
+typedef struct ObstacleLook
+{
+	const PartitionSet *set;
+	const Partition *partition;
+	const char *obstacle;
+} ObstacleLook;
+
+/* Say why a partition cannot be dropped; NULL: it can. Where that cannot be seen it is kept. */
 const char *
 dbops_partition_obstacle(const PartitionSet *set, const Partition *partition)
+{
+	ObstacleLook question = {.set = set,.partition = partition};
+	ErrorData  *error;
+
+	if (dbops_attempt(look, &question, &error))
+		return question.obstacle;
+	if (dbops_partition_met_lock(error))
+		ReThrowError(error);
+	return psprintf("it cannot be seen whether it may go: %s", error->message);
+}
+
+static void
+look(void *arg)
+{
+	ObstacleLook *question = arg;
+
+	question->obstacle = find_obstacle(question->set, question->partition);
+}
+
+static const char *
+find_obstacle(const PartitionSet *set, const Partition *partition)
 {
 	const char *obstacle;
 
@@ -29,8 +66,30 @@ dbops_partition_obstacle(const PartitionSet *set, const Partition *partition)
 		return "it is a foreign table, whose rows are elsewhere";
 	if (dbops_hold_any(partition->relid, InvalidOid))
 		return "a hold is on rows of it";
-	obstacle = find_dependent(partition->relid);
+	obstacle = find_owner(set, partition);
+	if (obstacle == NULL)
+		obstacle = find_dependent(partition->relid);
 	return (obstacle != NULL) ? obstacle : find_reference(set, partition);
+}
+
+/* The parent's owner may detach it, and drops it only if it is his or in a schema of his. */
+static const char *
+find_owner(const PartitionSet *set, const Partition *partition)
+{
+	Oid			owner = dbops_relation_owner(set->parent);
+
+	if (object_ownercheck(RelationRelationId, partition->relid, owner) ||
+		object_ownercheck(NamespaceRelationId, get_rel_namespace(partition->relid), owner))
+		return NULL;
+	return psprintf("it belongs to role %s, and the table to %s", role_name(dbops_relation_owner(partition->relid)), role_name(owner));
+}
+
+static const char *
+role_name(Oid role)
+{
+	const char *name = GetUserNameFromId(role, true);
+
+	return (name != NULL) ? quote_identifier(name) : psprintf("%u", role);
 }
 
 /* What DROP TABLE would refuse to leave behind; NULL: nothing. */
@@ -68,7 +127,11 @@ typedef struct Reference
 	bool		found;
 } Reference;
 
-/* Which foreign key has rows that reference the partition's; NULL: none, or that is left to the server. */
+/*
+ * Which foreign key has rows that reference the partition's; NULL: none. The
+ * server looks for them too when it detaches, and may not read what the owner
+ * may not.
+ */
 static const char *
 find_reference(const PartitionSet *set, const Partition *partition)
 {
@@ -79,12 +142,13 @@ find_reference(const PartitionSet *set, const Partition *partition)
 	ListCell   *cell;
 
 	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
-					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s WHERE f.tableoid <> %s LIMIT 1',"
+					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s%s LIMIT 1',"
 					 "  fn.nspname, ft.relname, pn.nspname, pt.relname,"
 					 "  (SELECT string_agg(format('f.%I = p.%I', fa.attname, pa.attname), ' AND ' ORDER BY k.n)"
 					 "   FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k(f, p, n)"
 					 "   JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = k.f"
-					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p), c.confrelid)"
+					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p),"
+					 "  CASE WHEN pg_partition_root($1) = c.conrelid THEN format(' WHERE f.tableoid <> %s', c.confrelid) END)"
 					 " FROM pg_constraint c JOIN pg_constraint r ON r.oid = c.conparentid"
 					 " JOIN pg_class ft ON ft.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace"
 					 " JOIN pg_class pt ON pt.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = pt.relnamespace"
@@ -97,7 +161,11 @@ find_reference(const PartitionSet *set, const Partition *partition)
 		ErrorData  *error;
 
 		reference->role = role;
-		if (dbops_attempt(look_for_rows, reference, &error) && reference->found)
+		if (!dbops_attempt(look_for_rows, reference, &error) && dbops_partition_met_lock(error))
+			ReThrowError(error);
+		if (error != NULL)
+			return psprintf("it cannot be seen whether foreign key %s has rows that reference it: %s", reference->name, error->message);
+		if (reference->found)
 			return psprintf("foreign key %s has rows that reference it", reference->name);
 	}
 	return NULL;
@@ -113,7 +181,6 @@ take_reference(HeapTuple row, TupleDesc desc, void *arg)
 	*(List **) arg = lappend(*(List **) arg, reference);
 }
 
-/* What the role may not read it is not told, and the server's own check comes with the detach. */
 static void
 look_for_rows(void *arg)
 {

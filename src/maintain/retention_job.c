@@ -115,6 +115,7 @@ static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec 
 				   const char *why, DbopsStep *step);
 static bool is_in_hand(const Policy *policy, const RetentionSpec *spec);
 static void drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step);
+static void leave_out(RetentionRun *run, Oid partition);
 static const Partition *next_partition(const RetentionRun *run, const PartitionSet *set);
 static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
@@ -337,6 +338,8 @@ partitions_step(DbopsJob *job, void *state, DbopsStep *step)
 	{
 		dbops_partition_drop_step(&run->drop, set, step);
 		run->partitions += run->drop.dropped - dropped;
+		if (OidIsValid(run->drop.left))
+			leave_out(run, run->drop.left);
 	}
 	else if (is_over(run) || next_partition(run, set) == NULL)
 		step->finished = true;
@@ -363,7 +366,6 @@ drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
 {
 	const Partition *partition = next_partition(run, set);
 	const char *obstacle;
-	MemoryContext before;
 
 	if (!dbops_hold_lock(partition->relid, InvalidOid, false))
 	{
@@ -378,8 +380,15 @@ drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
 		return;
 	}
 	note(run, partition->name, "drop partition", "skipped", obstacle, -1);
-	before = MemoryContextSwitchTo(run->memory);
-	run->left_out = lappend_oid(run->left_out, partition->relid);
+	leave_out(run, partition->relid);
+}
+
+static void
+leave_out(RetentionRun *run, Oid partition)
+{
+	MemoryContext before = MemoryContextSwitchTo(run->memory);
+
+	run->left_out = lappend_oid(run->left_out, partition);
 	MemoryContextSwitchTo(before);
 }
 
