@@ -86,6 +86,7 @@ extern PartitionSet *dbops_partition_set_read(Oid parent, struct pg_tz *zone, in
 /* The reason alone, for who would do without partitions; NULL: it can be read. */
 extern const char *dbops_partition_set_defect(Oid parent);
 extern void dbops_partition_set_measure(PartitionSet *set); /* fill in bytes; needs no lock */
+extern void dbops_partition_measure(Partition *partition);	/* of one alone */
 extern Partition *dbops_partition_find(const PartitionSet *set, Oid relid);	/* NULL: none of it */
 
 /* Those that hold nothing at or after a position, the oldest first; of Partition *. */

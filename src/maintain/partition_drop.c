@@ -79,7 +79,10 @@ dbops_partition_drop_noted(const PartitionSet *set, int64 policy)
 void
 dbops_partition_drop_begin(PartitionDrop *drop, const PartitionSet *set, const Partition *partition)
 {
-	dbops_partition_hand_put(drop->policy, drop->kind, set->parent, partition);
+	Partition	measured = *partition;
+
+	dbops_partition_measure(&measured);
+	dbops_partition_hand_put(drop->policy, drop->kind, set->parent, &measured);
 }
 
 /* Do one step's work on what is in hand. */

@@ -313,7 +313,6 @@ begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *part
 
 	if (obstacle == NULL)
 	{
-		dbops_partition_set_measure(plan->set);
 		dbops_partition_drop_begin(&work->drop, plan->set, partition);
 		return;
 	}

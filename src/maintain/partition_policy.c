@@ -182,15 +182,19 @@ judge(const Policy *policy, const PartitionPlan *plan)
 void
 dbops_partition_refuse_retention(Oid parent)
 {
-	List	   *tables = find_all_inheritors(parent, NoLock, NULL);
+	List	   *policies = dbops_policy_list("retention");
+	List	   *tables;
 	ListCell   *cell;
 
+	if (policies == NIL)
+		return;
+	tables = find_all_inheritors(parent, NoLock, NULL);
 	if (get_rel_relispartition(parent))
 		tables = list_concat(tables, get_partition_ancestors(parent));
-	foreach(cell, tables)
-		if (dbops_policy_find("retention", lfirst_oid(cell)) != NULL)
+	foreach(cell, policies)
+		if (list_member_oid(tables, ((Policy *) lfirst(cell))->relation))
 		{
-			char	   *name = dbops_quote_relation(lfirst_oid(cell));
+			char	   *name = dbops_quote_relation(((Policy *) lfirst(cell))->relation);
 
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -36,6 +36,13 @@ typedef struct Defect
 	const char *hint;
 } Defect;
 
+/* What is measured, by OID, and at which of it the figures have come. */
+typedef struct Measuring
+{
+	List	   *partitions;
+	int			at;
+} Measuring;
+
 static PartitionSet *read_set(Oid parent, struct pg_tz *zone, int64 unit, Defect *defect);
 static bool read_key(Oid parent, KeyFacts *facts);
 static bool find_defect(Oid parent, PartitionSet *set, Defect *defect);
@@ -46,8 +53,9 @@ static void read_bounds(PartitionSet *set, Partition *partition, const Partition
 static int64 position_of_bound(const PartitionSet *set, List *datums);
 static int64 sample_value(const PartitionSet *set);
 static int	compare_partitions(const ListCell *a, const ListCell *b);
-static void measure(Partition *partition);
-static void add_bytes(HeapTuple row, TupleDesc desc, void *arg);
+static int	compare_relids(const ListCell *a, const ListCell *b);
+static void measure(const char *sql, const DbopsParam *param, Measuring *measuring);
+static void add_figures(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Read a set, or refuse. */
 PartitionSet *
@@ -278,45 +286,83 @@ compare_partitions(const ListCell *a, const ListCell *b)
 
 /* ---- questions ---- */
 
+#define MEASURE \
+	"WITH RECURSIVE tree(root, relid) AS (SELECT inhrelid, inhrelid FROM pg_inherits WHERE %s = $1" \
+	" UNION ALL SELECT t.root, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.relid)" \
+	" SELECT t.root, s.oid, s.rows FROM tree t CROSS JOIN LATERAL (" \
+	" SELECT c.oid, CASE c.relkind WHEN 'p' THEN 0 ELSE greatest(c.reltuples, 0)::bigint END AS rows" \
+	"  FROM pg_class c WHERE c.oid = t.relid" \
+	" UNION ALL SELECT x.indexrelid, 0 FROM pg_index x WHERE x.indrelid = t.relid" \
+	" UNION ALL SELECT c.reltoastrelid, 0 FROM pg_class c WHERE c.oid = t.relid AND c.reltoastrelid <> 0" \
+	" UNION ALL SELECT x.indexrelid, 0 FROM pg_class c JOIN pg_index x ON x.indrelid = c.reltoastrelid WHERE c.oid = t.relid" \
+	") s ORDER BY t.root"
+
 /* Fill in how large they are, and the rows of those that have partitions of their own. */
 void
 dbops_partition_set_measure(PartitionSet *set)
 {
-	ListCell   *cell;
+	DbopsParam	param = dbops_param_oid(set->parent);
+	Measuring	measuring = {.partitions = list_copy(set->partitions)};
 
-	foreach(cell, set->partitions)
-		measure(lfirst(cell));
 	if (set->default_partition != NULL)
-		measure(set->default_partition);
+		measuring.partitions = lappend(measuring.partitions, set->default_partition);
+	list_sort(measuring.partitions, compare_relids);
+	measure(psprintf(MEASURE, "inhparent"), &param, &measuring);
 }
 
-/* Add up what it is made of, with its own partitions, by which no lock is taken. */
-static void
-measure(Partition *partition)
+/* The same for one of them alone. */
+void
+dbops_partition_measure(Partition *partition)
 {
 	DbopsParam	param = dbops_param_oid(partition->relid);
+	Measuring	measuring = {.partitions = list_make1(partition)};
 
-	partition->bytes = 0;
-	partition->rows = 0;
-	dbops_query_each("WITH RECURSIVE tree(relid) AS (SELECT $1"
-					 " UNION ALL SELECT i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.relid)"
-					 " SELECT s.oid, s.rows FROM tree t CROSS JOIN LATERAL ("
-					 " SELECT c.oid, CASE c.relkind WHEN 'p' THEN 0 ELSE greatest(c.reltuples, 0)::bigint END AS rows"
-					 "  FROM pg_class c WHERE c.oid = t.relid"
-					 " UNION ALL SELECT x.indexrelid, 0 FROM pg_index x WHERE x.indrelid = t.relid"
-					 " UNION ALL SELECT c.reltoastrelid, 0 FROM pg_class c WHERE c.oid = t.relid AND c.reltoastrelid <> 0"
-					 " UNION ALL SELECT x.indexrelid, 0 FROM pg_class c JOIN pg_index x ON x.indrelid = c.reltoastrelid WHERE c.oid = t.relid"
-					 ") s",
-					 1, &param, add_bytes, partition);
+	measure(psprintf(MEASURE, "inhrelid"), &param, &measuring);
 }
 
-static void
-add_bytes(HeapTuple row, TupleDesc desc, void *arg)
+static int
+compare_relids(const ListCell *a, const ListCell *b)
 {
-	Partition  *partition = arg;
+	Oid			left = ((const Partition *) lfirst(a))->relid;
+	Oid			right = ((const Partition *) lfirst(b))->relid;
 
-	partition->bytes += dbops_relation_bytes(dbops_row_oid(row, desc, 1));
-	partition->rows += dbops_row_int8(row, desc, 2);
+	return (left > right) - (left < right);
+}
+
+/* Add up what each is made of, with its own partitions, by which no lock is taken. */
+static void
+measure(const char *sql, const DbopsParam *param, Measuring *measuring)
+{
+	ListCell   *cell;
+
+	foreach(cell, measuring->partitions)
+	{
+		Partition  *partition = lfirst(cell);
+
+		partition->bytes = 0;
+		partition->rows = 0;
+	}
+	dbops_query_each(sql, 1, param, add_figures, measuring);
+}
+
+/* Both come by OID; what was attached since the set was read is not of it. */
+static void
+add_figures(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Measuring  *measuring = arg;
+	Oid			root = dbops_row_oid(row, desc, 1);
+	Partition  *partition;
+
+	while (measuring->at < list_length(measuring->partitions) &&
+		   ((Partition *) list_nth(measuring->partitions, measuring->at))->relid < root)
+		measuring->at++;
+	if (measuring->at == list_length(measuring->partitions))
+		return;
+	partition = list_nth(measuring->partitions, measuring->at);
+	if (partition->relid != root)
+		return;
+	partition->bytes += dbops_relation_bytes(dbops_row_oid(row, desc, 2));
+	partition->rows += dbops_row_int8(row, desc, 3);
 }
 
 /* Find one by its OID, the default too; NULL: it is none of the set. */

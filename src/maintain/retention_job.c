@@ -375,7 +375,6 @@ drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
 	obstacle = dbops_partition_obstacle(set, partition);
 	if (obstacle == NULL)
 	{
-		dbops_partition_set_measure(set);
 		dbops_partition_drop_begin(&run->drop, set, partition);
 		return;
 	}
