@@ -62,5 +62,25 @@ SELECT min(at), count(*) FROM regress_parts;
 SELECT object, outcome, message FROM dbops.maintenance_report('2030-07-31') WHERE object LIKE '%regress_parts%' AND action = 'drop partition' ORDER BY 1;
 DROP TABLE regress_parts;
 
+-- Partitions that have partitions of their own go with these, and stay with them where rows below are held.
+CREATE TABLE regress_deep (at timestamptz NOT NULL, kind integer) PARTITION BY RANGE (at);
+CREATE TABLE regress_deep_1 PARTITION OF regress_deep FOR VALUES FROM ('2030-04-01') TO ('2030-05-01') PARTITION BY LIST (kind);
+CREATE TABLE regress_deep_1_a PARTITION OF regress_deep_1 FOR VALUES IN (1);
+CREATE TABLE regress_deep_1_b PARTITION OF regress_deep_1 DEFAULT;
+CREATE TABLE regress_deep_2 PARTITION OF regress_deep FOR VALUES FROM ('2030-05-01') TO ('2030-06-01') PARTITION BY LIST (kind);
+CREATE TABLE regress_deep_2_a PARTITION OF regress_deep_2 DEFAULT;
+CREATE TABLE regress_deep_3 PARTITION OF regress_deep FOR VALUES FROM ('2030-06-01') TO ('2030-09-01') PARTITION BY RANGE (at);
+CREATE TABLE regress_deep_3_a PARTITION OF regress_deep_3 FOR VALUES FROM ('2030-06-01') TO ('2030-07-01');
+CREATE TABLE regress_deep_3_b PARTITION OF regress_deep_3 FOR VALUES FROM ('2030-07-01') TO ('2030-09-01');
+INSERT INTO regress_deep SELECT timestamptz '2030-04-01' + i * interval '1 day', i % 2 FROM generate_series(0, 121) i;
+SELECT dbops.place_hold('regress_deep_2_a', 'at < ''2030-05-03 UTC''', 'two days of May') > 0 AS placed;
+SELECT dbops.set_retention('regress_deep', 'at', '20 days', confirm => true);
+SELECT method, object, row_count, risk FROM dbops.retention_plan('regress_deep');
+CALL dbops.run_retention('regress_deep');
+SELECT relid, level FROM pg_partition_tree('regress_deep') ORDER BY 1;
+SELECT tableoid::regclass, count(*) FROM regress_deep GROUP BY 1 ORDER BY 1;
+SELECT to_regclass('regress_deep_1_a') IS NULL AS gone;
+DROP TABLE regress_deep;
+
 DROP TABLE regress_event, regress_event_archive, regress_refers, regress_kept;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

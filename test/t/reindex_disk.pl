@@ -4,28 +4,14 @@
 use strict;
 use warnings FATAL => 'all';
 
-use Test::More;
-
-# Before the modules of the server's tests take over what is printed.
-BEGIN
-{
-	my @unshare = ('unshare', '--mount', '--map-current-user', '--keep-caps');
-
-	if (!$ENV{DBOPS_OWN_MOUNTS})
-	{
-		plan skip_all => 'a file system of our own cannot be mounted here'
-		  if system("@unshare mount -t tmpfs -o size=16m tmpfs /tmp >/dev/null 2>&1") != 0;
-		$ENV{DBOPS_OWN_MOUNTS} = 1;
-		exec @unshare, $^X, (map { "-I$_" } @INC), $0 or die "cannot run unshare: $!";
-	}
-}
-
+use FindBin;
+use lib $FindBin::RealBin;
+use OwnMounts;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 
-my $small = PostgreSQL::Test::Utils::tempdir() . '/small';
-mkdir $small or die "cannot make $small: $!";
-system('mount', '-t', 'tmpfs', '-o', 'size=16m,mode=0700', 'tmpfs', $small) == 0 or die 'cannot mount a tmpfs';
+my $small = mount_small(PostgreSQL::Test::Utils::tempdir() . '/small');
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
