@@ -128,7 +128,7 @@ INSERT INTO log VALUES ('2053-02-03', 1);
 SELECT dbops.set_partitioning('log', '1 month', '60 days', keep => '1 day');
 CALL dbops.run_partitioning('log');
 SELECT * FROM parts('log');
-SELECT object, action, outcome, message FROM dbops.maintenance_log WHERE object LIKE '%.log%' AND action <> 'remove policy' ORDER BY id;
+SELECT object, action, outcome, message FROM dbops.maintenance_log WHERE object LIKE 'regress_part.log%' AND action <> 'remove policy' ORDER BY id;
 SELECT check_name, severity, object, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.default';
 -- until they are drained
 INSERT INTO log VALUES (NULL, 2), ('2040-01-01', 3), ('2053-02-28', 4), ('2052-06-03', 5);
@@ -154,7 +154,7 @@ SELECT dbops.set_partitioning('log', '1 month', '80 days');
 CALL dbops.run_partitioning('log');
 SELECT * FROM parts('log');
 SELECT conname FROM pg_constraint WHERE conrelid = 'log_default'::regclass AND contype = 'c';
-SELECT object, action, outcome FROM dbops.maintenance_log WHERE object LIKE '%.log%' AND action <> 'remove policy' ORDER BY id DESC LIMIT 3;
+SELECT object, action, outcome FROM dbops.maintenance_log WHERE object LIKE 'regress_part.log%' AND action <> 'remove policy' ORDER BY id DESC LIMIT 3;
 DROP TABLE log;
 
 -- rows that a foreign key references, and what depends on a partition, keep it
