@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "utils/resowner.h"
 
+static ErrorData *call_back(DbopsCallback callback, void *arg);
 static bool must_end(const ErrorData *error);
 
 /*
@@ -20,6 +21,23 @@ static bool must_end(const ErrorData *error);
  */
 bool
 dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error)
+{
+	*error = call_back(callback, arg);
+	if (*error != NULL && must_end(*error))
+		ReThrowError(*error);
+	return *error == NULL;
+}
+
+/* The same for who has something to take away, also when it was cancelled, and throws the error then. */
+bool
+dbops_attempt_until_cancelled(DbopsCallback callback, void *arg, ErrorData **error)
+{
+	*error = call_back(callback, arg);
+	return *error == NULL;
+}
+
+static ErrorData *
+call_back(DbopsCallback callback, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -42,11 +60,7 @@ dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-
-	if (caught != NULL && must_end(caught))
-		ReThrowError(caught);
-	*error = caught;
-	return caught == NULL;
+	return caught;
 }
 
 /*

@@ -195,6 +195,7 @@ extern void dbops_at_commit(DbopsCallback callback, void *arg);
 /* ---- attempt.c: to do something that may fail, and go on ---- */
 
 extern bool dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error);
+extern bool dbops_attempt_until_cancelled(DbopsCallback callback, void *arg, ErrorData **error);
 extern void dbops_look(DbopsCallback callback, void *arg);
 
 /* ---- data_loss.c: what must not go with DROP EXTENSION by mistake ---- */

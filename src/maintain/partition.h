@@ -313,6 +313,32 @@ extern Jsonb *dbops_partition_show(const PartitionPlan *plan, const Jsonb *memor
 extern Jsonb *dbops_partition_allow(const PartitionPlan *plan, const Jsonb *memory);
 extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *memory);
 
+/* ---- partition_follow.c: what follows to the partitioned table that takes a plain one's place ---- */
+
+#define PARTITION_TABLE_PROOF	"dbops_before_next_partition"	/* one without a CALL at work was left behind by a crash */
+
+typedef struct PartitionTurn
+{
+	Oid			table;
+	Oid			owner;
+	const char *schema;
+	const char *relname;
+	const char *name;			/* as SQL writes it */
+	const char *column;
+	AttrNumber	attnum;
+	Interval	every;
+	PartitionSet set;			/* clock and grid, as of a set without partitions */
+	PartitionGrid grid;
+	int64		boundary;		/* up to which it is the first partition */
+	const char *first;			/* its new name, without the schema */
+	const char *why;			/* a lock was not to be had; or NULL */
+} PartitionTurn;
+
+extern void dbops_partition_refuse_turn(const PartitionTurn *turn);	/* 55000, all obstacles at once */
+extern char *dbops_partition_proof_sql(const PartitionTurn *turn);
+extern List *dbops_partition_turn_commands(const PartitionTurn *turn);
+extern List *dbops_partition_rehearsal_commands(const PartitionTurn *turn);
+
 /* ---- partition_report.c ---- */
 
 extern Datum dbops_partition_runway_datum(const PartitionPlan *plan, int64 position);

@@ -3,17 +3,22 @@
  *		CALL partition_table(): a plain table becomes the first partition of a new
  *		partitioned table that takes its name. No row is copied.
  *
- *		prove	a constraint says that all rows are before the first boundary that
- *				is not reached yet, and it is validated while everybody works
- *		swap	under a lock of a moment: the table is renamed, a partitioned table
- *				takes its name and what it has, and it is attached, without a scan
- *		ahead	partitions are made behind it
+ *		rehearse	all of it is done with an empty copy in the table's place, and
+ *					rolled back, so that what the server refuses is known first
+ *		prove		a constraint says that all rows are before the first boundary,
+ *					and it is validated while everybody works
+ *		swap		under a lock of a moment: the table is renamed, a partitioned
+ *					table takes its name and what it has, and it is attached, without
+ *					a scan
+ *		ahead		partitions are made behind it
  *
- * Each of them finds what an earlier call has done, so a call that was cut off
- * is made again. What cannot follow to the new table is refused before
- * anything is done, all of it in one message: a key that does not contain the
- * column, references from elsewhere, views, which would go on to read the first
- * partition alone.
+ * The constraint must refuse nothing that the application inserts. So the
+ * boundary is beyond all rows and so far ahead that it is not reached meanwhile,
+ * validation is given up before it is, and whatever ends the call takes the
+ * constraint away in a transaction of its own. Where the server has died, or the
+ * session was terminated, it stays; the next call removes it before all else.
+ *
+ * A session's lock keeps other calls and other DDL from the table meanwhile.
  */
 #include "maintain/partition.h"
 
@@ -22,62 +27,78 @@
 #include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/timeout.h"
 
-#define TABLE_PROOF		"dbops_before_next_partition"
 #define LONGEST_WAIT	600000L	/* ms of tries */
-#define HEADROOM		(USECS_PER_HOUR)	/* before the first boundary that may be used */
+#define REMOVAL_WAIT	10000L	/* ms of tries when the call has failed */
+#define FARTHEST		(100 * 365 * USECS_PER_DAY) /* that a row may be ahead */
+#define SCAN_PER_SECOND	(32 * 1024 * 1024)	/* bytes, with caution */
 
 PG_FUNCTION_INFO_V1(dbops_partition_table);
 
-typedef struct Turn
+/* An attempt on its way. */
+typedef struct Attempt
 {
-	Oid			table;
-	Oid			owner;
-	const char *schema;
-	const char *relname;
-	const char *name;			/* as SQL writes it */
-	const char *column;
-	AttrNumber	attnum;
-	Interval	every;
-	PartitionSet set;			/* clock and grid, as of a set without partitions */
-	PartitionGrid grid;
-	int64		boundary;		/* up to which it is the first partition */
-	const char *first;			/* its new name, without the schema */
-	const char *why;			/* a lock was not to be had; or NULL */
-	TimestampTz waits_since;
-} Turn;
+	PartitionTurn *turn;
+	bool		(*make) (PartitionTurn *turn);	/* false: a lock was not to be had */
+	TimestampTz began;
+	bool		done;
+} Attempt;
 
-static Turn take_turn(FunctionCallInfo fcinfo);
-static void take_column(Turn *turn, const char *column);
-static void refuse_obstacles(const Turn *turn);
-static void take_obstacle(HeapTuple row, TupleDesc desc, void *arg);
-static void find_boundary(Turn *turn);
-static int64 highest_value(const Turn *turn);
+/* Commands on their way, as the owner of the table. */
+typedef struct Commands
+{
+	Oid			role;
+	const List *commands;
+} Commands;
+
+static PartitionTurn take_turn(FunctionCallInfo fcinfo);
+static void require_plain(const PartitionTurn *turn);
+static void take_column(PartitionTurn *turn, const char *column);
+static void look(PartitionTurn *turn);
+static void find_boundary(PartitionTurn *turn);
+static int64 headroom(const PartitionTurn *turn);
+static int64 highest_value(const PartitionTurn *turn);
 static void ask_highest(void *arg);
-static const char *first_name(const Turn *turn);
-static void show(const Turn *turn);
-static char *proof_sql(const Turn *turn);
-static List *swap_commands(const Turn *turn);
-static void take_commands(HeapTuple row, TupleDesc desc, void *arg);
-static void prove(Turn *turn);
-static bool proof_state(const Turn *turn, bool *validated);
-static void try_until_done(Turn *turn, bool (*attempt) (Turn *turn));
-static bool add_proof(Turn *turn);
-static bool validate_proof(Turn *turn);
-static bool swap(Turn *turn);
-static void swap_as_owner(void *arg);
+static const char *first_name(const PartitionTurn *turn);
+static void show(const PartitionTurn *turn);
+static char *validate_sql(const PartitionTurn *turn);
+static void turn_table(PartitionTurn *turn);
+static void try_until_done(PartitionTurn *turn, bool (*make) (PartitionTurn *turn));
+static void guard(PartitionTurn *turn, DbopsCallback callback, Attempt *attempt);
+static void attempt_once(void *arg);
+static void wait_once(void *arg);
+static void take_proof_away(PartitionTurn *turn);
+static bool hold(PartitionTurn *turn);
+static void let_go(const PartitionTurn *turn);
+static bool rehearse(PartitionTurn *turn);
+static bool proof_state(const PartitionTurn *turn);
+static bool remove_proof(PartitionTurn *turn);
+static bool add_proof(PartitionTurn *turn);
+static bool validate_proof(PartitionTurn *turn);
+static void arm(const PartitionTurn *turn);
+static void give_up(void);
+static bool swap(PartitionTurn *turn);
+static bool run_commands(PartitionTurn *turn, DbopsCallback run, const List *commands);
+static void run_as_owner(void *arg);
+static void run_and_undo(void *arg);
 static void run_all(void *arg);
-static void make_ahead(const Turn *turn);
+static void make_ahead(PartitionTurn *turn);
+static void make_one(PartitionTurn *turn, const PartitionSet *set, const PartitionGap *gap);
+
+static TimeoutId overtaken = MAX_TIMEOUTS;	/* until it is registered */
 
 /* partition_table(table_name regclass, column_name name, every interval, dry_run boolean) */
 Datum
 dbops_partition_table(PG_FUNCTION_ARGS)
 {
-	Turn		turn;
+	PartitionTurn turn;
 	bool		dry_run;
 
 	dbops_require_argument(fcinfo, 0, "table_name");
@@ -88,15 +109,14 @@ dbops_partition_table(PG_FUNCTION_ARGS)
 	if (!dry_run)
 		PreventCommandIfReadOnly("CALL dbops.partition_table()");
 	turn = take_turn(fcinfo);
-	refuse_obstacles(&turn);
-	find_boundary(&turn);
-	turn.first = first_name(&turn);
 	if (dry_run)
+	{
+		look(&turn);
 		show(&turn);
+	}
 	else
 	{
-		prove(&turn);
-		try_until_done(&turn, swap);
+		turn_table(&turn);
 		make_ahead(&turn);
 	}
 	dbops_procedure_end();
@@ -105,10 +125,10 @@ dbops_partition_table(PG_FUNCTION_ARGS)
 
 /* ---- what it is about ---- */
 
-static Turn
+static PartitionTurn
 take_turn(FunctionCallInfo fcinfo)
 {
-	Turn		turn = {.table = PG_GETARG_OID(0),.every = *PG_GETARG_INTERVAL_P(2)};
+	PartitionTurn turn = {.table = PG_GETARG_OID(0),.every = *PG_GETARG_INTERVAL_P(2)};
 	char	   *relname = get_rel_name(turn.table);
 
 	if (relname == NULL)
@@ -120,18 +140,24 @@ take_turn(FunctionCallInfo fcinfo)
 	turn.relname = relname;
 	turn.schema = get_namespace_name(get_rel_namespace(turn.table));
 	turn.name = dbops_quote_qualified(turn.schema, turn.relname);
-	if (get_rel_relkind(turn.table) != RELKIND_RELATION || get_rel_relispartition(turn.table) ||
-		get_rel_persistence(turn.table) == RELPERSISTENCE_TEMP)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s is not a plain table of its own", turn.name)));
+	require_plain(&turn);
 	take_column(&turn, NameStr(*PG_GETARG_NAME(1)));
 	dbops_partition_check_every(&turn.every, turn.set.clock.type);
 	return turn;
 }
 
 static void
-take_column(Turn *turn, const char *column)
+require_plain(const PartitionTurn *turn)
+{
+	if (get_rel_relkind(turn->table) != RELKIND_RELATION || get_rel_relispartition(turn->table) ||
+		get_rel_persistence(turn->table) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("%s is not a plain table of its own", turn->name)));
+}
+
+static void
+take_column(PartitionTurn *turn, const char *column)
 {
 	PartitionClock *clock = &turn->set.clock;
 
@@ -151,66 +177,40 @@ take_column(Turn *turn, const char *column)
 				 errhint("The key must be a timestamptz, a timestamp, a date, or an integer or bigint that counts since 1970.")));
 }
 
-/* Refuse what could not follow to the new table, all at once. */
+/* See how it will be done. */
 static void
-refuse_obstacles(const Turn *turn)
+look(PartitionTurn *turn)
 {
-	DbopsParam	params[] = {dbops_param_oid(turn->table), dbops_param_int4(turn->attnum)};
-	StringInfoData all;
-
-	initStringInfo(&all);
-	dbops_query_each("SELECT format('%s %s lacks column %s: ALTER TABLE %s DROP CONSTRAINT %I, ADD %s (%s, %I)',"
-					 "  CASE contype WHEN 'p' THEN 'primary key' ELSE 'unique constraint' END, quote_ident(conname), quote_ident(a.attname),"
-					 "  c.conrelid::regclass, conname, CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,"
-					 "  (SELECT string_agg(quote_ident(k.attname), ', ' ORDER BY o) FROM unnest(conkey) WITH ORDINALITY u(n, o)"
-					 "   JOIN pg_attribute k ON k.attrelid = c.conrelid AND k.attnum = u.n), a.attname)"
-					 " FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = $2"
-					 " WHERE c.conrelid = $1 AND contype IN ('p', 'u') AND NOT $2::int2 = ANY (conkey)"
-					 " UNION ALL SELECT format('unique index %s lacks the column: DROP INDEX %s', i.indexrelid::regclass, i.indexrelid::regclass)"
-					 " FROM pg_index i WHERE indrelid = $1 AND indisunique AND NOT $2::int2 = ANY (indkey)"
-					 "  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid)"
-					 " UNION ALL SELECT format('exclusion constraint %I', conname) FROM pg_constraint WHERE conrelid = $1 AND contype = 'x'"
-					 " UNION ALL SELECT format('index %s is not valid', indexrelid::regclass) FROM pg_index WHERE indrelid = $1 AND NOT indisvalid"
-					 " UNION ALL SELECT format('foreign key %I of table %s references it: ALTER TABLE %s DROP CONSTRAINT %I', conname, conrelid::regclass, conrelid::regclass, conname)"
-					 " FROM pg_constraint WHERE confrelid = $1 AND contype = 'f' AND conparentid = 0"
-					 " UNION ALL SELECT DISTINCT format('view %s depends on it: drop it, and make it again afterwards', r.ev_class::regclass)"
-					 " FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
-					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
-					 " UNION ALL SELECT format('trigger %I: drop it, and make it again afterwards', tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal"
-					 " UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1"
-					 " UNION ALL SELECT format('policy %I: drop it, and make it again afterwards', polname) FROM pg_policy WHERE polrelid = $1"
-					 " UNION ALL SELECT format('it is in publication %I: take it out, and put it in again afterwards', pubname)"
-					 " FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE prrelid = $1"
-					 " UNION ALL SELECT 'it inherits, or is inherited from' FROM pg_inherits WHERE inhrelid = $1 OR inhparent = $1"
-					 " UNION ALL SELECT 'it is a table of a type' FROM pg_class WHERE oid = $1 AND reloftype <> 0"
-					 " UNION ALL SELECT format('column %I can be null: rows without a time have no partition', attname) FROM pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attnotnull",
-					 lengthof(params), params, take_obstacle, &all);
-	if (all.len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s cannot become a partition as it is", turn->name),
-				 errdetail_internal("%s", pnstrdup(all.data, all.len - 1)),
-				 errhint("Change that first, and CALL again; dry_run => true changes nothing.")));
-}
-
-static void
-take_obstacle(HeapTuple row, TupleDesc desc, void *arg)
-{
-	appendStringInfo(arg, "%s\n", dbops_row_text(row, desc, 1));
+	dbops_partition_refuse_turn(turn);
+	find_boundary(turn);
+	turn->first = first_name(turn);
 }
 
 /* ---- where it ends ---- */
 
-/* The first boundary behind all rows and the next hour. */
+/* The first boundary that neither time nor those who insert reach while it is proven. */
 static void
-find_boundary(Turn *turn)
+find_boundary(PartitionTurn *turn)
 {
 	int64		highest = highest_value(turn);
-	int64		now;
+	int64		now = dbops_partition_position_at(&turn->set.clock, dbops_clock_now());
 
+	if (highest > now + FARTHEST)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s has rows whose %s is infinite or more than 100 years ahead", turn->name, dbops_quote_name(turn->column)),
+				 errdetail("All rows until then would be in its first partition."),
+				 errhint("See SELECT * FROM %s ORDER BY %s DESC LIMIT 10, and change or delete them.",
+						 turn->name, dbops_quote_name(turn->column))));
 	turn->grid = dbops_partition_grid(&turn->set, &turn->every);
-	now = dbops_partition_position_at(&turn->set.clock, dbops_clock_now()) + HEADROOM;
-	turn->boundary = dbops_partition_next(&turn->grid, Max(now, highest));
+	turn->boundary = dbops_partition_next(&turn->grid, Max(now, highest) + headroom(turn));
+}
+
+/* A day, and twice as long as the proof may take. */
+static int64
+headroom(const PartitionTurn *turn)
+{
+	return USECS_PER_DAY + 2 * (dbops_relation_bytes(turn->table) / SCAN_PER_SECOND) * USECS_PER_SEC;
 }
 
 /* A question to the table. */
@@ -223,7 +223,7 @@ typedef struct Highest
 } Highest;
 
 static int64
-highest_value(const Turn *turn)
+highest_value(const PartitionTurn *turn)
 {
 	PartitionClock *clock = unconstify(PartitionClock *, &turn->set.clock);
 	Highest		highest = {
@@ -253,7 +253,7 @@ ask_highest(void *arg)
 }
 
 static const char *
-first_name(const Turn *turn)
+first_name(const PartitionTurn *turn)
 {
 	const char *name = psprintf("%.*s_before", NAMEDATALEN - 12, turn->relname);
 	const char *unused = name;
@@ -266,162 +266,243 @@ first_name(const Turn *turn)
 /* ---- what is done ---- */
 
 static void
-show(const Turn *turn)
+show(const PartitionTurn *turn)
 {
 	ListCell   *cell;
 
-	ereport(NOTICE, (errmsg("%s", proof_sql(turn))));
-	ereport(NOTICE, (errmsg("ALTER TABLE %s VALIDATE CONSTRAINT " TABLE_PROOF, turn->name)));
-	foreach(cell, swap_commands(turn))
+	ereport(NOTICE, (errmsg("%s", dbops_partition_proof_sql(turn))));
+	ereport(NOTICE, (errmsg("%s", validate_sql(turn))));
+	foreach(cell, dbops_partition_turn_commands(turn))
 		ereport(NOTICE, (errmsg("%s", (char *) lfirst(cell))));
 }
 
 static char *
-proof_sql(const Turn *turn)
+validate_sql(const PartitionTurn *turn)
 {
-	return psprintf("ALTER TABLE %s ADD CONSTRAINT " TABLE_PROOF " CHECK (%s < %s) NOT VALID",
-					turn->name, dbops_quote_name(turn->column),
-					dbops_partition_literal(&turn->set.clock, turn->boundary));
+	return psprintf("ALTER TABLE %s VALIDATE CONSTRAINT " PARTITION_TABLE_PROOF, turn->name);
 }
 
-/*
- * All of the swap. Indexes and constraints of the new table are made on it
- * alone, so that those of the old one are taken over when it is attached.
- */
-static List *
-swap_commands(const Turn *turn)
+/* Nothing that could be refused is left for the time after the first change. */
+static void
+turn_table(PartitionTurn *turn)
 {
-	const char *first = dbops_quote_qualified(turn->schema, turn->first);
-	DbopsParam	params[] = {dbops_param_oid(turn->table), dbops_param_text(turn->name), dbops_param_text(first)};
-	List	   *commands = list_make2(psprintf("ALTER TABLE %s RENAME TO %s", turn->name, dbops_quote_name(turn->first)),
-									  psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS"
-											   " INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS INCLUDING STATISTICS) PARTITION BY RANGE (%s)",
-											   turn->name, first, dbops_quote_name(turn->column)));
+	try_until_done(turn, hold);
+	require_plain(turn);
+	try_until_done(turn, remove_proof);
+	look(turn);
+	try_until_done(turn, rehearse);
+	try_until_done(turn, add_proof);
+	try_until_done(turn, validate_proof);
+	try_until_done(turn, swap);
+	let_go(turn);
+}
 
-	commands = lappend(commands, psprintf("ALTER TABLE %s DROP CONSTRAINT " TABLE_PROOF, turn->name));
-	dbops_query_each("SELECT c FROM ("
-					 " SELECT 1 AS n, format('ALTER TABLE %s ADD %s', $2, pg_get_constraintdef(oid)) AS c FROM pg_constraint"
-					 "  WHERE conrelid = $1 AND contype IN ('p', 'u', 'f')"
-					 " UNION ALL SELECT 2, format('CREATE %sINDEX ON ONLY %s %s', CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, $2,"
-					 "  substring(pg_get_indexdef(indexrelid) FROM position(' USING ' IN pg_get_indexdef(indexrelid)) + 1))"
-					 "  FROM pg_index i WHERE indrelid = $1 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = $1)"
-					 " UNION ALL SELECT 3, format('ALTER TABLE %s ALTER %I DROP IDENTITY', $3, attname) FROM pg_attribute"
-					 "  WHERE attrelid = $1 AND attnum > 0 AND attidentity <> '' AND NOT attisdropped"
-					 " UNION ALL SELECT 4, format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s)', $2, attname,"
-					 "  CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,"
-					 "  coalesce(pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart), s.seqincrement)"
-					 "  FROM pg_attribute a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = a.attnum"
-					 "  AND d.classid = 'pg_class'::regclass AND d.deptype = 'i' JOIN pg_sequence s ON s.seqrelid = d.objid"
-					 "  WHERE attrelid = $1 AND attidentity <> ''"
-					 " UNION ALL SELECT 5, format('ALTER SEQUENCE %s OWNED BY %s.%I', d.objid::regclass, $2, attname)"
-					 "  FROM pg_attribute a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = a.attnum"
-					 "  AND d.classid = 'pg_class'::regclass AND d.deptype = 'a' JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' WHERE attrelid = $1"
-					 " UNION ALL SELECT 6, format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), $2,"
-					 "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
-					 "  FROM pg_class l, aclexplode(l.relacl) x WHERE l.oid = $1 AND x.grantee <> l.relowner GROUP BY x.grantee, x.is_grantable"
-					 " UNION ALL SELECT 7, format('GRANT %s (%I) ON TABLE %s TO %s%s', x.privilege_type, t.attname, $2,"
-					 "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
-					 "  FROM pg_class l JOIN pg_attribute t ON t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped, aclexplode(t.attacl) x WHERE l.oid = $1 AND x.grantee <> l.relowner"
-					 " UNION ALL SELECT 8, format('COMMENT ON TABLE %s IS %L', $2, obj_description($1, 'pg_class')) WHERE obj_description($1, 'pg_class') IS NOT NULL"
-					 " UNION ALL SELECT 9, format('ALTER TABLE %s REPLICA IDENTITY %s', $2, CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)"
-					 "  FROM pg_class WHERE oid = $1 AND relreplident IN ('f', 'n')"
-					 ") commands ORDER BY n, c",
-					 lengthof(params), params, take_commands, &commands);
-	commands = lappend(commands, psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (MINVALUE) TO (%s)",
-										  turn->name, first, dbops_partition_literal(&turn->set.clock, turn->boundary)));
-	return lappend(commands, psprintf("ALTER TABLE %s DROP CONSTRAINT " TABLE_PROOF, first));
+/* ---- attempts, and what is left of one that fails ---- */
+
+/* One attempt after the other, with nothing locked in between but the session's lock. */
+static void
+try_until_done(PartitionTurn *turn, bool (*make) (PartitionTurn *turn))
+{
+	Attempt		attempt = {.turn = turn,.make = make,.began = GetCurrentTimestamp()};
+
+	for (;;)
+	{
+		guard(turn, attempt_once, &attempt);
+		dbops_procedure_commit();
+		if (attempt.done)
+			return;
+		guard(turn, wait_once, &attempt);
+	}
+}
+
+/* Call back; when that fails or is cancelled, take the constraint away first. */
+static void
+guard(PartitionTurn *turn, DbopsCallback callback, Attempt *attempt)
+{
+	ErrorData  *error;
+
+	if (dbops_attempt_until_cancelled(callback, attempt, &error))
+		return;
+	dbops_procedure_commit();
+	take_proof_away(turn);
+	ReThrowError(error);
 }
 
 static void
-take_commands(HeapTuple row, TupleDesc desc, void *arg)
+attempt_once(void *arg)
 {
-	*(List **) arg = lappend(*(List **) arg, dbops_row_text(row, desc, 1));
+	Attempt    *attempt = arg;
+
+	attempt->done = attempt->make(attempt->turn);
+}
+
+static void
+wait_once(void *arg)
+{
+	Attempt    *attempt = arg;
+	DbopsStep	step = {0};
+
+	if (TimestampDifferenceExceeds(attempt->began, GetCurrentTimestamp(), LONGEST_WAIT))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("table %s could not be locked: waited %s", attempt->turn->name, attempt->turn->why),
+				 errhint("CALL again when the other session has ended.")));
+	dbops_partition_wait(&step, attempt->turn->why);
+	dbops_clock_pause(step.pause);
+}
+
+/* In transactions of its own; if that is not to be had, say how it is done. */
+static void
+take_proof_away(PartitionTurn *turn)
+{
+	Attempt		attempt = {.turn = turn,.make = remove_proof,.began = GetCurrentTimestamp()};
+	ErrorData  *error;
+
+	for (;;)
+	{
+		bool		failed = !dbops_attempt_until_cancelled(attempt_once, &attempt, &error);
+
+		dbops_procedure_commit();
+		if (attempt.done)
+			return;
+		if (failed || TimestampDifferenceExceeds(attempt.began, GetCurrentTimestamp(), REMOVAL_WAIT) ||
+			!dbops_attempt_until_cancelled(wait_once, &attempt, &error))
+			break;
+	}
+	ereport(WARNING,
+			(errmsg("constraint " PARTITION_TABLE_PROOF " is left on table %s and refuses rows from %s on",
+					turn->name, dbops_partition_literal(&turn->set.clock, turn->boundary)),
+			 errhint("ALTER TABLE %s DROP CONSTRAINT " PARTITION_TABLE_PROOF ", or CALL dbops.partition_table again.", turn->name)));
+}
+
+/* ---- to have the table ---- */
+
+/* Keep others from it who would change it; an error at the top gives that back. */
+static bool
+hold(PartitionTurn *turn)
+{
+	LockRelId	id = {.relId = turn->table,.dbId = MyDatabaseId};
+
+	if (!dbops_partition_lock(&turn->table, 1, ShareUpdateExclusiveLock, &turn->why))
+		return false;
+	LockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+	return true;
+}
+
+static void
+let_go(const PartitionTurn *turn)
+{
+	LockRelId	id = {.relId = turn->table,.dbId = MyDatabaseId};
+
+	UnlockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+}
+
+/* Do all of it, for a moment. */
+static bool
+rehearse(PartitionTurn *turn)
+{
+	return dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why) &&
+		run_commands(turn, run_and_undo, dbops_partition_rehearsal_commands(turn));
 }
 
 /* ---- to prove ---- */
 
-/* Say that all rows are before the boundary, and have that checked while everybody works. */
-static void
-prove(Turn *turn)
-{
-	bool		validated;
-
-	try_until_done(turn, add_proof);
-	if (proof_state(turn, &validated) && !validated)
-		try_until_done(turn, validate_proof);
-}
-
 static bool
-proof_state(const Turn *turn, bool *validated)
+proof_state(const PartitionTurn *turn)
 {
 	DbopsParam	param = dbops_param_oid(turn->table);
-	Datum		value;
-	bool		exists = dbops_query_value("SELECT convalidated FROM pg_constraint WHERE conrelid = $1 AND conname = '" TABLE_PROOF "'",
-										   1, &param, BOOLOID, &value);
 
-	*validated = exists && DatumGetBool(value);
-	return exists;
+	return dbops_query_each("SELECT FROM pg_constraint WHERE conrelid = $1 AND conname = '" PARTITION_TABLE_PROOF "'",
+							1, &param, NULL, NULL) > 0;
 }
 
-/* One attempt after the other, with nothing locked in between. */
-static void
-try_until_done(Turn *turn, bool (*attempt) (Turn *turn))
+static bool
+remove_proof(PartitionTurn *turn)
 {
-	TimestampTz began = GetCurrentTimestamp();
+	return !proof_state(turn) ||
+		(dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why) &&
+		 dbops_partition_ddl(turn->owner, psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_TABLE_PROOF, turn->name), &turn->why));
+}
 
-	while (!attempt(turn))
+static bool
+add_proof(PartitionTurn *turn)
+{
+	return dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why) &&
+		dbops_partition_ddl(turn->owner, dbops_partition_proof_sql(turn), &turn->why);
+}
+
+/* Have it validated while everybody works, as long as rows of the boundary are not due. */
+static bool
+validate_proof(PartitionTurn *turn)
+{
+	volatile bool done = false;
+
+	arm(turn);
+	PG_TRY();
 	{
-		DbopsStep	step = {0};
-
-		if (TimestampDifferenceExceeds(began, GetCurrentTimestamp(), LONGEST_WAIT))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("table %s could not be locked: waited %s", turn->name, turn->why),
-					 errhint("CALL again when the other session has ended.")));
-		dbops_procedure_commit();
-		dbops_partition_wait(&step, turn->why);
-		dbops_clock_pause(step.pause);
+		done = dbops_partition_lock(&turn->table, 1, ShareUpdateExclusiveLock, &turn->why) &&
+			dbops_partition_ddl(turn->owner, validate_sql(turn), &turn->why);
+		disable_timeout(overtaken, false);
 	}
-	dbops_procedure_commit();
+	PG_CATCH();
+	{
+		disable_timeout(overtaken, true);
+		if (get_timeout_indicator(overtaken, true))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("all rows of table %s could not be read before those of %s are due",
+							turn->name, dbops_partition_literal(&turn->set.clock, turn->boundary)),
+					 errhint("CALL again at a quieter time.")));
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return done;
 }
 
-/* One that an earlier call has left may be of another boundary. */
-static bool
-add_proof(Turn *turn)
+/* Cancel it half a day before the boundary. */
+static void
+arm(const PartitionTurn *turn)
 {
-	bool		validated;
+	int64		now = dbops_partition_position_at(&turn->set.clock, dbops_clock_now());
+	int64		left = (turn->boundary - now - USECS_PER_DAY / 2) / 1000;
 
-	if (!dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why))
-		return false;
-	if (proof_state(turn, &validated) &&
-		!dbops_partition_ddl(turn->owner, psprintf("ALTER TABLE %s DROP CONSTRAINT " TABLE_PROOF, turn->name), &turn->why))
-		return false;
-	return dbops_partition_ddl(turn->owner, proof_sql(turn), &turn->why);
+	if (overtaken == MAX_TIMEOUTS)
+		overtaken = RegisterTimeout(USER_TIMEOUT, give_up);
+	enable_timeout_after(overtaken, (int) Max(1, Min(left, PG_INT32_MAX)));
 }
 
-static bool
-validate_proof(Turn *turn)
+/* As a user would; runs in the handler of a signal. */
+static void
+give_up(void)
 {
-	return dbops_partition_lock(&turn->table, 1, ShareUpdateExclusiveLock, &turn->why) &&
-		dbops_partition_ddl(turn->owner, psprintf("ALTER TABLE %s VALIDATE CONSTRAINT " TABLE_PROOF, turn->name), &turn->why);
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
 }
 
 /* ---- to swap ---- */
 
 /* The commands are read under the lock, so that nothing comes in between. */
 static bool
-swap(Turn *turn)
+swap(PartitionTurn *turn)
 {
-	int			nest_level;
+	if (!dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why))
+		return false;
+	dbops_partition_refuse_turn(turn);
+	return run_commands(turn, run_as_owner, dbops_partition_turn_commands(turn));
+}
+
+/* All or nothing; false: a lock was not to be had. */
+static bool
+run_commands(PartitionTurn *turn, DbopsCallback run, const List *commands)
+{
+	Commands	all = {.role = turn->owner,.commands = commands};
+	int			nest_level = NewGUCNestLevel();
 	ErrorData  *error;
 	bool		done;
 
-	if (!dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why))
-		return false;
-	refuse_obstacles(turn);
-	nest_level = NewGUCNestLevel();
 	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	done = dbops_attempt(swap_as_owner, turn, &error);
+	done = dbops_attempt(run, &all, &error);
 	AtEOXact_GUC(false, nest_level);
 	if (!done && !dbops_partition_met_lock(error))
 		ReThrowError(error);
@@ -430,17 +511,23 @@ swap(Turn *turn)
 }
 
 static void
-swap_as_owner(void *arg)
+run_as_owner(void *arg)
 {
-	dbops_run_as(((Turn *) arg)->owner, run_all, arg);
+	dbops_run_as(((Commands *) arg)->role, run_all, arg);
+}
+
+static void
+run_and_undo(void *arg)
+{
+	dbops_look(run_as_owner, arg);
 }
 
 static void
 run_all(void *arg)
 {
-	ListCell   *cell;
+	const ListCell *cell;
 
-	foreach(cell, swap_commands(arg))
+	foreach(cell, ((Commands *) arg)->commands)
 		dbops_query_command(lfirst(cell));
 }
 
@@ -448,7 +535,7 @@ run_all(void *arg)
 
 /* Rows behind the boundary need partitions before it comes. */
 static void
-make_ahead(const Turn *turn)
+make_ahead(PartitionTurn *turn)
 {
 	Oid			parent = get_relname_relid(turn->relname, get_rel_namespace(turn->table));
 	DbopsJson	json = {0};
@@ -462,15 +549,24 @@ make_ahead(const Turn *turn)
 		dbops_json_integer(&json, "unit", turn->set.clock.unit);
 	plan = dbops_partition_plan_read(parent, dbops_json_finish(&json), pg_get_timezone_name(session_timezone));
 	foreach(cell, plan->missing)
-	{
-		const char *why;
-
-		while (!dbops_partition_create(plan->set, lfirst(cell), turn->owner, &why))
-			dbops_clock_pause(PARTITION_LOCK_WAIT);
-		dbops_procedure_commit();
-	}
+		make_one(turn, plan->set, lfirst(cell));
 	ereport(NOTICE,
 			(errmsg("table %s is partitioned, %s is its first partition, and %d more are there",
 					turn->name, dbops_quote_qualified(turn->schema, turn->first), list_length(plan->missing)),
 			 errhint("SELECT dbops.set_partitioning(%s, every => ...) has more made as time passes.", quote_literal_cstr(turn->name))));
+}
+
+static void
+make_one(PartitionTurn *turn, const PartitionSet *set, const PartitionGap *gap)
+{
+	Attempt		attempt = {.turn = turn,.began = GetCurrentTimestamp()};
+
+	for (;;)
+	{
+		attempt.done = dbops_partition_create(set, gap, turn->owner, &turn->why);
+		dbops_procedure_commit();
+		if (attempt.done)
+			return;
+		wait_once(&attempt);
+	}
 }
