@@ -63,4 +63,55 @@ UPDATE unending SET at = '-infinity';
 CALL dbops.partition_table('unending', 'at', '7 days');
 SELECT tableoid::regclass, * FROM unending;
 
+-- rights and row security are those of the table, not those of a new one
+CREATE ROLE regress_turn_owner;
+CREATE ROLE regress_turn_reader;
+CREATE ROLE regress_turn_writer;
+SELECT dbops.grant_access('regress_turn_owner', 'operator');
+GRANT ALL ON SCHEMA regress_turn TO regress_turn_owner;
+GRANT USAGE ON SCHEMA regress_turn TO PUBLIC;
+CREATE FUNCTION rights(t regclass) RETURNS TABLE (grantee text, rights text) LANGUAGE sql AS
+$$SELECT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END,
+    string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END, ' ' ORDER BY x.privilege_type COLLATE "C")
+  FROM pg_class c, aclexplode(coalesce(relacl, acldefault('r', relowner))) x
+  WHERE c.oid = t AND x.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'TRUNCATE') GROUP BY x.grantee ORDER BY CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END COLLATE "C"$$;
+SET ROLE regress_turn_owner;
+CREATE TABLE plain_rights (at date NOT NULL);
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO regress_turn_reader;
+ALTER DEFAULT PRIVILEGES IN SCHEMA regress_turn GRANT INSERT ON TABLES TO PUBLIC;
+ALTER DEFAULT PRIVILEGES REVOKE TRUNCATE ON TABLES FROM regress_turn_owner;
+CREATE TABLE guarded (at date NOT NULL, secret text);
+REVOKE ALL ON guarded FROM regress_turn_reader, PUBLIC, regress_turn_owner;
+GRANT SELECT, INSERT ON guarded TO regress_turn_owner WITH GRANT OPTION;
+GRANT UPDATE (secret) ON guarded TO regress_turn_writer;
+GRANT INSERT ON guarded TO regress_turn_writer WITH GRANT OPTION;
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+INSERT INTO plain_rights VALUES ('2053-02-01');
+SELECT * FROM rights('guarded');
+SELECT * FROM rights('plain_rights');
+-- the owner who sees no row cannot say where the last one is
+CALL dbops.partition_table('guarded', 'at', '7 days');
+ALTER TABLE guarded NO FORCE ROW LEVEL SECURITY;
+CALL dbops.partition_table('guarded', 'at', '7 days');
+CALL dbops.partition_table('plain_rights', 'at', '7 days');
+SELECT * FROM rights('guarded');
+SELECT attname, attacl FROM pg_attribute WHERE attrelid = 'guarded'::regclass AND attacl IS NOT NULL;
+SELECT * FROM rights('plain_rights');
+SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname IN ('guarded', 'guarded_before', 'plain_rights') ORDER BY relname COLLATE "C";
+-- partitions that are made have what CREATE TABLE ... PARTITION OF gives
+CREATE TABLE plain_rights_of PARTITION OF plain_rights FOR VALUES FROM ('2054-01-01') TO ('2054-02-01');
+SELECT grantee, rights, count(*) > 2 AND count(*) = (SELECT count(*) - 1 FROM pg_inherits WHERE inhparent = 'plain_rights'::regclass) AS all_but_the_first
+  FROM pg_inherits i, rights(i.inhrelid) WHERE inhparent = 'plain_rights'::regclass AND inhrelid <> 'plain_rights_before'::regclass GROUP BY 1, 2 ORDER BY grantee COLLATE "C";
+ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM regress_turn_reader;
+ALTER DEFAULT PRIVILEGES IN SCHEMA regress_turn REVOKE INSERT ON TABLES FROM PUBLIC;
+RESET ROLE;
+-- forced where the owner sees all rows
+CREATE TABLE forced (at date NOT NULL);
+ALTER TABLE forced ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CALL dbops.partition_table('forced', 'at', '7 days');
+SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'forced'::regclass;
+
 DROP SCHEMA regress_turn CASCADE;
+SELECT dbops.revoke_access('regress_turn_owner');
+DROP OWNED BY regress_turn_owner;
+DROP ROLE regress_turn_owner, regress_turn_reader, regress_turn_writer;

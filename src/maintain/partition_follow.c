@@ -12,6 +12,12 @@
 
 #include "utils/builtins.h"
 
+/* Of pg_class: does the owner have other rights than those that a new table gives? */
+#define OWN_OTHER_RIGHTS \
+	"(EXISTS (SELECT FROM pg_default_acl WHERE defaclrole = relowner AND defaclobjtype = 'r' AND defaclnamespace IN (0, relnamespace))" \
+	" OR ARRAY(SELECT privilege_type || is_grantable FROM aclexplode(relacl) WHERE grantee = relowner ORDER BY 1)" \
+	" <> ARRAY(SELECT privilege_type || is_grantable FROM aclexplode(acldefault('r', relowner)) WHERE grantee = relowner ORDER BY 1) AND relacl IS NOT NULL)"
+
 static void take_obstacle(HeapTuple row, TupleDesc desc, void *arg);
 static char *qualified_first(const PartitionTurn *turn);
 static List *follow_commands(const PartitionTurn *turn);
@@ -50,6 +56,8 @@ dbops_partition_refuse_turn(const PartitionTurn *turn)
 					 " UNION ALL SELECT format('trigger %I: drop it, and make it again afterwards', tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal"
 					 " UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1"
 					 " UNION ALL SELECT format('policy %I: drop it, and make it again afterwards', polname) FROM pg_policy WHERE polrelid = $1"
+					 " UNION ALL SELECT format('row security is forced on its owner, who sees no row then: ALTER TABLE %s NO FORCE ROW LEVEL SECURITY, and force it again afterwards', c.oid::regclass)"
+					 " FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = $1 AND relrowsecurity AND relforcerowsecurity AND NOT rolsuper AND NOT rolbypassrls"
 					 " UNION ALL SELECT format('it is in publication %I: take it out, and put it in again afterwards', pubname)"
 					 " FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE prrelid = $1"
 					 " UNION ALL SELECT 'it inherits, or is inherited from' FROM pg_inherits WHERE inhrelid = $1 OR inhparent = $1"
@@ -151,15 +159,22 @@ follow_commands(const PartitionTurn *turn)
 					 " UNION ALL SELECT 5, format('ALTER SEQUENCE %s OWNED BY %s.%I', d.objid::regclass, $2, attname)"
 					 "  FROM pg_attribute a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = a.attnum"
 					 "  AND d.classid = 'pg_class'::regclass AND d.deptype = 'a' JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' WHERE attrelid = $1"
-					 " UNION ALL SELECT 6, format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), $2,"
+					 " UNION ALL SELECT 6, format('REVOKE ALL ON TABLE %s FROM %s', $2, CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(d.grantee)) END)"
+					 "  FROM (SELECT x.grantee FROM pg_class l JOIN pg_default_acl d ON d.defaclrole = l.relowner AND d.defaclobjtype = 'r'"
+					 "   AND d.defaclnamespace IN (0, l.relnamespace), aclexplode(d.defaclacl) x WHERE l.oid = $1"
+					 "   UNION SELECT relowner FROM pg_class WHERE oid = $1 AND " OWN_OTHER_RIGHTS ") d"
+					 " UNION ALL SELECT 7, format('GRANT %s ON TABLE %s TO %s%s', string_agg(DISTINCT x.privilege_type, ', ' ORDER BY x.privilege_type), $2,"
 					 "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
-					 "  FROM pg_class l, aclexplode(l.relacl) x WHERE l.oid = $1 AND x.grantee <> l.relowner GROUP BY x.grantee, x.is_grantable"
-					 " UNION ALL SELECT 7, format('GRANT %s (%I) ON TABLE %s TO %s%s', x.privilege_type, t.attname, $2,"
+					 "  FROM pg_class l, aclexplode(coalesce(l.relacl, acldefault('r', l.relowner))) x"
+					 "  WHERE l.oid = $1 AND (x.grantee <> l.relowner OR " OWN_OTHER_RIGHTS ") GROUP BY x.grantee, x.is_grantable"
+					 " UNION ALL SELECT 8, format('GRANT %s (%I) ON TABLE %s TO %s%s', x.privilege_type, t.attname, $2,"
 					 "  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
 					 "  FROM pg_class l JOIN pg_attribute t ON t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped, aclexplode(t.attacl) x WHERE l.oid = $1 AND x.grantee <> l.relowner"
-					 " UNION ALL SELECT 8, format('COMMENT ON TABLE %s IS %L', $2, obj_description($1, 'pg_class')) WHERE obj_description($1, 'pg_class') IS NOT NULL"
-					 " UNION ALL SELECT 9, format('ALTER TABLE %s REPLICA IDENTITY %s', $2, CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)"
+					 " UNION ALL SELECT 9, format('COMMENT ON TABLE %s IS %L', $2, obj_description($1, 'pg_class')) WHERE obj_description($1, 'pg_class') IS NOT NULL"
+					 " UNION ALL SELECT 10, format('ALTER TABLE %s REPLICA IDENTITY %s', $2, CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)"
 					 "  FROM pg_class WHERE oid = $1 AND relreplident IN ('f', 'n')"
+					 " UNION ALL SELECT 11, format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', $2) FROM pg_class WHERE oid = $1 AND relrowsecurity"
+					 " UNION ALL SELECT 12, format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', $2) FROM pg_class WHERE oid = $1 AND relforcerowsecurity"
 					 ") commands ORDER BY n, c",
 					 lengthof(params), params, take_commands, &commands);
 	return commands;
