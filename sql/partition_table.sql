@@ -28,7 +28,9 @@ SELECT proofs('unproven'), is_plain('unproven');
 -- what only the server knows is found by a rehearsal, of which nothing is left
 CREATE UNLOGGED TABLE scratch (id int PRIMARY KEY);
 CREATE UNLOGGED TABLE quick (at date NOT NULL, s int REFERENCES scratch);
+\set VERBOSITY terse
 CALL dbops.partition_table('quick', 'at', '1 day');
+\set VERBOSITY default
 SELECT proofs('quick'), is_plain('quick');
 SELECT count(*) FROM pg_class WHERE relnamespace = 'regress_turn'::regnamespace AND relname ~ 'before|copy';
 
@@ -62,6 +64,42 @@ CALL dbops.partition_table('unending', 'at', '7 days');
 UPDATE unending SET at = '-infinity';
 CALL dbops.partition_table('unending', 'at', '7 days');
 SELECT tableoid::regclass, * FROM unending;
+
+-- names go with the table; those of the first partition are others
+CREATE TABLE keyed (at date NOT NULL, id int NOT NULL, r int CONSTRAINT to_ref REFERENCES ref, CONSTRAINT the_key PRIMARY KEY (id, at), UNIQUE (at, r));
+CREATE INDEX "by R" ON keyed (r) WHERE r > 0;
+CREATE UNIQUE INDEX a_name_that_is_as_long_as_names_may_be_so_that_nothing_follows_ ON keyed (id, at, r);
+CREATE INDEX taken ON keyed (id);
+CREATE TABLE taken_before ();
+INSERT INTO keyed VALUES ('2053-02-01', 1);
+CALL dbops.partition_table('keyed', 'at', '7 days');
+INSERT INTO keyed VALUES ('2053-02-01', 1) ON CONFLICT ON CONSTRAINT the_key DO UPDATE SET at = '2053-02-02';
+SELECT tableoid::regclass, * FROM keyed;
+SELECT conname, contype FROM pg_constraint WHERE conrelid = 'keyed'::regclass AND contype <> 'n' ORDER BY conname COLLATE "C";
+SELECT i.indrelid::regclass, regexp_replace(c.relname, '\d+', 'N') AS name, indisvalid FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
+  WHERE indrelid IN ('keyed'::regclass, 'keyed_before'::regclass) ORDER BY i.indrelid::regclass::text COLLATE "C", c.relname COLLATE "C";
+
+-- what would go on to read the first partition alone
+CREATE TABLE used (at date NOT NULL);
+CREATE FUNCTION atomic() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM used; END;
+CREATE FUNCTION row_of(used) RETURNS date LANGUAGE sql AS 'SELECT $1.at';
+CREATE FUNCTION rows_of() RETURNS used[] LANGUAGE sql AS 'SELECT NULL::used[]';
+CREATE TABLE other (at date);
+CREATE POLICY looks ON other USING (at IN (SELECT u.at FROM used u));
+CALL dbops.partition_table('used', 'at', '7 days');
+
+-- what is kept about the table is about the new one
+CREATE TABLE minded (at timestamptz NOT NULL);
+SELECT dbops.set_vacuum_policy('minded') > now() AS set;
+SELECT dbops.set_retention('minded', 'at', '1 year', confirm => true) > now() AS set;
+SELECT dbops.place_hold('minded', 'at IS NULL', 'a test') > 0 AS held;
+CALL dbops.partition_table('minded', 'at', '7 days');
+SELECT kind, relation, relation = 'minded'::regclass AS new FROM dbops.policy WHERE relation IN ('minded'::regclass, 'minded_before'::regclass) ORDER BY kind COLLATE "C";
+SELECT relation, relation = 'minded'::regclass AS new FROM dbops.hold WHERE relation IN ('minded'::regclass, 'minded_before'::regclass);
+CALL dbops.run_retention('minded');
+SELECT dbops.remove_vacuum_policy('minded');
+SELECT dbops.remove_retention('minded');
+DELETE FROM dbops.hold WHERE relation = 'minded'::regclass;
 
 -- rights and row security are those of the table, not those of a new one
 CREATE ROLE regress_turn_owner;

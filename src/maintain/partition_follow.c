@@ -12,6 +12,8 @@
 
 #include "utils/builtins.h"
 
+#define MOST_KEPT	"56"		/* bytes of a name that can have _before behind it */
+
 /* Of pg_class: does the owner have other rights than those that a new table gives? */
 #define OWN_OTHER_RIGHTS \
 	"(EXISTS (SELECT FROM pg_default_acl WHERE defaclrole = relowner AND defaclobjtype = 'r' AND defaclnamespace IN (0, relnamespace))" \
@@ -53,6 +55,11 @@ dbops_partition_refuse_turn(const PartitionTurn *turn)
 					 " UNION ALL SELECT DISTINCT format('view %s depends on it: drop it, and make it again afterwards', r.ev_class::regclass)"
 					 " FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
+					 " UNION ALL (SELECT DISTINCT format('%s depends on it: drop it, and make it again afterwards', pg_describe_object(d.classid, d.objid, 0))"
+					 " FROM pg_depend d LEFT JOIN pg_policy l ON d.classid = 'pg_policy'::regclass AND l.oid = d.objid"
+					 " WHERE (d.classid = 'pg_proc'::regclass OR l.polrelid <> $1)"
+					 " AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 OR d.refclassid = 'pg_type'::regclass"
+					 "  AND d.refobjid IN (SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typrelid = $1)) ORDER BY 1)"
 					 " UNION ALL SELECT format('trigger %I: drop it, and make it again afterwards', tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal"
 					 " UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1"
 					 " UNION ALL SELECT format('policy %I: drop it, and make it again afterwards', polname) FROM pg_policy WHERE polrelid = $1"
@@ -127,9 +134,10 @@ attach_sql(const PartitionTurn *turn, const char *partition)
 }
 
 /*
- * The table is renamed, and another of its name is made. Indexes and
- * constraints are made on that alone, so that those of the old one are taken
- * over when it is attached.
+ * The table is renamed with its indexes, and another of its name is made, with
+ * indexes and constraints of their names: applications may say ON CONFLICT ON
+ * CONSTRAINT. They are made on that alone, so that those of the old one are
+ * taken over when it is attached.
  */
 static List *
 follow_commands(const PartitionTurn *turn)
@@ -143,11 +151,18 @@ follow_commands(const PartitionTurn *turn)
 
 	commands = lappend(commands, psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_TABLE_PROOF, turn->name));
 	dbops_query_each("SELECT c FROM ("
-					 " SELECT 1 AS n, format('ALTER TABLE %s ADD %s', $2, pg_get_constraintdef(oid)) AS c FROM pg_constraint"
+					 " SELECT 0 AS n, CASE WHEN conname IS NULL THEN format('ALTER INDEX %s RENAME TO %I', i.indexrelid::regclass, later)"
+					 "  ELSE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', $3, conname, later) END AS c"
+					 "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid"
+					 "  LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = $1 AND contype IN ('p', 'u'), LATERAL"
+					 "  (SELECT CASE WHEN octet_length(x.relname::text) > " MOST_KEPT " OR EXISTS (SELECT FROM pg_class WHERE relnamespace = x.relnamespace AND relname = x.relname || '_before')"
+					 "   THEN 'index_' || x.oid || '_before' ELSE x.relname || '_before' END AS later) names WHERE i.indrelid = $1"
+					 " UNION ALL SELECT 1, format('ALTER TABLE %s ADD CONSTRAINT %I %s', $2, conname, pg_get_constraintdef(oid)) FROM pg_constraint"
 					 "  WHERE conrelid = $1 AND contype IN ('p', 'u', 'f')"
-					 " UNION ALL SELECT 2, format('CREATE %sINDEX ON ONLY %s %s', CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, $2,"
+					 " UNION ALL SELECT 2, format('CREATE %sINDEX %I ON ONLY %s %s', CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, x.relname, $2,"
 					 "  substring(pg_get_indexdef(indexrelid) FROM position(' USING ' IN pg_get_indexdef(indexrelid)) + 1))"
-					 "  FROM pg_index i WHERE indrelid = $1 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = $1)"
+					 "  FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE indrelid = $1"
+					 "  AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = $1)"
 					 " UNION ALL SELECT 3, format('ALTER TABLE %s ALTER %I DROP IDENTITY', $3, attname) FROM pg_attribute"
 					 "  WHERE attrelid = $1 AND attnum > 0 AND attidentity <> '' AND NOT attisdropped"
 					 " UNION ALL SELECT 4, format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s)', $2, attname,"

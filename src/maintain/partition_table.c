@@ -85,6 +85,7 @@ static bool validate_proof(PartitionTurn *turn);
 static void arm(const PartitionTurn *turn);
 static void give_up(void);
 static bool swap(PartitionTurn *turn);
+static void take_along(const PartitionTurn *turn);
 static bool run_commands(PartitionTurn *turn, DbopsCallback run, const List *commands);
 static void run_as_owner(void *arg);
 static void run_and_undo(void *arg);
@@ -489,7 +490,23 @@ swap(PartitionTurn *turn)
 	if (!dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why))
 		return false;
 	dbops_partition_refuse_turn(turn);
-	return run_commands(turn, run_as_owner, dbops_partition_turn_commands(turn));
+	if (!run_commands(turn, run_as_owner, dbops_partition_turn_commands(turn)))
+		return false;
+	take_along(turn);
+	return true;
+}
+
+/* What is said about the table is said about all of its rows to come: policies and holds. */
+static void
+take_along(const PartitionTurn *turn)
+{
+	DbopsParam	params[] = {
+		dbops_param_oid(turn->table),
+		dbops_param_oid(get_relname_relid(turn->relname, get_rel_namespace(turn->table)))
+	};
+
+	dbops_store_each("UPDATE dbops.policy SET relation = $2 WHERE relation = $1", lengthof(params), params, NULL, NULL);
+	dbops_store_each("UPDATE dbops.hold SET relation = $2 WHERE relation = $1", lengthof(params), params, NULL, NULL);
 }
 
 /* All or nothing; false: a lock was not to be had. */
