@@ -84,6 +84,7 @@ SELECT noted('p', 1, 'partitioning'), noted('p', 2, 'partitioning', 'detached');
 SELECT dbops.remove_partitioning('p');
 TABLE hand;
 SELECT dbops.set_partitioning('p') IS NOT NULL AS set;
+SELECT noted('p', 4, 'partitioning');
 CALL dbops.run_partitioning('p');
 SELECT * FROM there('p');
 SELECT * FROM said('p');
@@ -93,7 +94,7 @@ SELECT dbops.set_partitioning('p', keep => '6 months', confirm => true) IS NOT N
 SELECT noted('p', 3, 'partitioning'), noted('p', 1, 'partitioning', 'by hand');
 CALL dbops.run_partitioning('p');
 SELECT * FROM there('p');
-SELECT * FROM said('p') OFFSET 2;
+SELECT * FROM said('p') OFFSET 3;
 -- nor does a note allow what has not been confirmed
 SELECT dbops.set_partitioning('p', keep => '1 day') IS NOT NULL AS set;
 UPDATE dbops.policy SET memory = NULL WHERE relation = 'p'::regclass;

@@ -266,7 +266,7 @@ drop_step(DbopsJob *job, void *state, DbopsStep *step)
 	work->drop.cutoff = plan->cutoff;
 	step->done = work->drop.dropped;
 	step->total = work->drop.dropped + list_length(plan->expired);
-	if (in_hand && partition != NULL && is_refused(work, policy, plan, partition, step))
+	if (in_hand && partition != NULL && partition->upper <= plan->cutoff && is_refused(work, policy, plan, partition, step))
 		return;
 	if (in_hand)
 		go_on(work, plan, step);
