@@ -67,6 +67,7 @@ typedef struct KeptPlan
 static List *kept_plans = NIL;
 
 static uint64 run_pinned(const StoreQuery *query);
+static void set_nested_for_ours(void);
 static uint64 run(const StoreQuery *query, bool read_only);
 static SPIPlanPtr kept_plan(const StoreQuery *query, Oid *types);
 static void open_procedure(void);
@@ -123,11 +124,19 @@ run_pinned(const StoreQuery *query)
 	int			nest_level = NewGUCNestLevel();
 	uint64		rows;
 
-	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	set_nested_for_ours();
 	rows = run(query, true);
 	AtEOXact_GUC(false, nest_level);
 
 	return rows;
+}
+
+/* What our own queries run with; compiling them takes longer than they do, whatever the planner expects of catalogs. */
+static void
+set_nested_for_ours(void)
+{
+	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	dbops_set_nested("jit", "off");
 }
 
 /*
@@ -199,7 +208,7 @@ run_store_query(void *arg)
 	StoreQuery *query = arg;
 	bool		pushed = push_snapshot();
 
-	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	set_nested_for_ours();
 	query->rows = run(query, false);
 	if (pushed)
 		PopActiveSnapshot();
@@ -318,7 +327,7 @@ dbops_query_change(const char *sql)
 	bool		pushed = push_snapshot();
 	uint64		rows;
 
-	dbops_set_nested("search_path", "pg_catalog, pg_temp");
+	set_nested_for_ours();
 	SPI_connect();
 	check_result(SPI_execute(sql, false, 0), sql);
 	rows = SPI_processed;
