@@ -30,6 +30,7 @@ typedef struct Judged
 	const Policy *policy;
 	PartitionPlan *plan;
 	const char *failure;		/* why it could not be read; or NULL */
+	const char *stopped;		/* why nothing is done about it; or NULL */
 	bool		default_has_rows;
 	bool		default_is_unknown; /* somebody has locked it */
 } Judged;
@@ -41,6 +42,7 @@ static void read_plan(void *arg);
 static void look_into_default(void *arg);
 static void judge_runway(const void *facts, DbopsCheckRun *run);
 static void report_runway(const Judged *judged, DbopsCheckRun *run);
+static void add_stop(DbopsFinding *finding, const Judged *judged);
 static char *days(int64 us);
 static void judge_default(const void *facts, DbopsCheckRun *run);
 static void report_default(const Judged *judged, DbopsCheckRun *run);
@@ -102,6 +104,7 @@ read_plan(void *arg)
 	Judged	   *judged = arg;
 
 	judged->plan = dbops_partition_plan_of(judged->policy);
+	judged->stopped = dbops_policy_stopped(judged->policy);
 }
 
 /* Pages are what can be seen without anybody's rights and without a lock. */
@@ -167,7 +170,19 @@ report_runway(const Judged *judged, DbopsCheckRun *run)
 		finding.severity = DBOPS_WARNING;
 	else
 		finding.remedy = NULL;
+	if (judged->stopped != NULL)
+		add_stop(&finding, judged);
 	dbops_check_report(run, finding);
+}
+
+/* However far they reach, that is a warning; who sets the policy again knows with which figures. */
+static void
+add_stop(DbopsFinding *finding, const Judged *judged)
+{
+	finding->message = psprintf("%s; the policy has stopped: %s", finding->message, judged->stopped);
+	finding->severity = Max(finding->severity, DBOPS_WARNING);
+	finding->remedy = (dbops_policy_refusal(judged->policy) != NULL) ? NULL :
+		psprintf("CALL dbops.run_partitioning(%s)", quote_literal_cstr(finding->object));
 }
 
 static char *

@@ -51,8 +51,6 @@ static void fill_set(Datum *values, bool *nulls, const PartitionPlan *plan);
 static void put_text(Datum *values, bool *nulls, int column, const char *text);
 static void read_plan(void *arg);
 static void put_time(Datum *value, bool *isnull, const PartitionPlan *plan, int64 position);
-static const char *last_said(const Policy *policy);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 
 /* partition_plan(parent regclass) → the statements of the next run */
 Datum
@@ -253,7 +251,7 @@ put_status(ReturnSetInfo *rsinfo, const Policy *policy)
 		fill_extent(values, nulls, shown.plan);
 		fill_set(values, nulls, shown.plan);
 	}
-	put_text(values, nulls, 14, readable ? last_said(policy) : error->message);
+	put_text(values, nulls, 14, readable ? dbops_policy_stopped(policy) : error->message);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -347,25 +345,4 @@ dbops_partition_covered_until(const PartitionPlan *plan)
 			covered = partition->upper;
 	}
 	return covered;
-}
-
-/* Why the last job did not succeed; NULL: it did. */
-static const char *
-last_said(const Policy *policy)
-{
-	DbopsParam	param = dbops_param_int8(policy->last_job);
-	const char *said = NULL;
-
-	if (policy->last_job == 0)
-		return NULL;
-	dbops_store_each("SELECT coalesce(message, state) FROM dbops.job"
-					 " WHERE id = $1 AND state IN ('failed', 'blocked', 'paused', 'cancelled')",
-					 1, &param, take_text, &said);
-	return said;
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(const char **) arg = dbops_row_text(row, desc, 1);
 }

@@ -95,6 +95,9 @@ extern int64 dbops_policy_submit(const Policy *policy, Jsonb *extra, bool here);
 /* The policy that a job is about, from its spec's member "policy"; 55000 if it is gone or cannot be acted on. */
 extern Policy *dbops_policy_of_job(const DbopsJob *job);
 
+/* Why nothing is done about it, or what its last job was stopped by, as a user reads it; NULL: all is well. */
+extern const char *dbops_policy_stopped(const Policy *policy);
+
 /* Note that a job has failed, or is blocked, if it is one of a policy: what its step noted is undone with that. */
 extern void dbops_policy_note_end(const DbopsJob *job, const char *outcome, const char *message);
 

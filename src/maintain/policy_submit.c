@@ -29,6 +29,7 @@ static char *dedupe_key(const Policy *policy);
 static void refuse_running(const Policy *policy);
 static List *live_jobs(const Policy *policy);
 static void take_live(HeapTuple row, TupleDesc desc, void *arg);
+static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static bool has_refused(const MaintenanceNote *note);
 
 const DueSource dbops_policy_source = {
@@ -218,6 +219,34 @@ take_live(HeapTuple row, TupleDesc desc, void *arg)
 	job->state = dbops_row_text(row, desc, 2);
 	job->message = dbops_row_text(row, desc, 3);
 	*live = lappend(*live, job);
+}
+
+/*
+ * Why nothing is done about a policy: it is refused, or was when it was last
+ * due, or its last job, scheduled or called, did not succeed; NULL: none of it.
+ */
+const char *
+dbops_policy_stopped(const Policy *policy)
+{
+	DbopsParam	params[] = {
+		dbops_param_int8(policy->id),
+		dbops_param_text(require_kind(policy)->job_kind),
+		dbops_param_bool(policy->broken)
+	};
+	const char *stopped = dbops_policy_refusal(policy);
+
+	if (stopped == NULL)
+		dbops_store_each("SELECT coalesce((SELECT note FROM dbops.policy WHERE id = $1 AND $3),"
+						 " (SELECT CASE WHEN state IN ('failed', 'blocked', 'paused', 'cancelled') THEN coalesce(message, state) END"
+						 "  FROM dbops.job WHERE kind = $2 AND (spec ->> 'policy')::bigint = $1 ORDER BY id DESC LIMIT 1))",
+						 lengthof(params), params, take_text, &stopped);
+	return stopped;
+}
+
+static void
+take_text(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(const char **) arg = dbops_row_text(row, desc, 1);
 }
 
 /* ---- from a job ---- */
