@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #define LOOKED_AT	3			/* partitions whose names must agree */
 
@@ -32,13 +33,15 @@ typedef struct NamePattern
 } NamePattern;
 
 static NamePattern find_pattern(const PartitionPlan *plan);
-static bool find_prefix(const PartitionSet *set, const Partition *partition, const char *format, NamePattern *pattern);
+static bool find_prefix(const PartitionSet *set, const Partition *partition, const char *format, bool numbered,
+						NamePattern *pattern);
+static const char *without_number(const char *name);
 static bool is_named_so(const PartitionSet *set, const Partition *partition, const NamePattern *pattern);
 static bool tells_apart(const PartitionPlan *plan, const NamePattern *pattern);
 static NamePattern own_pattern(const PartitionPlan *plan);
 static char *write_time(const PartitionSet *set, int64 position, const char *format);
 static char *write_name(const PartitionSet *set, int64 position, const NamePattern *pattern);
-static const char *unused_name(const PartitionPlan *plan, const char *name);
+static const char *unused_name(const PartitionPlan *plan, int64 position, const NamePattern *pattern);
 static bool is_used(const PartitionPlan *plan, const char *name);
 static char *join(const char *prefix, const char *suffix);
 
@@ -53,7 +56,7 @@ dbops_partition_name_all(const PartitionPlan *plan)
 	{
 		PartitionGap *gap = lfirst(cell);
 
-		gap->relname = unused_name(plan, write_name(plan->set, gap->lower, &pattern));
+		gap->relname = unused_name(plan, gap->lower, &pattern);
 	}
 }
 
@@ -63,12 +66,12 @@ find_pattern(const PartitionPlan *plan)
 	const PartitionSet *set = plan->set;
 	int			count = list_length(set->partitions);
 
-	for (int i = 0; i < lengthof(formats) && count > 0; i++)
+	for (int i = 0; i < 2 * lengthof(formats) && count > 0; i++)
 	{
 		NamePattern pattern;
 		int			agree = 0;
 
-		if (!find_prefix(set, llast(set->partitions), formats[i], &pattern))
+		if (!find_prefix(set, llast(set->partitions), formats[i % lengthof(formats)], i >= lengthof(formats), &pattern))
 			continue;
 		for (int n = count - 1; n >= 0 && n >= count - LOOKED_AT; n--)
 			if (is_named_so(set, list_nth(set->partitions, n), &pattern))
@@ -79,23 +82,35 @@ find_pattern(const PartitionPlan *plan)
 	return own_pattern(plan);
 }
 
-/* Take what stands before the time if the name ends with it. */
+/* Take what stands before the time if the name ends with it; numbered: with a number behind, as unused_name adds. */
 static bool
-find_prefix(const PartitionSet *set, const Partition *partition, const char *format, NamePattern *pattern)
+find_prefix(const PartitionSet *set, const Partition *partition, const char *format, bool numbered, NamePattern *pattern)
 {
 	char	   *time;
+	const char *name;
 	int			before;
 
 	if (partition->lower == PARTITION_BEGINNING)
 		return false;
 	time = write_time(set, partition->lower, format);
-	before = strlen(partition->relname) - strlen(time);
-	if (before <= 0 || strcmp(partition->relname + before, time) != 0 ||
-		(partition->relname[before - 1] >= '0' && partition->relname[before - 1] <= '9'))
+	name = numbered ? without_number(partition->relname) : partition->relname;
+	before = strlen(name) - strlen(time);
+	if (before <= 0 || strcmp(name + before, time) != 0 ||
+		(name[before - 1] >= '0' && name[before - 1] <= '9'))
 		return false;
-	pattern->prefix = pnstrdup(partition->relname, before);
+	pattern->prefix = pnstrdup(name, before);
 	pattern->format = format;
 	return true;
+}
+
+static const char *
+without_number(const char *name)
+{
+	const char *last = strrchr(name, '_');
+
+	if (last == NULL || last[1] == '\0' || last[strspn(last + 1, "0123456789") + 1] != '\0')
+		return name;
+	return pnstrdup(name, last - name);
 }
 
 static bool
@@ -104,7 +119,8 @@ is_named_so(const PartitionSet *set, const Partition *partition, const NamePatte
 	NamePattern own;
 
 	return partition->lower == PARTITION_BEGINNING ||
-		(find_prefix(set, partition, pattern->format, &own) && strcmp(own.prefix, pattern->prefix) == 0);
+		(find_prefix(set, partition, pattern->format, false, &own) && strcmp(own.prefix, pattern->prefix) == 0) ||
+		(find_prefix(set, partition, pattern->format, true, &own) && strcmp(own.prefix, pattern->prefix) == 0);
 }
 
 /* Does it name those that follow each other each in another way, now and later? */
@@ -158,18 +174,21 @@ write_name(const PartitionSet *set, int64 position, const NamePattern *pattern)
 
 /* Add a number to a name that something else has. */
 static const char *
-unused_name(const PartitionPlan *plan, const char *name)
+unused_name(const PartitionPlan *plan, int64 position, const NamePattern *pattern)
 {
-	const char *unused = name;
+	const char *time = write_time(plan->set, position, pattern->format);
+	const char *unused = join(pattern->prefix, time);
 
 	for (int i = 1; is_used(plan, unused); i++)
-		unused = join(name, psprintf("_%d", i));
+		unused = join(pattern->prefix, psprintf("%s_%d", time, i));
 	return unused;
 }
 
+/* A table takes the name of its row type as well. */
 static bool
 is_used(const PartitionPlan *plan, const char *name)
 {
+	Oid			schema = get_namespace_oid(dbops_partition_schema(plan->set), false);
 	ListCell   *cell;
 
 	foreach(cell, plan->missing)
@@ -179,7 +198,8 @@ is_used(const PartitionPlan *plan, const char *name)
 		if (other != NULL && strcmp(other, name) == 0)
 			return true;
 	}
-	return OidIsValid(get_relname_relid(name, get_namespace_oid(dbops_partition_schema(plan->set), false)));
+	return OidIsValid(get_relname_relid(name, schema)) ||
+		SearchSysCacheExists2(TYPENAMENSP, CStringGetDatum(name), ObjectIdGetDatum(schema));
 }
 
 /* What is too long is cut before the suffix, at the end of a character. */
