@@ -69,7 +69,43 @@ SELECT name FROM parts('log');
 DROP EVENT TRIGGER regress_partdef;
 DROP TABLE log;
 
+-- one of another owner is refused when the policy is set; later it keeps partitions from being made, and not old ones from going
+CREATE ROLE regress_partdef_owner;
+CREATE ROLE regress_partdef_other;
+GRANT ALL ON SCHEMA regress_partdef TO regress_partdef_owner, regress_partdef_other;
+CREATE TABLE own (at date) PARTITION BY RANGE (at);
+CREATE TABLE own_2052_11 PARTITION OF own FOR VALUES FROM ('2052-11-01') TO ('2052-12-01');
+CREATE TABLE own_2053_01 PARTITION OF own FOR VALUES FROM ('2053-01-01') TO ('2053-02-01');
+CREATE TABLE own_default PARTITION OF own DEFAULT;
+ALTER TABLE own OWNER TO regress_partdef_owner;
+ALTER TABLE own_2052_11 OWNER TO regress_partdef_owner;
+ALTER TABLE own_2053_01 OWNER TO regress_partdef_owner;
+ALTER TABLE own_default OWNER TO regress_partdef_other;
+INSERT INTO own VALUES ('2050-01-01');
+SELECT dbops.set_partitioning('own', '1 month', '1 month', keep => '1 month');
+ALTER TABLE own_default OWNER TO regress_partdef_owner;
+REVOKE SELECT ON own_default FROM regress_partdef_owner;
+SELECT dbops.set_partitioning('own', '1 month', '1 month', keep => '1 month');
+GRANT SELECT ON own_default TO regress_partdef_owner;
+SELECT dbops.set_partitioning('own', '1 month', '1 month', keep => '1 month', confirm => true) IS NOT NULL AS set;
+ALTER TABLE own_default OWNER TO regress_partdef_other;
+CALL dbops.run_partitioning('own');
+SELECT name FROM parts('own');
+SELECT * FROM said() WHERE object LIKE '%.own%';
+ALTER TABLE own_default OWNER TO regress_partdef_owner;
+-- rows that its owner does not see keep their own partition from being made, and not those behind it
+ALTER TABLE own_default ENABLE ROW LEVEL SECURITY;
+ALTER TABLE own_default FORCE ROW LEVEL SECURITY;
+INSERT INTO own VALUES ('2053-03-05');
+SELECT at('2053-02-20');
+SELECT dbops.set_partitioning('own', '1 month', '2 months', keep => '2 years') IS NOT NULL AS set;
+CALL dbops.run_partitioning('own');
+SELECT name FROM parts('own');
+SELECT * FROM said() WHERE object LIKE '%.own%';
+DROP TABLE own;
+
 SET client_min_messages = error;
 DROP SCHEMA regress_partdef CASCADE;
+DROP ROLE regress_partdef_owner, regress_partdef_other;
 SELECT count(*) >= 0 AS ok FROM dbops.run_maintenance();
 RESET dbops.test_now;

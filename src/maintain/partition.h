@@ -235,7 +235,6 @@ extern const char *dbops_partition_schema(const PartitionSet *set); /* in which 
 
 extern char *dbops_partition_create_sql(const PartitionSet *set, const PartitionGap *gap);
 extern char *dbops_partition_attach_sql(const PartitionSet *set, const PartitionGap *gap);
-extern bool dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
 
 /* The same in two parts, each as the table's owner, with locks waited for as the session is set. */
 typedef struct PartitionMaking
@@ -285,6 +284,7 @@ extern bool dbops_partition_proof_remove(Oid table, Oid owner, const char **why)
 typedef enum PartitionAnswer
 {
 	PARTITION_MAY_BE_MADE,
+	PARTITION_MADE,
 	PARTITION_MADE_LATER,		/* ask again with the next step */
 	PARTITION_WAITS,			/* for a lock */
 	PARTITION_LEFT_OUT
@@ -301,6 +301,10 @@ typedef struct PartitionQuestion
 } PartitionQuestion;
 
 extern void dbops_partition_ask_default(PartitionQuestion *question);
+extern char *dbops_partition_unseen_rows(const PartitionSet *set);
+
+/* Make one; PARTITION_MADE, PARTITION_WAITS or PARTITION_LEFT_OUT, and nothing is made then. */
+extern PartitionAnswer dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
 
 /* ---- partition_confirm.c: how much may be dropped at once ---- */
 

@@ -223,8 +223,8 @@ take_text(HeapTuple row, TupleDesc desc, void *arg)
 
 /* ---- to make it ---- */
 
-/* Make and attach a partition; false: a lock was not to be had, and nothing is made. */
-bool
+/* Make and attach a partition, or say why not: the new table is empty, so what is violated is the default partition's. */
+PartitionAnswer
 dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why)
 {
 	Creation	creation = {.making = {set, gap},.role = owner};
@@ -233,15 +233,21 @@ dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid own
 	bool		done;
 
 	if (!dbops_partition_lock_parents(set, why))
-		return false;
+		return PARTITION_WAITS;
 	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
 	done = dbops_attempt(make_and_attach, &creation, &error);
 	AtEOXact_GUC(false, nest_level);
-	if (!done && !dbops_partition_met_lock(error))
+	if (done)
+		return PARTITION_MADE;
+	if (error->sqlerrcode == ERRCODE_CHECK_VIOLATION && set->default_partition != NULL)
+	{
+		*why = dbops_partition_unseen_rows(set);
+		return PARTITION_LEFT_OUT;
+	}
+	if (!dbops_partition_met_lock(error))
 		ReThrowError(error);
-	if (!done)
-		*why = "for a lock that another session had";
-	return done;
+	*why = "for a lock that another session had";
+	return PARTITION_WAITS;
 }
 
 static void

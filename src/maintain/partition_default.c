@@ -50,6 +50,13 @@ dbops_partition_ask_default(PartitionQuestion *question)
 			psprintf("the default partition cannot be asked for rows of its time: %s", error->message));
 }
 
+/* Say why the server has refused to attach one: the default partition has rows that its owner does not see. */
+char *
+dbops_partition_unseen_rows(const PartitionSet *set)
+{
+	return psprintf("the default partition has rows of its time, which the table's owner does not see: %s", drain_call(set));
+}
+
 static void
 answer(void *arg)
 {

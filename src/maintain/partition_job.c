@@ -116,6 +116,7 @@ create_step(DbopsJob *job, void *state, DbopsStep *step)
 	const PartitionGap *gap = next_gap(job, plan);
 	const char *name;
 	const char *why;
+	PartitionAnswer answer;
 
 	step->done = work->made;
 	step->total = work->made + list_length(plan->missing);
@@ -127,11 +128,13 @@ create_step(DbopsJob *job, void *state, DbopsStep *step)
 	name = dbops_quote_qualified(dbops_partition_schema(plan->set), gap->relname);
 	if (default_is_in_the_way(work, plan, gap, step))
 		return;
-	if (!dbops_partition_create(plan->set, gap, job->owner, &why))
-	{
+	answer = dbops_partition_create(plan->set, gap, job->owner, &why);
+	if (answer == PARTITION_WAITS)
 		keep_trying(work, step, name, why);
+	else if (answer == PARTITION_LEFT_OUT)
+		leave_out(work, plan, gap, step, why);
+	if (answer != PARTITION_MADE)
 		return;
-	}
 	work->waits_since = 0;
 	step->done = ++work->made;
 	note_for(work, name, "create partition", "done",

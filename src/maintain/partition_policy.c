@@ -14,6 +14,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -30,6 +31,7 @@ static char *interval_text(const Interval *interval);
 static void judge(const Policy *policy, const PartitionPlan *plan);
 static void refuse_sub_partitions(const PartitionSet *set);
 static void require_schema_rights(const PartitionSet *set, Oid owner);
+static void require_default_rights(const PartitionSet *set, Oid owner);
 static void confirm(const Policy *policy);
 static Oid	take_parent(FunctionCallInfo fcinfo);
 
@@ -169,6 +171,8 @@ judge(const Policy *policy, const PartitionPlan *plan)
 {
 	refuse_sub_partitions(plan->set);
 	require_schema_rights(plan->set, policy->owner);
+	if (plan->set->default_partition != NULL)
+		require_default_rights(plan->set, policy->owner);
 	if (list_length(plan->missing) >= LONGEST_RUNWAY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -219,6 +223,22 @@ refuse_sub_partitions(const PartitionSet *set)
 					 errdetail("Partitions of partitions are not made."),
 					 errhint("dbops.set_retention can drop such partitions as a whole.")));
 	}
+}
+
+/* The owner asks the default partition for rows, and gives a large one a constraint. */
+static void
+require_default_rights(const PartitionSet *set, Oid owner)
+{
+	const Partition *other = set->default_partition;
+
+	if (has_privs_of_role(owner, dbops_relation_owner(other->relid)) &&
+		pg_class_aclcheck(other->relid, owner, ACL_SELECT) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\", which owns table %s, does not own its default partition %s, or cannot read it",
+					GetUserNameFromId(owner, false), set->name, other->name),
+			 errhint("ALTER TABLE %s OWNER TO %s.", other->name, quote_identifier(GetUserNameFromId(owner, false)))));
 }
 
 static void
