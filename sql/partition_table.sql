@@ -38,6 +38,11 @@ SELECT count(*) FROM pg_class WHERE relnamespace = 'regress_turn'::regnamespace 
 ALTER TABLE unproven ADD CONSTRAINT dbops_before_next_partition CHECK (at < '2053-02-11') NOT VALID;
 CALL dbops.partition_table('unproven', 'at', '1 day', dry_run => true);
 SELECT proofs('unproven');
+SELECT severity, object, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.left_constraint';
+BEGIN;
+LOCK TABLE unproven IN SHARE UPDATE EXCLUSIVE MODE;
+SELECT severity, object, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.left_constraint';
+COMMIT;
 CALL dbops.partition_table('unproven', 'at', '1 day');
 SELECT proofs('unproven'), is_plain('unproven');
 
@@ -148,6 +153,20 @@ CREATE TABLE forced (at date NOT NULL);
 ALTER TABLE forced ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CALL dbops.partition_table('forced', 'at', '7 days');
 SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'forced'::regclass;
+
+-- what is made is the owner's, whoever calls, and he must be able to make it
+CREATE TABLE theirs (at date NOT NULL, r int REFERENCES ref);
+ALTER TABLE theirs OWNER TO regress_turn_owner;
+REVOKE ALL ON SCHEMA regress_turn FROM regress_turn_owner;
+\set VERBOSITY terse
+CALL dbops.partition_table('theirs', 'at', '7 days');
+GRANT CREATE ON SCHEMA regress_turn TO regress_turn_owner;
+CALL dbops.partition_table('theirs', 'at', '7 days');
+SELECT proofs('theirs'), is_plain('theirs');
+GRANT REFERENCES ON ref TO regress_turn_owner;
+CALL dbops.partition_table('theirs', 'at', '7 days');
+\set VERBOSITY default
+SELECT DISTINCT relkind, relowner::regrole FROM pg_class WHERE relnamespace = 'regress_turn'::regnamespace AND relname LIKE 'theirs%' ORDER BY relkind;
 
 DROP SCHEMA regress_turn CASCADE;
 SELECT dbops.revoke_access('regress_turn_owner');

@@ -352,9 +352,10 @@ extern int64 dbops_partition_covered_until(const PartitionPlan *plan);
 
 extern void dbops_partition_refuse_retention(Oid parent);	/* 55000 */
 
-/* ---- partition_job.c, partition_check.c ---- */
+/* ---- partition_job.c, partition_check.c, partition_left.c ---- */
 
 extern void dbops_partition_init(void);
 extern void dbops_partition_check_init(void);
+extern void dbops_partition_left_init(void);
 
 #endif							/* DBOPS_PARTITION_H */

@@ -34,7 +34,7 @@ dbops_partition_refuse_turn(const PartitionTurn *turn)
 	StringInfoData all;
 
 	initStringInfo(&all);
-	dbops_query_each("SELECT format('%s %s lacks column %s: ALTER TABLE %s DROP CONSTRAINT %I, ADD %s (%s, %I)',"
+	dbops_query_each("SELECT what FROM (SELECT format('%s %s lacks column %s: ALTER TABLE %s DROP CONSTRAINT %I, ADD %s (%s, %I)',"
 					 "  CASE contype WHEN 'p' THEN 'primary key' ELSE 'unique constraint' END, quote_ident(conname), quote_ident(a.attname),"
 					 "  c.conrelid::regclass, conname, CASE contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,"
 					 "  (SELECT string_agg(quote_ident(k.attname), ', ' ORDER BY o) FROM unnest(conkey) WITH ORDINALITY u(n, o)"
@@ -55,11 +55,11 @@ dbops_partition_refuse_turn(const PartitionTurn *turn)
 					 " UNION ALL SELECT DISTINCT format('view %s depends on it: drop it, and make it again afterwards', r.ev_class::regclass)"
 					 " FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1"
-					 " UNION ALL (SELECT DISTINCT format('%s depends on it: drop it, and make it again afterwards', pg_describe_object(d.classid, d.objid, 0))"
+					 " UNION ALL SELECT DISTINCT format('%s depends on it: drop it, and make it again afterwards', pg_describe_object(d.classid, d.objid, 0))"
 					 " FROM pg_depend d LEFT JOIN pg_policy l ON d.classid = 'pg_policy'::regclass AND l.oid = d.objid"
 					 " WHERE (d.classid = 'pg_proc'::regclass OR l.polrelid <> $1)"
 					 " AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 OR d.refclassid = 'pg_type'::regclass"
-					 "  AND d.refobjid IN (SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typrelid = $1)) ORDER BY 1)"
+					 "  AND d.refobjid IN (SELECT unnest(ARRAY[t.oid, t.typarray]) FROM pg_type t WHERE t.typrelid = $1))"
 					 " UNION ALL SELECT format('trigger %I: drop it, and make it again afterwards', tgname) FROM pg_trigger WHERE tgrelid = $1 AND NOT tgisinternal"
 					 " UNION ALL SELECT format('rule %I', rulename) FROM pg_rewrite WHERE ev_class = $1"
 					 " UNION ALL SELECT format('policy %I: drop it, and make it again afterwards', polname) FROM pg_policy WHERE polrelid = $1"
@@ -69,7 +69,8 @@ dbops_partition_refuse_turn(const PartitionTurn *turn)
 					 " FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE prrelid = $1"
 					 " UNION ALL SELECT 'it inherits, or is inherited from' FROM pg_inherits WHERE inhrelid = $1 OR inhparent = $1"
 					 " UNION ALL SELECT 'it is a table of a type' FROM pg_class WHERE oid = $1 AND reloftype <> 0"
-					 " UNION ALL SELECT format('column %I can be null: rows without a time have no partition', attname) FROM pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attnotnull",
+					 " UNION ALL SELECT format('column %I can be null: rows without a time have no partition', attname) FROM pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attnotnull"
+					 ") obstacles(what) ORDER BY what COLLATE \"C\"",
 					 lengthof(params), params, take_obstacle, &all);
 	if (all.len > 0)
 		ereport(ERROR,

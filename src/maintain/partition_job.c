@@ -91,6 +91,7 @@ dbops_partition_init(void)
 	dbops_job_kind_register(&job_kind);
 	dbops_policy_kind_register(&policy_kind);
 	dbops_partition_check_init();
+	dbops_partition_left_init();
 }
 
 static void *
