@@ -33,6 +33,7 @@ PG_FUNCTION_INFO_V1(dbops_holds);
 
 static Oid	hold_table(void);
 static List *tables_above(Oid relid, Oid beside);
+static List *conditions_on(List *tables);
 static List *tables_whose_holds_count(Oid relid);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
 static DbopsParam tables_param(List *tables);
@@ -116,10 +117,20 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
 List *
 dbops_hold_conditions(Oid relid, Oid beside)
 {
-	DbopsParam	params[] = {
-		tables_param(tables_above(relid, beside)),
-		dbops_param_time(dbops_clock_now())
-	};
+	return conditions_on(tables_above(relid, beside));
+}
+
+/* Those of the holds that were placed on the table itself. */
+List *
+dbops_hold_conditions_alone(Oid relid)
+{
+	return conditions_on(list_make1_oid(relid));
+}
+
+static List *
+conditions_on(List *tables)
+{
+	DbopsParam	params[] = {tables_param(tables), dbops_param_time(dbops_clock_now())};
 	List	   *conditions = NIL;
 
 	dbops_store_each("SELECT condition FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
@@ -149,6 +160,26 @@ take_condition(HeapTuple row, TupleDesc desc, void *arg)
 	List	  **conditions = arg;
 
 	*conditions = lappend(*conditions, dbops_row_text(row, desc, 1));
+}
+
+/* The partitions of a table, on all levels, on which holds were placed, as OIDs. */
+List *
+dbops_hold_partitions(Oid relid)
+{
+	List	   *partitions = NIL;
+
+	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
+	{
+		DbopsParam	params[] = {
+			tables_param(list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid)),
+			dbops_param_time(dbops_clock_now())
+		};
+
+		dbops_store_each("SELECT DISTINCT relation::oid FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
+						 " AND (until IS NULL OR until > $2) ORDER BY 1",
+						 lengthof(params), params, take_table, &partitions);
+	}
+	return partitions;
 }
 
 /* How many holds there are on a table and those above it. */

@@ -10,6 +10,7 @@
  */
 #include "maintain/retention.h"
 
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -23,7 +24,10 @@ typedef struct Writing
 	int			names;			/* that were given to rows */
 } Writing;
 
-static void add_holds(StringInfo text, Oid relid, Oid beside, const char *row);
+static void add_holds(StringInfo text, List *conditions, const char *row);
+static void add_holds_below(StringInfo text, Oid relid, const char *row);
+static char *tables_within(Oid relid);
+static bool has_holds(Oid relid);
 static void add_kept(Writing *writing, Oid relid, const char *row);
 static void add_reference(Writing *writing, const RetentionReference *reference, const char *row);
 static bool keeps_rows(const Writing *writing, const RetentionReference *reference);
@@ -57,19 +61,53 @@ dbops_retention_expired(const RetentionSpec *spec, Oid relid, Oid beside)
 
 	initStringInfo(&text);
 	appendStringInfoString(&text, dbops_retention_meant(spec));
-	add_holds(&text, relid, beside, RETENTION_ROW);
+	add_holds(&text, dbops_hold_conditions(relid, beside), RETENTION_ROW);
 	add_kept(&writing, relid, RETENTION_ROW);
 	return text.data;
 }
 
 /* Rows for which a hold's predicate is true stay; where it is null they do not. */
 static void
-add_holds(StringInfo text, Oid relid, Oid beside, const char *row)
+add_holds(StringInfo text, List *conditions, const char *row)
 {
 	ListCell   *cell;
 
-	foreach(cell, dbops_hold_conditions(relid, beside))
+	foreach(cell, conditions)
 		appendStringInfo(text, " AND (%s) IS NOT TRUE", in_row(lfirst(cell), row));
+}
+
+/* A hold on a partition is on those rows only that are in it. */
+static void
+add_holds_below(StringInfo text, Oid relid, const char *row)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_hold_partitions(relid))
+	{
+		appendStringInfo(text, " AND (%s.tableoid OPERATOR(pg_catalog.<>) ALL ('{%s}'::pg_catalog.oid[]) OR true",
+						 row, tables_within(lfirst_oid(cell)));
+		add_holds(text, dbops_hold_conditions_alone(lfirst_oid(cell)), row);
+		appendStringInfoChar(text, ')');
+	}
+}
+
+static char *
+tables_within(Oid relid)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+		appendStringInfo(&text, "%s%u", text.len > 0 ? "," : "", lfirst_oid(cell));
+	return text.data;
+}
+
+/* Is there a hold on rows of the table, wherever it was placed? */
+static bool
+has_holds(Oid relid)
+{
+	return dbops_hold_count(relid) > 0 || dbops_hold_partitions(relid) != NIL;
 }
 
 /* A condition with the row under another name: of a subselect, where only that name is seen. */
@@ -108,7 +146,7 @@ keeps_rows(const Writing *writing, const RetentionReference *reference)
 {
 	if (reference->on_delete == FKCONSTR_ACTION_NOACTION || reference->on_delete == FKCONSTR_ACTION_RESTRICT)
 		return true;
-	return reference->on_delete == FKCONSTR_ACTION_CASCADE || dbops_hold_count(reference->table) > 0;
+	return reference->on_delete == FKCONSTR_ACTION_CASCADE || has_holds(reference->table);
 }
 
 /* Where tables refer to each other in a circle, any row that refers keeps its row, if there are holds. */
@@ -123,12 +161,13 @@ add_reference(Writing *writing, const RetentionReference *reference, const char 
 	Writing		inner = {.text = &kept,.path = writing->path,.names = writing->names};
 
 	initStringInfo(&kept);
-	if (goes_too && circle && dbops_hold_count(reference->table) == 0)
+	if (goes_too && circle && !has_holds(reference->table))
 		return;
-	if (!circle && (goes_too || dbops_hold_count(reference->table) > 0) &&
+	if (!circle && (goes_too || has_holds(reference->table)) &&
 		reference->on_delete != FKCONSTR_ACTION_NOACTION && reference->on_delete != FKCONSTR_ACTION_RESTRICT)
 	{
-		add_holds(&kept, reference->table, InvalidOid, other);
+		add_holds(&kept, dbops_hold_conditions(reference->table, InvalidOid), other);
+		add_holds_below(&kept, reference->table, other);
 		if (goes_too)
 			add_kept(&inner, reference->table, other);
 		writing->names = inner.names;

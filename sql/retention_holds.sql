@@ -1,0 +1,34 @@
+-- What a hold keeps, and what hides held rows from who deletes: then nothing is deleted, and nothing is dropped.
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+SET client_min_messages = warning;
+SET dbops.test_now = 1911772800;	-- 2030-08-01 00:00 UTC
+SET dbops.max_xmin_age = -1;	-- the processes of the server live in another time
+\set now '''2030-08-01 00:00 UTC''::timestamptz'
+
+-- A hold on a partition of a table that refers: the rows that it is on keep those that they refer to.
+CREATE TABLE regress_order (id integer PRIMARY KEY, at timestamptz);
+CREATE TABLE regress_line (n integer, order_id integer REFERENCES regress_order ON DELETE CASCADE, note text) PARTITION BY RANGE (n);
+CREATE INDEX ON regress_line (order_id);
+CREATE TABLE regress_line_1 (note text, order_id integer, n integer NOT NULL);	-- in another order
+CREATE TABLE regress_line_2 PARTITION OF regress_line FOR VALUES FROM (1000) TO (2000) PARTITION BY RANGE (n);
+CREATE TABLE regress_line_2_a PARTITION OF regress_line_2 DEFAULT;
+ALTER TABLE regress_line ATTACH PARTITION regress_line_1 FOR VALUES FROM (0) TO (1000);
+CREATE TABLE regress_mark (order_id integer REFERENCES regress_order ON DELETE SET NULL, note text) PARTITION BY LIST (note);
+CREATE INDEX ON regress_mark (order_id);
+CREATE TABLE regress_mark_a PARTITION OF regress_mark DEFAULT;
+INSERT INTO regress_order SELECT i, :now - i * interval '1 day' FROM generate_series(1, 400) i;
+INSERT INTO regress_line SELECT i, i, CASE WHEN i % 2 = 0 THEN 'held' END FROM generate_series(391, 394) i;
+INSERT INTO regress_line SELECT 1000 + i, i, CASE WHEN i % 2 = 0 THEN 'held' END FROM generate_series(395, 398) i;
+INSERT INTO regress_mark VALUES (399, 'held'), (400, 'free');
+SELECT dbops.place_hold('regress_line_1', 'note = ''held''', 'case 1') > 0 AS placed;
+SELECT dbops.place_hold('regress_line_2', 'note = ''held''', 'case 2') > 0 AS placed;
+SELECT dbops.place_hold('regress_mark_a', 'note = ''held''', 'case 3') > 0 AS placed;
+SELECT dbops.set_retention('regress_order', 'at', '390 days');
+CALL dbops.run_retention('regress_order');
+SELECT id FROM regress_order WHERE id > 390 ORDER BY 1;
+SELECT n, order_id, note FROM regress_line ORDER BY 1;
+SELECT * FROM regress_mark ORDER BY 2;
+DROP TABLE regress_order, regress_line, regress_mark;
+
+SELECT count(*) >= 0 FROM dbops.run_maintenance();
