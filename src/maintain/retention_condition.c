@@ -135,10 +135,11 @@ deparse(Relation rel, Node *where)
 	return text;
 }
 
-/* Have the server find out at once which rights or objects it lacks. */
+/* Have the server find out at once which rights or objects it lacks, and which rows are hidden from it. */
 static void
 run_once(const Understanding *understanding, Relation rel)
 {
+	dbops_set_nested("row_security", "off");
 	dbops_query_each(psprintf("SELECT FROM ONLY %s AS " RETENTION_ROW " WHERE %s LIMIT 0",
 							  dbops_quote_relation(RelationGetRelid(rel)), understanding->condition),
 					 0, NULL, NULL, NULL);

@@ -97,6 +97,7 @@ look_as_owner(void *arg)
 
 	dbops_set_nested("search_path", at->spec->path);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
+	dbops_set_nested("row_security", "off");
 	at->statement = dbops_statement_prepare(count_sql(at), lengthof(types), types);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	look_at_blocks(at);

@@ -259,6 +259,7 @@ probe_as_owner(void *arg)
 
 	dbops_set_nested("search_path", at->spec->path);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
+	dbops_set_nested("row_security", "off");
 	statement = dbops_statement_prepare(at->sql, 3, at->types);
 	dbops_scan_inspect(statement, &scan, take_plan, NULL);
 	PushActiveSnapshot(GetTransactionSnapshot());
