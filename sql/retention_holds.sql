@@ -74,6 +74,42 @@ SELECT count(*) AS orders FROM regress_order;
 SELECT order_id, note FROM regress_line ORDER BY 1;
 DROP TABLE regress_order, regress_line;
 
+-- Row-level security of a partition: it does not go as a whole, and where rows are to be archived or held nothing is deleted.
+CREATE TABLE regress_hidden (n integer, at timestamptz NOT NULL, note text) PARTITION BY RANGE (at);
+CREATE TABLE regress_hidden_1 PARTITION OF regress_hidden FOR VALUES FROM ('2029-01-01') TO ('2029-02-01');
+CREATE TABLE regress_hidden_2 PARTITION OF regress_hidden FOR VALUES FROM ('2029-02-01') TO ('2029-03-01');
+CREATE TABLE regress_hidden_3 PARTITION OF regress_hidden FOR VALUES FROM ('2029-03-01') TO ('2029-04-01');
+CREATE TABLE regress_hidden_4 PARTITION OF regress_hidden FOR VALUES FROM ('2029-04-01') TO ('2031-01-01');
+CREATE TABLE regress_hidden_archive (n integer, at timestamptz, note text);
+ALTER TABLE regress_hidden OWNER TO regress_holds_owner;
+ALTER TABLE regress_hidden_1 OWNER TO regress_holds_owner;
+ALTER TABLE regress_hidden_2 OWNER TO regress_holds_owner;
+ALTER TABLE regress_hidden_3 OWNER TO regress_holds_owner;
+ALTER TABLE regress_hidden_4 OWNER TO regress_holds_owner;
+ALTER TABLE regress_hidden_archive OWNER TO regress_holds_owner;
+INSERT INTO regress_hidden SELECT i, timestamptz '2029-01-05 UTC' + i * interval '1 month', 'held' FROM generate_series(0, 3) i;
+ALTER TABLE regress_hidden_1 ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SELECT dbops.place_hold('regress_hidden', 'n < 2', 'case 6') > 0 AS placed;
+SET ROLE regress_holds_owner;
+SELECT dbops.set_partitioning('regress_hidden', keep => '1 year', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_partitioning('regress_hidden', confirm => true);
+SELECT object, outcome, message FROM dbops.maintenance_report('2030-07-31') WHERE object LIKE '%regress_hidden%' AND action = 'drop partition' ORDER BY 1;
+SELECT dbops.remove_partitioning('regress_hidden');
+RESET ROLE;
+SELECT tableoid::regclass, n FROM regress_hidden ORDER BY n;
+SET ROLE regress_holds_owner;
+SELECT dbops.set_retention('regress_hidden', 'at', '1 year', archive_to => 'regress_hidden_archive', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_hidden', confirm => true);
+RESET ROLE;
+SELECT n FROM regress_hidden ORDER BY n;
+SELECT n FROM regress_hidden_archive ORDER BY n;
+-- and of an archive, which would not let in what is not seen there
+ALTER TABLE regress_hidden_archive ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SET ROLE regress_holds_owner;
+SELECT dbops.set_retention('regress_hidden', 'at', '1 year', archive_to => 'regress_hidden_archive') IS NOT NULL AS set;
+RESET ROLE;
+DROP TABLE regress_hidden, regress_hidden_archive;
+
 REVOKE CREATE ON SCHEMA public FROM regress_holds_owner, regress_holds_other;
 SELECT dbops.revoke_access('regress_holds_owner');
 DROP ROLE regress_holds_owner, regress_holds_other;

@@ -231,6 +231,7 @@ look_for_held(void *arg)
 	HeldLook   *held = arg;
 	Datum		found;
 
+	dbops_set_nested("row_security", "off");
 	held->found = dbops_query_value(held->sql, 0, NULL, BOOLOID, &found);
 }
 

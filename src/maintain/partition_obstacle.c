@@ -10,14 +10,18 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 static void look(void *arg);
 static const char *find_obstacle(const PartitionSet *set, const Partition *partition);
+static const char *find_hidden(const PartitionSet *set, const Partition *partition);
+static bool hides_rows(Oid relid, Oid role);
 static const char *find_owner(const PartitionSet *set, const Partition *partition);
 static const char *role_name(Oid role);
 static const char *find_dependent(Oid partition);
@@ -64,12 +68,34 @@ find_obstacle(const PartitionSet *set, const Partition *partition)
 
 	if (partition->relkind == RELKIND_FOREIGN_TABLE)
 		return "it is a foreign table, whose rows are elsewhere";
+	obstacle = find_hidden(set, partition);
+	if (obstacle != NULL)
+		return obstacle;
 	if (dbops_hold_any(partition->relid, InvalidOid))
 		return "a hold is on rows of it";
 	obstacle = find_owner(set, partition);
 	if (obstacle == NULL)
 		obstacle = find_dependent(partition->relid);
 	return (obstacle != NULL) ? obstacle : find_reference(set, partition);
+}
+
+/* Rows that are hidden from who looks at them may be held, and are not archived. */
+static const char *
+find_hidden(const PartitionSet *set, const Partition *partition)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(partition->relid, NoLock, NULL))
+		if (hides_rows(lfirst_oid(cell), dbops_relation_owner(set->parent)) ||
+			hides_rows(lfirst_oid(cell), dbops_relation_owner(partition->relid)))
+			return "row-level security hides rows of it from the owner";
+	return NULL;
+}
+
+static bool
+hides_rows(Oid relid, Oid role)
+{
+	return check_enable_rls(relid, role, true) == RLS_ENABLED;
 }
 
 /* The parent's owner may detach it, and drops it only if it is his or in a schema of his. */
@@ -193,5 +219,6 @@ ask(void *arg)
 	Reference  *reference = arg;
 	Datum		found;
 
+	dbops_set_nested("row_security", "off");
 	reference->found = dbops_query_value(reference->sql, 0, NULL, BOOLOID, &found);
 }

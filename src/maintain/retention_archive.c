@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 
 static Oid	find_archive(const RetentionSpec *spec);
 static void check_archive(const RetentionSpec *spec, Relation archive);
@@ -91,6 +92,12 @@ check_archive(const RetentionSpec *spec, Relation archive)
 				 errmsg("table \"%s\" cannot be its own archive", RelationGetRelationName(archive))));
 	if (archive->rd_rules != NULL)
 		refuse(archive, "It has rules, which can put rows elsewhere.");
+	if (check_enable_rls(RelationGetRelid(archive), spec->owner, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security of archive table \"%s\" is in force for the owner of table %s, with whose rights rows are archived",
+						RelationGetRelationName(archive), spec->table),
+				 errhint("ALTER TABLE ... NO FORCE ROW LEVEL SECURITY where both have one owner, or give that owner BYPASSRLS.")));
 	if (pg_class_aclcheck(RelationGetRelid(archive), spec->owner, ACL_INSERT) != ACLCHECK_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

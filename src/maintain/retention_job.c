@@ -421,6 +421,7 @@ archive_as_owner(void *arg)
 	char	   *columns = dbops_retention_archive_columns(archiving->spec, archiving->table, &archive, &override);
 
 	dbops_set_nested("search_path", archiving->spec->path);
+	dbops_set_nested("row_security", "off");	/* what is hidden would not be copied, nor counted */
 	dbops_retention_copy(psprintf("INSERT INTO %s (%s)%s SELECT %s FROM %s", dbops_quote_relation(archive), columns,
 								  override ? " OVERRIDING SYSTEM VALUE" : "", columns, dbops_quote_relation(archiving->table)),
 						 dbops_quote_relation(archiving->table), archiving->spec->archive);
