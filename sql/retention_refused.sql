@@ -131,11 +131,40 @@ CALL dbops.run_retention('regress_rows');
 SELECT count(*) FROM regress_rows;
 SELECT object, action, outcome, times FROM dbops.maintenance_report(:now - interval '1 day') WHERE outcome = 'blocked' AND object LIKE '%regress_rows' ORDER BY 1, 2, 4;
 
+-- A run that was allowed and has failed has confirmed nothing, and what is confirmed is as many rows as were shown.
+CREATE TABLE regress_deleted (id integer, deleted_at timestamptz);
+CREATE INDEX ON regress_deleted (deleted_at);
+INSERT INTO regress_deleted SELECT i, CASE WHEN i <= 10 THEN :now - interval '60 days' END FROM generate_series(1, 1000) i;
+SELECT dbops.set_retention('regress_deleted', 'deleted_at', '30 days');
+CREATE FUNCTION regress_fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+CREATE TRIGGER fail BEFORE DELETE ON regress_deleted EXECUTE FUNCTION regress_fail();
+CALL dbops.run_retention('regress_deleted');
+DROP TRIGGER fail ON regress_deleted;
+UPDATE regress_deleted SET deleted_at = :now - interval '31 days';
+CALL dbops.run_retention('regress_deleted');
+SELECT count(*) FROM regress_deleted;
+TRUNCATE regress_deleted;
+INSERT INTO regress_deleted SELECT i, CASE WHEN i <= 400 THEN :now - interval '60 days' END FROM generate_series(1, 1000) i;
+SELECT dbops.set_retention('regress_deleted', 'deleted_at', '30 days');
+CALL dbops.run_retention('regress_deleted');
+UPDATE regress_deleted SET deleted_at = :now - interval '31 days' WHERE deleted_at IS NULL;
+CALL dbops.run_retention('regress_deleted', confirm => true);
+SELECT count(*) FROM regress_deleted;
+-- as with set_retention, whatever time goes by until the policy is due
+UPDATE regress_deleted SET deleted_at = NULL WHERE id > 400;
+SELECT dbops.set_retention('regress_deleted', 'deleted_at', '30 days', confirm => true);
+UPDATE regress_deleted SET deleted_at = :now - interval '31 days' WHERE deleted_at IS NULL;
+CALL dbops.run_retention('regress_deleted');
+SELECT method, risk FROM dbops.retention_plan('regress_deleted') WHERE method LIKE '%confirm%';
+UPDATE regress_deleted SET deleted_at = NULL WHERE id > 400;
+CALL dbops.run_retention('regress_deleted');
+SELECT count(*) FROM regress_deleted;
+
 DROP VIEW regress_view, regress_random;
 DROP FOREIGN TABLE regress_foreign;
 DROP SERVER regress_server;
 DROP FOREIGN DATA WRAPPER regress_wrapper;
-DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole;
-DROP FUNCTION regress_effect(integer);
+DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole, regress_deleted;
+DROP FUNCTION regress_effect(integer), regress_fail();
 DROP ROLE regress_retention_owner;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

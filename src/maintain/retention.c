@@ -83,7 +83,7 @@ memory_of(const RetentionSpec *spec, const Jsonb *document, bool confirm)
 
 	memory->shown = RETENTION_NONE;
 	if (confirm)
-		dbops_retention_allow(memory, cutoff_now(spec));
+		dbops_retention_confirm(memory, spec, cutoff_now(spec));
 	return dbops_retention_memory_put(memory);
 }
 
@@ -113,7 +113,7 @@ dbops_run_retention(PG_FUNCTION_ARGS)
 		RetentionSpec *spec = dbops_retention_spec(policy);
 		RetentionMemory *memory = dbops_retention_memory(policy->memory);
 
-		dbops_retention_confirm(memory, cutoff_now(spec));
+		dbops_retention_confirm(memory, spec, cutoff_now(spec));
 		dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
 	}
 	job = dbops_policy_submit(policy, take_extra(fcinfo), true);

@@ -128,8 +128,10 @@ extern char *dbops_retention_delete(const RetentionSpec *spec, const RetentionLe
 typedef struct RetentionMemory
 {
 	CutoffMark	allowed;		/* the last run that was */
-	int64		confirmed;		/* cutoff up to which any number of rows may go; RETENTION_NONE */
+	int64		confirmed;		/* cutoff before which confirmed_rows may go; RETENTION_NONE */
+	double		confirmed_rows;
 	int64		shown;			/* cutoff that was refused; RETENTION_NONE */
+	double		shown_rows;
 	int64		oldest;			/* position; RETENTION_NONE: not known */
 	double		backlog_rows;	/* expired, at the last look */
 	double		backlog_bytes;
@@ -144,7 +146,7 @@ typedef struct RetentionMemory
 extern RetentionMemory *dbops_retention_memory(const Jsonb *memory);
 extern Jsonb *dbops_retention_memory_put(const RetentionMemory *memory);
 extern void dbops_retention_allow(RetentionMemory *memory, int64 cutoff);
-extern void dbops_retention_confirm(RetentionMemory *memory, int64 cutoff);
+extern void dbops_retention_confirm(RetentionMemory *memory, const RetentionSpec *spec, int64 cutoff);
 
 /* ---- retention_estimate.c: how much there is to do ---- */
 
@@ -163,6 +165,8 @@ extern void dbops_retention_estimate(const RetentionSpec *spec, const RetentionL
 									 int64 cutoff, int64 confirmed, RetentionEstimate *sum);
 extern void dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum);
 extern const char *dbops_retention_too_many(const RetentionSpec *spec, int64 cutoff, int64 confirmed);
+extern double dbops_retention_countable(const RetentionSpec *spec, const RetentionEstimate *estimate);
+extern double dbops_retention_unconfirmed(const RetentionMemory *memory, const RetentionEstimate *estimate);
 extern char *dbops_retention_share(const RetentionEstimate *estimate);
 
 /* ---- retention_batch.c: delete the rows of one range ---- */

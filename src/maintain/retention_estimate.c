@@ -23,6 +23,7 @@
 
 #define SAMPLE_BLOCKS	300
 #define SAMPLE_TIME		2000	/* ms, after which no other block is looked at */
+#define SAMPLE_ERROR	0.1		/* of a number of rows that was not counted */
 #define STRIDE			7919	/* a prime, so that blocks come from all over however early it ends */
 
 /* A table that is looked at. */
@@ -184,6 +185,24 @@ dbops_retention_share(const RetentionEstimate *estimate)
 {
 	return psprintf("%s%.0f of %.0f rows (%.0f %%)", estimate->exact ? "" : "about ",
 					estimate->expired, estimate->rows, dbops_figure_percent(estimate->expired, estimate->rows));
+}
+
+/* The rows that somebody confirms who has seen the figures: also those that are freed when others of the table have gone. */
+double
+dbops_retention_countable(const RetentionSpec *spec, const RetentionEstimate *estimate)
+{
+	double		freed = dbops_retention_refers_to_itself(spec->relid) ? estimate->kept : 0;
+
+	return (estimate->expired + freed) * (estimate->exact ? 1 : 1 + SAMPLE_ERROR);
+}
+
+/* How many of the expired rows nobody has confirmed: younger ones, and those that are more than there were. */
+double
+dbops_retention_unconfirmed(const RetentionMemory *memory, const RetentionEstimate *estimate)
+{
+	double		before = estimate->expired - estimate->beyond;
+
+	return estimate->beyond + Max(before - memory->confirmed_rows, 0);
 }
 
 /* Add up what is found in all tables; confirmed: rows before that may go. */

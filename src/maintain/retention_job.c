@@ -9,7 +9,8 @@
  *
  * A run that would remove more than is usual is refused until it is confirmed:
  * at first it is remembered what is shown, and then the job is blocked. What is
- * confirmed is what was shown, and not what has come since.
+ * confirmed is what was shown, a number of rows before a time, and not what has
+ * come since.
  */
 #include "maintain/retention.h"
 
@@ -59,8 +60,7 @@ typedef struct RetentionRun
 	int64		cutoff;
 	TimestampTz began;
 	double		expected;		/* rows */
-	double		all;			/* rows of the tables */
-	bool		confirmed;		/* any number of rows may go */
+	double		most;			/* rows that may go in all */
 	int64		rows;
 	int64		partitions;
 	int64		left;			/* ranges with rows that others have locked */
@@ -112,7 +112,7 @@ static int64 cutoff_of(const RetentionRun *run, const RetentionSpec *spec, const
 static const char *judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff,
 						 const RetentionEstimate *estimate);
 static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
-				   const char *why, DbopsStep *step);
+				   const RetentionEstimate *estimate, const char *why, DbopsStep *step);
 static bool is_in_hand(const Policy *policy, const RetentionSpec *spec);
 static void drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step);
 static void leave_out(RetentionRun *run, Oid partition);
@@ -198,11 +198,16 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	why = judge(spec, memory, run->cutoff, &estimate);
 	if (why != NULL)
 	{
-		refuse(run, policy, spec, memory, why, step);
+		refuse(run, policy, spec, memory, &estimate, why, step);
 		return;
 	}
 	require_room(spec, estimate.bytes);
-	run->confirmed = (memory->confirmed != RETENTION_NONE && run->cutoff <= memory->confirmed);
+	run->most = estimate.rows * dbops_max_retention_percent / 100.0;
+	if (memory->confirmed != RETENTION_NONE)
+	{
+		run->most += memory->confirmed_rows;
+		memory->confirmed_rows = Min(memory->confirmed_rows, dbops_retention_countable(spec, &estimate));
+	}
 	dbops_retention_allow(memory, run->cutoff);
 	memory->last_run = dbops_clock_now();
 	memory->backlog_rows = estimate.expired;
@@ -211,7 +216,6 @@ begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
 	run->began = GetCurrentTimestamp();
 	run->expected = estimate.expired;
-	run->all = estimate.rows;
 	step->finished = true;
 	step->goto_phase = dbops_retention_by_partition(spec) || is_in_hand(policy, spec) ? PHASE_PARTITIONS : PHASE_ROWS;
 	save(run, step);
@@ -280,7 +284,7 @@ judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff, co
 {
 	const char *why = dbops_cutoff_jump(&memory->allowed, spec->keep, cutoff);
 
-	if (why == NULL && estimate->beyond * 100.0 > estimate->rows * dbops_max_retention_percent)
+	if (why == NULL && dbops_retention_unconfirmed(memory, estimate) * 100.0 > estimate->rows * dbops_max_retention_percent)
 		why = psprintf("that is more than dbops.max_retention_percent (%d) allows at once", dbops_max_retention_percent);
 	if (why == NULL)
 		why = dbops_retention_too_many(spec, cutoff, memory->confirmed);
@@ -293,7 +297,7 @@ judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff, co
 /* Remember what is shown, and be blocked in the next step. */
 static void
 refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
-	   const char *why, DbopsStep *step)
+	   const RetentionEstimate *estimate, const char *why, DbopsStep *step)
 {
 	DbopsJson	json = {0};
 
@@ -303,6 +307,7 @@ refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, Reten
 				 errmsg("%s", why),
 				 errhint("If that is right, CALL dbops.run_retention(%s, confirm => true).", quote_literal_cstr(spec->table))));
 	memory->shown = run->cutoff;
+	memory->shown_rows = dbops_retention_countable(spec, estimate);
 	memory->last_run = dbops_clock_now();
 	memory->stopped = why;
 	dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
@@ -503,7 +508,7 @@ choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
 	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
 }
 
-/* Where that takes rows that could not go before; but not more in all than may go unconfirmed. */
+/* Where that takes rows that could not go before; but not more in all than may go. */
 static bool
 walk_again(RetentionRun *run, const RetentionSpec *spec)
 {
@@ -514,7 +519,7 @@ walk_again(RetentionRun *run, const RetentionSpec *spec)
 		return false;
 	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
 							 RETENTION_NONE, &estimate);
-	if (estimate.expired < 1 || (!run->confirmed && (run->rows + estimate.expired) * 100.0 > run->all * dbops_max_retention_percent))
+	if (estimate.expired < 1 || run->rows + estimate.expired > run->most)
 		return false;
 	dbops_retention_walk_again(&run->walk);
 	return true;
@@ -596,7 +601,10 @@ end_step(DbopsJob *job, void *state, DbopsStep *step)
 	{
 		memory->last_success = dbops_clock_now();
 		memory->confirmed = RETENTION_NONE;
+		memory->confirmed_rows = 0;
 	}
+	else
+		memory->confirmed_rows = Max(memory->confirmed_rows - run->rows, 0);
 	if (memory->n_left == RETENTION_BACKLOGS)
 		memmove(memory->left, memory->left + 1, sizeof(int64) * --memory->n_left);
 	memory->left[memory->n_left++] = (int64) rest.expired;
@@ -673,8 +681,7 @@ save(RetentionRun *run, DbopsStep *step)
 	dbops_json_integer(&json, "cutoff", run->cutoff);
 	dbops_json_integer(&json, "began", run->began);
 	dbops_json_decimal(&json, "expected", run->expected);
-	dbops_json_decimal(&json, "all", run->all);
-	dbops_json_boolean(&json, "confirmed", run->confirmed);
+	dbops_json_decimal(&json, "most", run->most);
 	dbops_json_integer(&json, "rows", run->rows);
 	dbops_json_integer(&json, "partitions", run->partitions);
 	dbops_json_integer(&json, "left", run->left);
@@ -704,8 +711,7 @@ take_over(RetentionRun *run, const Jsonb *position)
 	run->cutoff = dbops_jsonb_integer(position, "cutoff");
 	run->began = dbops_jsonb_integer(position, "began");
 	run->expected = dbops_jsonb_decimal(position, "expected");
-	run->all = dbops_jsonb_decimal(position, "all");
-	run->confirmed = dbops_jsonb_boolean(position, "confirmed");
+	run->most = dbops_jsonb_decimal(position, "most");
 	run->rows = dbops_jsonb_integer(position, "rows");
 	run->partitions = dbops_jsonb_integer(position, "partitions");
 	run->left = dbops_jsonb_integer(position, "left");

@@ -17,7 +17,9 @@ dbops_retention_memory(const Jsonb *memory)
 
 	read->allowed = dbops_cutoff_read(memory);
 	read->confirmed = position(memory, "confirmed");
+	read->confirmed_rows = dbops_jsonb_decimal(memory, "confirmed_rows");
 	read->shown = position(memory, "shown");
+	read->shown_rows = dbops_jsonb_decimal(memory, "shown_rows");
 	read->oldest = position(memory, "oldest");
 	read->backlog_rows = dbops_jsonb_decimal(memory, "backlog_rows");
 	read->backlog_bytes = dbops_jsonb_decimal(memory, "backlog_bytes");
@@ -46,7 +48,9 @@ dbops_retention_memory_put(const RetentionMemory *memory)
 	dbops_json_object(&json, NULL);
 	dbops_cutoff_put(&json, &memory->allowed);
 	put_position(&json, "confirmed", memory->confirmed);
+	dbops_json_decimal(&json, "confirmed_rows", memory->confirmed_rows);
 	put_position(&json, "shown", memory->shown);
+	dbops_json_decimal(&json, "shown_rows", memory->shown_rows);
 	put_position(&json, "oldest", memory->oldest);
 	dbops_json_decimal(&json, "backlog_rows", memory->backlog_rows);
 	dbops_json_decimal(&json, "backlog_bytes", memory->backlog_bytes);
@@ -68,18 +72,30 @@ put_position(DbopsJson *json, const char *key, int64 position)
 		dbops_json_integer(json, key, position);
 }
 
-/* Remember that a run with this cutoff is allowed, and when that was. */
+/* Remember that a run with this cutoff is allowed, and when that was. It confirms nothing. */
 void
 dbops_retention_allow(RetentionMemory *memory, int64 cutoff)
 {
 	memory->allowed = dbops_cutoff_mark(cutoff);
-	memory->confirmed = cutoff;
 	memory->shown = RETENTION_NONE;
 }
 
-/* Somebody has confirmed: what was shown, or what would be shown now. */
+/* Somebody has confirmed: as many rows as were shown, or as would be shown now. */
 void
-dbops_retention_confirm(RetentionMemory *memory, int64 cutoff)
+dbops_retention_confirm(RetentionMemory *memory, const RetentionSpec *spec, int64 cutoff)
 {
-	dbops_retention_allow(memory, memory->shown != RETENTION_NONE ? Min(memory->shown, cutoff) : cutoff);
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+
+	if (memory->shown != RETENTION_NONE)
+	{
+		memory->confirmed = Min(memory->shown, cutoff);
+		memory->confirmed_rows = memory->shown_rows;
+	}
+	else
+	{
+		dbops_retention_estimate_all(spec, cutoff, RETENTION_NONE, &estimate);
+		memory->confirmed = cutoff;
+		memory->confirmed_rows = dbops_retention_countable(spec, &estimate);
+	}
+	dbops_retention_allow(memory, memory->confirmed);
 }

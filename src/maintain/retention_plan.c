@@ -275,7 +275,7 @@ put_confirmation(RetentionPlan *plan)
 	RetentionPlanRow		row = {.method = "wait for confirmation",.object = plan->spec->table,.rows = -1,.bytes = -1,.seconds = -1};
 
 	row.risk = dbops_cutoff_jump(&plan->memory->allowed, plan->spec->keep, plan->cutoff);
-	if (row.risk == NULL && plan->all.beyond * 100.0 > plan->all.rows * dbops_max_retention_percent)
+	if (row.risk == NULL && dbops_retention_unconfirmed(plan->memory, &plan->all) * 100.0 > plan->all.rows * dbops_max_retention_percent)
 		row.risk = psprintf("%s are more than dbops.max_retention_percent (%d) allows at once",
 							dbops_retention_share(&plan->all), dbops_max_retention_percent);
 	if (row.risk == NULL)
