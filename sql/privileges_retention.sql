@@ -69,6 +69,25 @@ SELECT dbops.release_hold(:hold, 'by an admin');
 SELECT dbops.remove_retention('public.regress_rows');
 RESET ROLE;
 
+-- An archive with a deferred constraint, for partitions as a whole, with another role's rights
+CREATE TABLE regress_known (id integer PRIMARY KEY);
+CREATE TABLE regress_kept (id integer REFERENCES regress_known DEFERRABLE INITIALLY DEFERRED, at date);
+CREATE TABLE regress_old_days (id integer, at date) PARTITION BY RANGE (at);
+CREATE TABLE regress_old_days_1 PARTITION OF regress_old_days FOR VALUES FROM ('2030-05-01') TO ('2030-06-01');
+CREATE TABLE regress_old_days_2 PARTITION OF regress_old_days FOR VALUES FROM ('2030-06-01') TO ('2030-09-01');
+INSERT INTO regress_known SELECT generate_series(1, 100);
+INSERT INTO regress_old_days SELECT i, '2030-05-01'::date + i FROM generate_series(1, 100) i;
+ALTER TABLE regress_known OWNER TO regress_retention_owner;
+ALTER TABLE regress_kept OWNER TO regress_retention_owner;
+ALTER TABLE regress_old_days OWNER TO regress_retention_owner;
+ALTER TABLE regress_old_days_1 OWNER TO regress_retention_owner;
+ALTER TABLE regress_old_days_2 OWNER TO regress_retention_owner;
+SELECT dbops.set_retention('regress_old_days', 'at', '30 days', archive_to => 'regress_kept', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_old_days', confirm => true);
+SELECT count(*), to_regclass('regress_old_days_1') FROM regress_kept;
+SELECT dbops.remove_retention('regress_old_days');
+DROP TABLE regress_old_days, regress_kept, regress_known;
+
 DROP TABLE regress_rows, regress_archive, regress_secret, regress_seen;
 DROP FUNCTION regress_note();
 SELECT dbops.revoke_access('regress_retention_monitor');

@@ -427,6 +427,7 @@ archive_as_owner(void *arg)
 
 	dbops_set_nested("search_path", archiving->spec->path);
 	dbops_set_nested("row_security", "off");	/* what is hidden would not be copied, nor counted */
+	dbops_batch_check_at_once();
 	dbops_retention_copy(psprintf("INSERT INTO %s (%s)%s SELECT %s FROM %s", dbops_quote_relation(archive), columns,
 								  override ? " OVERRIDING SYSTEM VALUE" : "", columns, dbops_quote_relation(archiving->table)),
 						 dbops_quote_relation(archiving->table), archiving->spec->archive);
