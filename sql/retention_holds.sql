@@ -31,6 +31,18 @@ SELECT n, order_id, note FROM regress_line ORDER BY 1;
 SELECT * FROM regress_mark ORDER BY 2;
 DROP TABLE regress_order, regress_line, regress_mark;
 
+-- Keys are compared by whatever names their columns have.
+CREATE TABLE regress_order ("a%b" integer PRIMARY KEY, "%2$s" integer UNIQUE, at timestamptz);
+CREATE TABLE regress_line ("a%1$s" integer REFERENCES regress_order, "%I" integer REFERENCES regress_order ("%2$s"));
+CREATE INDEX ON regress_line ("a%1$s");
+CREATE INDEX ON regress_line ("%I");
+INSERT INTO regress_order SELECT i, i, :now - i * interval '1 day' FROM generate_series(1, 400) i;
+INSERT INTO regress_line VALUES (400, NULL), (NULL, 399);
+SELECT dbops.set_retention('regress_order', 'at', '390 days');
+CALL dbops.run_retention('regress_order');
+SELECT "a%b" FROM regress_order WHERE "a%b" > 390 ORDER BY 1;
+DROP TABLE regress_order, regress_line;
+
 -- Row-level security of a table that refers, or that a predicate reads, hides rows from the owner: nothing is deleted.
 CREATE ROLE regress_holds_owner;
 CREATE ROLE regress_holds_other;
