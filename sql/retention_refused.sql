@@ -73,6 +73,13 @@ SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_unlogged');
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_rows');
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_view');
+CREATE TABLE regress_mixed (LIKE regress_rows) PARTITION BY RANGE (at);
+CREATE UNLOGGED TABLE regress_mixed_1 PARTITION OF regress_mixed DEFAULT;
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_mixed');
+DROP TABLE regress_mixed_1;
+CREATE FOREIGN TABLE regress_mixed_1 PARTITION OF regress_mixed DEFAULT SERVER regress_server;
+SELECT dbops.set_retention('regress_rows', 'at', '1 day', archive_to => 'regress_mixed');
+DROP TABLE regress_mixed;
 
 -- two policies for the same rows
 CREATE TABLE regress_whole (at timestamptz) PARTITION BY RANGE (at);

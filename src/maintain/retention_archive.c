@@ -21,6 +21,7 @@
 
 static Oid	find_archive(const RetentionSpec *spec);
 static void check_archive(const RetentionSpec *spec, Relation archive);
+static void check_partitions(Relation archive);
 static bool is_same_tree(Oid a, Oid b);
 static void add_column(StringInfo columns, Form_pg_attribute column, Relation archive);
 static void check_rest(TupleDesc source, Relation archive);
@@ -86,6 +87,7 @@ check_archive(const RetentionSpec *spec, Relation archive)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("archive table \"%s\" does not survive a crash", RelationGetRelationName(archive)),
 				 errhint("ALTER TABLE ... SET LOGGED, or name another table.")));
+	check_partitions(archive);
 	if (is_same_tree(spec->relid, RelationGetRelid(archive)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -104,6 +106,31 @@ check_archive(const RetentionSpec *spec, Relation archive)
 				 errmsg("permission denied for table %s", RelationGetRelationName(archive)),
 				 errdetail("Rows are archived with the rights of the owner of table %s.", spec->table),
 				 errhint("GRANT INSERT ON %s to that role.", spec->archive)));
+}
+
+/* The rows of a partitioned archive are in its partitions. */
+static void
+check_partitions(Relation archive)
+{
+	ListCell   *cell;
+
+	if (archive->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	foreach(cell, find_all_inheritors(RelationGetRelid(archive), NoLock, NULL))
+	{
+		Oid			relid = lfirst_oid(cell);
+		char		kind = get_rel_relkind(relid);
+
+		if ((kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) &&
+			get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT)
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("partition %s of archive \"%s\" does not keep rows safely", dbops_quote_relation(relid),
+						RelationGetRelationName(archive)),
+				 errdetail(kind == RELKIND_FOREIGN_TABLE ? "It is a foreign table." : "It does not survive a crash."),
+				 errhint("Detach it, or name another archive.")));
+	}
 }
 
 /* Is one the other, or a table above or below it? */
