@@ -36,6 +36,7 @@ SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'id IN (SELE
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'regress_rows IS NULL');
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', filter => 'nothing = 1');
 SELECT dbops.place_hold('regress_rows', 'id = 1 OR random() < 1', 'volatile') > 0 AS placed;
+SELECT dbops.place_hold('regress_rows', 'tableoid = ''regress_rows''::regclass', 'system') > 0 AS placed;
 SELECT dbops.place_hold('regress_rows', 'id = 1', NULL) > 0 AS placed;
 SELECT dbops.place_hold('regress_rows', 'id = 1', 'over', until => '2030-07-31 UTC') > 0 AS placed;
 SELECT dbops.release_hold(987654321);

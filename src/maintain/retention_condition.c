@@ -32,7 +32,7 @@ typedef struct Understanding
 static void understand(void *arg);
 static Query *analyze(const Understanding *understanding, Relation rel);
 static void refuse_what_is_not_the_same(const Understanding *understanding, const Query *query);
-static bool locks_or_names_whole_row(Node *node, void *context);
+static bool locks_or_names_no_column(Node *node, void *context);
 static void refuse(const Understanding *understanding, const char *what, const char *hint);
 static char *deparse(Relation rel, Node *where);
 static void run_once(const Understanding *understanding, Relation rel);
@@ -85,8 +85,8 @@ refuse_what_is_not_the_same(const Understanding *understanding, const Query *que
 {
 	ListCell   *cell;
 
-	if (locks_or_names_whole_row(query->jointree->quals, NULL))
-		refuse(understanding, "locks rows, or takes the whole row for a value",
+	if (locks_or_names_no_column(query->jointree->quals, NULL))
+		refuse(understanding, "locks rows, or reads the whole row or a column of the system",
 			   "Name the columns, and leave FOR UPDATE out.");
 	foreach(cell, QueryRewrite(copyObject(unconstify(Query *, query))))
 		if (contain_volatile_functions(lfirst(cell)))
@@ -94,17 +94,18 @@ refuse_what_is_not_the_same(const Understanding *understanding, const Query *que
 				   "Use functions that are stable or immutable.");
 }
 
+/* Rows are also met under other names, where only their own columns are seen. */
 static bool
-locks_or_names_whole_row(Node *node, void *context)
+locks_or_names_no_column(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Var))
-		return ((Var *) node)->varattno == InvalidAttrNumber;
+		return ((Var *) node)->varattno <= InvalidAttrNumber;
 	if (IsA(node, Query))
 		return ((Query *) node)->rowMarks != NIL ||
-			query_tree_walker((Query *) node, locks_or_names_whole_row, context, 0);
-	return expression_tree_walker(node, locks_or_names_whole_row, context);
+			query_tree_walker((Query *) node, locks_or_names_no_column, context, 0);
+	return expression_tree_walker(node, locks_or_names_no_column, context);
 }
 
 static void
