@@ -189,6 +189,15 @@ dbops_hold_count(Oid relid)
 	return list_length(dbops_hold_conditions(relid, InvalidOid));
 }
 
+/* Is there a hold on a table whose rows would go or change with rows of this one? */
+bool
+dbops_hold_on_referring(Oid relid)
+{
+	List	   *others = list_difference_oid(tables_whose_holds_count(relid), tables_above(relid, InvalidOid));
+
+	return others != NIL && conditions_on(others) != NIL;
+}
+
 /* A look for rows that are held. */
 typedef struct HeldLook
 {

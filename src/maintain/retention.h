@@ -119,7 +119,9 @@ typedef enum RetentionRange
 extern char *dbops_retention_meant(const RetentionSpec *spec);
 extern char *dbops_retention_expired(const RetentionSpec *spec, Oid relid, Oid beside);
 extern char *dbops_retention_delete(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
-									RetentionRange range, bool skip_locked);
+									RetentionRange range);
+extern char *dbops_retention_lock(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+								  RetentionRange range, bool skip_locked);
 
 /* ---- retention_memory.c: what a policy remembers ---- */
 

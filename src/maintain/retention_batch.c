@@ -6,6 +6,11 @@
  * under the lock that holds are placed under, and the statement is made anew
  * when that has changed: no batch deletes what was held, referred to or altered
  * when it began.
+ *
+ * Rows that others may have locked, or refer to anew, are locked first and
+ * deleted by another statement: what was committed while the first one waited is
+ * seen by the second, before the server takes along what refers to a row. Nobody
+ * can begin to refer to a row that is locked.
  */
 #include "maintain/retention.h"
 
@@ -14,13 +19,22 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 
-/* Statements, by range and whether they skip what is locked. */
+/* What is done with the rows of a range. */
+typedef enum Doing
+{
+	DELETING,
+	LOCKING,
+	LOCKING_FREE				/* those that nobody else has locked */
+} Doing;
+
+/* Statements, by range and what they do. */
 struct RetentionStatements
 {
 	MemoryContext memory;
@@ -28,7 +42,7 @@ struct RetentionStatements
 	{
 		DbopsStatement *statement;
 		char	   *sql;
-	}			made[RANGE_PLACES + 1][2];
+	}			made[RANGE_PLACES + 1][LOCKING_FREE + 1];
 };
 
 /* One batch on its way through the callbacks. */
@@ -37,15 +51,19 @@ typedef struct Batch
 	RetentionStatements *statements;
 	RetentionDelete *delete;
 	const char *waits_for;		/* whose lock on the table, or on its holds; NULL: it has both */
+	const char *expired;		/* the condition of the rows that may go */
+	ArrayBuildState *locked;	/* where rows are that were locked; NULL: none was */
 	RetentionOutcome outcome;
 	uint64		rows;
 } Batch;
 
 static void delete_as_owner(void *arg);
 static bool is_same_table(const RetentionDelete *delete);
-static DbopsStatement *make_statement(Batch *batch);
+static DbopsStatement *make_statement(Batch *batch, Doing doing, RetentionRange range);
 static void take_plan(struct PlannedStmt *plan, void *arg);
-static void run(Batch *batch, DbopsStatement *statement);
+static void run(Batch *batch);
+static void put_values(const RetentionDelete *delete, ItemPointer bounds, Datum *values);
+static void take_place(HeapTuple row, TupleDesc desc, void *arg);
 static void take_archived(HeapTuple row, TupleDesc desc, void *arg);
 static RetentionOutcome judge(const Batch *batch, const ErrorData *error);
 
@@ -62,12 +80,12 @@ void
 dbops_retention_statements_free(RetentionStatements *statements)
 {
 	for (int range = 0; range <= RANGE_PLACES; range++)
-		for (int skip = 0; skip < 2; skip++)
+		for (int doing = 0; doing <= LOCKING_FREE; doing++)
 		{
-			if (statements->made[range][skip].statement == NULL)
+			if (statements->made[range][doing].statement == NULL)
 				continue;
-			dbops_statement_free(statements->made[range][skip].statement);
-			pfree(statements->made[range][skip].sql);
+			dbops_statement_free(statements->made[range][doing].statement);
+			pfree(statements->made[range][doing].sql);
 		}
 	pfree(statements);
 }
@@ -111,8 +129,10 @@ delete_as_owner(void *arg)
 	(void) dbops_hold_lock(relid, InvalidOid, true);
 	batch->waits_for = NULL;
 	batch->outcome = is_same_table(delete) ? DELETED : REWRITTEN;
-	if (batch->outcome == DELETED)
-		run(batch, make_statement(batch));
+	if (batch->outcome != DELETED)
+		return;
+	batch->expired = dbops_retention_expired(delete->spec, relid, InvalidOid);
+	run(batch);
 }
 
 /* Is it there, with the storage and the owner that it had? */
@@ -136,9 +156,9 @@ is_same_table(const RetentionDelete *delete)
 	return same;
 }
 
-/* The statement of the range as it is to be now. */
+/* The statement as it is to be now. */
 static DbopsStatement *
-make_statement(Batch *batch)
+make_statement(Batch *batch, Doing doing, RetentionRange range)
 {
 	const RetentionDelete *delete = batch->delete;
 	const PartitionClock *clock = &delete->spec->clock;
@@ -146,13 +166,13 @@ make_statement(Batch *batch)
 	Oid			blocks[] = {TIDOID, TIDOID, clock->type};
 	Oid			places[] = {TIDARRAYOID, clock->type};
 	DbopsScan	scan = {.relid = delete->leaf->relid,.rows = 1000};
-	DbopsStatement **statement = &batch->statements->made[delete->range][delete->skip_locked].statement;
-	char	  **sql = &batch->statements->made[delete->range][delete->skip_locked].sql;
-	char	   *wanted = dbops_retention_delete(delete->spec, delete->leaf,
-											   dbops_retention_expired(delete->spec, delete->leaf->relid, InvalidOid),
-											   delete->range, delete->skip_locked);
+	DbopsStatement **statement = &batch->statements->made[range][doing].statement;
+	char	  **sql = &batch->statements->made[range][doing].sql;
+	char	   *wanted = (doing == DELETING) ?
+		dbops_retention_delete(delete->spec, delete->leaf, batch->expired, range) :
+		dbops_retention_lock(delete->spec, delete->leaf, batch->expired, range, doing == LOCKING_FREE);
 
-	if (delete->range == RANGE_KEYS)
+	if (range == RANGE_KEYS)
 		scan.index = delete->leaf->index;
 	if (*statement != NULL && strcmp(*sql, wanted) != 0)
 	{
@@ -162,8 +182,8 @@ make_statement(Batch *batch)
 	}
 	if (*statement == NULL)
 	{
-		*statement = dbops_statement_prepare(wanted, delete->range == RANGE_BLOCKS ? 3 : 2,
-											 delete->range == RANGE_KEYS ? keys : delete->range == RANGE_BLOCKS ? blocks : places);
+		*statement = dbops_statement_prepare(wanted, range == RANGE_BLOCKS ? 3 : 2,
+											 range == RANGE_KEYS ? keys : range == RANGE_BLOCKS ? blocks : places);
 		*sql = MemoryContextStrdup(batch->statements->memory, wanted);
 	}
 	dbops_scan_inspect(*statement, &scan, take_plan, NULL);
@@ -175,13 +195,39 @@ take_plan(struct PlannedStmt *plan, void *arg)
 {
 }
 
+/* Delete the rows of the range; where they are to be locked first, those that could be. */
 static void
-run(Batch *batch, DbopsStatement *statement)
+run(Batch *batch)
 {
 	const RetentionDelete *delete = batch->delete;
-	const PartitionClock *clock = &delete->spec->clock;
+	RetentionRange range = delete->range;
 	ItemPointerData bounds[2];
 	Datum		values[3];
+	DbopsStatement *statement;
+
+	put_values(delete, bounds, values);
+	if (delete->skip_locked || dbops_hold_on_referring(delete->leaf->relid))
+	{
+		statement = make_statement(batch, delete->skip_locked ? LOCKING_FREE : LOCKING, range);
+		dbops_statement_run(statement, values, false, take_place, batch);
+		if (batch->locked == NULL)
+			return;
+		range = RANGE_PLACES;
+		values[0] = makeArrayResult(batch->locked, CurrentMemoryContext);
+		values[1] = dbops_partition_value(&delete->spec->clock, delete->cutoff);
+	}
+	statement = make_statement(batch, DELETING, range);
+	dbops_batch_check_at_once();
+	if (delete->spec->archive == NULL)
+		batch->rows = dbops_statement_run(statement, values, false, NULL, NULL);
+	else
+		dbops_statement_run(statement, values, false, take_archived, batch);
+}
+
+static void
+put_values(const RetentionDelete *delete, ItemPointer bounds, Datum *values)
+{
+	const PartitionClock *clock = &delete->spec->clock;
 
 	switch (delete->range)
 	{
@@ -201,11 +247,15 @@ run(Batch *batch, DbopsStatement *statement)
 			values[1] = dbops_partition_value(clock, delete->cutoff);
 			break;
 	}
-	dbops_batch_check_at_once();
-	if (delete->spec->archive == NULL)
-		batch->rows = dbops_statement_run(statement, values, false, NULL, NULL);
-	else
-		dbops_statement_run(statement, values, false, take_archived, batch);
+}
+
+static void
+take_place(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Batch	   *batch = arg;
+	bool		isnull;
+
+	batch->locked = accumArrayResult(batch->locked, heap_getattr(row, 1, desc, &isnull), false, TIDOID, CurrentMemoryContext);
 }
 
 /* A trigger of the archive may leave a row out, or one elsewhere put it elsewhere: nothing may be lost. */

@@ -185,25 +185,27 @@ add_reference(Writing *writing, const RetentionReference *reference, const char 
 /* The statement that deletes the rows of a range, and archives them. */
 char *
 dbops_retention_delete(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
-					   RetentionRange range, bool skip_locked)
+					   RetentionRange range)
 {
-	const char *condition = range_condition(spec, range);
-	char	   *delete;
+	char	   *delete = psprintf("DELETE FROM ONLY %s AS " RETENTION_ROW " WHERE %s AND %s", leaf->name,
+								  range_condition(spec, range), expired);
 	char	   *columns;
 	Oid			archive;
 	bool		override;
 
-	if (skip_locked)
-		delete = psprintf("DELETE FROM ONLY %s AS " RETENTION_ROW
-						  " WHERE " RETENTION_ROW ".ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT " RETENTION_ROW ".ctid FROM ONLY %s AS " RETENTION_ROW
-						  " WHERE %s AND %s FOR UPDATE OF " RETENTION_ROW " SKIP LOCKED)) AND %s",
-						  leaf->name, leaf->name, condition, expired, expired);
-	else
-		delete = psprintf("DELETE FROM ONLY %s AS " RETENTION_ROW " WHERE %s AND %s", leaf->name, condition, expired);
 	if (spec->archive == NULL)
 		return delete;
 	columns = dbops_retention_archive_columns(spec, leaf->relid, &archive, &override);
 	return archiving(delete, columns, dbops_quote_relation(archive), override);
+}
+
+/* The statement that locks the rows of a range, and says where they are. */
+char *
+dbops_retention_lock(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
+					 RetentionRange range, bool skip_locked)
+{
+	return psprintf("SELECT " RETENTION_ROW ".ctid FROM ONLY %s AS " RETENTION_ROW " WHERE %s AND %s FOR UPDATE OF " RETENTION_ROW "%s",
+					leaf->name, range_condition(spec, range), expired, skip_locked ? " SKIP LOCKED" : "");
 }
 
 static char *
