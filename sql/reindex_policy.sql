@@ -133,6 +133,19 @@ SELECT dbops.start_reindex('parts_v') AS job \gset
 CALL dbops.wait_job(:job);
 SELECT index_name FROM dbops.reindex_history() ORDER BY 1;
 
+-- a partition that is dropped before its turn is left out, and the others are rebuilt
+CREATE TABLE part_3 PARTITION OF parts FOR VALUES FROM (40000) TO (60000);
+BEGIN;
+LOCK part_1 IN ACCESS EXCLUSIVE MODE;
+PREPARE TRANSACTION 'regress reindex';
+SELECT dbops.start_reindex('parts_v') AS job \gset
+DO $$ BEGIN FOR i IN 1..3000 LOOP EXIT WHEN (SELECT position ? 'queue' FROM dbops.job_cursor ORDER BY job_id DESC LIMIT 1); COMMIT; PERFORM pg_sleep(0.01); END LOOP; END $$;
+DROP TABLE part_2;
+ROLLBACK PREPARED 'regress reindex';
+CALL dbops.wait_job(:job);
+SELECT state, regexp_replace(message, ', .* won', ', N won') AS message FROM dbops.job WHERE id = :job;
+SELECT outcome, message FROM dbops.maintenance_report() WHERE kind = 'reindex' AND object LIKE '%parts_v' AND outcome = 'skipped';
+
 -- names that need quotes, and the index of a TOAST table
 CREATE TABLE "a ""table""" (id int, big text);
 CREATE INDEX "an ""index"" of it's" ON "a ""table""" (id);

@@ -98,6 +98,7 @@ static void rebuild(void *arg);
 static void clean_step(DbopsJob *job, void *state, DbopsStep *step);
 static void clean_outside(void *arg);
 static void note_step(DbopsJob *job, void *state, DbopsStep *step);
+static void note_gone(ReindexWork *work);
 static void note_done(ReindexWork *work);
 static void note_failed(ReindexWork *work);
 static void throw_failure(const ReindexWork *work);
@@ -262,13 +263,23 @@ gate_step(DbopsJob *job, void *state, DbopsStep *step)
 		go_to(step, PHASE_REBUILD);
 	else if ((index = dbops_reindex_index(work->queue[work->next])) != NULL)
 		judge(work, step, index);
-	else if (work->policy != NULL)
-		go_to_next(work, step);
 	else
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("index %s has been dropped, or rebuilt by another session", job->name)));
+	{
+		if (work->policy == NULL)
+			note_gone(work);
+		go_to_next(work, step);
+	}
 	put_position(work, step);
+}
+
+/* Say that an index that somebody has asked for is not there any more. */
+static void
+note_gone(ReindexWork *work)
+{
+	work->skipped++;
+	note(work, work->job->name, "skipped",
+		 work->length > 1 ? "one of its indexes has been dropped, or rebuilt by another session" :
+		 "it has been dropped, or rebuilt by another session", -1);
 }
 
 static void
