@@ -511,6 +511,11 @@ note_done(ReindexWork *work)
 		.job = work->job->id
 	};
 
+	if (index == NULL)
+	{
+		note(work, begun->name, "skipped", "another session has dropped it after it was rebuilt", begun->bytes);
+		return;
+	}
 	dbops_index_measure(index->oid, DEFAULT_SAMPLE_BLOCKS, &bloat);
 	if (dbops_index_best_open())
 		dbops_index_best_record(&bloat);
