@@ -168,11 +168,24 @@ UPDATE regress_deleted SET deleted_at = NULL WHERE id > 400;
 CALL dbops.run_retention('regress_deleted');
 SELECT count(*) FROM regress_deleted;
 
+-- Nor do more rows go in a run than may, where they become old while it deletes.
+CREATE TABLE regress_growing (id integer, at timestamptz);
+INSERT INTO regress_growing SELECT i, (CASE WHEN i <= 5000 THEN :now - interval '60 days' ELSE :now END) + i * interval '1 second' FROM generate_series(1, 50000) i;
+CREATE INDEX ON regress_growing (at);
+ANALYZE regress_growing;
+CREATE FUNCTION regress_grow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  UPDATE regress_growing SET at = at - interval '40 days' WHERE id > 5000 AND at > '2030-07-31 UTC'; RETURN NULL; END $$;
+CREATE TRIGGER grow AFTER DELETE ON regress_growing EXECUTE FUNCTION regress_grow();
+SELECT dbops.set_retention('regress_growing', 'at', '30 days');
+CALL dbops.run_retention('regress_growing');
+SELECT count(*) > 20000 AS stopped FROM regress_growing;
+SELECT stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_growing'::regclass;
+
 DROP VIEW regress_view, regress_random;
 DROP FOREIGN TABLE regress_foreign;
 DROP SERVER regress_server;
 DROP FOREIGN DATA WRAPPER regress_wrapper;
-DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole, regress_deleted;
-DROP FUNCTION regress_effect(integer), regress_fail();
+DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole, regress_deleted, regress_growing;
+DROP FUNCTION regress_effect(integer), regress_fail(), regress_grow();
 DROP ROLE regress_retention_owner;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -546,6 +546,8 @@ is_over(RetentionRun *run)
 
 	if (run->stopped == NULL && most > 0 && TimestampDifferenceExceeds(run->began, GetCurrentTimestamp(), (int) most))
 		run->stopped = "max_duration is over";
+	if (run->stopped == NULL && run->rows > run->most)
+		run->stopped = "more rows have become old meanwhile than may go unconfirmed";
 	return run->stopped != NULL;
 }
 
