@@ -35,32 +35,79 @@ sub indexes
 		FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = 't'::regclass});
 }
 
-# A session that keeps a transaction open on the table, until it is told to end.
-# It does what is asked for first; then a rebuild waits for it.
-my $holder;
+# Sessions in the way of a rebuild: a transaction that has done something, and
+# stays open; one that waits to do so; one that keeps whoever evaluates the
+# index's expression for a row of that number, or has that fail, if it is negative.
+my @sessions;
+
+sub session
+{
+	push @sessions, $node->background_psql('postgres', on_error_stop => 0);
+	$sessions[-1]->query_safe(q{SET application_name = 'in the way'});
+	return $sessions[-1];
+}
 
 sub hold_up
 {
 	my ($sql) = @_;
+	my $session = session();
 
-	$holder = $node->background_psql('postgres');
-	$holder->query_safe("SET application_name = 'in the way'; BEGIN; $sql");
+	$session->query_safe("BEGIN; $sql");
+	return $session;
 }
 
+sub queue_up
+{
+	my ($sql) = @_;
+
+	session()->query_until(qr/queued/, "\\echo queued\nBEGIN; $sql;\n");
+	await("it waits: $sql", q{SELECT count(*) = 1 FROM pg_stat_activity a JOIN pg_locks l ON l.pid = a.pid
+		WHERE a.application_name = 'in the way' AND NOT l.granted});
+}
+
+sub keep_row
+{
+	my ($row) = @_;
+	my $session = session();
+
+	$session->query_safe("SELECT pg_advisory_lock($row)");
+	return $session;
+}
+
+# Those whose server has crashed have gone already.
 sub let_go
 {
-	eval { $holder->query_safe('COMMIT') };
-	eval { $holder->quit };
+	my ($session) = @_;
+
+	for my $one ($session // @sessions)
+	{
+		eval { $one->query_safe('COMMIT') };
+		eval { $one->quit };
+	}
+	@sessions = $session ? grep { $_ != $session } @sessions : ();
 }
 
-# The process of a job, when it is in a phase of the server's progress.
+# The process of a job, when a condition on its activity and progress holds.
+sub at_work
+{
+	my ($job, $what, $condition) = @_;
+	my $from = "FROM dbops.job j JOIN pg_stat_activity a ON a.pid = j.runner_pid
+		LEFT JOIN pg_stat_progress_create_index p ON p.pid = a.pid WHERE j.id = $job";
+
+	await("job $job is $what", "SELECT $condition $from");
+	return ask("SELECT a.pid $from");
+}
+
 sub in_phase
 {
 	my ($job, $phase) = @_;
-	my $from = "FROM pg_stat_progress_create_index p JOIN dbops.job j ON j.runner_pid = p.pid AND j.id = $job";
 
-	await("job $job is $phase", "SELECT phase = '$phase' $from");
-	return ask("SELECT pid $from");
+	return at_work($job, $phase, "p.phase = '$phase' AND a.wait_event_type = 'Lock'");
+}
+
+sub start_job
+{
+	return ask(q{SELECT dbops.start_reindex('t_v')});
 }
 
 sub ended
@@ -71,42 +118,147 @@ sub ended
 	return ask("SELECT state FROM dbops.job WHERE id = $job");
 }
 
-ask('CREATE TABLE t (id int, v int); CREATE INDEX t_v ON t (v); INSERT INTO t SELECT g, g FROM generate_series(1, 1000) g');
+ask(q{CREATE FUNCTION held_up(v int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+	$$BEGIN
+		PERFORM pg_advisory_xact_lock_shared(v);
+		IF NOT pg_try_advisory_xact_lock_shared(-v) THEN RAISE 'refused'; END IF;
+		RETURN v;
+	END$$;
+	CREATE TABLE t (v int);
+	INSERT INTO t VALUES (1);
+	CREATE INDEX t_v ON t (held_up(v))});
 
-# Where it is killed, what holds it up there, and what is there then.
-my @phases = (
-	['waiting for writers before build', 'LOCK TABLE t IN ROW EXCLUSIVE MODE', 't_v, t_v_ccnew invalid'],
-	['waiting for old snapshots', undef, 't_v, t_v_ccnew invalid'],
-	['waiting for readers before marking dead', 'LOCK TABLE t IN ACCESS SHARE MODE', 't_v, t_v_ccold invalid'],
+# Where it is killed; how it is brought there, which returns job and process;
+# what is there then, and whether it is written down.
+my @cases = (
+	['before it begins', 't_v', 0, sub {
+		hold_up('LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE');
+		my $job = start_job();
+		await('it waits for the table',
+			"SELECT waiting LIKE 'to rebuild an index: another session has locked its table%' FROM dbops.jobs() WHERE id = $job");
+		return ($job, at_work($job, 'at the gate', 'true'));
+	}],
+	['when it is written down', 't_v', 0, sub {
+		hold_up('LOCK TABLE dbops.reindex_begun IN SHARE MODE');
+		my $job = start_job();
+		return ($job, at_work($job, 'writing', "a.wait_event_type = 'Lock'"));
+	}],
+	['when it is written down, and not begun', 't_v', 1, sub {
+		my $holder = hold_up('LOCK TABLE dbops.reindex_begun IN SHARE MODE');
+		my $job = start_job();
+		at_work($job, 'writing', "a.wait_event_type = 'Lock'");
+		# Who waits has the table the moment that this is written.
+		queue_up('LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE');
+		let_go($holder);
+		await('it waits for the table', "SELECT waiting LIKE '%has locked its table%' FROM dbops.jobs() WHERE id = $job");
+		return ($job, at_work($job, 'at the gate', 'true'));
+	}],
+	['waiting for writers before build', 't_v, t_v_ccnew invalid', 1, sub {
+		hold_up('LOCK TABLE t IN ROW EXCLUSIVE MODE');
+		my $job = start_job();
+		return ($job, in_phase($job, 'waiting for writers before build'));
+	}],
+	['building index', 't_v, t_v_ccnew invalid', 1, sub {
+		keep_row(1);
+		my $job = start_job();
+		return ($job, in_phase($job, 'building index: scanning table'));
+	}],
+	['waiting for writers before validation', 't_v, t_v_ccnew invalid', 1, sub {
+		my $keeper = keep_row(1);
+		my $job = start_job();
+		in_phase($job, 'building index: scanning table');
+		hold_up('LOCK TABLE t IN ROW EXCLUSIVE MODE');
+		let_go($keeper);
+		return ($job, in_phase($job, 'waiting for writers before validation'));
+	}],
+	['validating', 't_v, t_v_ccnew invalid', 1, sub {
+		# A row that came during the build is not in the index, and is added.
+		my $keeper = keep_row(1);
+		my $job = start_job();
+		in_phase($job, 'building index: scanning table');
+		ask('INSERT INTO t VALUES (2)');
+		keep_row(2);
+		let_go($keeper);
+		return ($job, in_phase($job, 'index validation: scanning table'));
+	}],
+	['waiting for old snapshots', 't_v, t_v_ccnew invalid', 1, sub {
+		# A snapshot alone is not waited for before the build, but before it is used.
+		hold_up('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+		my $job = start_job();
+		return ($job, in_phase($job, 'waiting for old snapshots'));
+	}],
+	['waiting for readers before marking dead', 't_v, t_v_ccold invalid', 1, sub {
+		hold_up('LOCK TABLE t IN ACCESS SHARE MODE');
+		my $job = start_job();
+		return ($job, in_phase($job, 'waiting for readers before marking dead'));
+	}],
+	['waiting for readers before dropping', 't_v, t_v_ccold invalid', 1, sub {
+		my $reader = hold_up('LOCK TABLE t IN ACCESS SHARE MODE');
+		my $job = start_job();
+		in_phase($job, 'waiting for readers before marking dead');
+		hold_up('LOCK TABLE t IN ACCESS SHARE MODE');
+		let_go($reader);
+		return ($job, in_phase($job, 'waiting for readers before dropping'));
+	}],
+	['when it removes what it has left', 't_v, t_v_ccnew invalid', 1, sub {
+		return clean_up();
+	}],
+	['when it drops what it has left', 't_v, t_v_ccnew invalid', 1, sub {
+		my ($job, $pid, $holder) = clean_up();
+		hold_up('LOCK TABLE t IN ROW EXCLUSIVE MODE');
+		let_go($holder);
+		await('it is dead', q{SELECT NOT bool_and(indislive) FROM pg_index WHERE indrelid = 't'::regclass});
+		return ($job, $pid);
+	}],
+	['when it notes what came of it', 't_v', 1, sub {
+		hold_up('LOCK TABLE dbops.reindex_history IN SHARE MODE');
+		my $job = start_job();
+		return ($job, at_work($job, 'noting', "a.wait_event = 'relation' AND p.pid IS NULL"));
+	}],
 );
 
-for my $case (@phases)
+# A rebuild that fails; what it has left is removed, which waits.
+sub clean_up
 {
-	my ($phase, $sql, $during) = @$case;
+	my $keeper = keep_row(1);
+	my $job = start_job();
 
-	# A snapshot alone is not waited for before the build, but before it is used.
-	hold_up($sql // 'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+	in_phase($job, 'building index: scanning table');
+	my $holder = hold_up('LOCK TABLE t IN ROW EXCLUSIVE MODE');
+	keep_row(-1);
+	let_go($keeper);
+	return ($job, at_work($job, 'cleaning', "a.wait_event = 'virtualxid' AND p.pid IS NULL"), $holder);
+}
+
+for my $case (@cases)
+{
+	my ($where, $during, $written, $reach) = @$case;
 	my $old = ask(q{SELECT 't_v'::regclass::oid});
-	my $job = ask(q{SELECT dbops.start_reindex('t_v')});
-	my $pid = in_phase($job, $phase);
-	is(indexes(), $during, "$phase: it is in the middle");
-	like(ask("SELECT waiting FROM dbops.jobs() WHERE id = $job"),
-		qr/^REINDEX INDEX CONCURRENTLY public.t_v, $phase: for process \d+ \(in the way\)$/, 'for whom it waits is told');
-	is(ask('SELECT at_work FROM dbops.leftover_indexes()'), 't', 'what is at work is no leftover yet');
+	my ($job, $pid) = $reach->();
+
+	is(indexes(), $during, "$where: it is in the middle");
+	is(ask('SELECT count(*) FROM dbops.reindex_begun WHERE NOT ended'), $written, 'written down: ' . ($written ? 'yes' : 'no'));
+	if ($where =~ /^waiting/)
+	{
+		like(ask("SELECT waiting FROM dbops.jobs() WHERE id = $job"),
+			qr/^REINDEX INDEX CONCURRENTLY public.t_v, $where: for process \d+ \(in the way\)$/, 'for whom it waits is told');
+		is(ask('SELECT at_work FROM dbops.leftover_indexes()'), 't', 'what is at work is no leftover yet');
+	}
 	kill 'KILL', $pid;
 	is(ended($job), 'succeeded', 'a process takes over and ends it');
+	let_go();
 	is(indexes(), 't_v', 'and nothing is left');
 	isnt(ask(q{SELECT 't_v'::regclass::oid}), $old, 'the index is another one');
 	is(ask('SELECT count(*) FROM dbops.reindex_begun'), '0', 'nothing is to be remembered');
-	eval { $holder->quit };
+	is(ask("SELECT string_agg(action || ' ' || object || ' ' || outcome, ', ') FROM dbops.maintenance_log WHERE job_id = $job"),
+		'reindex public.t_v done', 'it is told once');
+	is(ask("SELECT count(*) FROM dbops.reindex_history() WHERE job_id = $job"), '1', 'it is in the history once');
 }
-is(ask('SELECT count(*) FROM dbops.reindex_history()'), '3', 'each is in the history once');
 
 # One that is cancelled leaves what another job removes, which waits for the same.
 hold_up('LOCK TABLE t IN ROW EXCLUSIVE MODE');
 my $job = ask(q{SELECT dbops.start_reindex('t_v')});
 in_phase($job, 'waiting for writers before build');
-is(ask(q{SELECT sqlstate FROM dbops.jobs() j, LATERAL (SELECT NULL AS sqlstate) x WHERE j.id = } . $job), '', 'it runs');
 my ($code, $out, $err) = $node->psql('postgres', q{SELECT dbops.drop_leftover_index('t_v_ccnew')}, on_error_stop => 1);
 like($err, qr/index "t_v_ccnew" is being built or dropped by another session/, 'what is at work is not dropped');
 ask("SELECT dbops.cancel_job($job)");
