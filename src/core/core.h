@@ -121,6 +121,7 @@ extern uint64 dbops_query_change(const char *sql);
 extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
+extern char *dbops_query_text(const char *sql, int nparams, const DbopsParam *params);
 
 /* The same on dbops' own tables, with the rights of the extension's owner. */
 extern uint64 dbops_store_each(const char *sql,
@@ -132,6 +133,7 @@ extern uint64 dbops_store_each_kept(const char *sql,
 extern bool dbops_store_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
+extern char *dbops_store_text(const char *sql, int nparams, const DbopsParam *params);
 extern void dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
 							   int nparams, const DbopsParam *params);
 

@@ -186,6 +186,15 @@ dbops_store_value(const char *sql, int nparams, const DbopsParam *params,
 	return result.found;
 }
 
+/* Read one text from them, as dbops_query_text does. */
+char *
+dbops_store_text(const char *sql, int nparams, const DbopsParam *params)
+{
+	Datum		value;
+
+	return dbops_store_value(sql, nparams, params, TEXTOID, &value) ? TextDatumGetCString(value) : NULL;
+}
+
 /* Return the rows of such a query as the result of a set-returning function. */
 void
 dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
@@ -350,6 +359,15 @@ dbops_query_value(const char *sql, int nparams, const DbopsParam *params,
 
 	dbops_query_each(sql, nparams, params, take_value, &result);
 	return result.found;
+}
+
+/* Read one text; NULL when there is no row or the value is null. */
+char *
+dbops_query_text(const char *sql, int nparams, const DbopsParam *params)
+{
+	Datum		value;
+
+	return dbops_query_value(sql, nparams, params, TEXTOID, &value) ? TextDatumGetCString(value) : NULL;
 }
 
 /* Copy the first column into the caller's memory. */

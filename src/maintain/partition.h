@@ -106,8 +106,18 @@ extern bool dbops_partition_met_lock(const ErrorData *error);
 /* Have the step wait, with nothing locked, before the next try. */
 extern void dbops_partition_wait(DbopsStep *step, const char *why);
 
-/* Run DDL as a role within PARTITION_LOCK_WAIT for each lock; false: a lock was not to be had, see why; other errors are thrown. */
+/* Has what waits since then, 0 at first, to be given up? */
+extern bool dbops_partition_waited_long(TimestampTz *since);
+
+/*
+ * Do something in a subtransaction, within PARTITION_LOCK_WAIT for each lock.
+ * Tried: false: a lock was not to be had, see why; other errors are thrown.
+ * Attempted: false: it failed. DDL is tried, as a role.
+ */
+extern bool dbops_partition_try(DbopsCallback callback, void *arg, const char **why);
+extern bool dbops_partition_attempt(DbopsCallback callback, void *arg, ErrorData **error);
 extern bool dbops_partition_ddl(Oid role, const char *sql, const char **why);
+extern bool dbops_partition_alter(Oid table, Oid role, int mode, const char *sql, const char **why);
 
 /* ---- partition_hand.c: partitions that are on their way out ---- */
 
@@ -247,6 +257,13 @@ extern bool dbops_partition_lock_parents(const PartitionSet *set, const char **w
 extern void dbops_partition_make_table(void *making);
 extern void dbops_partition_attach_table(void *making);
 
+/* SQL, of an entry x of an access list: whose it is, and whether it may be passed on. */
+#define PARTITION_GRANTEE		"CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END"
+#define PARTITION_GRANT_OPTION	"CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+
+/* ---- partition_ask.c: what rows there are, asked as the table's owner ---- */
+
+extern bool dbops_partition_ask(Oid role, const char *sql, Oid type, Datum *value); /* false: none, or null */
 extern bool dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper);
 
 /* The position of the first row of the default partition between two positions; PARTITION_END: there is none. */
@@ -317,31 +334,9 @@ extern Jsonb *dbops_partition_show(const PartitionPlan *plan, const Jsonb *memor
 extern Jsonb *dbops_partition_allow(const PartitionPlan *plan, const Jsonb *memory);
 extern Jsonb *dbops_partition_confirm(const PartitionPlan *plan, const Jsonb *memory);
 
-/* ---- partition_follow.c: what follows to the partitioned table that takes a plain one's place ---- */
+/* ---- partition_table.c ---- */
 
 #define PARTITION_TABLE_PROOF	"dbops_before_next_partition"	/* one without a CALL at work was left behind by a crash */
-
-typedef struct PartitionTurn
-{
-	Oid			table;
-	Oid			owner;
-	const char *schema;
-	const char *relname;
-	const char *name;			/* as SQL writes it */
-	const char *column;
-	AttrNumber	attnum;
-	Interval	every;
-	PartitionSet set;			/* clock and grid, as of a set without partitions */
-	PartitionGrid grid;
-	int64		boundary;		/* up to which it is the first partition */
-	const char *first;			/* its new name, without the schema */
-	const char *why;			/* a lock was not to be had; or NULL */
-} PartitionTurn;
-
-extern void dbops_partition_refuse_turn(const PartitionTurn *turn);	/* 55000, all obstacles at once */
-extern char *dbops_partition_proof_sql(const PartitionTurn *turn);
-extern List *dbops_partition_turn_commands(const PartitionTurn *turn);
-extern List *dbops_partition_rehearsal_commands(const PartitionTurn *turn);
 
 /* ---- partition_report.c ---- */
 

@@ -35,6 +35,8 @@ static const EpochUnit units[] = {
 	{"ns", 1000000000}
 };
 
+typedef int64 (*ZoneConversion) (struct pg_tz *zone, int64 seconds);
+
 static bool has_zone(const PartitionClock *clock);
 static bool is_infinite(int64 position);
 static int64 of_epoch(const PartitionClock *clock, int64 value);
@@ -43,6 +45,7 @@ static Datum integer_datum(Oid type, int64 value);
 static int64 floor_seconds(int64 us, int64 *rest);
 static int64 local_in(struct pg_tz *zone, TimestampTz at);
 static TimestampTz at_in(struct pg_tz *zone, int64 local);
+static int64 convert(ZoneConversion of_zone, struct pg_tz *zone, int64 position);
 static char *write_time(int64 position, const char *format);
 
 /* ---- units of an integer epoch ---- */
@@ -245,19 +248,23 @@ floor_seconds(int64 us, int64 *rest)
 static int64
 local_in(struct pg_tz *zone, TimestampTz at)
 {
-	int64		rest;
-	int64		seconds = floor_seconds(at + EPOCH_SHIFT, &rest);
-
-	return dbops_zone_local_at(zone, seconds) * USECS_PER_SEC + rest - EPOCH_SHIFT;
+	return convert(dbops_zone_local_at, zone, at);
 }
 
 static TimestampTz
 at_in(struct pg_tz *zone, int64 local)
 {
-	int64		rest;
-	int64		seconds = floor_seconds(local + EPOCH_SHIFT, &rest);
+	return convert(dbops_zone_time_of, zone, local);
+}
 
-	return dbops_zone_time_of(zone, seconds) * USECS_PER_SEC + rest - EPOCH_SHIFT;
+/* Convert whole seconds since 1970, as zones count. */
+static int64
+convert(ZoneConversion of_zone, struct pg_tz *zone, int64 position)
+{
+	int64		rest;
+	int64		seconds = floor_seconds(position + EPOCH_SHIFT, &rest);
+
+	return of_zone(zone, seconds) * USECS_PER_SEC + rest - EPOCH_SHIFT;
 }
 
 /* ---- as SQL ---- */

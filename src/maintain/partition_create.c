@@ -39,13 +39,6 @@ typedef struct Creation
 	Oid			role;
 } Creation;
 
-/* A question about rows. */
-typedef struct RowQuestion
-{
-	const char *sql;
-	bool		yes;
-} RowQuestion;
-
 static const Partition *newest_table(const PartitionSet *set);
 static void take_likeness(HeapTuple row, TupleDesc desc, void *arg);
 static Likeness likeness_of(const PartitionSet *set);
@@ -53,10 +46,7 @@ static char *gap_name(const PartitionSet *set, const PartitionGap *gap);
 static char *create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness);
 static List *make_commands(const PartitionSet *set, const PartitionGap *gap);
 static char *identity_statement(const PartitionSet *set, const PartitionGap *gap);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static void make_and_attach(void *arg);
-static void ask(void *arg);
-static void ask_first(void *arg);
 
 /* In which schema new ones are made. */
 const char *
@@ -163,16 +153,16 @@ likeness_of(const PartitionSet *set)
 					 " quote_ident(s.spcname),"
 					 " (SELECT array_agg(c) FROM ("
 					 "   SELECT format('GRANT %s ON TABLE {table} TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),"
-					 "     CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,"
-					 "     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS c"
+					  PARTITION_GRANTEE ","
+					  PARTITION_GRANT_OPTION ") AS c"
 					 "   FROM aclexplode(l.relacl) x WHERE x.grantee <> p.relowner"
 					 "   AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
 					 "   GROUP BY x.grantee, x.is_grantable"
 					 "   UNION ALL"
 					 "   SELECT format('GRANT %s (%I) ON TABLE {table} TO %s%s', string_agg(x.privilege_type, format(' (%I), ', t.attname)"
 					 "     ORDER BY x.privilege_type), t.attname,"
-					 "     CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,"
-					 "     CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+					  PARTITION_GRANTEE ","
+					  PARTITION_GRANT_OPTION ")"
 					 "   FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped"
 					 "   AND x.grantee <> p.relowner AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
 					 "   GROUP BY t.attname, x.grantee, x.is_grantable"
@@ -204,21 +194,13 @@ static char *
 identity_statement(const PartitionSet *set, const PartitionGap *gap)
 {
 	DbopsParam	params[] = {dbops_param_oid(set->parent), dbops_param_text(gap->relname), dbops_param_text(dbops_partition_schema(set))};
-	char	   *statement = NULL;
 
-	dbops_query_each("SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, i.relname)"
+	return dbops_query_text("SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, i.relname)"
 					 " FROM pg_index p JOIN pg_inherits h ON h.inhparent = p.indexrelid"
 					 " JOIN pg_index x ON x.indexrelid = h.inhrelid JOIN pg_class i ON i.oid = x.indexrelid"
 					 " JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
 					 " WHERE p.indrelid = $1 AND p.indisreplident AND t.relname = $2 AND n.nspname = $3",
-					 lengthof(params), params, take_text, &statement);
-	return statement;
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(char **) arg = dbops_row_text(row, desc, 1);
+							lengthof(params), params);
 }
 
 /* ---- to make it ---- */
@@ -228,16 +210,11 @@ PartitionAnswer
 dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why)
 {
 	Creation	creation = {.making = {set, gap},.role = owner};
-	int			nest_level = NewGUCNestLevel();
 	ErrorData  *error;
-	bool		done;
 
 	if (!dbops_partition_lock_parents(set, why))
 		return PARTITION_WAITS;
-	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	done = dbops_attempt(make_and_attach, &creation, &error);
-	AtEOXact_GUC(false, nest_level);
-	if (done)
+	if (dbops_partition_attempt(make_and_attach, &creation, &error))
 		return PARTITION_MADE;
 	if (error->sqlerrcode == ERRCODE_CHECK_VIOLATION && set->default_partition != NULL)
 	{
@@ -292,63 +269,4 @@ dbops_partition_lock_parents(const PartitionSet *set, const char **why)
 
 	return dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, why) &&
 		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why));
-}
-
-/* ---- rows that are elsewhere ---- */
-
-/* Has a table of the set, such as the default partition, rows between two positions? Asked as the owner. */
-bool
-dbops_partition_has_rows(const PartitionSet *set, Oid relid, Oid owner, int64 lower, int64 upper)
-{
-	RowQuestion question = {.sql = psprintf("SELECT true FROM %s WHERE %s >= %s AND %s < %s LIMIT 1",
-											dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)),
-											dbops_quote_name(set->column), dbops_partition_literal(&set->clock, lower),
-											dbops_quote_name(set->column), dbops_partition_literal(&set->clock, upper))};
-
-	dbops_run_as(owner, ask, &question);
-	return question.yes;
-}
-
-static void
-ask(void *arg)
-{
-	RowQuestion *question = arg;
-	Datum		yes;
-
-	question->yes = dbops_query_value(question->sql, 0, NULL, BOOLOID, &yes);
-}
-
-/* A question about times. */
-typedef struct FirstRow
-{
-	const char *sql;
-	Oid			type;
-	Datum		value;
-	bool		found;
-} FirstRow;
-
-/* Where the rows of the default partition begin that are between two positions. Asked as the owner. */
-int64
-dbops_partition_first_row(const PartitionSet *set, Oid owner, int64 lower, int64 upper)
-{
-	const char *column = dbops_quote_name(set->column);
-	FirstRow	first = {.type = set->clock.type};
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT min(%s) FROM %s WHERE %s < %s", column, set->default_partition->name,
-					 column, dbops_partition_literal(&set->clock, upper));
-	if (lower != PARTITION_BEGINNING)
-		appendStringInfo(&sql, " AND %s >= %s", column, dbops_partition_literal(&set->clock, lower));
-	first.sql = sql.data;
-	dbops_run_as(owner, ask_first, &first);
-	return first.found ? dbops_partition_position(&set->clock, first.value) : PARTITION_END;
-}
-
-static void
-ask_first(void *arg)
-{
-	FirstRow   *first = arg;
-
-	first->found = dbops_query_value(first->sql, 0, NULL, first->type, &first->value);
 }

@@ -26,7 +26,6 @@
 #include "utils/lsyscache.h"
 
 #define SCAN_PER_MS		(512 * 1024)	/* bytes of a table that are read in a millisecond, with caution */
-#define LONGEST_WAIT	600000L	/* ms of tries */
 
 PG_FUNCTION_INFO_V1(dbops_drain_default);
 
@@ -60,12 +59,10 @@ static void refuse_long_lock(const Drain *drain, const PartitionSet *set);
 static bool find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap);
 static void bound_by_neighbours(const PartitionSet *set, PartitionGap *gap);
 static char *column_list(Oid relid);
-static bool move_within_bounds(Move *work, ErrorData **error);
 static void move(void *arg);
 static void move_rows(void *arg);
 static void wait_or_fail(Drain *drain, DbopsStep *step, const char *why);
 static void report(const Drain *drain);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 
 static const DbopsPhase phases[] = {
 	{.name = "drain",.class = DBOPS_CLASS_BATCHES,.step = drain_step}
@@ -129,7 +126,7 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 	PartitionPlan *plan = dbops_partition_plan_read(drain->parent, drain->spec, drain->time_zone);
 	PartitionGap gap = {0};
 	Move		work = {.set = plan->set,.gap = &gap,.owner = job->owner};
-	ErrorData  *error;
+	const char *why;
 
 	if (plan->set->default_partition == NULL || !find_first(plan->set, job->owner, plan, &gap))
 	{
@@ -140,11 +137,9 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 	plan->missing = list_make1(&gap);
 	dbops_partition_name_all(plan);
 	work.columns = column_list(plan->set->default_partition->relid);
-	if (!move_within_bounds(&work, &error))
+	if (!dbops_partition_try(move, &work, &why))
 	{
-		if (work.why == NULL && !dbops_partition_met_lock(error))
-			ReThrowError(error);
-		wait_or_fail(drain, step, work.why != NULL ? work.why : "for a lock that another session had");
+		wait_or_fail(drain, step, work.why != NULL ? work.why : why);
 		return;
 	}
 	drain->waits_since = 0;
@@ -176,25 +171,19 @@ static void
 refuse_effects(const PartitionSet *set)
 {
 	DbopsParam	params[] = {dbops_param_oid(set->parent), dbops_param_oid(set->default_partition->relid)};
-	char	   *effect = NULL;
+	char	   *effect;
 
-	dbops_query_each("SELECT format('foreign key %I of table %s references it', conname, conrelid::regclass) FROM pg_constraint"
+	effect = dbops_query_text("SELECT format('foreign key %I of table %s references it', conname, conrelid::regclass) FROM pg_constraint"
 					 " WHERE contype = 'f' AND confrelid = $1"
 					 " UNION ALL SELECT format('trigger %I fires for each row that is deleted', tgname) FROM pg_trigger"
 					 " WHERE tgrelid = $2 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 <> 0 LIMIT 1",
-					 lengthof(params), params, take_text, &effect);
+							  lengthof(params), params);
 	if (effect != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rows of default partition %s cannot be moved: %s", set->default_partition->name, effect),
 				 errdetail("They leave by DELETE."),
 				 errhint("Drop the foreign key, or disable the trigger, while the rows are moved.")));
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(char **) arg = dbops_row_text(row, desc, 1);
 }
 
 /* The server reads what is left under its lock. */
@@ -251,28 +240,13 @@ static char *
 column_list(Oid relid)
 {
 	DbopsParam	param = dbops_param_oid(relid);
-	char	   *columns = NULL;
 
-	dbops_query_each("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+	return dbops_query_text("SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
 					 " WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
-					 1, &param, take_text, &columns);
-	return columns;
+							1, &param);
 }
 
 /* ---- to move ---- */
-
-/* All or nothing; false: it failed. */
-static bool
-move_within_bounds(Move *work, ErrorData **error)
-{
-	int			nest_level = NewGUCNestLevel();
-	bool		done;
-
-	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	done = dbops_attempt(move, work, error);
-	AtEOXact_GUC(false, nest_level);
-	return done;
-}
 
 /* In a subtransaction: make the table, move its rows, and attach it with those that have come meanwhile. */
 static void
@@ -310,11 +284,7 @@ move_rows(void *arg)
 static void
 wait_or_fail(Drain *drain, DbopsStep *step, const char *why)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (drain->waits_since == 0)
-		drain->waits_since = now;
-	if (TimestampDifferenceExceeds(drain->waits_since, now, LONGEST_WAIT))
+	if (dbops_partition_waited_long(&drain->waits_since))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("the default partition could not be locked: waited %s", why),

@@ -31,8 +31,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define LONGEST_WAIT	600000L	/* ms of tries before the job says that it has failed */
-
 static bool met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
 static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
@@ -45,7 +43,6 @@ static void run_detach(void *arg);
 static void finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
 static bool is_noted(const PartitionSet *set, Oid partition);
 static const char *older_snapshot(void);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static void remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
@@ -145,11 +142,7 @@ met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand 
 static void
 wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (drop->waits_since == 0)
-		drop->waits_since = now;
-	if (TimestampDifferenceExceeds(drop->waits_since, now, LONGEST_WAIT))
+	if (dbops_partition_waited_long(&drop->waits_since))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("partition %s could not be detached and dropped: waited %s", what, why),
@@ -326,23 +319,14 @@ is_noted(const PartitionSet *set, Oid partition)
 static const char *
 older_snapshot(void)
 {
-	const char *who = NULL;
-
-	dbops_store_each("SELECT format('for the transaction of process %s, which began at %s and may see the partition',"
+	return dbops_store_text("SELECT format('for the transaction of process %s, which began at %s and may see the partition',"
 					 " a.pid, a.xact_start::timestamptz(0))"
 					 " FROM pg_stat_get_activity(NULL) a"
 					 " WHERE a.datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 					 " AND a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'"
 					 " AND a.xact_start < clock_timestamp() - interval '1 second'"
 					 " ORDER BY a.xact_start LIMIT 1",
-					 0, NULL, take_text, &who);
-	return who;
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(const char **) arg = dbops_row_text(row, desc, 1);
+							0, NULL);
 }
 
 /* ---- to drop ---- */

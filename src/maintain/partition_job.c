@@ -20,8 +20,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#define LONGEST_WAIT	600000L	/* ms of tries before the job says that it has failed */
-
 typedef struct PartitionWork
 {
 	DbopsJob   *job;
@@ -240,11 +238,7 @@ create_position(const PartitionSet *set, int64 from, bool single)
 static void
 keep_trying(PartitionWork *work, DbopsStep *step, const char *what, const char *why)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (work->waits_since == 0)
-		work->waits_since = now;
-	if (TimestampDifferenceExceeds(work->waits_since, now, LONGEST_WAIT))
+	if (dbops_partition_waited_long(&work->waits_since))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("partition %s could not be made: waited %s", what, why),

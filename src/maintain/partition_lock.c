@@ -23,6 +23,8 @@
 #define LONG_HELD		"1 second"	/* who has held a lock for so long will go on to */
 #define SHORTEST_PAUSE	100
 #define LONGEST_PAUSE	600
+#define LONGEST_WAIT	600000	/* ms of tries */
+#define ANOTHER_SESSION "for a lock that another session had"
 
 /* A relation to be waited for. */
 typedef struct LockTry
@@ -44,7 +46,6 @@ static bool lock_rest(const Oid *relations, int n_relations, int mode, Oid *met)
 static bool wait_for_first(Oid relid, int mode);
 static void lock_one(void *arg);
 static const char *holder_of(Oid relid, bool for_long);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static void nap(void);
 static void run_as_role(void *arg);
 static void run_sql(void *arg);
@@ -112,16 +113,9 @@ static bool
 wait_for_first(Oid relid, int mode)
 {
 	LockTry		first = {.relid = relid,.mode = mode};
-	int			nest_level = NewGUCNestLevel();
-	ErrorData  *error;
-	bool		locked;
+	const char *why;
 
-	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	locked = dbops_attempt(lock_one, &first, &error);
-	AtEOXact_GUC(false, nest_level);
-	if (!locked && !dbops_partition_met_lock(error))
-		ReThrowError(error);
-	return locked;
+	return dbops_partition_try(lock_one, &first, &why);
 }
 
 static void
@@ -141,9 +135,9 @@ static const char *
 holder_of(Oid relid, bool for_long)
 {
 	DbopsParam	params[] = {dbops_param_oid(relid), dbops_param_bool(for_long)};
-	const char *holder = NULL;
+	const char *holder;
 
-	dbops_store_each("SELECT format('for a lock on %s, which %s has in a transaction since %s',"
+	holder = dbops_store_text("SELECT format('for a lock on %s, which %s has in a transaction since %s',"
 					 " $1::regclass, coalesce('process ' || l.pid, 'a prepared transaction'),"
 					 " coalesce(a.xact_start::timestamptz(0)::text, 'a time that is not shown'))"
 					 " FROM pg_locks l LEFT JOIN pg_stat_get_activity(NULL) a ON a.pid = l.pid"
@@ -151,16 +145,10 @@ holder_of(Oid relid, bool for_long)
 					 " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 					 " AND (NOT $2 OR l.pid IS NULL OR a.xact_start < clock_timestamp() - interval '" LONG_HELD "')"
 					 " ORDER BY a.xact_start NULLS LAST LIMIT 1",
-					 lengthof(params), params, take_text, &holder);
+							  lengthof(params), params);
 	if (holder == NULL && !for_long)
-		holder = "for a lock that another session had";
+		holder = ANOTHER_SESSION;
 	return holder;
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(const char **) arg = dbops_row_text(row, desc, 1);
 }
 
 static void
@@ -178,24 +166,24 @@ dbops_partition_wait(DbopsStep *step, const char *why)
 	step->waiting = why;
 }
 
+/* Has it gone on for longer than anything may? The first question begins the count. */
+bool
+dbops_partition_waited_long(TimestampTz *since)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (*since == 0)
+		*since = now;
+	return TimestampDifferenceExceeds(*since, now, LONGEST_WAIT);
+}
+
 /* Run DDL as a role, all or nothing; false: it has met a lock. */
 bool
 dbops_partition_ddl(Oid role, const char *sql, const char **why)
 {
 	Ddl			ddl = {.role = role,.sql = sql};
-	int			nest_level = NewGUCNestLevel();
-	ErrorData  *error;
-	bool		done;
 
-	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-	done = dbops_attempt(run_as_role, &ddl, &error);
-	AtEOXact_GUC(false, nest_level);
-	if (done)
-		return true;
-	if (!dbops_partition_met_lock(error))
-		ReThrowError(error);
-	*why = "for a lock that another session had";
-	return false;
+	return dbops_partition_try(run_as_role, &ddl, why);
 }
 
 static void
@@ -210,6 +198,40 @@ static void
 run_sql(void *arg)
 {
 	dbops_query_command(((Ddl *) arg)->sql);
+}
+
+/* Run it on a table that is locked first. */
+bool
+dbops_partition_alter(Oid table, Oid role, int mode, const char *sql, const char **why)
+{
+	return dbops_partition_lock(&table, 1, mode, why) && dbops_partition_ddl(role, sql, why);
+}
+
+/* Call back, all or nothing; false: it has met a lock. */
+bool
+dbops_partition_try(DbopsCallback callback, void *arg, const char **why)
+{
+	ErrorData  *error;
+
+	if (dbops_partition_attempt(callback, arg, &error))
+		return true;
+	if (!dbops_partition_met_lock(error))
+		ReThrowError(error);
+	*why = ANOTHER_SESSION;
+	return false;
+}
+
+/* Call back with no lock waited for longer than anybody may wait behind us. */
+bool
+dbops_partition_attempt(DbopsCallback callback, void *arg, ErrorData **error)
+{
+	int			nest_level = NewGUCNestLevel();
+	bool		done;
+
+	dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
+	done = dbops_attempt(callback, arg, error);
+	AtEOXact_GUC(false, nest_level);
+	return done;
 }
 
 /* Is it an error that passes when another session gives its lock back? */

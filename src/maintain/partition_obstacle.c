@@ -25,7 +25,6 @@ static bool hides_rows(Oid relid, Oid role);
 static const char *find_owner(const PartitionSet *set, const Partition *partition);
 static const char *role_name(Oid role);
 static const char *find_dependent(Oid partition);
-static void take_text(HeapTuple row, TupleDesc desc, void *arg);
 static const char *find_reference(const PartitionSet *set, const Partition *partition);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static void look_for_rows(void *arg);
@@ -123,9 +122,8 @@ static const char *
 find_dependent(Oid partition)
 {
 	DbopsParam	param = dbops_param_oid(partition);
-	const char *dependent = NULL;
 
-	dbops_query_each("SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
+	return dbops_query_text("SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
 					 " || ' depends on it'"
 					 " FROM pg_depend d"
 					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
@@ -134,14 +132,7 @@ find_dependent(Oid partition)
 					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid <> $1)"
 					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid AND a.adrelid = $1)"
 					 " ORDER BY 1 LIMIT 1",
-					 1, &param, take_text, &dependent);
-	return dependent;
-}
-
-static void
-take_text(HeapTuple row, TupleDesc desc, void *arg)
-{
-	*(const char **) arg = dbops_row_text(row, desc, 1);
+							1, &param);
 }
 
 /* A foreign key that points at the parent. */

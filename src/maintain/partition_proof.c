@@ -32,7 +32,6 @@ static char *span_text(const PartitionGap *span);
 static bool add_constraint(const PartitionSet *set, const PartitionGap *span, Oid owner, const char **why);
 static PartitionProof validate(const PartitionSet *set, Oid owner, const char **why);
 static void run_validation(void *arg);
-static bool alter(Oid table, Oid owner, int mode, const char *sql, const char **why);
 
 /* Get on with the proof by one step. */
 PartitionProof
@@ -52,8 +51,8 @@ dbops_partition_proof_remove(Oid table, Oid owner, const char **why)
 {
 	if (!dbops_partition_proof_find(table).exists)
 		return true;
-	return alter(table, owner, AccessExclusiveLock,
-				 psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_PROOF_NAME, dbops_quote_relation(table)), why);
+	return dbops_partition_alter(table, owner, AccessExclusiveLock,
+								 psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_PROOF_NAME, dbops_quote_relation(table)), why);
 }
 
 /* Find it; without one, the span is empty. */
@@ -95,8 +94,8 @@ add_constraint(const PartitionSet *set, const PartitionGap *span, Oid owner, con
 	const char *name = dbops_quote_relation(table);
 	const char *column = dbops_quote_name(set->column);
 
-	return alter(table, owner, AccessExclusiveLock,
-				 psprintf("ALTER TABLE %s ADD CONSTRAINT " PARTITION_PROOF_NAME
+	return dbops_partition_alter(table, owner, AccessExclusiveLock,
+								 psprintf("ALTER TABLE %s ADD CONSTRAINT " PARTITION_PROOF_NAME
 						  " CHECK (%s IS NULL OR %s < %s OR %s >= %s) NOT VALID",
 						  name, column, column, dbops_partition_literal(&set->clock, span->lower),
 						  column, dbops_partition_literal(&set->clock, span->upper)), why) &&
@@ -128,10 +127,4 @@ run_validation(void *arg)
 	Validation *validation = arg;
 
 	validation->done = dbops_partition_ddl(validation->role, validation->sql, validation->why);
-}
-
-static bool
-alter(Oid table, Oid owner, int mode, const char *sql, const char **why)
-{
-	return dbops_partition_lock(&table, 1, mode, why) && dbops_partition_ddl(owner, sql, why);
 }

@@ -1,0 +1,55 @@
+/*
+ * partition_turn_ahead.c
+ *		The partitions behind the first one, each in a transaction of its own,
+ *		and what is said when they are there.
+ */
+#include "maintain/partition_turn.h"
+
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* One that is to be made. */
+typedef struct Ahead
+{
+	PartitionTurn *turn;
+	const PartitionSet *set;
+	const PartitionGap *gap;
+} Ahead;
+
+static bool make_one(void *arg);
+
+/* Rows behind the boundary need partitions before it comes. */
+void
+dbops_partition_turn_make_ahead(PartitionTurn *turn)
+{
+	Oid			parent = get_relname_relid(turn->relname, get_rel_namespace(turn->table));
+	DbopsJson	json = {0};
+	PartitionPlan *plan;
+	ListCell   *cell;
+
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "every", psprintf("%d months %d days " INT64_FORMAT " microseconds",
+											 turn->every.month, turn->every.day, turn->every.time));
+	if (turn->set.clock.unit != 0)
+		dbops_json_integer(&json, "unit", turn->set.clock.unit);
+	plan = dbops_partition_plan_read(parent, dbops_json_finish(&json), pg_get_timezone_name(session_timezone));
+	foreach(cell, plan->missing)
+	{
+		Ahead		ahead = {.turn = turn,.set = plan->set,.gap = lfirst(cell)};
+
+		dbops_partition_turn_repeat(turn, make_one, &ahead);
+	}
+	ereport(NOTICE,
+			(errmsg("table %s is partitioned, %s is its first partition, and %d more are there",
+					turn->name, dbops_quote_qualified(turn->schema, turn->first), list_length(plan->missing)),
+			 errhint("SELECT dbops.set_partitioning(%s, every => ...) has more made as time passes.", quote_literal_cstr(turn->name))));
+}
+
+static bool
+make_one(void *arg)
+{
+	Ahead	   *ahead = arg;
+
+	return dbops_partition_create(ahead->set, ahead->gap, ahead->turn->owner, &ahead->turn->why) == PARTITION_MADE;
+}
