@@ -7,8 +7,8 @@
  * rows that are on their way in two transactions could be seen by nobody in
  * between. So each step makes one partition, moves its rows and attaches it in
  * one transaction: until it commits everybody sees the rows where they were.
- * The default partition is locked at the end of it, for the rows that have come
- * meanwhile and the server's own scan of what is left; how long that may take
+ * The parent and the default partition are locked at the end of it, for the rows
+ * that have come meanwhile and the server's own scan of what is left; how long that may take
  * is estimated before, and refused if it is longer than max_lock.
  *
  * The rows leave by DELETE. Where that would mean something, by triggers or by
@@ -248,15 +248,21 @@ column_list(Oid relid)
 
 /* ---- to move ---- */
 
-/* In a subtransaction: make the table, move its rows, and attach it with those that have come meanwhile. */
+/*
+ * In a subtransaction: make the table, move its rows, and attach it with those
+ * that have come meanwhile. Who comes then has to wait at the parent: a
+ * statement that knows its partitions already, and waits at the default one,
+ * would go on without the new one, and with a snapshot that sees the rows gone.
+ */
 static void
 move(void *arg)
 {
 	Move	   *work = arg;
+	Oid			relations[] = {work->set->parent, work->set->default_partition->relid};
 
 	dbops_run_as(work->owner, dbops_partition_make_table, &(PartitionMaking) {work->set, work->gap});
 	dbops_run_as(work->owner, move_rows, work);
-	if (!dbops_partition_lock_parents(work->set, &work->why))
+	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &work->why))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("waits %s", work->why)));

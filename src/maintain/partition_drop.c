@@ -33,6 +33,8 @@
 
 static bool met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
+static int64 reach_of(const PartitionSet *set, const Partition *partition);
+static bool is_still(const PartitionSet *set, const PartitionHand *hand);
 static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
 static void detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool may_run_outside(const PartitionDrop *drop, const PartitionSet *set);
@@ -88,9 +90,12 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 {
 	PartitionHand hand = {0};
 	bool		noted = dbops_partition_hand_find(drop->policy, &hand);
-	bool		attached = noted && dbops_partition_find(set, hand.partition) != NULL;
+	const Partition *there = noted ? dbops_partition_find(set, hand.partition) : NULL;
+	bool		attached = (there != NULL);
 
 	drop->left = InvalidOid;
+	if (attached)
+		hand.upper = reach_of(set, there);
 	if (attached && hand.begun && set->pending == NULL)
 		dbops_partition_hand_set_begun(hand.partition, false);
 	if (met_something(drop, set, noted ? &hand : NULL, step))
@@ -107,6 +112,23 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 		detach(drop, set, &hand, step);
 	else
 		remove_table(drop, set, &hand, step);
+}
+
+/* Up to where it has rows; it may have been attached anew since it was noted, with other bounds. */
+static int64
+reach_of(const PartitionSet *set, const Partition *partition)
+{
+	return (partition == set->default_partition) ? PARTITION_END : partition->upper;
+}
+
+/* Now that it is locked: is it still what the step has judged? Who had the lock may have attached it anew. */
+static bool
+is_still(const PartitionSet *set, const PartitionHand *hand)
+{
+	const PartitionSet *now = dbops_partition_set_read(set->parent, set->clock.zone, set->clock.unit);
+	const Partition *there = dbops_partition_find(now, hand->partition);
+
+	return there != NULL && reach_of(now, there) == hand->upper;
 }
 
 /* It does not go. */
@@ -268,6 +290,8 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *h
 	detaching.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name);
 	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why))
 		wait_or_fail(drop, step, partition->name, detaching.why);
+	else if (!is_still(set, hand))
+		wait_or_fail(drop, step, partition->name, "to look again at its bounds");
 	else if (!dbops_attempt(run_detach, &detaching, &error))
 		leave(drop, hand, error->message);
 	else if (!detaching.done)
@@ -354,6 +378,11 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 	if (!lock_tree(hand->partition, &why))
 	{
 		wait_or_fail(drop, step, hand->name, why);
+		return;
+	}
+	if (get_rel_relispartition(hand->partition))
+	{
+		wait_or_fail(drop, step, hand->name, "to look again, as another session has attached it");
 		return;
 	}
 	if (!dbops_hold_lock(hand->partition, set->parent, false))

@@ -15,6 +15,7 @@ typedef struct Ahead
 	PartitionTurn *turn;
 	const PartitionSet *set;
 	const PartitionGap *gap;
+	int			made;
 } Ahead;
 
 static bool make_one(void *arg);
@@ -26,6 +27,7 @@ dbops_partition_turn_make_ahead(PartitionTurn *turn)
 	Oid			parent = get_relname_relid(turn->relname, get_rel_namespace(turn->table));
 	DbopsJson	json = {0};
 	PartitionPlan *plan;
+	int			made = 0;
 	ListCell   *cell;
 
 	dbops_json_object(&json, NULL);
@@ -39,17 +41,21 @@ dbops_partition_turn_make_ahead(PartitionTurn *turn)
 		Ahead		ahead = {.turn = turn,.set = plan->set,.gap = lfirst(cell)};
 
 		dbops_partition_turn_repeat(turn, make_one, &ahead);
+		made += ahead.made;
 	}
 	ereport(NOTICE,
 			(errmsg("table %s is partitioned, %s is its first partition, and %d more are there",
-					turn->name, dbops_quote_qualified(turn->schema, turn->first), list_length(plan->missing)),
+					turn->name, dbops_quote_qualified(turn->schema, turn->first), made),
 			 errhint("SELECT dbops.set_partitioning(%s, every => ...) has more made as time passes.", quote_literal_cstr(turn->name))));
 }
 
+/* One is left out where somebody has made a default partition meanwhile that has its rows. */
 static bool
 make_one(void *arg)
 {
 	Ahead	   *ahead = arg;
+	PartitionAnswer answer = dbops_partition_create(ahead->set, ahead->gap, ahead->turn->owner, &ahead->turn->why);
 
-	return dbops_partition_create(ahead->set, ahead->gap, ahead->turn->owner, &ahead->turn->why) == PARTITION_MADE;
+	ahead->made = (answer == PARTITION_MADE);
+	return answer != PARTITION_WAITS;
 }
