@@ -19,6 +19,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -32,7 +33,7 @@ PG_FUNCTION_INFO_V1(dbops_holds);
 #define LOCK_WAIT	10000		/* ms, for steps that delete: each takes a part of a second */
 
 static Oid	hold_table(void);
-static List *tables_above(Oid relid, Oid beside);
+static List *tables_above(List *tables);
 static List *conditions_on(List *tables);
 static List *tables_whose_holds_count(Oid relid);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
@@ -77,32 +78,37 @@ hold_table(void)
 	return get_relname_relid("hold", get_namespace_oid("dbops", false));
 }
 
-/* The table and those above it, whose rows its rows are too. */
+/* Tables and those above them, whose rows their rows are too. */
 static List *
-tables_above(Oid relid, Oid beside)
+tables_above(List *tables)
 {
-	DbopsParam	params[] = {dbops_param_oid(relid), dbops_param_oid(beside)};
-	List	   *tables = NIL;
+	DbopsParam	param = tables_param(tables);
+	List	   *above = NIL;
 
-	dbops_query_each("WITH RECURSIVE up (relid) AS (SELECT t FROM unnest(ARRAY[$1, $2]) t WHERE t IS NOT NULL UNION"
+	dbops_query_each("WITH RECURSIVE up (relid) AS (SELECT unnest($1) UNION"
 					 " SELECT i.inhparent FROM up JOIN pg_inherits i ON i.inhrelid = up.relid) SELECT relid FROM up",
-					 lengthof(params), params, take_table, &tables);
-	return tables;
+					 1, &param, take_table, &above);
+	return above;
 }
 
 /* The same, and those whose rows would go or change with its rows. */
 static List *
 tables_whose_holds_count(Oid relid)
 {
-	DbopsParam	param = dbops_param_oid(relid);
-	List	   *tables = NIL;
+	List	   *tables = list_make1_oid(relid);
 
-	dbops_query_each("WITH RECURSIVE t (relid) AS (SELECT $1 UNION SELECT n.relid FROM t,"
-					 " LATERAL (SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = t.relid UNION ALL"
-					 " SELECT c.conrelid FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = t.relid"
-					 " AND c.confdeltype IN ('c', 'n', 'd')) n (relid)) SELECT relid FROM t",
-					 1, &param, take_table, &tables);
-	return tables;
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		Oid			table = list_nth_oid(tables, i);
+		ListCell   *cell;
+
+		if (get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE)
+			tables = list_concat_unique_oid(tables, find_all_inheritors(table, NoLock, NULL));
+		foreach(cell, dbops_retention_references(table))
+			if (REFERENCE_GOES_ALONG((RetentionReference *) lfirst(cell)))
+				tables = list_append_unique_oid(tables, ((RetentionReference *) lfirst(cell))->table);
+	}
+	return tables_above(tables);
 }
 
 static void
@@ -117,7 +123,11 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
 List *
 dbops_hold_conditions(Oid relid, Oid beside)
 {
-	return conditions_on(tables_above(relid, beside));
+	List	   *tables = list_make1_oid(relid);
+
+	if (OidIsValid(beside))
+		tables = lappend_oid(tables, beside);
+	return conditions_on(tables_above(tables));
 }
 
 /* Those of the holds that were placed on the table itself. */
@@ -189,13 +199,36 @@ dbops_hold_count(Oid relid)
 	return list_length(dbops_hold_conditions(relid, InvalidOid));
 }
 
-/* Is there a hold on a table whose rows would go or change with rows of this one? */
+/* Is there a hold on rows of a table, wherever it was placed? */
+bool
+dbops_hold_on_rows(Oid relid)
+{
+	return dbops_hold_count(relid) > 0 || dbops_hold_partitions(relid) != NIL;
+}
+
+/* Is there a hold on rows that would go or change with rows of this table, its own too if these refer to others of it? */
 bool
 dbops_hold_on_referring(Oid relid)
 {
-	List	   *others = list_difference_oid(tables_whose_holds_count(relid), tables_above(relid, InvalidOid));
+	List	   *tables = list_make1_oid(relid);
 
-	return others != NIL && conditions_on(others) != NIL;
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, dbops_retention_references(list_nth_oid(tables, i)))
+		{
+			const RetentionReference *reference = lfirst(cell);
+
+			if (!REFERENCE_GOES_ALONG(reference))
+				continue;
+			if (dbops_hold_on_rows(reference->table))
+				return true;
+			if (reference->on_delete == FKCONSTR_ACTION_CASCADE)
+				tables = list_append_unique_oid(tables, reference->table);
+		}
+	}
+	return false;
 }
 
 /* A look for rows that are held. */

@@ -18,6 +18,7 @@ extern List *dbops_hold_conditions(Oid relid, Oid beside);
 extern List *dbops_hold_partitions(Oid relid);
 extern List *dbops_hold_conditions_alone(Oid relid);
 extern int	dbops_hold_count(Oid relid);
+extern bool dbops_hold_on_rows(Oid relid);
 extern bool dbops_hold_on_referring(Oid relid);
 extern bool dbops_hold_any(Oid relid, Oid beside);
 

@@ -62,9 +62,9 @@ check_rows_can_go(const RetentionSpec *spec)
 {
 	ListCell   *cell;
 
+	dbops_retention_check_references(spec->relid);
 	foreach(cell, dbops_retention_leaves(spec, cutoff_now(spec)))
 		dbops_retention_check_references(((RetentionLeaf *) lfirst(cell))->relid);
-	dbops_retention_check_references(spec->relid);
 }
 
 static int64

@@ -98,7 +98,15 @@ typedef struct RetentionReference
 	const char *columns;		/* of it, quoted and separated by commas */
 	const char *join;			/* %s stands for the name of a row of the table that is referred to, %s for one that refers */
 	bool		indexed;		/* the server finds rows that refer by an index */
+	Oid			referred;		/* whose rows it refers to: the table that was asked about, or one of its partitions */
+	int			n_keys;
+	const char *keys;			/* the columns that are referred to, of RETENTION_ROW, separated by commas */
+	const char *match;			/* of a row that refers, by the name RETENTION_ROW, to the keys $1, $2 and so on */
 } RetentionReference;
+
+/* Does it change rows that refer when those that they refer to go? */
+#define REFERENCE_GOES_ALONG(reference) ((reference)->on_delete == FKCONSTR_ACTION_CASCADE || \
+	(reference)->on_delete == FKCONSTR_ACTION_SETNULL || (reference)->on_delete == FKCONSTR_ACTION_SETDEFAULT)
 
 extern List *dbops_retention_references(Oid relid);
 extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
@@ -106,6 +114,10 @@ extern void dbops_retention_check_references(Oid relid);
 extern bool dbops_retention_refers_to_itself(Oid relid);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
 extern const char *dbops_retention_waits_for(const Policy *policy);
+
+/* ---- retention_along.c: lock the rows that would go along ---- */
+
+extern void dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places);
 
 /* ---- retention_sql.c: statements about the rows ---- */
 

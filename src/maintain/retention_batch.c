@@ -7,10 +7,10 @@
  * when that has changed: no batch deletes what was held, referred to or altered
  * when it began.
  *
- * Rows that others may have locked, or refer to anew, are locked first and
- * deleted by another statement: what was committed while the first one waited is
- * seen by the second, before the server takes along what refers to a row. Nobody
- * can begin to refer to a row that is locked.
+ * Rows that others may have locked, or refer to anew, are locked first, with
+ * those that would go along if a hold may be on one (retention_along.c), and
+ * deleted by another statement: what was committed while a lock was waited for is
+ * seen by the last one, before the server takes along what refers to a row.
  */
 #include "maintain/retention.h"
 
@@ -203,10 +203,11 @@ run(Batch *batch)
 	RetentionRange range = delete->range;
 	ItemPointerData bounds[2];
 	Datum		values[3];
+	bool		along = dbops_hold_on_referring(delete->leaf->relid);
 	DbopsStatement *statement;
 
 	put_values(delete, bounds, values);
-	if (delete->skip_locked || dbops_hold_on_referring(delete->leaf->relid))
+	if (delete->skip_locked || along)
 	{
 		statement = make_statement(batch, delete->skip_locked ? LOCKING_FREE : LOCKING, range);
 		dbops_statement_run(statement, values, false, take_place, batch);
@@ -215,6 +216,8 @@ run(Batch *batch)
 		range = RANGE_PLACES;
 		values[0] = makeArrayResult(batch->locked, CurrentMemoryContext);
 		values[1] = dbops_partition_value(&delete->spec->clock, delete->cutoff);
+		if (along)
+			dbops_retention_lock_along(delete->leaf, values[0]);
 	}
 	statement = make_statement(batch, DELETING, range);
 	dbops_batch_check_at_once();

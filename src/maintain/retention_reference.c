@@ -44,12 +44,16 @@ static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 
 /*
- * Of a partition the constraints are those that the catalog has for it; where
- * the other table is partitioned, the one of the whole table. The columns of a
- * foreign key are served by an index that begins with them, in any order.
+ * Of a partition the constraints are those that the catalog has for it, also as
+ * the copy of one that refers to a table above; where the other table is
+ * partitioned, the one of the whole table. Of a partitioned table also those
+ * that refer to one of its partitions only. The columns of a foreign key are
+ * served by an index that begins with them, in any order.
  */
 static const char *const references =
-	"SELECT c.oid, c.conname::text, c.conrelid, c.confdeltype::text,"
+	"WITH RECURSIVE below (relid) AS (SELECT $1 UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.relid"
+	" JOIN pg_class p ON p.oid = i.inhrelid WHERE p.relispartition)"
+	" SELECT c.oid, c.conname::text, c.conrelid, c.confdeltype::text,"
 	" (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k (attnum, n)"
 	" JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum),"
 	" (SELECT string_agg(format('%%1$s.%s OPERATOR(%s.%s) %%2$s.%s', replace(quote_ident(p.attname), '%', '%%'),"
@@ -64,12 +68,21 @@ static const char *const references =
 	" AND (SELECT array_agg(k ORDER BY k) FROM unnest((i.indkey::int2[])[0:cardinality(c.conkey) - 1]) k)"
 	" = (SELECT array_agg(k ORDER BY k) FROM unnest(c.conkey) k)"
 	" AND (SELECT am.amname = 'btree' OR cardinality(c.conkey) = 1 AND am.amname = 'hash'"
-	" FROM pg_class r JOIN pg_am am ON am.oid = r.relam WHERE r.oid = i.indexrelid))"
-	" FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = $1"
+	" FROM pg_class r JOIN pg_am am ON am.oid = r.relam WHERE r.oid = i.indexrelid)),"
+	" c.confrelid,"
+	" (SELECT string_agg(format('" RETENTION_ROW ".%I', p.attname), ', ' ORDER BY k.n) FROM unnest(c.confkey) WITH ORDINALITY k (attnum, n)"
+	" JOIN pg_attribute p ON p.attrelid = c.confrelid AND p.attnum = k.attnum),"
+	" (SELECT string_agg(format('$%s OPERATOR(%I.%s) " RETENTION_ROW ".%I', k.n, n.nspname, o.oprname, f.attname), ' AND ' ORDER BY k.n)"
+	" FROM unnest(c.conkey, c.conpfeqop) WITH ORDINALITY k (attnum, operator, n)"
+	" JOIN pg_attribute f ON f.attrelid = c.conrelid AND f.attnum = k.attnum"
+	" JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace n ON n.oid = o.oprnamespace),"
+	" cardinality(c.confkey)"
+	" FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM below)"
+	" AND (c.confrelid = $1 OR c.conparentid = 0)"
 	" AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.confrelid = c.confrelid)"
 	" ORDER BY c.conrelid::regclass::text, c.conname";
 
-/* The foreign keys that refer to a table, of RetentionReference *. */
+/* The foreign keys that refer to rows of a table, of RetentionReference *. */
 List *
 dbops_retention_references(Oid relid)
 {
@@ -140,6 +153,8 @@ copy(const List *found)
 		reference->name = pstrdup(reference->name);
 		reference->columns = pstrdup(reference->columns);
 		reference->join = pstrdup(reference->join);
+		reference->keys = pstrdup(reference->keys);
+		reference->match = pstrdup(reference->match);
 		copies = lappend(copies, reference);
 	}
 	return copies;
@@ -170,6 +185,10 @@ take_reference(HeapTuple row, TupleDesc desc, void *arg)
 	reference->columns = dbops_row_text(row, desc, 5);
 	reference->join = dbops_row_text(row, desc, 6);
 	reference->indexed = dbops_row_bool(row, desc, 7);
+	reference->referred = dbops_row_oid(row, desc, 8);
+	reference->keys = dbops_row_text(row, desc, 9);
+	reference->match = dbops_row_text(row, desc, 10);
+	reference->n_keys = dbops_row_int4(row, desc, 11);
 	*found = lappend(*found, reference);
 }
 
@@ -188,7 +207,8 @@ dbops_retention_check_references(Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("foreign key \"%s\" of table %s has no index", reference->name, dbops_quote_relation(reference->table)),
-				 errdetail("Each row that is deleted from table %s would have all of that table read.", dbops_quote_relation(relid)),
+				 errdetail("Each row that is deleted from table %s would have all of that table read.",
+						   dbops_quote_relation(reference->referred)),
 				 errhint("%s", dbops_retention_reference_ddl(reference))));
 	}
 }
@@ -232,15 +252,18 @@ dbops_retention_waits_for(const Policy *policy)
 	};
 	Datum		found;
 
-	if (!dbops_store_value("WITH RECURSIVE refers (relid, depth) AS ("
-						   " SELECT c.conrelid, 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = $1"
+	if (!dbops_store_value("WITH RECURSIVE below (relid) AS ("
+						   " SELECT $1 UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.relid),"
+						   " refers (relid, depth) AS ("
+						   " SELECT c.conrelid, 1 FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM below)"
+						   " AND c.conrelid NOT IN (SELECT relid FROM below)"
 						   " UNION SELECT c.conrelid, r.depth + 1 FROM refers r JOIN pg_constraint c ON c.confrelid = r.relid"
 						   " WHERE c.contype = 'f' AND r.depth < 20)"
 						   " SELECT format('for job %s, which deletes old rows of %s that refer to this table', j.id, p.name)"
 						   " FROM dbops.policy p JOIN dbops.job j ON (j.spec ->> 'policy')::bigint = p.id AND j.kind = p.kind"
 						   " WHERE p.kind = $2 AND p.relation <> $1 AND j.state IN ('queued', 'running')"
 						   " AND p.relation IN (SELECT relid FROM refers)"
-						   " AND NOT EXISTS (SELECT FROM refers WHERE relid = $1 AND depth > 1) LIMIT 1",
+						   " AND NOT EXISTS (SELECT FROM refers WHERE relid IN (SELECT relid FROM below)) LIMIT 1",
 						   lengthof(params), params, TEXTOID, &found))
 		return NULL;
 	return TextDatumGetCString(found);

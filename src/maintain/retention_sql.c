@@ -26,11 +26,11 @@ typedef struct Writing
 
 static void add_holds(StringInfo text, List *conditions, const char *row);
 static void add_holds_below(StringInfo text, Oid relid, const char *row);
-static char *tables_within(Oid relid);
-static bool has_holds(Oid relid);
+static char *is_elsewhere(Oid partition, const char *row);
 static void add_kept(Writing *writing, Oid relid, const char *row);
+static void add_reference_to_partition(Writing *writing, const RetentionReference *reference, const char *row);
 static void add_reference(Writing *writing, const RetentionReference *reference, const char *row);
-static bool keeps_rows(const Writing *writing, const RetentionReference *reference);
+static bool keeps_rows(const RetentionReference *reference);
 static char *in_row(const char *condition, const char *row);
 static char *range_condition(const RetentionSpec *spec, RetentionRange range);
 static char *archiving(const char *delete, const char *columns, const char *archive, bool override);
@@ -84,30 +84,23 @@ add_holds_below(StringInfo text, Oid relid, const char *row)
 
 	foreach(cell, dbops_hold_partitions(relid))
 	{
-		appendStringInfo(text, " AND (%s.tableoid OPERATOR(pg_catalog.<>) ALL ('{%s}'::pg_catalog.oid[]) OR true",
-						 row, tables_within(lfirst_oid(cell)));
+		appendStringInfo(text, " AND (%s OR true", is_elsewhere(lfirst_oid(cell), row));
 		add_holds(text, dbops_hold_conditions_alone(lfirst_oid(cell)), row);
 		appendStringInfoChar(text, ')');
 	}
 }
 
+/* The row is in none of the tables that a partition consists of. */
 static char *
-tables_within(Oid relid)
+is_elsewhere(Oid partition, const char *row)
 {
 	StringInfoData text;
 	ListCell   *cell;
 
 	initStringInfo(&text);
-	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	foreach(cell, find_all_inheritors(partition, NoLock, NULL))
 		appendStringInfo(&text, "%s%u", text.len > 0 ? "," : "", lfirst_oid(cell));
-	return text.data;
-}
-
-/* Is there a hold on rows of the table, wherever it was placed? */
-static bool
-has_holds(Oid relid)
-{
-	return dbops_hold_count(relid) > 0 || dbops_hold_partitions(relid) != NIL;
+	return psprintf("%s.tableoid OPERATOR(pg_catalog.<>) ALL ('{%s}'::pg_catalog.oid[])", row, text.data);
 }
 
 /* A condition with the row under another name: of a subselect, where only that name is seen. */
@@ -130,10 +123,29 @@ add_kept(Writing *writing, Oid relid, const char *row)
 	{
 		const RetentionReference *reference = lfirst(cell);
 
-		if (keeps_rows(writing, reference))
+		if (!keeps_rows(reference))
+			continue;
+		if (reference->referred == relid)
 			add_reference(writing, reference, row);
+		else
+			add_reference_to_partition(writing, reference, row);
 	}
 	writing->path = list_delete_last(writing->path);
+}
+
+/* Nothing that refers to the row must stay, if the row is in the partition that is referred to. */
+static void
+add_reference_to_partition(Writing *writing, const RetentionReference *reference, const char *row)
+{
+	StringInfo	text = writing->text;
+	StringInfoData kept;
+
+	initStringInfo(&kept);
+	writing->text = &kept;
+	add_reference(writing, reference, row);
+	writing->text = text;
+	if (kept.len > 0)
+		appendStringInfo(text, " AND (%s OR true%s)", is_elsewhere(reference->referred, row), kept.data);
 }
 
 /*
@@ -142,11 +154,11 @@ add_kept(Writing *writing, Oid relid, const char *row)
  * reference does if it is held.
  */
 static bool
-keeps_rows(const Writing *writing, const RetentionReference *reference)
+keeps_rows(const RetentionReference *reference)
 {
-	if (reference->on_delete == FKCONSTR_ACTION_NOACTION || reference->on_delete == FKCONSTR_ACTION_RESTRICT)
+	if (!REFERENCE_GOES_ALONG(reference) || reference->on_delete == FKCONSTR_ACTION_CASCADE)
 		return true;
-	return reference->on_delete == FKCONSTR_ACTION_CASCADE || has_holds(reference->table);
+	return dbops_hold_on_rows(reference->table);
 }
 
 /* Where tables refer to each other in a circle, any row that refers keeps its row, if there are holds. */
@@ -161,10 +173,9 @@ add_reference(Writing *writing, const RetentionReference *reference, const char 
 	Writing		inner = {.text = &kept,.path = writing->path,.names = writing->names};
 
 	initStringInfo(&kept);
-	if (goes_too && circle && !has_holds(reference->table))
+	if (goes_too && circle && !dbops_hold_on_rows(reference->table) && !dbops_hold_on_referring(reference->table))
 		return;
-	if (!circle && (goes_too || has_holds(reference->table)) &&
-		reference->on_delete != FKCONSTR_ACTION_NOACTION && reference->on_delete != FKCONSTR_ACTION_RESTRICT)
+	if (!circle && REFERENCE_GOES_ALONG(reference))
 	{
 		add_holds(&kept, dbops_hold_conditions(reference->table, InvalidOid), other);
 		add_holds_below(&kept, reference->table, other);
