@@ -16,6 +16,8 @@
 
 #define MARKS		256
 #define APART		USECS_PER_SEC	/* the least between two marks */
+#define RATE_MOST	(7 * USECS_PER_DAY)	/* that a rate is taken over */
+#define RATE_LEAST	USECS_PER_HOUR
 
 typedef struct Mark
 {
@@ -97,6 +99,22 @@ dbops_past_since_xid(TransactionId xid)
 		since = Min(since, past->marks[i].at);
 	unlock_past();
 	return (now - since) / (double) USECS_PER_SEC;
+}
+
+/* How many transaction ids have been given out per second lately; 0: not known. */
+double
+dbops_past_xid_rate(void)
+{
+	TimestampTz now = dbops_clock_now();
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	double		rate = 0;
+	Past	   *past = lock_past(LW_SHARED);
+
+	for (int i = past->n - 1; i >= 0 && now - past->marks[i].at <= RATE_MOST; i--)
+		if (now - past->marks[i].at >= RATE_LEAST)
+			rate = (next - past->marks[i].next_xid) * (double) USECS_PER_SEC / (now - past->marks[i].at);
+	unlock_past();
+	return rate;
 }
 
 static Past *

@@ -89,6 +89,7 @@ extern void dbops_past_init(void);
 extern void dbops_past_mark(void);
 extern double dbops_past_since_written(XLogRecPtr position);
 extern double dbops_past_since_xid(TransactionId xid);
+extern double dbops_past_xid_rate(void);
 
 /* ---- horizon.c: who keeps vacuum from removing dead rows ---- */
 

@@ -219,6 +219,16 @@ extern bool dbops_window_open(const Window *window, TimestampTz at, struct pg_tz
 extern TimestampTz dbops_window_next(const Window *window, TimestampTz after, struct pg_tz *zone);
 extern TimestampTz dbops_window_end(const Window *window, TimestampTz at, struct pg_tz *zone);
 
+/* How long there is a window, in s from now. */
+typedef struct WindowTimes
+{
+	double		left;			/* until it closes; infinity: there is none, or it is closed and who works has decided that */
+	double		again;			/* until it opens after that, or after the next one if it is closed */
+	double		whole;			/* that it is open then */
+} WindowTimes;
+
+extern void dbops_window_times(const char *window, const char *zone, WindowTimes *times);
+
 /* ---- recurrence.c: the times of a schedule ---- */
 
 typedef struct Recurrence

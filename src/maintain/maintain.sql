@@ -788,6 +788,7 @@ COMMENT ON FUNCTION dbops.set_vacuum_policy(regclass, interval, boolean, text, t
     'over twice its threshold for six hours, partitioned tables whose partitions changed by 10 percent since ANALYZE, tables never analyzed. Returns when they are looked at next. '
     'analyze_every: a table that changes at all is analyzed when its statistics get older, at least 1 hour; null: never for that reason. '
     'freeze_ahead: vacuum freezes what is older than 80 percent of autovacuum_freeze_max_age or its like for multixacts, so that autovacuum need not at a bad time. '
+    'time_window: what would not be done before it closes is not begun, unless what is to be frozen cannot wait for another window. '
     'schedule, time_window, time_zone: as of schedule(). The same table again replaces its policy; the nearest policy counts. '
     'Errors: who does not own the table (42501), a relation that cannot be vacuumed (42809), times that cannot be read (22023).';
 REVOKE ALL ON FUNCTION dbops.set_vacuum_policy(regclass, interval, boolean, text, text, text) FROM PUBLIC;

@@ -21,7 +21,6 @@
 #include "catalog/pg_type.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
-#include "pgtime.h"
 #include "storage/fd.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
@@ -73,22 +72,13 @@ dbops_reindex_obstacle(const ReindexIndex *index, const ReindexVerdict *verdict,
 static const char *
 window_obstacle(const ReindexVerdict *verdict, const char *window, const char *zone)
 {
-	TimestampTz now = dbops_clock_now();
-	Window	   *parsed;
-	pg_tz	   *tz;
-	double		left;
+	WindowTimes times;
 
-	if (window == NULL)
-		return NULL;
-	parsed = dbops_window_parse(window);
-	tz = (zone != NULL) ? dbops_zone_require(zone) : session_timezone;
-	if (!dbops_window_open(parsed, now, tz))
-		return NULL;
-	left = (dbops_window_end(parsed, now, tz) - now) / (double) USECS_PER_SEC;
-	if (verdict->duration / 1000.0 <= left)
+	dbops_window_times(window, zone, &times);
+	if (verdict->duration / 1000.0 <= times.left)
 		return NULL;
 	return psprintf("it would take about %s, and the window %s closes in %s",
-					dbops_figure_duration(verdict->duration / 1000.0), window, dbops_figure_duration(left));
+					dbops_figure_duration(verdict->duration / 1000.0), window, dbops_figure_duration(times.left));
 }
 
 /* Is there room for the new index beside the old one, for its sorting, and for its WAL? */

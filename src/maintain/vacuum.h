@@ -33,8 +33,10 @@ typedef struct VacuumFigures
 	int64		changed;		/* since ANALYZE */
 	int64		toast_dead;
 	int64		toast_inserted;
-	int			xid_age;		/* of the oldest id, also in its TOAST table */
+	int			xid_age;		/* of the oldest id */
 	int			mxid_age;
+	int			toast_xid_age;
+	int			toast_mxid_age;
 	TimestampTz vacuumed;		/* last, by whomever; 0: not known */
 	TimestampTz analyzed;
 	int64		leaf_rows;		/* of a parent's partitions */
@@ -51,6 +53,7 @@ typedef struct VacuumScope
 } VacuumScope;
 
 extern List *dbops_vacuum_figures(const VacuumScope *scope);	/* of VacuumFigures * */
+extern TimestampTz dbops_vacuum_counted_since(void);
 
 /* What shows that a table was vacuumed or analyzed. */
 typedef struct VacuumProof
@@ -72,6 +75,7 @@ typedef struct VacuumCandidate
 	bool		vacuum;
 	bool		freeze;
 	bool		analyze;
+	bool		urgent;			/* its freezing does not wait for another window */
 	bool		waits;			/* it may still be autovacuum that does it */
 	TimestampTz since;			/* over twice a threshold; 0: not */
 	double		urgency;
@@ -88,10 +92,26 @@ typedef struct VacuumLook
 extern VacuumLook dbops_vacuum_look(const Policy *policy, Oid only);
 extern const char *dbops_vacuum_statement(const VacuumCandidate *candidate);
 
+/* ---- vacuum_pace.c: how long it will take ---- */
+
+typedef struct VacuumForecast
+{
+	double		pages;			/* to be read, or written */
+	double		seconds;
+	const char *by;				/* what that is told by, as a user reads it */
+} VacuumForecast;
+
+extern VacuumForecast dbops_vacuum_forecast(const Policy *policy, const VacuumCandidate *candidate);
+extern Jsonb *dbops_vacuum_learn(const Policy *policy, Oid relid, bool freeze, int64 pages, int64 took);
+extern void dbops_vacuum_keep_paces(const Jsonb *memory, Oid relid, DbopsJson *paces);
+extern double dbops_vacuum_cost_delay(void);
+extern int	dbops_vacuum_cost_limit(void);
+
 /* ---- vacuum_obstacle.c: why it would be in vain ---- */
 
 extern const char *dbops_vacuum_locked(Oid relid);
 extern const char *dbops_vacuum_in_vain(const VacuumCandidate *candidate);
+extern const char *dbops_vacuum_too_long(const Policy *policy, const VacuumForecast *forecast);
 
 /* ---- vacuum_policy.c: set_vacuum_policy and remove_vacuum_policy ---- */
 

@@ -9,6 +9,7 @@
 #include "maintain/vacuum.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 
 static void take_figures(HeapTuple row, TupleDesc desc, void *arg);
@@ -39,8 +40,8 @@ dbops_vacuum_figures(const VacuumScope *scope)
 					 " SELECT c.oid, coalesce(t.oid, 0::oid), c.relkind = 'p', c.reltuples::bigint,"
 					 " pg_stat_get_dead_tuples(c.oid), pg_stat_get_ins_since_vacuum(c.oid), pg_stat_get_mod_since_analyze(c.oid),"
 					 " coalesce(pg_stat_get_dead_tuples(t.oid), 0), coalesce(pg_stat_get_ins_since_vacuum(t.oid), 0),"
-					 " CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(age(c.relfrozenxid), age(t.relfrozenxid)) END,"
-					 " CASE WHEN c.relkind = 'p' THEN 0 ELSE greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) END,"
+					 " CASE WHEN c.relkind = 'p' THEN 0 ELSE age(c.relfrozenxid) END, CASE WHEN c.relkind = 'p' THEN 0 ELSE mxid_age(c.relminmxid) END,"
+					 " coalesce(age(t.relfrozenxid), 0), coalesce(mxid_age(t.relminmxid), 0),"
 					 " greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)),"
 					 " greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)),"
 					 " p.rows, p.changed, p.changes"
@@ -68,11 +69,13 @@ take_figures(HeapTuple row, TupleDesc desc, void *arg)
 	figures->toast_inserted = dbops_row_int8(row, desc, 9);
 	figures->xid_age = dbops_row_int4(row, desc, 10);
 	figures->mxid_age = dbops_row_int4(row, desc, 11);
-	figures->vacuumed = dbops_row_time(row, desc, 12);
-	figures->analyzed = dbops_row_time(row, desc, 13);
-	figures->leaf_rows = dbops_row_int8(row, desc, 14);
-	figures->leaf_changed = dbops_row_int8(row, desc, 15);
-	figures->leaf_changes = dbops_row_int8(row, desc, 16);
+	figures->toast_xid_age = dbops_row_int4(row, desc, 12);
+	figures->toast_mxid_age = dbops_row_int4(row, desc, 13);
+	figures->vacuumed = dbops_row_time(row, desc, 14);
+	figures->analyzed = dbops_row_time(row, desc, 15);
+	figures->leaf_rows = dbops_row_int8(row, desc, 16);
+	figures->leaf_changed = dbops_row_int8(row, desc, 17);
+	figures->leaf_changes = dbops_row_int8(row, desc, 18);
 	*all = lappend(*all, figures);
 }
 
@@ -97,6 +100,19 @@ static DbopsParam
 param_any_oid(Oid oid)
 {
 	return (DbopsParam) {.type = OIDOID,.value = ObjectIdGetDatum(oid)};
+}
+
+/* Since when the server has counted at the earliest: a reset or a crash loses what it had. 0: not known. */
+TimestampTz
+dbops_vacuum_counted_since(void)
+{
+	DbopsParam	param = dbops_param_oid(MyDatabaseId);
+	Datum		since;
+
+	if (!dbops_query_value("SELECT greatest(pg_stat_get_db_stat_reset_time($1), pg_stat_get_bgwriter_stat_reset_time())",
+						   1, &param, TIMESTAMPTZOID, &since))
+		return 0;
+	return DatumGetTimestampTz(since);
 }
 
 /* What has been counted of a table so far; false if it is gone. */

@@ -5,7 +5,9 @@
  * For each table:
  *
  *		look	is it still due, and can anything be done? What the server has
- *				counted of it so far is noted, and it is vacuumed after the step
+ *				counted of it so far is noted, and it is vacuumed after the step.
+ *				In a window only what will be done before that closes is begun,
+ *				but for rows that are to be frozen and cannot wait for another
  *		judge	the counters say whether that was done
  *
  * A process may die at any point, and another one judges: what no counter shows
@@ -13,7 +15,6 @@
  */
 #include "maintain/vacuum.h"
 
-#include "postmaster/autovacuum.h"
 #include "utils/builtins.h"
 
 #define MOST_TABLES		1000	/* of one job; the next one goes on */
@@ -49,12 +50,14 @@ static VacuumPlace find_tables(const Policy *policy);
 static VacuumPlace read_place(const Jsonb *position);
 static Jsonb *write_place(const VacuumPlace *place);
 static void begin_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step);
-static bool can_be_done(DbopsJob *job, VacuumCandidate *candidate);
+static bool can_be_done(DbopsJob *job, const Policy *policy, VacuumCandidate *candidate, VacuumForecast *forecast);
+static const char *vacuum_obstacle(const Policy *policy, VacuumCandidate *candidate, VacuumForecast *forecast);
 static void skip(DbopsJob *job, const VacuumCandidate *candidate, const char *reason);
-static Jsonb *describe(const VacuumCandidate *candidate, const VacuumProof *proof);
+static Jsonb *describe(const VacuumCandidate *candidate, const VacuumForecast *forecast, const VacuumProof *proof);
 static void have_run(VacuumWork *work, const VacuumPlace *place, DbopsStep *step);
 static void run_outside(void *arg);
 static void judge_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step);
+static void learn(DbopsJob *job, const VacuumWork *work, const VacuumPlace *place);
 static void note_outcome(DbopsJob *job, VacuumWork *work, VacuumPlace *place, bool vacuumed, bool analyzed);
 static const char *action_name(bool vacuum, bool freeze, bool analyze);
 
@@ -192,23 +195,25 @@ static void
 begin_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step)
 {
 	Oid			relid = place->tables[place->next];
-	VacuumLook	look = dbops_vacuum_look(dbops_policy_of_job(job), relid);
+	Policy	   *policy = dbops_policy_of_job(job);
+	VacuumLook	look = dbops_vacuum_look(policy, relid);
 	VacuumCandidate *candidate = (look.due > 0) ? linitial(look.candidates) : NULL;
+	VacuumForecast forecast;
 	VacuumProof proof;
 
-	if (candidate == NULL || !can_be_done(job, candidate) || !dbops_vacuum_proof(relid, &proof))
+	if (candidate == NULL || !can_be_done(job, policy, candidate, &forecast) || !dbops_vacuum_proof(relid, &proof))
 	{
 		place->skipped += (candidate != NULL);
 		place->next++;
 		return;
 	}
-	place->begun = describe(candidate, &proof);
+	place->begun = describe(candidate, &forecast, &proof);
 	have_run(work, place, step);
 }
 
-/* Is there anything to do that is not in vain? What is, is left out. */
+/* Is there anything to do that is not in vain, and fits the window? What is not is left out. */
 static bool
-can_be_done(DbopsJob *job, VacuumCandidate *candidate)
+can_be_done(DbopsJob *job, const Policy *policy, VacuumCandidate *candidate, VacuumForecast *forecast)
 {
 	const char *obstacle = dbops_vacuum_locked(candidate->figures->relid);
 
@@ -217,16 +222,38 @@ can_be_done(DbopsJob *job, VacuumCandidate *candidate)
 		skip(job, candidate, obstacle);
 		return false;
 	}
-	obstacle = candidate->vacuum ? dbops_vacuum_in_vain(candidate) : NULL;
+	obstacle = candidate->vacuum ? vacuum_obstacle(policy, candidate, forecast) : NULL;
 	if (obstacle != NULL)
 	{
-		VacuumCandidate vain = *candidate;
+		VacuumCandidate left_out = *candidate;
 
-		vain.analyze = false;
-		skip(job, &vain, obstacle);
+		left_out.analyze = false;
+		skip(job, &left_out, obstacle);
 		candidate->vacuum = candidate->freeze = false;
 	}
-	return candidate->vacuum || candidate->analyze;
+	if (candidate->vacuum || !candidate->analyze)
+		return candidate->vacuum;
+	*forecast = dbops_vacuum_forecast(policy, candidate);
+	obstacle = dbops_vacuum_too_long(policy, forecast);
+	if (obstacle != NULL)
+		skip(job, candidate, obstacle);
+	return obstacle == NULL;
+}
+
+/* What speaks against a vacuum now; NULL: nothing. What is urgent is begun even so, and says it. */
+static const char *
+vacuum_obstacle(const Policy *policy, VacuumCandidate *candidate, VacuumForecast *forecast)
+{
+	const char *obstacle = dbops_vacuum_in_vain(candidate);
+
+	if (obstacle != NULL)
+		return obstacle;
+	*forecast = dbops_vacuum_forecast(policy, candidate);
+	obstacle = dbops_vacuum_too_long(policy, forecast);
+	if (obstacle == NULL || !candidate->urgent)
+		return obstacle;
+	candidate->reason = psprintf("%s; it cannot wait for another window, though %s", candidate->reason, obstacle);
+	return NULL;
 }
 
 static void
@@ -244,7 +271,7 @@ skip(DbopsJob *job, const VacuumCandidate *candidate, const char *reason)
 
 /* What is to be done, and what has been counted by now. */
 static Jsonb *
-describe(const VacuumCandidate *candidate, const VacuumProof *proof)
+describe(const VacuumCandidate *candidate, const VacuumForecast *forecast, const VacuumProof *proof)
 {
 	DbopsJson	json = {0};
 
@@ -256,6 +283,7 @@ describe(const VacuumCandidate *candidate, const VacuumProof *proof)
 	dbops_json_text(&json, "reason", candidate->reason);
 	dbops_json_integer(&json, "dead", candidate->figures->dead + candidate->figures->toast_dead);
 	dbops_json_integer(&json, "bytes", dbops_relation_bytes(candidate->figures->relid));
+	dbops_json_integer(&json, "pages", (int64) forecast->pages);
 	dbops_json_integer(&json, "vacuums", proof->vacuums);
 	dbops_json_integer(&json, "analyzes", proof->analyzes);
 	dbops_json_integer(&json, "vacuum_time", proof->vacuumed);
@@ -285,10 +313,8 @@ have_run(VacuumWork *work, const VacuumPlace *place, DbopsStep *step)
 								  dbops_jsonb_text(place->begun, "object"));
 	MemoryContextSwitchTo(passing);
 	dbops_job_setting_put("lock_timeout", LOCK_TIMEOUT);
-	if (autovacuum_vac_cost_delay >= 0)
-		dbops_job_setting_put("vacuum_cost_delay", psprintf("%g", autovacuum_vac_cost_delay));
-	if (autovacuum_vac_cost_limit > 0)
-		dbops_job_setting_put("vacuum_cost_limit", psprintf("%d", autovacuum_vac_cost_limit));
+	dbops_job_setting_put("vacuum_cost_delay", psprintf("%g", dbops_vacuum_cost_delay()));
+	dbops_job_setting_put("vacuum_cost_limit", psprintf("%d", dbops_vacuum_cost_limit()));
 }
 
 static void
@@ -324,12 +350,26 @@ judge_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step
 	}
 	if (there)
 		note_outcome(job, work, place, vacuumed, analyzed);
+	if (vacuumed && work->ran && work->vacuum.error == NULL)
+		learn(job, work, place);
 	place->vacuumed += vacuumed;
 	place->analyzed += analyzed;
 	place->failed += (work->ran && work->vacuum.error != NULL);
 	place->skipped += (!vacuumed && !analyzed && !(work->ran && work->vacuum.error != NULL));
 	place->begun = NULL;
 	place->next++;
+}
+
+/* Remember how fast it went. */
+static void
+learn(DbopsJob *job, const VacuumWork *work, const VacuumPlace *place)
+{
+	Policy	   *policy = dbops_policy_of_job(job);
+	Jsonb	   *memory = dbops_vacuum_learn(policy, work->vacuum.relid, work->vacuum.freeze,
+											dbops_jsonb_integer(place->begun, "pages"), work->took);
+
+	if (memory != NULL)
+		dbops_policy_remember(policy->id, memory);
 }
 
 /* Note what was done; what no counter shows was kept from being done. */

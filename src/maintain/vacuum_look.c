@@ -7,6 +7,10 @@
  * remembered by the policy that looks, as is what had been counted of the
  * partitions of a table when that was analyzed last; autovacuum never analyzes
  * such a parent. What is urgent for other reasons is done at once.
+ *
+ * A reset of the statistics, or a crash, loses what the server has counted. What
+ * had been over its thresholds then is remembered as before, until it is over
+ * them again or is seen to have been vacuumed or analyzed.
  */
 #include "maintain/vacuum.h"
 
@@ -20,6 +24,8 @@
 #define PARENT_CHANGED	10.0	/* percent of the rows */
 #define PARENT_LEAST	50		/* rows */
 #define FREEZE_AHEAD	80.0	/* percent of the age at which wraparound is prevented */
+#define FREEZE_NOW		95.0	/* the same, where that does not wait for another window */
+#define FREEZE_EARLIEST	50.0	/* the same, where all of it is reached before another window */
 
 /* What one look has in hand. */
 typedef struct Looking
@@ -28,10 +34,16 @@ typedef struct Looking
 	int64		analyze_every;	/* ms; 0: never by age */
 	bool		freeze_ahead;
 	TimestampTz now;
+	double		coming_xids;	/* until the next window after this one, or after the next one if it is closed; 0: there is none */
+	TimestampTz counted_since;	/* at the earliest; 0: not known */
+	bool		recounted;		/* since it looked last: what had been counted was lost */
 	Jsonb	   *over;			/* as remembered: since when each table is; or NULL */
+	Jsonb	   *lost;			/* as remembered: the same, its counters lost since; or NULL */
 	Jsonb	   *parents;		/* as remembered: what had been counted of each; or NULL */
 	DbopsJson	new_over;
+	DbopsJson	new_lost;
 	DbopsJson	new_parents;
+	DbopsJson	new_paces;
 	List	   *candidates;
 } Looking;
 
@@ -47,11 +59,13 @@ typedef struct Judgement
 } Judgement;
 
 static void begin(Looking *looking, const Policy *policy);
+static double coming_xids(const Policy *policy);
 static VacuumScope scope_of(const Policy *policy, Oid only);
 static void judge(Looking *looking, const VacuumFigures *figures);
 static void judge_thresholds(Judgement *judgement, const VacuumThresholds *own);
 static void compare(Judgement *judgement, bool *action, double rows, double threshold, const char *what);
-static void judge_age(Judgement *judgement, int age, int limit, const char *what, const char *setting);
+static void judge_ages(Judgement *judgement, const VacuumThresholds *own);
+static void judge_age(Judgement *judgement, int age, double coming, int limit, const char *what, const char *setting);
 static void judge_statistics(Judgement *judgement);
 static int64 parent_changed(Judgement *judgement);
 static bool has_rows(const VacuumFigures *figures);
@@ -59,6 +73,9 @@ static bool has_statistics(const VacuumFigures *figures);
 static void add_reason(StringInfo reasons, const char *reason);
 static void act(Judgement *judgement, bool *action, double urgency, const char *reason);
 static void conclude(Judgement *judgement);
+static TimestampTz over_since(Judgement *judgement);
+static void wait_or_act(Judgement *judgement);
+static void keep_lost(Judgement *judgement);
 static char *memory_key(Oid relid);
 static int	by_urgency(const ListCell *a, const ListCell *b);
 static VacuumLook finish(Looking *looking);
@@ -91,10 +108,30 @@ begin(Looking *looking, const Policy *policy)
 	if (every != NULL)
 		looking->analyze_every = dbops_interval_ms(DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(every),
 																						 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+	looking->coming_xids = coming_xids(policy);
+	looking->counted_since = dbops_vacuum_counted_since();
+	looking->recounted = (policy->memory != NULL && dbops_jsonb_integer(policy->memory, "counted") != looking->counted_since);
 	looking->over = dbops_jsonb_document(policy->memory, "over");
+	looking->lost = dbops_jsonb_document(policy->memory, "lost");
 	looking->parents = dbops_jsonb_document(policy->memory, "parents");
 	dbops_json_object(&looking->new_over, NULL);
+	dbops_json_object(&looking->new_lost, NULL);
 	dbops_json_object(&looking->new_parents, NULL);
+	dbops_json_object(&looking->new_paces, NULL);
+	dbops_vacuum_keep_paces(policy->memory, InvalidOid, &looking->new_paces);
+}
+
+/* How many will be given out until what is not done in this window, or the next one, can be done in another. */
+static double
+coming_xids(const Policy *policy)
+{
+	WindowTimes times;
+
+	if (policy->time_window == NULL)
+		return 0;
+	dbops_past_mark();
+	dbops_window_times(policy->time_window, policy->time_zone, &times);
+	return times.again * dbops_past_xid_rate();
 }
 
 static VacuumScope
@@ -123,6 +160,7 @@ judge(Looking *looking, const VacuumFigures *figures)
 
 	if (OidIsValid(looking->policy->owner) && !dbops_may_maintain(figures->relid, looking->policy->owner))
 		return;
+	dbops_vacuum_keep_paces(looking->policy->memory, figures->relid, &looking->new_paces);
 	judgement.candidate = palloc0(sizeof(VacuumCandidate));
 	judgement.candidate->figures = figures;
 	initStringInfo(&judgement.due);
@@ -131,10 +169,7 @@ judge(Looking *looking, const VacuumFigures *figures)
 	{
 		judge_thresholds(&judgement, &thresholds);
 		if (looking->freeze_ahead)
-		{
-			judge_age(&judgement, figures->xid_age, thresholds.xid_age, "transaction id", "autovacuum_freeze_max_age");
-			judge_age(&judgement, figures->mxid_age, thresholds.mxid_age, "multixact id", "autovacuum_multixact_freeze_max_age");
-		}
+			judge_ages(&judgement, &thresholds);
 	}
 	if (figures->relid != StatisticRelationId)
 		judge_statistics(&judgement);
@@ -171,17 +206,38 @@ compare(Judgement *judgement, bool *action, double rows, double threshold, const
 	add_reason(&judgement->waiting, psprintf("%.0f %s, where autovacuum should act on %.0f", rows, what, threshold));
 }
 
-/* Autovacuum will soon have to freeze it, at whatever time of the day. */
+/* Its TOAST table has ids, and settings, of its own. */
 static void
-judge_age(Judgement *judgement, int age, int limit, const char *what, const char *setting)
+judge_ages(Judgement *judgement, const VacuumThresholds *own)
+{
+	const VacuumFigures *figures = judgement->figures;
+	double		coming = judgement->looking->coming_xids;
+	VacuumThresholds toast;
+
+	judge_age(judgement, figures->xid_age, coming, own->xid_age, "transaction id", "autovacuum_freeze_max_age");
+	judge_age(judgement, figures->mxid_age, 0, own->mxid_age, "multixact id", "autovacuum_multixact_freeze_max_age");
+	if (!dbops_vacuum_thresholds(figures->toast, figures->relid, &toast))
+		return;
+	judge_age(judgement, figures->toast_xid_age, coming, toast.xid_age,
+			  "transaction id in its TOAST table", "autovacuum_freeze_max_age");
+	judge_age(judgement, figures->toast_mxid_age, 0, toast.mxid_age,
+			  "multixact id in its TOAST table", "autovacuum_multixact_freeze_max_age");
+}
+
+/* Autovacuum will soon have to freeze it, at whatever time of the day. coming: ids until another window. */
+static void
+judge_age(Judgement *judgement, int age, double coming, int limit, const char *what, const char *setting)
 {
 	double		percent = dbops_figure_percent(age, limit);
+	bool		is_reached = (percent > FREEZE_EARLIEST && age + coming >= limit);
 
-	if (percent <= FREEZE_AHEAD)
+	if (percent <= FREEZE_AHEAD && !is_reached)
 		return;
 	judgement->candidate->freeze = true;
+	judgement->candidate->urgent |= (is_reached || percent > FREEZE_NOW);
 	act(judgement, &judgement->candidate->vacuum, 1e6 * percent,
-		psprintf("its oldest %s is %d old, %.0f percent of %s (%d)", what, age, percent, setting, limit));
+		psprintf("its oldest %s is %d old, %.0f percent of %s (%d)%s", what, age, percent, setting, limit,
+				 is_reached && age < limit ? psprintf(", and will be about %.0f before another window", age + coming) : ""));
 }
 
 /* Are its statistics missing or old? */
@@ -190,24 +246,29 @@ judge_statistics(Judgement *judgement)
 {
 	const VacuumFigures *figures = judgement->figures;
 	const Looking *looking = judgement->looking;
+	bool		is_known = (figures->analyzed != 0);	/* when */
 	bool	   *analyze = &judgement->candidate->analyze;
-	int64		changed = figures->parent ? parent_changed(judgement) : figures->changed;
-	int64		rows = Max(figures->leaf_rows, figures->rows);
-	double		age = (looking->now - figures->analyzed) / (double) USECS_PER_SEC;
-	double		percent = dbops_figure_percent(changed, Max(rows, 1));
+	int64		changed;
+	double		percent;
+	double		age;
 
-	if (figures->analyzed == 0)
+	if (!has_rows(figures))
+		return;
+	if (!is_known && !has_statistics(figures))
 	{
-		if (has_rows(figures) && !has_statistics(figures))
-			act(judgement, analyze, 1, "it has never been analyzed");
+		act(judgement, analyze, 1, "it has never been analyzed");
 		return;
 	}
+	changed = figures->parent ? parent_changed(judgement) : figures->changed;
+	percent = dbops_figure_percent(changed, Max(Max(figures->leaf_rows, figures->rows), 1));
+	age = (looking->now - (is_known ? figures->analyzed : looking->counted_since)) / (double) USECS_PER_SEC;
 	if (figures->parent && changed > PARENT_LEAST && percent >= PARENT_CHANGED)
 		act(judgement, analyze, percent / PARENT_CHANGED,
 			psprintf("%.0f percent of the rows of its partitions changed since ANALYZE", Min(percent, 100)));
 	else if (changed > 0 && looking->analyze_every > 0 && age * 1000 >= looking->analyze_every)
 		act(judgement, analyze, 0,
-			psprintf("its statistics are %s old, rows changed since: " INT64_FORMAT, dbops_figure_duration(age), changed));
+			psprintf("its statistics are %s%s old, rows changed since: " INT64_FORMAT,
+					 is_known ? "" : "at least ", dbops_figure_duration(age), changed));
 }
 
 /*
@@ -273,31 +334,62 @@ act(Judgement *judgement, bool *action, double urgency, const char *reason)
 static void
 conclude(Judgement *judgement)
 {
+	VacuumCandidate *candidate = judgement->candidate;
+
+	if (judgement->waiting.len > 0)
+		wait_or_act(judgement);
+	else
+		keep_lost(judgement);
+	candidate->reason = judgement->due.data;
+	if (judgement->due.len > 0)
+		judgement->looking->candidates = lappend(judgement->looking->candidates, candidate);
+}
+
+static void
+wait_or_act(Judgement *judgement)
+{
 	Looking    *looking = judgement->looking;
 	VacuumCandidate *candidate = judgement->candidate;
 	const VacuumCandidate *later = &judgement->later;
-	char	   *key = memory_key(judgement->figures->relid);
+	TimestampTz noted = over_since(judgement);
 
-	if (judgement->waiting.len > 0)
+	candidate->since = (noted != 0) ? noted : looking->now;
+	dbops_json_integer(&looking->new_over, memory_key(judgement->figures->relid), candidate->since);
+	candidate->waits = !TimestampDifferenceExceeds(candidate->since, looking->now, PATIENCE);
+	if (candidate->waits && judgement->due.len > 0)
 	{
-		int64		noted = dbops_jsonb_integer(looking->over, key);
-
-		candidate->since = (noted != 0) ? noted : looking->now;
-		dbops_json_integer(&looking->new_over, key, candidate->since);
-		candidate->waits = !TimestampDifferenceExceeds(candidate->since, looking->now, PATIENCE);
-		if (!candidate->waits || judgement->due.len == 0)
-		{
-			candidate->vacuum |= later->vacuum;
-			candidate->analyze |= later->analyze;
-			candidate->urgency = Max(candidate->urgency, later->urgency);
-			add_reason(&judgement->due, judgement->waiting.data);
-		}
-		else
-			candidate->waits = false;
+		candidate->waits = false;
+		return;
 	}
-	candidate->reason = judgement->due.data;
-	if (judgement->due.len > 0)
-		looking->candidates = lappend(looking->candidates, candidate);
+	candidate->vacuum |= later->vacuum;
+	candidate->analyze |= later->analyze;
+	candidate->urgency = Max(candidate->urgency, later->urgency);
+	add_reason(&judgement->due, judgement->waiting.data);
+}
+
+/* As remembered; 0: it was not over its thresholds. */
+static TimestampTz
+over_since(Judgement *judgement)
+{
+	const Looking *looking = judgement->looking;
+	char	   *key = memory_key(judgement->figures->relid);
+	TimestampTz since = dbops_jsonb_integer(looking->over, key);
+
+	return (since != 0) ? since : dbops_jsonb_integer(looking->lost, key);
+}
+
+/* It is not over its thresholds, as far as has been counted: had that been lost? */
+static void
+keep_lost(Judgement *judgement)
+{
+	Looking    *looking = judgement->looking;
+	const VacuumFigures *figures = judgement->figures;
+	char	   *key = memory_key(figures->relid);
+	bool		was_lost = (looking->recounted || dbops_jsonb_integer(looking->lost, key) != 0);
+	TimestampTz since = over_since(judgement);
+
+	if (was_lost && since != 0 && figures->vacuumed == 0 && figures->analyzed == 0)
+		dbops_json_integer(&looking->new_lost, key, since);
 }
 
 static char *
@@ -316,8 +408,11 @@ finish(Looking *looking)
 	ListCell   *cell;
 
 	dbops_json_object(&json, NULL);
+	dbops_json_integer(&json, "counted", looking->counted_since);
 	dbops_json_document(&json, "over", dbops_json_finish(&looking->new_over));
+	dbops_json_document(&json, "lost", dbops_json_finish(&looking->new_lost));
 	dbops_json_document(&json, "parents", dbops_json_finish(&looking->new_parents));
+	dbops_json_document(&json, "paces", dbops_json_finish(&looking->new_paces));
 	look.memory = dbops_json_finish(&json);
 	list_sort(look.candidates, by_urgency);
 	foreach(cell, look.candidates)

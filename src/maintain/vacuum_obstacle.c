@@ -1,10 +1,11 @@
 /*
  * vacuum_obstacle.c
- *		Why to vacuum a table would be in vain now.
+ *		Why a table is better not vacuumed now.
  *
  * VACUUM leaves alone what somebody has locked, and cannot remove what an old
  * transaction may still see. Both are found out before it begins, so that a
- * table is not read for nothing hour after hour, and the reason has a name.
+ * table is not read for nothing hour after hour, and the reason has a name. So
+ * is one that the window is too short for: once begun it goes on to its end.
  */
 #include "maintain/vacuum.h"
 
@@ -53,12 +54,27 @@ dbops_vacuum_in_vain(const VacuumCandidate *candidate)
 		holder = oldest_holder(0);
 		return psprintf("its old rows cannot be frozen because of %s", holder != NULL ? holder : "an old transaction");
 	}
-	if (figures->vacuumed == 0 || figures->dead + figures->toast_dead == 0)
+	if (figures->vacuumed == 0)
 		return NULL;
 	holder = oldest_holder(since);
 	if (holder == NULL)
 		return NULL;
 	return psprintf("none of the rows that have died since the last VACUUM can be removed because of %s", holder);
+}
+
+/* Why it would outlast the window; NULL: it would not, or there is none. */
+const char *
+dbops_vacuum_too_long(const Policy *policy, const VacuumForecast *forecast)
+{
+	WindowTimes times;
+
+	dbops_window_times(policy->time_window, policy->time_zone, &times);
+	if (forecast->seconds <= times.left)
+		return NULL;
+	return psprintf("it would take about %s (%.0f pages, at the pace of %s), and the window %s closes in %s%s",
+					dbops_figure_duration(forecast->seconds), forecast->pages, forecast->by, policy->time_window,
+					dbops_figure_duration(times.left),
+					forecast->seconds <= times.whole ? "" : "; nor is the next one long enough");
 }
 
 /* Who has kept dead rows from being removed for so many seconds at least; NULL: nobody. */

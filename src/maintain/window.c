@@ -13,6 +13,8 @@
  */
 #include "maintain/maintain.h"
 
+#include <math.h>
+
 #include "nodes/pg_list.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -44,6 +46,7 @@ typedef struct Part
 	bool		open;			/* more days may be added to them */
 } Part;
 
+static double seconds_until(TimestampTz time);
 static void refuse(const char *text);
 static bool parse_part(Window *window, char *text);
 static bool parse_word(Part *part, const char *word);
@@ -163,6 +166,37 @@ add_span(Window *window, Span span)
 
 	*copy = span;
 	window->spans = lappend(window->spans, copy);
+}
+
+/* How long it will be open, now and then; window: NULL where there is none. */
+void
+dbops_window_times(const char *window, const char *zone, WindowTimes *times)
+{
+	TimestampTz now = dbops_clock_now();
+	TimestampTz opens;
+	TimestampTz closes;
+	TimestampTz again;
+	Window	   *parsed;
+	pg_tz	   *tz;
+
+	*times = (WindowTimes) {INFINITY, INFINITY, INFINITY};
+	if (window == NULL)
+		return;
+	parsed = dbops_window_parse(window);
+	tz = (zone != NULL) ? dbops_zone_require(zone) : session_timezone;
+	opens = dbops_window_next(parsed, now, tz);
+	closes = dbops_window_end(parsed, opens, tz);
+	again = dbops_window_next(parsed, closes, tz);
+	if (opens == now)
+		times->left = seconds_until(closes);
+	times->again = seconds_until(again);
+	times->whole = seconds_until(dbops_window_end(parsed, again, tz)) - times->again;
+}
+
+static double
+seconds_until(TimestampTz time)
+{
+	return (time - dbops_clock_now()) / (double) USECS_PER_SEC;
 }
 
 /* Is it open at a time? */
