@@ -5,6 +5,10 @@
  * When a wait for a lock has timed out, the server does not say any more which
  * lock that was. So a clock looks at what the session waits for, often enough
  * to see every wait that lasts as long as lock_timeout, and remembers it.
+ *
+ * The server looks for a deadlock once in a wait, and so the one that begins to
+ * wait last has its transaction ended. Where that is to be us, since others have
+ * more to lose, the same clock has it look again, sooner than others look.
  */
 #include "core/server.h"
 
@@ -14,14 +18,16 @@
 #include "utils/backend_status.h"
 #include "utils/timeout.h"
 
-#define LOOKS 4					/* in the course of one lock_timeout */
+#define LOOKS 4					/* in the course of the shortest wait that matters */
 
 static TimeoutId clock_id;
+static bool gives_way;
 
 /* What was waited for last; written by the handler of the clock's signal. */
 static LOCKTAG watched_tag;
 static volatile LOCKMODE watched_mode = NoLock;
 
+static void watch(long wait);
 static void look(void);
 static int	find_holder(const LOCKTAG *tag, LOCKMODE mode, bool *found);
 static void take_sentence(HeapTuple row, TupleDesc desc, void *arg);
@@ -30,8 +36,26 @@ static void take_sentence(HeapTuple row, TupleDesc desc, void *arg);
 void
 dbops_blocker_watch(long lock_timeout)
 {
+	gives_way = false;
+	watch(lock_timeout);
+}
+
+/*
+ * The same, and be the one that a deadlock ends. Needs log_lock_waits to be off,
+ * which would tell of each look.
+ */
+void
+dbops_blocker_watch_giving_way(void)
+{
+	gives_way = true;
+	watch(DeadlockTimeout);
+}
+
+static void
+watch(long wait)
+{
 	static bool registered = false;
-	int			every = Max((int) (lock_timeout / LOOKS), 1);
+	int			every = Max((int) (wait / LOOKS), 1);
 
 	if (!registered)
 		clock_id = RegisterTimeout(USER_TIMEOUT, look);
@@ -53,6 +77,8 @@ look(void)
 		return;
 	watched_tag = lock->tag;
 	watched_mode = MyProc->waitLockMode;
+	if (gives_way)
+		CheckDeadLockAlert();
 }
 
 /* End it. */

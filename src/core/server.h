@@ -64,6 +64,7 @@ extern void dbops_prepared_read(Prepared *prepared);
 
 extern char *dbops_blocker(const LOCKTAG *tag, LOCKMODE mode);
 extern void dbops_blocker_watch(long lock_timeout);
+extern void dbops_blocker_watch_giving_way(void);
 extern void dbops_blocker_unwatch(void);
 extern char *dbops_blocker_watched(void);
 

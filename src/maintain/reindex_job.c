@@ -68,7 +68,7 @@ typedef struct ReindexWork
 	int			looks;
 	int			drops;
 	ReindexBegun *begun;
-	bool		ran;			/* to its end, without an error, here */
+	bool		ran;			/* here, to its end, or at least until the new index was the valid one */
 	int64		took;			/* ms that the last run did; 0: it was another process's */
 	ErrorData  *met;			/* with what it failed; or NULL */
 	char	   *blocker;		/* for whom it waited then; or NULL */
@@ -103,6 +103,7 @@ static void note_done(ReindexWork *work);
 static void note_failed(ReindexWork *work);
 static void throw_failure(const ReindexWork *work);
 static char *describe_failure(const ReindexWork *work);
+static void leave_out(ReindexWork *work, const char *object, const char *why, int64 bytes);
 static void note(const ReindexWork *work, const char *object, const char *outcome, const char *message, int64 bytes);
 static void go_to_next(ReindexWork *work, DbopsStep *step);
 static void go_to(DbopsStep *step, int phase);
@@ -276,10 +277,9 @@ gate_step(DbopsJob *job, void *state, DbopsStep *step)
 static void
 note_gone(ReindexWork *work)
 {
-	work->skipped++;
-	note(work, work->job->name, "skipped",
-		 work->length > 1 ? "one of its indexes has been dropped, or rebuilt by another session" :
-		 "it has been dropped, or rebuilt by another session", -1);
+	leave_out(work, work->job->name,
+			  work->length > 1 ? "one of its indexes has been dropped, or rebuilt by another session" :
+			  "it has been dropped, or rebuilt by another session", -1);
 }
 
 static void
@@ -333,8 +333,7 @@ meet_obstacle(ReindexWork *work, DbopsStep *step, const ReindexIndex *index,
 		return;
 	if (work->policy == NULL)
 		refuse(index, obstacle, passes);
-	note(work, index->name, "skipped", obstacle, index->bytes);
-	work->skipped++;
+	leave_out(work, index->name, obstacle, index->bytes);
 	go_to_next(work, step);
 }
 
@@ -412,7 +411,6 @@ rebuild_outside(void *arg)
 	instr_time	end;
 
 	INSTR_TIME_SET_CURRENT(begin);
-	dbops_blocker_watch(LOCK_WAIT / 100);
 	work->met = dbops_reindex_try(rebuild, work, work->memory);
 	work->ran = (work->met == NULL);
 	INSTR_TIME_SET_CURRENT(end);
@@ -447,10 +445,14 @@ clean_step(DbopsJob *job, void *state, DbopsStep *step)
 
 	work->leftover = dbops_leftover_of_job(job->id);
 	MemoryContextSwitchTo(passing);
-	if (work->leftover == NULL || work->drops >= MOST_DROPS)
+	take_begun(work);
+	if (work->begun == NULL || work->leftover == NULL || work->drops >= MOST_DROPS)
 		go_to(step, PHASE_REBUILD);
 	else
 	{
+		/* The old index is invalid once the new one has its place. */
+		if (work->leftover->index == work->begun->index)
+			work->ran = true;
 		step->outside = clean_outside;
 		step->outside_arg = work;
 		step->outside_what = dbops_leftover_sql(work->leftover);
@@ -489,12 +491,14 @@ note_step(DbopsJob *job, void *state, DbopsStep *step)
 		put_position(work, step);
 		return;
 	}
-	if (outcome == REINDEX_DONE)
+	if (outcome == REINDEX_DONE && work->met != NULL && !work->ran)
+		leave_out(work, work->begun->name, "another session has rebuilt it meanwhile", work->begun->bytes);
+	else if (outcome == REINDEX_DONE)
 		note_done(work);
 	else if (outcome == REINDEX_NOT_DONE)
 		note_failed(work);
 	else if (work->begun != NULL)
-		note(work, work->begun->name, "skipped", "another session has dropped it meanwhile", work->begun->bytes);
+		leave_out(work, work->begun->name, "another session has dropped it meanwhile", work->begun->bytes);
 	dbops_reindex_end(job->id);
 	go_to_next(work, step);
 	put_position(work, step);
@@ -513,7 +517,7 @@ note_done(ReindexWork *work)
 
 	if (index == NULL)
 	{
-		note(work, begun->name, "skipped", "another session has dropped it after it was rebuilt", begun->bytes);
+		leave_out(work, begun->name, "another session has dropped it after it was rebuilt", begun->bytes);
 		return;
 	}
 	dbops_index_measure(index->oid, DEFAULT_SAMPLE_BLOCKS, &bloat);
@@ -569,6 +573,13 @@ describe_failure(const ReindexWork *work)
 	return psprintf("%s%s%s%s%s", met->message, met->detail != NULL ? ": " : "", met->detail != NULL ? met->detail : "",
 					met->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && work->blocker != NULL ? "; " : "",
 					met->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && work->blocker != NULL ? work->blocker : "");
+}
+
+static void
+leave_out(ReindexWork *work, const char *object, const char *why, int64 bytes)
+{
+	work->skipped++;
+	note(work, object, "skipped", why, bytes);
 }
 
 static void

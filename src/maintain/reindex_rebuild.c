@@ -14,6 +14,8 @@
  */
 #include "maintain/reindex.h"
 
+#include "core/server.h"
+
 #include <math.h>
 
 #include "access/htup_details.h"
@@ -134,7 +136,8 @@ dbops_reindex_sql(const ReindexBegun *begun)
 /*
  * Call back outside, where nothing can be caught in a subtransaction; returns
  * what it failed with, in that memory, or NULL. A cancel is not a failure to go
- * on from, and is thrown. Settings are as they were before.
+ * on from, and is thrown. Settings are as they were before. In a deadlock it
+ * gives way: the transaction that it waits for has more to lose.
  */
 ErrorData *
 dbops_reindex_try(DbopsCallback work, void *arg, MemoryContext memory)
@@ -142,13 +145,17 @@ dbops_reindex_try(DbopsCallback work, void *arg, MemoryContext memory)
 	MemoryContext passing = CurrentMemoryContext;
 	ErrorData  *volatile error = NULL;
 
+	dbops_job_setting_put("log_lock_waits", "off");
+	dbops_blocker_watch_giving_way();
 	PG_TRY();
 	{
 		work(arg);
+		dbops_blocker_unwatch();
 		dbops_job_settings_restore();
 	}
 	PG_CATCH();
 	{
+		dbops_blocker_unwatch();
 		if (geterrcode() == ERRCODE_QUERY_CANCELED || ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION)
 			PG_RE_THROW();
 		error = dbops_procedure_begin_anew(memory);
