@@ -50,6 +50,22 @@ SELECT dbops.set_retention('regress_kept', 'day', '20 days', confirm => true);
 CALL dbops.run_retention('regress_kept');
 SELECT * FROM regress_kept WHERE day < '2030-07-01';
 
+-- So does one that has a partition of its own on which a view depends; its old rows go one by one.
+CREATE TABLE regress_within (at timestamptz NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE regress_within_1 PARTITION OF regress_within FOR VALUES FROM ('2030-01-01') TO ('2030-02-01') PARTITION BY RANGE (at);
+CREATE TABLE regress_within_1a PARTITION OF regress_within_1 DEFAULT;
+CREATE TABLE regress_within_2 PARTITION OF regress_within FOR VALUES FROM ('2030-07-01') TO ('2030-09-01');
+INSERT INTO regress_within VALUES ('2030-01-10'), ('2030-07-10');
+CREATE VIEW regress_within_view AS SELECT * FROM regress_within_1a;
+SELECT dbops.set_retention('regress_within', 'at', '1 month', confirm => true);
+SELECT method, object, risk FROM dbops.retention_plan('regress_within') WHERE risk IS NOT NULL;
+CALL dbops.run_retention('regress_within');
+SELECT relid FROM pg_partition_tree('regress_within') WHERE isleaf ORDER BY 1;
+DROP VIEW regress_within_view;
+CALL dbops.run_retention('regress_within');
+SELECT relid FROM pg_partition_tree('regress_within') WHERE isleaf ORDER BY 1;
+DROP TABLE regress_within;
+
 -- A hold keeps a partition from any policy that drops some.
 CREATE TABLE regress_parts (at timestamptz NOT NULL) PARTITION BY RANGE (at);
 SELECT format('CREATE TABLE regress_parts_%s PARTITION OF regress_parts FOR VALUES FROM (%L) TO (%L)', i,

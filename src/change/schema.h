@@ -86,7 +86,6 @@ typedef struct SchemaTouched
 
 extern SchemaTouched dbops_schema_touched(Snapshot since, const List *always);
 extern bool dbops_schema_is_touched(const SchemaTouched *touched, Oid number);
-extern DbopsParam dbops_schema_numbers(const List *numbers);
 
 /* ---- schema_literal.c: what is written with names that nothing records ---- */
 

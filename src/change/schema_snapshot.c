@@ -283,7 +283,7 @@ choose_schemas(SchemaSnapshot *snapshot)
 	snapshot->params[0] = (DbopsParam) {.type = OIDARRAYOID, .value = oids};
 	snapshot->params[1] = dbops_param_bool(snapshot->schemas == NIL);
 	if (snapshot->only != NULL)
-		snapshot->params[2] = dbops_schema_numbers(snapshot->only->numbers);
+		snapshot->params[2] = dbops_param_oids(snapshot->only->numbers);
 }
 
 static void

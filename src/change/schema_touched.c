@@ -387,7 +387,7 @@ add_dependents(Search *search)
 static void
 follow(Search *search, Oid catalog, List *named)
 {
-	DbopsParam	params[] = {dbops_param_oid(catalog), dbops_schema_numbers(named)};
+	DbopsParam	params[] = {dbops_param_oid(catalog), dbops_param_oids(named)};
 
 	dbops_query_seen("SELECT classid, objid FROM pg_depend WHERE refclassid = $1 AND refobjid = ANY ($2)",
 					 lengthof(params), params, take_dependent, search);
@@ -403,7 +403,7 @@ take_dependent(HeapTuple row, TupleDesc desc, void *arg)
 static void
 add_wholes(Search *search)
 {
-	DbopsParam	parts = dbops_schema_numbers(search->touched.numbers);
+	DbopsParam	parts = dbops_param_oids(search->touched.numbers);
 
 	dbops_query_seen("SELECT indrelid FROM pg_index WHERE indexrelid = ANY ($1)"
 					 " UNION ALL SELECT unnest(ARRAY[conrelid, contypid]) FROM pg_constraint WHERE oid = ANY ($1)"
@@ -458,17 +458,3 @@ dbops_schema_is_touched(const SchemaTouched *touched, Oid number)
 		(low < list_length(touched->numbers) && list_nth_oid(touched->numbers, low) == number);
 }
 
-DbopsParam
-dbops_schema_numbers(const List *numbers)
-{
-	Datum	   *elements = palloc(sizeof(Datum) * (list_length(numbers) + 1));
-	int			count = 0;
-	ListCell   *cell;
-
-	foreach(cell, numbers)
-		elements[count++] = ObjectIdGetDatum(lfirst_oid(cell));
-	return (DbopsParam) {
-		.type = OIDARRAYOID,
-		.value = PointerGetDatum(construct_array(elements, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT))
-	};
-}

@@ -144,6 +144,7 @@ extern DbopsParam dbops_param_int4(int32 number);
 extern DbopsParam dbops_param_int8(int64 number);
 extern DbopsParam dbops_param_bool(bool boolean);
 extern DbopsParam dbops_param_oid(Oid oid);
+extern DbopsParam dbops_param_oids(const List *oids);
 extern DbopsParam dbops_param_time(TimestampTz time);
 extern DbopsParam dbops_param_jsonb(const Jsonb *document);
 

@@ -61,6 +61,23 @@ dbops_param_oid(Oid oid)
 	return (DbopsParam) {.type = OIDOID, .value = ObjectIdGetDatum(oid), .isnull = !OidIsValid(oid)};
 }
 
+/* Of a list of OIDs, which may be empty. */
+DbopsParam
+dbops_param_oids(const List *oids)
+{
+	Datum	   *values = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	int			n = 0;
+	ListCell   *cell;
+
+	foreach(cell, oids)
+		values[n++] = ObjectIdGetDatum(lfirst_oid(cell));
+	return (DbopsParam)
+	{
+		.type = OIDARRAYOID,
+		.value = PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT))
+	};
+}
+
 DbopsParam
 dbops_param_time(TimestampTz time)
 {

@@ -117,24 +117,25 @@ role_name(Oid role)
 	return (name != NULL) ? quote_identifier(name) : psprintf("%u", role);
 }
 
-/* What DROP TABLE would refuse to leave behind, of the partition or one below it; NULL: nothing. */
+/* What DROP TABLE would refuse to leave behind, of the partition or one within it; NULL: nothing. */
 static const char *
 find_dependent(Oid partition)
 {
-	DbopsParam	param = dbops_param_oid(partition);
+	DbopsParam	params[] = {
+		dbops_param_oid(partition),
+		dbops_param_oids(find_all_inheritors(partition, NoLock, NULL))
+	};
 
-	return dbops_query_text("WITH RECURSIVE tree (relid) AS (SELECT $1 UNION SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid)"
-					 " SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
-					 " || CASE WHEN d.refobjid = $1 THEN ' depends on it' ELSE format(' depends on its partition %s', d.refobjid::regclass) END"
+	return dbops_query_text("SELECT coalesce('view ' || r.ev_class::regclass, pg_describe_object(d.classid, d.objid, d.objsubid))"
+					 " || ' depends on ' || CASE WHEN d.refobjid = $1 THEN 'it' ELSE 'its partition ' || d.refobjid::regclass END"
 					 " FROM pg_depend d"
 					 " LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
 					 " LEFT JOIN pg_constraint c ON d.classid = 'pg_constraint'::regclass AND c.oid = d.objid"
-					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT relid FROM tree) AND d.deptype = 'n'"
-					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid NOT IN (SELECT relid FROM tree))"
-					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid"
-					 " AND a.adrelid IN (SELECT relid FROM tree))"
+					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY ($2) AND d.deptype = 'n'"
+					 " AND (c.oid IS NULL OR c.conparentid = 0 AND c.conrelid <> ALL ($2))"
+					 " AND NOT EXISTS (SELECT FROM pg_attrdef a WHERE d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid AND a.adrelid = ANY ($2))"
 					 " ORDER BY 1 LIMIT 1",
-							1, &param);
+							lengthof(params), params);
 }
 
 /* A foreign key that points at the parent. */

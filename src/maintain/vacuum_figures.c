@@ -13,7 +13,6 @@
 #include "utils/array.h"
 
 static void take_figures(HeapTuple row, TupleDesc desc, void *arg);
-static DbopsParam param_oids(List *oids);
 static DbopsParam param_any_oid(Oid oid);
 static void take_proof(HeapTuple row, TupleDesc desc, void *arg);
 
@@ -23,7 +22,7 @@ dbops_vacuum_figures(const VacuumScope *scope)
 {
 	DbopsParam	params[] = {
 		param_any_oid(scope->relation),
-		param_oids(scope->others),
+		dbops_param_oids(scope->others),
 		param_any_oid(scope->only)
 	};
 	List	   *all = NIL;
@@ -77,22 +76,6 @@ take_figures(HeapTuple row, TupleDesc desc, void *arg)
 	figures->leaf_changed = dbops_row_int8(row, desc, 17);
 	figures->leaf_changes = dbops_row_int8(row, desc, 18);
 	*all = lappend(*all, figures);
-}
-
-static DbopsParam
-param_oids(List *oids)
-{
-	Datum	   *values = palloc(sizeof(Datum) * (list_length(oids) + 1));
-	int			n = 0;
-	ListCell   *cell;
-
-	foreach(cell, oids)
-		values[n++] = ObjectIdGetDatum(lfirst_oid(cell));
-	return (DbopsParam)
-	{
-		.type = OIDARRAYOID,
-		.value = PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT))
-	};
 }
 
 /* An OID that may be 0, which is not null here. */
