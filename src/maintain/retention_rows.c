@@ -1,0 +1,157 @@
+/*
+ * retention_rows.c
+ *		Delete the old rows of one table after the other, in the order of their
+ *		OIDs, and have each vacuumed where that helps.
+ */
+#include "maintain/retention_run.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/pg_inherits.h"
+#include "storage/procarray.h"
+
+#define VACUUM_SHARE	0.1		/* of the rows, after which the table is vacuumed */
+#define VACUUM_ROWS		10000.0	/* fewer are not worth it */
+#define VACUUM_TIME		600000	/* ms between two vacuums on the way, each of which reads all indexes */
+
+static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
+static void choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf);
+static bool walk_again(RetentionRun *run, const RetentionSpec *spec);
+static void leave_leaf(RetentionRun *run);
+static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
+static bool vacuum_helps(const RetentionRun *run);
+
+void
+dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
+{
+	RetentionRun *run = state;
+	Policy	   *policy;
+	RetentionSpec *spec = dbops_retention_take_spec(run, &policy);
+	DbopsBatch	batch = {0};
+
+	if (dbops_retention_is_over(run) || (run->walk.leaf == NULL && !enter_next(run, spec)))
+		step->finished = true;
+	else if (!dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
+	{
+		run->rows += batch.rows;
+		run->walk.deleted += batch.rows;
+		run->since_vacuum += batch.rows;
+		run->work += batch.ms;
+		ask_for_vacuum(run, step, false);
+		run->last_xid = GetTopTransactionIdIfAny();
+	}
+	else if (!walk_again(run, spec))
+	{
+		ask_for_vacuum(run, step, true);
+		run->left += run->walk.left;
+		leave_leaf(run);
+	}
+	step->done = run->rows;
+	step->total = Max(run->expected, run->rows);
+	step->rows = run->rows;
+	dbops_retention_position_save(run, step);
+}
+
+/* Begin with the next table, in the order of OIDs; false: there is none. */
+static bool
+enter_next(RetentionRun *run, const RetentionSpec *spec)
+{
+	MemoryContext before = MemoryContextSwitchTo(run->memory);
+	ListCell   *cell;
+
+	foreach(cell, dbops_retention_leaves(spec, run->cutoff))
+	{
+		RetentionLeaf *leaf = lfirst(cell);
+
+		if (leaf->relid < run->next_leaf)
+			continue;
+		if (leaf->relid != run->taken_leaf)
+			choose(run, spec, leaf);
+		else if (run->taken_by_blocks)
+			leaf->index = InvalidOid;
+		run->walk.leaf = leaf;
+		run->walk.statements = dbops_retention_statements(run->memory);
+		run->walk.taken_over = (leaf->relid == run->taken_leaf && leaf->filenode == run->taken_storage);
+		run->walk.at = run->walk.taken_over ? run->taken_at : 0;
+		run->next_leaf = leaf->relid;
+		break;
+	}
+	MemoryContextSwitchTo(before);
+	return run->walk.leaf != NULL;
+}
+
+/* By key or by block; who takes a table over goes on as it was begun. A table alone was looked at to begin with. */
+static void
+choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
+{
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+	bool		alone = (leaf->relid == spec->relid && !has_subclass(leaf->relid));
+
+	if (!OidIsValid(leaf->index))
+		return;
+	if (!alone)
+		dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+								 RETENTION_NONE, &estimate);
+	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
+}
+
+/* Where that takes rows that could not go before; but not more in all than may go. */
+static bool
+walk_again(RetentionRun *run, const RetentionSpec *spec)
+{
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+	const RetentionLeaf *leaf = run->walk.leaf;
+
+	if (!dbops_retention_walk_frees_rows(&run->walk))
+		return false;
+	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+							 RETENTION_NONE, &estimate);
+	if (estimate.expired < 1 || run->rows + estimate.expired > run->most)
+		return false;
+	dbops_retention_walk_again(&run->walk);
+	return true;
+}
+
+static void
+leave_leaf(RetentionRun *run)
+{
+	RetentionWalk left = {.memory = run->memory,.limits = run->walk.limits};
+
+	dbops_retention_statements_free(run->walk.statements);
+	run->next_leaf = run->walk.leaf->relid + 1;
+	run->since_vacuum = 0;
+	run->taken_leaf = InvalidOid;
+	run->walk = left;
+}
+
+/* Have the table vacuumed after many rows, if that can remove them: at its end, and on the way of a long run. */
+static void
+ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (run->vacuumed == 0)
+		run->vacuumed = now;
+	if (run->since_vacuum < Max(run->walk.leaf->rows * VACUUM_SHARE, VACUUM_ROWS) ||
+		(!at_end && !TimestampDifferenceExceeds(run->vacuumed, now, VACUUM_TIME)) || !vacuum_helps(run))
+		return;
+	step->vacuum = run->walk.leaf->relid;
+	run->since_vacuum = 0;
+	run->vacuumed = now;
+}
+
+/* Is nobody left who may see what the last batch has deleted? */
+static bool
+vacuum_helps(const RetentionRun *run)
+{
+	Relation	rel = try_relation_open(run->walk.leaf->relid, AccessShareLock);
+	bool		helps;
+
+	if (rel == NULL)
+		return false;
+	helps = !TransactionIdIsValid(run->last_xid) ||
+		TransactionIdPrecedes(run->last_xid, GetOldestNonRemovableTransactionId(rel));
+	relation_close(rel, NoLock);
+	return helps;
+}
