@@ -518,11 +518,13 @@ dbops_query_inside(DbopsCallback callback, void *arg)
 /*
  * Prepare a statement that is planned once, for any parameter values, and
  * lasts until it is freed or the procedure ends. Needs an open procedure, or
- * dbops_query_inside.
+ * dbops_query_inside, and leaves the memory of that connection, which the server
+ * has made current: what the caller makes next is not to go with it.
  */
 DbopsStatement *
 dbops_statement_prepare(const char *sql, int nparams, const Oid *types)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	DbopsStatement *statement = MemoryContextAllocZero(procedure_context,
 													   sizeof(DbopsStatement));
 	SPIPlanPtr	plan = SPI_prepare_cursor(sql, nparams, unconstify(Oid *, types),
@@ -535,6 +537,7 @@ dbops_statement_prepare(const char *sql, int nparams, const Oid *types)
 	MemoryContextRegisterResetCallback(procedure_context, &statement->forget);
 	SPI_keepplan(plan);
 	statement->plan = plan;
+	MemoryContextSwitchTo(caller);
 	return statement;
 }
 
@@ -581,6 +584,7 @@ dbops_statement_run(DbopsStatement *statement, const Datum *values, bool read_on
 								  NULL, read_only, 0), "statement");
 	rows = SPI_processed;
 	each_row(each, arg, caller);
+	MemoryContextSwitchTo(caller);
 	if (pushed)
 		PopActiveSnapshot();
 	return rows;
@@ -593,11 +597,14 @@ dbops_statement_run(DbopsStatement *statement, const Datum *values, bool read_on
 uint64
 dbops_statement_change_seen(DbopsStatement *statement, const Datum *values)
 {
+	MemoryContext caller = CurrentMemoryContext;
+
 	check_result(SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), NULL,
 									  GetActiveSnapshot(), InvalidSnapshot, false, true, 0),
 				 "statement");
 	if (SPI_tuptable != NULL)
 		SPI_freetuptable(SPI_tuptable);
+	MemoryContextSwitchTo(caller);
 	return SPI_processed;
 }
 

@@ -205,7 +205,6 @@ typedef struct RetentionDelete
 	int64		from;			/* raw values of the column, or blocks */
 	int64		to;
 	Datum		places;			/* array of tid */
-	bool		divisible;
 	char		obstacle[256];	/* what it has met */
 } RetentionDelete;
 

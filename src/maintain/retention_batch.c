@@ -281,7 +281,7 @@ judge(const Batch *batch, const ErrorData *error)
 		return (batch->waits_for == NULL) ? ROWS_LOCKED : TABLE_LOCKED;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
 		return REFERENCED;
-	if (batch->delete->divisible && dbops_polite_took_too_long(error))
+	if (dbops_polite_took_too_long(error))
 		return TOO_LONG;
 	return DELETED;
 }

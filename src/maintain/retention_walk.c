@@ -7,7 +7,9 @@
  * and a run begins with the least value there is, so that nothing behind it is
  * missed. More entries of one value than a batch may have are read once as a
  * list of places and deleted by these, a part at a time. Without an index a
- * batch is a range of blocks, from the first one on.
+ * batch is a range of blocks, from the first one on. A batch that takes too long
+ * is cut off and made smaller; one row, or one block, takes the time that it
+ * takes.
  *
  * A batch that meets rows locked by others is done again without these; they
  * are left to the next run.
@@ -73,7 +75,7 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 						  DbopsStep *step, DbopsBatch *batch)
 {
 	RetentionDelete delete = {
-		.spec = spec,.leaf = walk->leaf,.cutoff = cutoff,.skip_locked = walk->careful,.divisible = true
+		.spec = spec,.leaf = walk->leaf,.cutoff = cutoff,.skip_locked = walk->careful
 	};
 	int64		last = dbops_retention_raw(&spec->clock, dbops_partition_value(&spec->clock, cutoff));
 	RetentionOutcome outcome;
@@ -84,7 +86,7 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 	any = OidIsValid(walk->leaf->index) ? prepare_keys(spec, walk, last, &delete) : prepare_blocks(walk, &delete);
 	if (!any)
 		return true;
-	batch->most_ms = dbops_pace_most_ms(&walk->limits);
+	batch->most_ms = (dbops_pace_size(&walk->pace) > 1) ? dbops_pace_most_ms(&walk->limits) : 0;
 	outcome = dbops_retention_batch(walk->statements, &delete, batch);
 	if (outcome == REWRITTEN)
 		return true;			/* the next run sees to it */
@@ -138,7 +140,7 @@ most(const RetentionWalk *walk)
 static bool
 prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, RetentionDelete *delete)
 {
-	if (walk->places == NULL)
+	while (walk->places == NULL)
 	{
 		int64		end;
 
@@ -150,7 +152,7 @@ prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, Retenti
 		if (delete->to > delete->from)
 			return true;
 		ItemPointerSet(&walk->after, 0, 0);
-		read_places(spec, walk);
+		read_places(spec, walk);	/* none, if others have just deleted them */
 	}
 	prepare_places(walk, delete);
 	return true;
