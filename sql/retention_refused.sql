@@ -23,6 +23,35 @@ SELECT dbops.set_retention('regress_rows', 'at', '1 day', time_zone => 'Moon/Cra
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', time_window => 'at night');
 SELECT dbops.set_retention('regress_rows', 'at', '1 day', schedule => 'now and then');
 
+-- integers that count something else, seen by blocks and by an index; and where there is nothing yet
+CREATE TABLE regress_serial (id integer, big bigint, "per%cent" bigint, kind text) WITH (fillfactor = 10);
+SELECT dbops.set_retention('regress_serial', 'id', '1 day');
+SELECT dbops.set_retention('regress_serial', 'id', '1 day', epoch_unit => 'seconds') > :now AS set;
+INSERT INTO regress_serial SELECT i, extract(epoch FROM :now) * 1000 + i, -i, CASE WHEN i < 9 THEN 'old' END FROM generate_series(1, 1000) i;
+SELECT dbops.set_retention('regress_serial', 'id', '1 day');
+SELECT dbops.set_retention('regress_serial', 'id', '1 day', epoch_unit => 'seconds');
+SELECT method FROM dbops.retention_plan('regress_serial', 'big', '1 day', epoch_unit => 'seconds');
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'microseconds');
+SELECT dbops.set_retention('regress_serial', 'per%cent', '1 day', epoch_unit => 'milliseconds');
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'milliseconds') > :now AS set;
+CREATE INDEX ON regress_serial ("per%cent");
+CREATE INDEX ON regress_serial (big);
+SELECT dbops.set_retention('regress_serial', 'per%cent', '1 day', epoch_unit => 'milliseconds');
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'seconds');
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'milliseconds') > :now AS set;
+-- one that stands for never, and rows that the filter leaves out, are no reason
+INSERT INTO regress_serial VALUES (1, 9223372036854775807, 9223372036854775807, 'never'), (2, 0, 0, 'zero'), (3, NULL, NULL, NULL);
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'milliseconds') > :now AS set;
+SELECT dbops.set_retention('regress_serial', 'big', '1 day', epoch_unit => 'milliseconds', filter => 'kind = ''none''') > :now AS set;
+-- the times are in the middle of the table, where only ANALYZE has seen them
+TRUNCATE regress_serial;
+DROP INDEX regress_serial_big_idx, "regress_serial_per%cent_idx";
+INSERT INTO regress_serial SELECT CASE WHEN i BETWEEN 1000 AND 1400 THEN extract(epoch FROM :now) ELSE i END FROM generate_series(1, 2000) i;
+SELECT dbops.set_retention('regress_serial', 'id', '1 day');
+ANALYZE regress_serial;
+SELECT dbops.set_retention('regress_serial', 'id', '1 day') > :now AS set;
+DROP TABLE regress_serial;
+
 -- filters
 CREATE FUNCTION regress_effect(integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE VIEW regress_random AS SELECT random() AS r;
@@ -64,6 +93,7 @@ SELECT dbops.place_hold('regress_view', 'true', 'no table') > 0 AS placed;
 
 -- archives
 CREATE TABLE regress_less (id integer);
+CREATE TABLE regress_archive (LIKE regress_rows);
 CREATE TABLE regress_other (LIKE regress_rows);
 ALTER TABLE regress_other ALTER note TYPE varchar(10);
 CREATE TABLE regress_more (LIKE regress_rows, needed integer NOT NULL);
@@ -90,6 +120,15 @@ SELECT dbops.set_retention('regress_part', 'at', '1 year');
 SELECT dbops.remove_retention('regress_whole');
 SELECT dbops.set_retention('regress_part', 'at', '1 year');
 SELECT dbops.set_retention('regress_whole', 'at', '1 year');
+
+-- A policy that replaces one says what that was about; a script that is run again says nothing.
+SELECT dbops.set_retention('regress_rows', 'at', '1 year', filter => 'id > 1') IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_rows', 'at', '12 months', filter => '  id>1', schedule => '@daily') IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_rows', 'at', '12 months', filter => 'id > 2', archive_to => 'regress_archive') IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_rows', 'big', '1 day', epoch_unit => 'seconds') IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_rows', 'big', '1 day', epoch_unit => 'milliseconds') IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_rows', 'big', '1 day', epoch_unit => 'milliseconds') IS NOT NULL AS set;
+SELECT dbops.remove_retention('regress_rows');
 
 -- A name with quotes, a column that is renamed, and a policy that has none
 INSERT INTO regress_rows ("a'b""c") SELECT '2030-08-01'::date - i FROM generate_series(0, 9) i;
@@ -176,6 +215,7 @@ ANALYZE regress_growing;
 CREATE FUNCTION regress_grow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   UPDATE regress_growing SET at = at - interval '40 days' WHERE id > 5000 AND at > '2030-07-31 UTC'; RETURN NULL; END $$;
 CREATE TRIGGER grow AFTER DELETE ON regress_growing EXECUTE FUNCTION regress_grow();
+SET dbops.backfill_batch_time = '60s';	-- on a busy machine too the trigger is not cut off
 SELECT dbops.set_retention('regress_growing', 'at', '30 days');
 CALL dbops.run_retention('regress_growing');
 SELECT count(*) > 20000 AS stopped FROM regress_growing;
@@ -185,7 +225,7 @@ DROP VIEW regress_view, regress_random;
 DROP FOREIGN TABLE regress_foreign;
 DROP SERVER regress_server;
 DROP FOREIGN DATA WRAPPER regress_wrapper;
-DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_other, regress_more, regress_unlogged, regress_whole, regress_deleted, regress_growing;
+DROP TABLE regress_rows, regress_temp, regress_ruled, regress_secured, regress_less, regress_archive, regress_other, regress_more, regress_unlogged, regress_whole, regress_deleted, regress_growing;
 DROP FUNCTION regress_effect(integer), regress_fail(), regress_grow();
 DROP ROLE regress_retention_owner;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -419,13 +419,13 @@ CREATE FUNCTION dbops.set_retention(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_set_retention';
 COMMENT ON FUNCTION dbops.set_retention(regclass, name, interval, text, regclass, text, text, text, text, boolean) IS
-    'Has the rows of a table kept for so long, and no longer; returns when that is next looked after. Set again, it replaces the policy. '
+    'Has the rows of a table kept for so long, and no longer; returns when that is next looked after. Set again, it replaces the policy, and a notice says what was another thing. '
     'column_name: timestamptz, timestamp, date (a row goes when its day is past), integer (seconds since 1970) or bigint; nulls and infinite times stay. keep: months are those of the calendar in time_zone. '
     'filter: only rows for which it is true; one expression without effects. archive_to: a table with the same columns, which takes the rows in the statement that deletes them. '
-    'time_window, time_zone, schedule: see schedule(). epoch_unit: of a bigint, seconds, milliseconds or microseconds. '
+    'time_window, time_zone, schedule: see schedule(). epoch_unit: of a bigint, seconds, milliseconds or microseconds; of an integer, seconds, which is to be said where the table has no rows yet. '
     'confirm: the first run may remove more than dbops.max_retention_percent of the rows or partitions, of those that are old now. '
     'Where the table is partitioned by range of the column alone and there is no filter, partitions go as a whole; else rows do, in batches, with the rights of the table''s owner. '
-    'Refused are a column that does not say when (42804), a keep that is not longer than nothing or a bigint without epoch_unit (22023), a filter that is volatile (0A000), an archive that does not match (42804), '
+    'Refused are a column that does not say when (42804), a keep that is not longer than nothing, a bigint without epoch_unit, or an integer of which no value is a time in its unit (22023), a filter that is volatile (0A000), an archive that does not match (42804), '
     'a view, foreign or temporary table (42809), a catalog or a table of dbops (42501), a table above or below one that has a policy (22023), and a foreign key to the table that has no index (55000).';
 REVOKE ALL ON FUNCTION dbops.set_retention(regclass, name, interval, text, regclass, text, text, text, text, boolean) FROM PUBLIC;
 

@@ -27,7 +27,9 @@ enum
 };
 
 static void check_rows_can_go(const RetentionSpec *spec);
-static Jsonb *memory_of(const RetentionSpec *spec, const Jsonb *document, bool confirm);
+static Jsonb *memory_of(const RetentionSpec *spec, const Policy *before, const Jsonb *document, bool confirm);
+static void tell_replaced(const RetentionSpec *spec, const Policy *before, const Jsonb *document);
+static bool is_same(const char *one, const char *other);
 static int64 cutoff_now(const RetentionSpec *spec);
 static Jsonb *take_extra(FunctionCallInfo fcinfo);
 
@@ -37,6 +39,7 @@ dbops_set_retention(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
 	Policy	   *policy;
+	Policy	   *before;
 	RetentionSpec *spec;
 
 	dbops_require_argument(fcinfo, ARG_TABLE, "table_name");
@@ -49,10 +52,13 @@ dbops_set_retention(PG_FUNCTION_ARGS)
 	spec = dbops_retention_read(fcinfo, (int[]) {ARG_COLUMN, ARG_KEEP, ARG_FILTER, ARG_ARCHIVE, ARG_UNIT}, relid, policy->time_zone);
 	dbops_retention_check_fights(relid);
 	check_rows_can_go(spec);
+	before = dbops_policy_find(RETENTION_KIND, relid);
 	policy->spec = dbops_retention_put(spec);
-	policy->memory = memory_of(spec, policy->spec, !PG_ARGISNULL(ARG_CONFIRM) && PG_GETARG_BOOL(ARG_CONFIRM));
+	policy->memory = memory_of(spec, before, policy->spec, !PG_ARGISNULL(ARG_CONFIRM) && PG_GETARG_BOOL(ARG_CONFIRM));
 	dbops_policy_set(policy);
 	dbops_partition_hand_judge_anew(policy->id);
+	if (before != NULL)
+		tell_replaced(spec, before, policy->spec);
 	PG_RETURN_TIMESTAMPTZ(policy->next_run);
 }
 
@@ -75,9 +81,8 @@ cutoff_now(const RetentionSpec *spec)
 
 /* What was learnt stays if the same rows are meant; what is confirmed is what there is now. */
 static Jsonb *
-memory_of(const RetentionSpec *spec, const Jsonb *document, bool confirm)
+memory_of(const RetentionSpec *spec, const Policy *before, const Jsonb *document, bool confirm)
 {
-	Policy	   *before = dbops_policy_find(RETENTION_KIND, spec->relid);
 	bool		same = (before != NULL && dbops_retention_same_rows(before->spec, document));
 	RetentionMemory *memory = dbops_retention_memory(same ? before->memory : NULL);
 
@@ -85,6 +90,34 @@ memory_of(const RetentionSpec *spec, const Jsonb *document, bool confirm)
 	if (confirm)
 		dbops_retention_confirm(memory, spec, cutoff_now(spec));
 	return dbops_retention_memory_put(memory);
+}
+
+/* Say which rows the earlier policy was for, and where they went, if that is another thing now. */
+static void
+tell_replaced(const RetentionSpec *spec, const Policy *before, const Jsonb *document)
+{
+	static const char *const members[][2] = {	/* what is told, and what is compared */
+		{"column_name", "column_name"}, {"keep", "keep"}, {"filter", "condition"}, {"archive_to", "archive_to"}, {"epoch_unit", "epoch_unit"}
+	};
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < lengthof(members); i++)
+	{
+		const char *was = dbops_jsonb_text(before->spec, members[i][0]);
+
+		if (!is_same(dbops_jsonb_text(before->spec, members[i][1]), dbops_jsonb_text(document, members[i][1])))
+			appendStringInfo(&text, "%s%s was %s", text.len > 0 ? "; " : "", members[i][0], was != NULL ? was : "not given");
+	}
+	if (text.len > 0)
+		ereport(NOTICE,
+				(errmsg("the retention policy of table %s is replaced: %s", spec->table, text.data)));
+}
+
+static bool
+is_same(const char *one, const char *other)
+{
+	return (one == NULL || other == NULL) ? one == other : strcmp(one, other) == 0;
 }
 
 /* remove_retention(table_name regclass) */

@@ -46,8 +46,13 @@ typedef struct RetentionSpec
 extern Jsonb *dbops_retention_put(const RetentionSpec *spec);
 extern RetentionSpec *dbops_retention_spec(const Policy *policy);
 extern RetentionSpec *dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, const char *zone);
+extern const char *dbops_retention_unit_name(int64 in_second);
 extern bool dbops_retention_same_rows(const Jsonb *a, const Jsonb *b);
 extern bool dbops_retention_by_partition(const RetentionSpec *spec);
+
+/* ---- retention_epoch.c: does an integer count time? ---- */
+
+extern void dbops_retention_check_epoch(const RetentionSpec *spec, bool given);
 
 /* ---- retention_value.c: values of the column as numbers, in their own order ---- */
 

@@ -33,7 +33,6 @@ static const UnitName units[] = {
 static void take_column(RetentionSpec *spec, const char *unit);
 static void settle_unit(RetentionSpec *spec, const char *unit);
 static int64 unit_of(const char *name);
-static const char *unit_name(int64 in_second);
 static void check_keep(const Interval *keep);
 static char *interval_text(const Interval *interval);
 static void settle(RetentionSpec *spec, const char *path);
@@ -58,6 +57,8 @@ dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, cons
 	spec->filter = dbops_text_argument(fcinfo, places[2]);
 	if (spec->filter != NULL)
 		spec->condition = dbops_retention_condition(relid, spec->filter, "filter");
+	if (spec->clock.unit != 0)
+		dbops_retention_check_epoch(spec, !PG_ARGISNULL(places[4]));
 	if (!PG_ARGISNULL(places[3]))
 	{
 		if (get_rel_name(PG_GETARG_OID(places[3])) == NULL)
@@ -159,8 +160,9 @@ unit_of(const char *name)
 			 errhint("Give one of: seconds, milliseconds, microseconds.")));
 }
 
-static const char *
-unit_name(int64 in_second)
+/* NULL: no unit that a column may have. */
+const char *
+dbops_retention_unit_name(int64 in_second)
 {
 	for (int i = 0; i < lengthof(units); i++)
 		if (units[i].in_second == in_second)
@@ -204,7 +206,7 @@ dbops_retention_put(const RetentionSpec *spec)
 	dbops_json_text(&json, "filter", spec->filter);
 	dbops_json_text(&json, "condition", spec->condition);
 	dbops_json_text(&json, "archive_to", spec->archive);
-	dbops_json_text(&json, "epoch_unit", unit_name(spec->clock.unit));
+	dbops_json_text(&json, "epoch_unit", dbops_retention_unit_name(spec->clock.unit));
 	return dbops_json_finish(&json);
 }
 
