@@ -599,7 +599,7 @@ CREATE PROCEDURE dbops.partition_table(table_name regclass, column_name name, ev
 COMMENT ON PROCEDURE dbops.partition_table(regclass, name, interval, boolean) IS
     'Makes a plain table the first partition of a new partitioned table that takes its name, and makes partitions behind it. No row is copied: a constraint is validated first, while everybody works, '
     'and the swap takes a lock of a moment. column_name: a timestamptz, timestamp, date, or integer that counts since 1970 (42804), NOT NULL. every: see set_partitioning. dry_run: only shows the statements. '
-    'For owners of the table (42501). What cannot follow is refused with what to change first (55000): a primary key or unique index without the column, foreign keys that reference the table, views, triggers, policies, publications.';
+    'The same call goes on with one that was cut off. For owners of the table (42501). What cannot follow is refused with what to change first (55000): a primary key or unique index without the column, foreign keys that reference the table, views, triggers, policies, publications.';
 REVOKE ALL ON PROCEDURE dbops.partition_table(regclass, name, interval, boolean) FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES

@@ -151,7 +151,10 @@ find_defect(Oid parent, PartitionSet *set, Defect *defect)
 	else if (facts.attnum == 0)
 		defect->message = psprintf("table %s is partitioned by an expression, not by a column", set->name);
 	if (defect->message != NULL)
+	{
+		defect->hint = "It must be partitioned by range of one column that is a time. Where it has partitions that are, call it for these; dbops.set_retention deletes old rows of any table.";
 		return true;
+	}
 	set->column = get_attname(parent, facts.attnum, false);
 	set->clock.type = get_atttype(parent, facts.attnum);
 	if (dbops_partition_type_is_time(set->clock.type))

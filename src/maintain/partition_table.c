@@ -5,10 +5,11 @@
  *
  * What it is about is read here, and the steps of partition_turn.h are taken in
  * their order. A session's lock keeps other calls and other DDL from the table
- * meanwhile.
+ * meanwhile. A call that was cut off after the swap is gone on with.
  */
 #include "maintain/partition_turn.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -20,10 +21,12 @@
 PG_FUNCTION_INFO_V1(dbops_partition_table);
 
 static PartitionTurn take_turn(FunctionCallInfo fcinfo);
+static bool is_turned(const PartitionTurn *turn);
 static void require_plain(const PartitionTurn *turn);
+static void require_unchanged(const PartitionTurn *turn);
 static void take_column(PartitionTurn *turn, const char *column);
 static void look(PartitionTurn *turn);
-static void show(const PartitionTurn *turn);
+static void show(PartitionTurn *turn);
 static void turn_table(PartitionTurn *turn);
 static bool hold(PartitionTurn *turn);
 static void let_go(const PartitionTurn *turn);
@@ -43,16 +46,12 @@ dbops_partition_table(PG_FUNCTION_ARGS)
 	if (!dry_run)
 		PreventCommandIfReadOnly("CALL dbops.partition_table()");
 	turn = take_turn(fcinfo);
-	if (dry_run)
-	{
-		look(&turn);
-		show(&turn);
-	}
-	else
-	{
-		turn_table(&turn);
+	if (!turn.turned)
+		dry_run ? show(&turn) : turn_table(&turn);
+	if (!dry_run)
 		dbops_partition_turn_make_ahead(&turn);
-	}
+	else if (turn.turned)
+		dbops_partition_turn_show_ahead(&turn);
 	dbops_procedure_end();
 	PG_RETURN_VOID();
 }
@@ -74,20 +73,53 @@ take_turn(FunctionCallInfo fcinfo)
 	turn.relname = relname;
 	turn.schema = get_namespace_name(get_rel_namespace(turn.table));
 	turn.name = dbops_quote_qualified(turn.schema, turn.relname);
-	require_plain(&turn);
 	take_column(&turn, NameStr(*PG_GETARG_NAME(1)));
+	turn.turned = is_turned(&turn);
+	if (!turn.turned)
+		require_plain(&turn);
 	dbops_partition_check_every(&turn.every, turn.set.clock.type);
 	return turn;
+}
+
+/* Has a call that was cut off come past the swap? Its first partition begins with the beginning. */
+static bool
+is_turned(const PartitionTurn *turn)
+{
+	const PartitionSet *set;
+
+	if (get_rel_relkind(turn->table) != RELKIND_PARTITIONED_TABLE || dbops_partition_set_defect(turn->table) != NULL)
+		return false;
+	set = dbops_partition_set_read(turn->table, session_timezone, 0);
+	return strcmp(set->column, turn->column) == 0 && set->default_partition == NULL && set->partitions != NIL &&
+		((Partition *) linitial(set->partitions))->lower == PARTITION_BEGINNING;
 }
 
 static void
 require_plain(const PartitionTurn *turn)
 {
+	if (get_rel_relkind(turn->table) == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s is partitioned already", turn->name),
+				 errhint("SELECT dbops.set_partitioning(%s) has partitions made ahead.", quote_literal_cstr(turn->name))));
 	if (get_rel_relkind(turn->table) != RELKIND_RELATION || get_rel_relispartition(turn->table) ||
 		get_rel_persistence(turn->table) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("%s is not a plain table of its own", turn->name)));
+}
+
+/* Nobody has changed it before it was held. */
+static void
+require_unchanged(const PartitionTurn *turn)
+{
+	require_plain(turn);
+	if (get_relname_relid(turn->relname, get_namespace_oid(turn->schema, true)) != turn->table ||
+		dbops_relation_owner(turn->table) != turn->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s was renamed, or given to another owner, meanwhile", turn->name),
+				 errhint("CALL again.")));
 }
 
 static void
@@ -122,10 +154,11 @@ look(PartitionTurn *turn)
 /* ---- what is done ---- */
 
 static void
-show(const PartitionTurn *turn)
+show(PartitionTurn *turn)
 {
 	ListCell   *cell;
 
+	look(turn);
 	ereport(NOTICE, (errmsg("%s", dbops_partition_turn_proof_sql(turn))));
 	ereport(NOTICE, (errmsg("%s", dbops_partition_turn_validate_sql(turn))));
 	foreach(cell, dbops_partition_turn_commands(turn))
@@ -137,7 +170,7 @@ static void
 turn_table(PartitionTurn *turn)
 {
 	dbops_partition_turn_try(turn, hold);
-	require_plain(turn);
+	require_unchanged(turn);
 	dbops_partition_turn_try(turn, dbops_partition_turn_remove_proof);
 	look(turn);
 	dbops_partition_turn_try(turn, dbops_partition_turn_rehearse);

@@ -34,6 +34,7 @@ typedef struct PartitionTurn
 	PartitionGrid grid;
 	int64		boundary;		/* up to which it is the first partition */
 	const char *first;			/* its new name, without the schema */
+	bool		turned;			/* it is partitioned; partitions behind it may be missing */
 	const char *why;			/* a lock was not to be had; or NULL */
 } PartitionTurn;
 
@@ -75,5 +76,6 @@ extern bool dbops_partition_turn_swap(PartitionTurn *turn);
 /* ---- partition_turn_ahead.c: the partitions behind it, and what is said in the end ---- */
 
 extern void dbops_partition_turn_make_ahead(PartitionTurn *turn);
+extern void dbops_partition_turn_show_ahead(const PartitionTurn *turn);
 
 #endif							/* DBOPS_PARTITION_TURN_H */
