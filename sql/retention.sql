@@ -184,6 +184,21 @@ SELECT dbops.set_retention('regress_above', 'at', '16 days');
 CALL dbops.run_retention('regress_above');
 SELECT tableoid::regclass, count(*) FROM regress_above GROUP BY 1 ORDER BY 1;
 
+-- A foreign key that comes later and has no index stops a run before anything is counted by it, also further down.
+CREATE TABLE regress_top (id integer PRIMARY KEY, at timestamptz);
+INSERT INTO regress_top SELECT i, :now - i * interval '1 day' FROM generate_series(1, 100) i;
+SELECT dbops.set_retention('regress_top', 'at', '90 days');
+CREATE TABLE regress_middle (id integer PRIMARY KEY, top integer REFERENCES regress_top ON DELETE CASCADE);
+CREATE INDEX ON regress_middle (top);
+INSERT INTO regress_middle SELECT id, id FROM regress_top;
+CREATE TABLE regress_bottom (middle integer REFERENCES regress_middle);
+INSERT INTO regress_bottom VALUES (99);
+SELECT method, object, row_count, risk, remedy FROM dbops.retention_plan('regress_top');
+CALL dbops.run_retention('regress_top');
+CREATE INDEX ON regress_bottom (middle);
+CALL dbops.run_retention('regress_top');
+SELECT count(*), max(id) FROM regress_top;
+
 SELECT kind, name, command FROM dbops.policies() WHERE kind = 'retention' AND name LIKE '%soft';
 SELECT dbops.remove_retention('regress_soft');
 SELECT dbops.remove_retention('regress_soft');
@@ -196,6 +211,7 @@ UPDATE dbops.policy SET memory = memory || '{"left": [7, 10, 20, 20]}' WHERE rel
 SELECT severity, object FROM dbops.health_checks() WHERE check_name = 'retention.backlog';
 
 DROP TABLE regress_visit, regress_day, regress_epoch, regress_same, regress_soft, regress_log, regress_archive, regress_held,
-  regress_parent, regress_child, regress_grandchild, regress_tree, regress_many, regress_above, regress_below;
+  regress_parent, regress_child, regress_grandchild, regress_tree, regress_many, regress_above, regress_below,
+  regress_top, regress_middle, regress_bottom;
 DROP FUNCTION regress_leave_out();
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

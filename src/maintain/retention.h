@@ -81,6 +81,7 @@ extern void dbops_retention_check_fights(Oid relid);
 extern List *dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff);
 extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid);
 extern void dbops_retention_choose(RetentionLeaf *leaf, double expired);
+extern bool dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf *leaf);
 
 /* ---- retention_condition.c: a user's predicate as a condition ---- */
 
@@ -115,6 +116,7 @@ typedef struct RetentionReference
 
 extern List *dbops_retention_references(Oid relid);
 extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
+extern const RetentionReference *dbops_retention_unindexed(Oid relid);
 extern void dbops_retention_check_references(Oid relid);
 extern bool dbops_retention_refers_to_itself(Oid relid);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
@@ -180,6 +182,7 @@ typedef struct RetentionEstimate
 	bool		exact;			/* all blocks were looked at */
 } RetentionEstimate;
 
+extern const char *dbops_retention_counted(const RetentionSpec *spec, Oid relid);
 extern void dbops_retention_estimate(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
 									 int64 cutoff, int64 confirmed, RetentionEstimate *sum);
 extern void dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum);

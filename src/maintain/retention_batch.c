@@ -57,9 +57,19 @@ typedef struct Batch
 	uint64		rows;
 } Batch;
 
+/* A look at how a statement reads its table. */
+typedef struct PlanLook
+{
+	const DbopsScan *scan;
+	bool		as_meant;
+} PlanLook;
+
 static void delete_as_owner(void *arg);
 static bool is_same_table(const RetentionDelete *delete);
 static DbopsStatement *make_statement(Batch *batch, Doing doing, RetentionRange range);
+static void prepare(Batch *batch, Doing doing, RetentionRange range, const char *wanted);
+static void forget(Batch *batch, Doing doing, RetentionRange range);
+static bool is_as_meant(DbopsStatement *statement, const DbopsScan *scan);
 static void take_plan(struct PlannedStmt *plan, void *arg);
 static void run(Batch *batch);
 static void put_values(const RetentionDelete *delete, ItemPointer bounds, Datum *values);
@@ -156,43 +166,74 @@ is_same_table(const RetentionDelete *delete)
 	return same;
 }
 
-/* The statement as it is to be now. */
+/*
+ * The statement as it is to be now. One that was planned behind our back, after
+ * a change of the table, may read all of it and is prepared again; places are
+ * read in no other way.
+ */
 static DbopsStatement *
 make_statement(Batch *batch, Doing doing, RetentionRange range)
 {
 	const RetentionDelete *delete = batch->delete;
-	const PartitionClock *clock = &delete->spec->clock;
-	Oid			keys[] = {clock->type, clock->type};
-	Oid			blocks[] = {TIDOID, TIDOID, clock->type};
-	Oid			places[] = {TIDARRAYOID, clock->type};
-	DbopsScan	scan = {.relid = delete->leaf->relid,.rows = 1000};
 	DbopsStatement **statement = &batch->statements->made[range][doing].statement;
-	char	  **sql = &batch->statements->made[range][doing].sql;
+	DbopsScan	scan = {
+		.relid = delete->leaf->relid,.rows = 1000,
+		.index = (range == RANGE_KEYS) ? delete->leaf->index : InvalidOid
+	};
 	char	   *wanted = (doing == DELETING) ?
 		dbops_retention_delete(delete->spec, delete->leaf, batch->expired, range) :
 		dbops_retention_lock(delete->spec, delete->leaf, batch->expired, range, doing == LOCKING_FREE);
 
-	if (range == RANGE_KEYS)
-		scan.index = delete->leaf->index;
-	if (*statement != NULL && strcmp(*sql, wanted) != 0)
-	{
-		dbops_statement_free(*statement);
-		pfree(*sql);
-		*statement = NULL;
-	}
+	if (*statement != NULL && strcmp(batch->statements->made[range][doing].sql, wanted) != 0)
+		forget(batch, doing, range);
 	if (*statement == NULL)
-	{
-		*statement = dbops_statement_prepare(wanted, range == RANGE_BLOCKS ? 3 : 2,
-											 range == RANGE_KEYS ? keys : range == RANGE_BLOCKS ? blocks : places);
-		*sql = MemoryContextStrdup(batch->statements->memory, wanted);
-	}
-	dbops_scan_inspect(*statement, &scan, take_plan, NULL);
+		prepare(batch, doing, range, wanted);
+	if (is_as_meant(*statement, &scan) || range == RANGE_PLACES)
+		return *statement;
+	forget(batch, doing, range);
+	prepare(batch, doing, range, wanted);
+	(void) is_as_meant(*statement, &scan);
 	return *statement;
+}
+
+static void
+prepare(Batch *batch, Doing doing, RetentionRange range, const char *wanted)
+{
+	const Oid	column = batch->delete->spec->clock.type;
+	Oid			keys[] = {column, column};
+	Oid			blocks[] = {TIDOID, TIDOID, column};
+	Oid			places[] = {TIDARRAYOID, column};
+
+	batch->statements->made[range][doing].statement =
+		dbops_statement_prepare(wanted, range == RANGE_BLOCKS ? 3 : 2,
+								range == RANGE_KEYS ? keys : range == RANGE_BLOCKS ? blocks : places);
+	batch->statements->made[range][doing].sql = MemoryContextStrdup(batch->statements->memory, wanted);
+}
+
+static void
+forget(Batch *batch, Doing doing, RetentionRange range)
+{
+	dbops_statement_free(batch->statements->made[range][doing].statement);
+	pfree(batch->statements->made[range][doing].sql);
+	batch->statements->made[range][doing].statement = NULL;
+}
+
+/* Have it planned while it is known how the table is to be read, and see. */
+static bool
+is_as_meant(DbopsStatement *statement, const DbopsScan *scan)
+{
+	PlanLook	look = {.scan = scan};
+
+	dbops_scan_inspect(statement, scan, take_plan, &look);
+	return look.as_meant;
 }
 
 static void
 take_plan(struct PlannedStmt *plan, void *arg)
 {
+	PlanLook   *look = arg;
+
+	look->as_meant = (plan != NULL && dbops_scan_is_as_meant(plan, look->scan));
 }
 
 /* Delete the rows of the range; where they are to be locked first, those that could be. */

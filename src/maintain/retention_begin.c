@@ -37,6 +37,7 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	const char *why;
 
 	dbops_retention_check_table(spec->relid, "retention policy");
+	dbops_retention_check_references(spec->relid);
 	if (waits_for_others(run, policy, step))
 		return;
 	run->cutoff = cutoff_of(run, spec, memory);

@@ -23,6 +23,7 @@
 
 #define SAMPLE_BLOCKS	300
 #define SAMPLE_TIME		2000	/* ms, after which no other block is looked at */
+#define PART_BLOCKS		16		/* of a small table, between two looks at the clock */
 #define SAMPLE_ERROR	0.1		/* of a number of rows that was not counted */
 #define STRIDE			7919	/* a prime, so that blocks come from all over however early it ends */
 
@@ -48,9 +49,22 @@ typedef struct Look
 static void look(void *arg);
 static void look_as_owner(void *arg);
 static void look_at_blocks(Look *look);
+static void look_at_all_blocks(Look *look, TimestampTz end);
 static void count_blocks(Look *look, BlockNumber from, BlockNumber to);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
 static char *count_sql(const Look *look);
+
+/*
+ * The condition of the rows that are counted. Where a foreign key has no index,
+ * who refers to them is not asked, since that would be a scan for each: no run
+ * begins there.
+ */
+const char *
+dbops_retention_counted(const RetentionSpec *spec, Oid relid)
+{
+	return (dbops_retention_unindexed(spec->relid) != NULL) ? dbops_retention_meant(spec) :
+		dbops_retention_expired(spec, relid, InvalidOid);
+}
 
 /* Add what is found in a table to the sums; expired NULL: its rows stay, however old they are. */
 void
@@ -115,7 +129,7 @@ look_at_blocks(Look *at)
 
 	if (blocks <= SAMPLE_BLOCKS)
 	{
-		count_blocks(at, 0, at->leaf->blocks);
+		look_at_all_blocks(at, end);
 		return;
 	}
 	for (int i = 0; i < SAMPLE_BLOCKS && GetCurrentTimestamp() < end; i++)
@@ -124,6 +138,20 @@ look_at_blocks(Look *at)
 		BlockNumber block = (BlockNumber) ((part + pg_prng_double(&pg_global_prng_state)) * blocks / SAMPLE_BLOCKS);
 
 		count_blocks(at, block, block + 1);
+	}
+}
+
+/* All blocks of a small table, unless that takes too long. */
+static void
+look_at_all_blocks(Look *at, TimestampTz end)
+{
+	int			parts = (at->leaf->blocks + PART_BLOCKS - 1) / PART_BLOCKS;
+
+	for (int i = 0; i < parts && (i == 0 || GetCurrentTimestamp() < end); i++)
+	{
+		BlockNumber from = (BlockNumber) ((int64) i * STRIDE % parts) * PART_BLOCKS;
+
+		count_blocks(at, from, Min(from + PART_BLOCKS, at->leaf->blocks));
 	}
 }
 
@@ -224,7 +252,7 @@ dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 conf
 		leaf = dbops_retention_leaf(spec, relid);
 		if (leaf != NULL)
 			dbops_retention_estimate(spec, leaf,
-									 list_member_oid(old, relid) ? dbops_retention_expired(spec, relid, InvalidOid) : NULL,
+									 list_member_oid(old, relid) ? dbops_retention_counted(spec, relid) : NULL,
 									 cutoff, confirmed, sum);
 	}
 }

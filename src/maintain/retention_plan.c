@@ -184,7 +184,7 @@ put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 	double		rate = (plan->memory->rate > 0) ? plan->memory->rate : LIKELY_RATE;
 	bool		without;
 
-	dbops_retention_estimate(plan->spec, leaf, dbops_retention_expired(plan->spec, leaf->relid, InvalidOid), plan->cutoff,
+	dbops_retention_estimate(plan->spec, leaf, dbops_retention_counted(plan->spec, leaf->relid), plan->cutoff,
 							 plan->memory->confirmed, &estimate);
 	without = !OidIsValid(leaf->index);
 	dbops_retention_choose(leaf, estimate.expired);
@@ -205,10 +205,19 @@ put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 static void
 put_references(RetentionPlan *plan, Oid relid)
 {
+	const RetentionReference *unindexed = dbops_retention_unindexed(relid);
 	ListCell   *cell;
 
 	foreach(cell, dbops_retention_references(relid))
-		put_reference(plan, lfirst(cell));
+	{
+		const RetentionReference *reference = lfirst(cell);
+
+		put_reference(plan, reference);
+		if (unindexed != NULL && unindexed->constraint == reference->constraint)
+			unindexed = NULL;
+	}
+	if (unindexed != NULL)
+		put_reference(plan, unindexed); /* of rows that go along */
 }
 
 static void

@@ -42,6 +42,7 @@ static List *copy(const List *found);
 static void hear_of_table(Datum arg, Oid relid);
 static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
+static const RetentionReference *find_unindexed(Oid relid, List **seen);
 
 /*
  * Of a partition the constraints are those that the catalog has for it, also as
@@ -196,21 +197,44 @@ take_reference(HeapTuple row, TupleDesc desc, void *arg)
 void
 dbops_retention_check_references(Oid relid)
 {
+	const RetentionReference *reference = dbops_retention_unindexed(relid);
+
+	if (reference == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("foreign key \"%s\" of table %s has no index", reference->name, dbops_quote_relation(reference->table)),
+			 errdetail("Each row that is deleted from table %s would have all of that table read.",
+					   dbops_quote_relation(reference->referred)),
+			 errhint("%s", dbops_retention_reference_ddl(reference))));
+}
+
+/* A foreign key without an index, to the table or to one whose rows go along with its own; NULL: there is none. */
+const RetentionReference *
+dbops_retention_unindexed(Oid relid)
+{
+	List	   *seen = NIL;
+
+	return find_unindexed(relid, &seen);
+}
+
+static const RetentionReference *
+find_unindexed(Oid relid, List **seen)
+{
+	const RetentionReference *found = NULL;
 	ListCell   *cell;
 
+	*seen = lappend_oid(*seen, relid);
 	foreach(cell, dbops_retention_references(relid))
 	{
 		const RetentionReference *reference = lfirst(cell);
 
-		if (reference->indexed)
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("foreign key \"%s\" of table %s has no index", reference->name, dbops_quote_relation(reference->table)),
-				 errdetail("Each row that is deleted from table %s would have all of that table read.",
-						   dbops_quote_relation(reference->referred)),
-				 errhint("%s", dbops_retention_reference_ddl(reference))));
+		if (!reference->indexed)
+			return reference;
+		if (found == NULL && reference->on_delete == FKCONSTR_ACTION_CASCADE && !list_member_oid(*seen, reference->table))
+			found = find_unindexed(reference->table, seen);
 	}
+	return found;
 }
 
 /* Do rows of it keep others of it? */

@@ -30,6 +30,7 @@ dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
 	RetentionSpec *spec = dbops_retention_take_spec(run, &policy);
 	DbopsBatch	batch = {0};
 
+	dbops_retention_check_references(spec->relid);
 	if (dbops_retention_is_over(run) || (run->walk.leaf == NULL && !enter_next(run, spec)))
 		step->finished = true;
 	else if (!dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
@@ -53,7 +54,10 @@ dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
 	dbops_retention_position_save(run, step);
 }
 
-/* Begin with the next table, in the order of OIDs; false: there is none. */
+/*
+ * Begin with the next table, in the order of OIDs; false: there is none. One
+ * that was begun by key, whose index is gone since, begins anew by blocks.
+ */
 static bool
 enter_next(RetentionRun *run, const RetentionSpec *spec)
 {
@@ -72,9 +76,11 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 			leaf->index = InvalidOid;
 		run->walk.leaf = leaf;
 		run->walk.statements = dbops_retention_statements(run->memory);
-		run->walk.taken_over = (leaf->relid == run->taken_leaf && leaf->filenode == run->taken_storage);
+		run->walk.taken_over = (leaf->relid == run->taken_leaf && leaf->filenode == run->taken_storage &&
+								run->taken_by_blocks == !OidIsValid(leaf->index));
 		run->walk.at = run->walk.taken_over ? run->taken_at : 0;
 		run->next_leaf = leaf->relid;
+		dbops_retention_check_references(leaf->relid);
 		break;
 	}
 	MemoryContextSwitchTo(before);
@@ -91,7 +97,7 @@ choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
 	if (!OidIsValid(leaf->index))
 		return;
 	if (!alone)
-		dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+		dbops_retention_estimate(spec, leaf, dbops_retention_counted(spec, leaf->relid), run->cutoff,
 								 RETENTION_NONE, &estimate);
 	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
 }
@@ -105,7 +111,7 @@ walk_again(RetentionRun *run, const RetentionSpec *spec)
 
 	if (!dbops_retention_walk_frees_rows(&run->walk))
 		return false;
-	dbops_retention_estimate(spec, leaf, dbops_retention_expired(spec, leaf->relid, InvalidOid), run->cutoff,
+	dbops_retention_estimate(spec, leaf, dbops_retention_counted(spec, leaf->relid), run->cutoff,
 							 RETENTION_NONE, &estimate);
 	if (estimate.expired < 1 || run->rows + estimate.expired > run->most)
 		return false;

@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
@@ -34,6 +35,7 @@ static void check_rows(Relation rel);
 static List *rest_of_partitions(const RetentionSpec *spec, int64 cutoff);
 static List *add_leaves(List *leaves, const RetentionSpec *spec, Oid relid);
 static double order_of(const RetentionSpec *spec, Oid relid);
+static bool is_valid_index(Oid relid);
 static void find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf);
 static bool serves(const RetentionSpec *spec, Relation rel, Relation index);
 static List *meant_rows(const RetentionSpec *spec, Relation rel);
@@ -218,6 +220,38 @@ order_of(const RetentionSpec *spec, Oid relid)
 	}
 	ReleaseSysCache(tuple);
 	return order * order;
+}
+
+/*
+ * Is the index that it is read by still there? A rebuilt one is another one, and
+ * is found; where there is none any more, the table is read by blocks. The names
+ * are made in the current memory.
+ */
+bool
+dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf *leaf)
+{
+	Relation	rel;
+
+	if (!OidIsValid(leaf->index) || is_valid_index(leaf->index))
+		return true;
+	leaf->index = InvalidOid;
+	rel = try_relation_open(leaf->relid, AccessShareLock);
+	if (rel == NULL)
+		return false;
+	find_index(spec, rel, leaf);
+	relation_close(rel, NoLock);
+	return false;
+}
+
+static bool
+is_valid_index(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(relid));
+	bool		valid = HeapTupleIsValid(tuple) && ((Form_pg_index) GETSTRUCT(tuple))->indisvalid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return valid;
 }
 
 /* A btree index that begins with the column and has all rows that are meant; a small one is better. */

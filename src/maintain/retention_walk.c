@@ -48,6 +48,7 @@ typedef struct Probe
 	bool		found;
 } Probe;
 
+static void follow_index(const RetentionSpec *spec, RetentionWalk *walk);
 static void begin(const RetentionSpec *spec, RetentionWalk *walk);
 static double most(const RetentionWalk *walk);
 static bool prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, RetentionDelete *delete);
@@ -81,6 +82,7 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 	RetentionOutcome outcome;
 	bool		any;
 
+	follow_index(spec, walk);
 	if (!walk->begun)
 		begin(spec, walk);
 	any = OidIsValid(walk->leaf->index) ? prepare_keys(spec, walk, last, &delete) : prepare_blocks(walk, &delete);
@@ -111,6 +113,25 @@ dbops_retention_walk_again(RetentionWalk *walk)
 	walk->passes++;
 	walk->begun = walk->taken_over = false;
 	walk->deleted = walk->left = 0;
+}
+
+/* Where the index was rebuilt, go on by the new one; where it is gone, begin anew by blocks. */
+static void
+follow_index(const RetentionSpec *spec, RetentionWalk *walk)
+{
+	MemoryContext before = MemoryContextSwitchTo(walk->memory);
+
+	if (!dbops_retention_keeps_index(spec, walk->leaf))
+	{
+		dbops_retention_statements_free(walk->statements);
+		walk->statements = dbops_retention_statements(walk->memory);
+		if (!OidIsValid(walk->leaf->index))
+		{
+			forget_places(walk);
+			walk->begun = walk->taken_over = false;
+		}
+	}
+	MemoryContextSwitchTo(before);
 }
 
 /* Find where the table begins. */

@@ -63,16 +63,39 @@ kill 'KILL', $pid;
 $node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
 ok(done() >= $before, 'what was committed stays');
 
-# And the server, in another one.
+# And the server, in another one; the index that it went by is gone then.
 in_batch(4000);
-$node->safe_psql('postgres', 'DELETE FROM shut');
+$node->safe_psql('postgres', q{DELETE FROM shut; ALTER SYSTEM SET dbops.enabled = off});
 $node->stop('immediate');
 $node->start;
+$node->safe_psql('postgres', q{DROP INDEX t_at_idx; ALTER SYSTEM RESET dbops.enabled});
+$node->reload;
 ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM dbops.jobs() WHERE kind = 'retention' AND state = 'succeeded'}), 'the run goes on and ends');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM t WHERE at < now() - interval '1 day 1 minute'}), 0, 'nothing is old');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t UNION ALL SELECT id FROM a) r'),
 	'20000|20000', 'and each row is in one place, once');
 is($node->safe_psql('postgres', q{SELECT crashes > 0 FROM dbops.job WHERE kind = 'retention' AND state = 'succeeded' ORDER BY id LIMIT 1}), 't', 'by the same job');
+
+# An index that is dropped while it is gone by: the rest goes by blocks, and the table is not read for every batch.
+$node->safe_psql('postgres', q{
+	CREATE TABLE u (id integer, at timestamptz);
+	CREATE INDEX u_at ON u (at);
+	INSERT INTO u SELECT i, now() - i * interval '1 minute' FROM generate_series(1, 20000) i;
+	ANALYZE u;
+	INSERT INTO shut VALUES (4000);
+	CREATE TRIGGER gate BEFORE DELETE ON u FOR EACH ROW EXECUTE FUNCTION gate();
+	SELECT dbops.set_retention('u', 'at', '1 day', schedule => '@every 1 second', confirm => true)});
+in_batch(4000);
+my $drop = IPC::Run::start([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-c', 'DROP INDEX CONCURRENTLY u_at' ]);
+$node->poll_query_until('postgres', q{SELECT NOT indisvalid FROM pg_index WHERE indexrelid = 'u_at'::regclass}) or die 'the index is not being dropped';
+my $reads = $node->safe_psql('postgres', q{SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'u'});	# of ANALYZE and the like
+$node->safe_psql('postgres', 'DELETE FROM shut');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM dbops.jobs() WHERE name = 'public.u' AND state = 'succeeded'}), 'the run ends');
+$drop->finish;
+$node->safe_psql('postgres', q{SELECT dbops.remove_retention('t'), dbops.remove_retention('u')});
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dbops runner'}) or die 'its process stays';
+is($node->safe_psql('postgres', q{SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'u'}), $reads, 'and never reads the table as a whole');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM u WHERE at < now() - interval '1 day 1 minute'}), 0, 'nothing is old');
 
 # More rows of one value than a batch has are deleted by their places, all of them.
 $node->safe_psql('postgres', q{
