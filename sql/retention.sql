@@ -158,8 +158,23 @@ SELECT dbops.release_hold(:hold);
 CALL dbops.run_retention('regress_tree');
 SELECT count(*) AS old FROM regress_tree WHERE id >= 200;
 SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
+SELECT stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_tree'::regclass;
 CALL dbops.run_retention('regress_tree', confirm => true);
 SELECT count(*), max(id) FROM regress_tree;
+
+-- Partitions whose rows refer to others of the same table: level by level as well.
+CREATE TABLE regress_forest (id integer PRIMARY KEY, at timestamptz, up integer) PARTITION BY RANGE (id);
+CREATE TABLE regress_forest_1 PARTITION OF regress_forest DEFAULT;
+ALTER TABLE regress_forest ADD FOREIGN KEY (up) REFERENCES regress_forest;
+CREATE INDEX ON regress_forest (up);
+INSERT INTO regress_forest SELECT i, :now - (100 - i) * interval '1 day', CASE WHEN i > 90 THEN NULL ELSE nullif(i - 1, 0) END FROM generate_series(1, 99) i;
+UPDATE regress_forest SET at = :now - interval '60 days' WHERE id BETWEEN 40 AND 90;
+SELECT dbops.set_retention('regress_forest', 'at', '59 days', confirm => true);
+SELECT method, row_count FROM dbops.retention_plan('regress_forest') WHERE method !~ 'confirm';
+CALL dbops.run_retention('regress_forest');
+SELECT count(*), min(id), max(id) FROM regress_forest;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
+DROP TABLE regress_forest;
 
 -- max_duration ends a run early, and says so; the next one goes on.
 CREATE TABLE regress_many (at timestamptz, n integer);

@@ -207,6 +207,22 @@ UPDATE regress_deleted SET deleted_at = NULL WHERE id > 400;
 CALL dbops.run_retention('regress_deleted');
 SELECT count(*) FROM regress_deleted;
 
+-- What was refused is not what it stops for any more when the policy was set again, or its job is under way again.
+INSERT INTO regress_deleted SELECT i, :now - interval '2 years' FROM generate_series(2001, 3000) i;
+SET dbops.test_now = 1911865200;	-- two hours later
+SELECT count(*) > 0 AS submitted FROM dbops.run_maintenance();
+SELECT max(id) AS job FROM dbops.job WHERE kind = 'retention' AND name = 'public.regress_deleted' \gset
+CALL dbops.run_job(:job);
+SELECT last_state, stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_deleted'::regclass;
+SELECT dbops.resume_job(:job);
+SELECT last_state, stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_deleted'::regclass;
+CALL dbops.run_job(:job);
+SELECT dbops.set_retention('regress_deleted', 'deleted_at', '30 days', confirm => true) IS NOT NULL AS set;
+SELECT last_state, stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_deleted'::regclass;
+CALL dbops.run_retention('regress_deleted');
+SELECT last_state, stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_deleted'::regclass;
+SET dbops.test_now = 1911858000;
+
 -- Nor do more rows go in a run than may, where they become old while it deletes.
 CREATE TABLE regress_growing (id integer, at timestamptz);
 INSERT INTO regress_growing SELECT i, (CASE WHEN i <= 5000 THEN :now - interval '60 days' ELSE :now END) + i * interval '1 second' FROM generate_series(1, 50000) i;

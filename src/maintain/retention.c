@@ -86,7 +86,8 @@ memory_of(const RetentionSpec *spec, const Policy *before, const Jsonb *document
 	bool		same = (before != NULL && dbops_retention_same_rows(before->spec, document));
 	RetentionMemory *memory = dbops_retention_memory(same ? before->memory : NULL);
 
-	memory->shown = RETENTION_NONE;
+	dbops_retention_forget_shown(memory);
+	memory->settled = (before != NULL) ? dbops_retention_last_job(before, NULL) : 0;
 	if (confirm)
 		dbops_retention_confirm(memory, spec, cutoff_now(spec));
 	return dbops_retention_memory_put(memory);

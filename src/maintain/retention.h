@@ -160,12 +160,14 @@ typedef struct RetentionMemory
 	TimestampTz last_run;		/* 0: never */
 	TimestampTz last_success;
 	const char *stopped;		/* why the last run ended before all was done; or NULL */
+	int64		settled;		/* the last job before the policy was set again; 0: none */
 	int			n_left;
 	int64		left[RETENTION_BACKLOGS];	/* rows that runs have left, the newest last */
 } RetentionMemory;
 
 extern RetentionMemory *dbops_retention_memory(const Jsonb *memory);
 extern Jsonb *dbops_retention_memory_put(const RetentionMemory *memory);
+extern void dbops_retention_forget_shown(RetentionMemory *memory);
 extern void dbops_retention_allow(RetentionMemory *memory, int64 cutoff);
 extern void dbops_retention_confirm(RetentionMemory *memory, const RetentionSpec *spec, int64 cutoff);
 
@@ -249,6 +251,10 @@ extern bool dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *
 									  DbopsStep *step, DbopsBatch *batch);
 extern bool dbops_retention_walk_frees_rows(const RetentionWalk *walk);
 extern void dbops_retention_walk_again(RetentionWalk *walk);
+
+/* ---- retention_status.c ---- */
+
+extern int64 dbops_retention_last_job(const Policy *policy, const char **state);
 
 /* ---- retention_job.c ---- */
 

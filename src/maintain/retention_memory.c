@@ -27,6 +27,7 @@ dbops_retention_memory(const Jsonb *memory)
 	read->last_run = dbops_jsonb_integer(memory, "last_run");
 	read->last_success = dbops_jsonb_integer(memory, "last_success");
 	read->stopped = dbops_jsonb_text(memory, "stopped");
+	read->settled = dbops_jsonb_integer(memory, "settled");
 	for (int i = Max(n - RETENTION_BACKLOGS, 0); i < n; i++)
 		read->left[read->n_left++] = left[i];
 	return read;
@@ -58,6 +59,7 @@ dbops_retention_memory_put(const RetentionMemory *memory)
 	dbops_json_integer(&json, "last_run", memory->last_run);
 	dbops_json_integer(&json, "last_success", memory->last_success);
 	dbops_json_text(&json, "stopped", memory->stopped);
+	dbops_json_integer(&json, "settled", memory->settled);
 	dbops_json_array(&json, "left");
 	for (int i = 0; i < memory->n_left; i++)
 		dbops_json_integer(&json, NULL, memory->left[i]);
@@ -77,6 +79,15 @@ void
 dbops_retention_allow(RetentionMemory *memory, int64 cutoff)
 {
 	memory->allowed = dbops_cutoff_mark(cutoff);
+	dbops_retention_forget_shown(memory);
+}
+
+/* What was refused is asked for anew, or not any more. */
+void
+dbops_retention_forget_shown(RetentionMemory *memory)
+{
+	if (memory->shown != RETENTION_NONE)
+		memory->stopped = NULL;
 	memory->shown = RETENTION_NONE;
 }
 

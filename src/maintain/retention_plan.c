@@ -240,6 +240,8 @@ put_reference(RetentionPlan *plan, const RetentionReference *reference)
 			break;
 		default:
 			row.method = "keep rows that it refers to";
+			if (reference->table == plan->spec->relid)
+				row.rows = plan->all.kept;	/* at most */
 			row.risk = reference->table == plan->spec->relid ?
 				psprintf("foreign key %s: rows of the table itself refer to it, which go level by level, at most %d in a run",
 						 quote_identifier(reference->name), RETENTION_PASSES) :

@@ -14,6 +14,7 @@
  */
 #include "maintain/retention.h"
 
+#include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
@@ -43,6 +44,7 @@ static void hear_of_table(Datum arg, Oid relid);
 static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static const RetentionReference *find_unindexed(Oid relid, List **seen);
+static bool is_same_tree(Oid relid, Oid other);
 
 /*
  * Of a partition the constraints are those that the catalog has for it, also as
@@ -247,11 +249,19 @@ dbops_retention_refers_to_itself(Oid relid)
 	{
 		const RetentionReference *reference = lfirst(cell);
 
-		if (reference->table == relid &&
-			(reference->on_delete == FKCONSTR_ACTION_NOACTION || reference->on_delete == FKCONSTR_ACTION_RESTRICT))
+		if (!REFERENCE_GOES_ALONG(reference) && is_same_tree(relid, reference->table))
 			return true;
 	}
 	return false;
+}
+
+/* Is one the other, or a partition of it on some level? */
+static bool
+is_same_tree(Oid relid, Oid other)
+{
+	return relid == other ||
+		(get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), other)) ||
+		(get_rel_relispartition(other) && list_member_oid(get_partition_ancestors(other), relid));
 }
 
 /* The index that serves a foreign key. */

@@ -113,10 +113,14 @@ walk_again(RetentionRun *run, const RetentionSpec *spec)
 		return false;
 	dbops_retention_estimate(spec, leaf, dbops_retention_counted(spec, leaf->relid), run->cutoff,
 							 RETENTION_NONE, &estimate);
-	if (estimate.expired < 1 || run->rows + estimate.expired > run->most)
-		return false;
-	dbops_retention_walk_again(&run->walk);
-	return true;
+	if (estimate.expired >= 1 && run->rows + estimate.expired <= run->most)
+	{
+		dbops_retention_walk_again(&run->walk);
+		return true;
+	}
+	if (estimate.expired >= 1 && leaf->relid == spec->relid && !has_subclass(leaf->relid))
+		run->stopped = "more rows can go now that others of the table have gone than may go unconfirmed";
+	return false;
 }
 
 static void

@@ -19,18 +19,9 @@ PG_FUNCTION_INFO_V1(dbops_retention_status);
 
 #define GROWING		3			/* runs in a row that have left more than the one before */
 
-/* A policy's last job. */
-typedef struct LastJob
-{
-	const char *state;
-	const char *message;
-	int64		rows;
-} LastJob;
-
 static void put_policy(const Policy *policy, ReturnSetInfo *rsinfo);
-static LastJob last_job(const Policy *policy);
 static void take_job(HeapTuple row, TupleDesc desc, void *arg);
-static const char *why_stopped(const RetentionMemory *memory, const LastJob *job);
+static const char *why_stopped(const Policy *policy, const RetentionMemory *memory, int64 job, const char *state);
 static TimestampTz oldest_at(const Policy *policy, const RetentionMemory *memory);
 static const void *look(void);
 static void judge_backlog(const void *facts, DbopsCheckRun *run);
@@ -70,9 +61,10 @@ static void
 put_policy(const Policy *policy, ReturnSetInfo *rsinfo)
 {
 	RetentionMemory *memory = dbops_retention_memory(policy->memory);
-	LastJob		job = last_job(policy);
-	double		backlog = Max(memory->backlog_rows - job.rows, 0);
-	const char *stopped = why_stopped(memory, &job);
+	const char *state = NULL;
+	int64		job = dbops_retention_last_job(policy, &state);
+	double		backlog = memory->backlog_rows;
+	const char *stopped = why_stopped(policy, memory, job, state);
 	TimestampTz oldest = oldest_at(policy, memory);
 	Datum		values[13] = {0};
 	bool		nulls[13] = {false};
@@ -94,24 +86,33 @@ put_policy(const Policy *policy, ReturnSetInfo *rsinfo)
 	nulls[8] = (memory->last_run == 0);
 	values[9] = TimestampTzGetDatum(memory->last_success);
 	nulls[9] = (memory->last_success == 0);
-	nulls[10] = (job.state == NULL);
+	nulls[10] = (state == NULL);
 	nulls[11] = (stopped == NULL);
-	values[10] = nulls[10] ? (Datum) 0 : CStringGetTextDatum(job.state);
+	values[10] = nulls[10] ? (Datum) 0 : CStringGetTextDatum(state);
 	values[11] = nulls[11] ? (Datum) 0 : CStringGetTextDatum(stopped);
 	values[12] = Int32GetDatum(dbops_hold_count(policy->relation));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-static LastJob
-last_job(const Policy *policy)
+/* A policy's last job. */
+typedef struct LastJob
+{
+	int64		id;				/* 0: there is none */
+	const char *state;
+} LastJob;
+
+/* Find it; 0: there is none. state: or NULL. */
+int64
+dbops_retention_last_job(const Policy *policy, const char **state)
 {
 	DbopsParam	params[] = {dbops_param_text(RETENTION_KIND), dbops_param_int8(policy->id)};
 	LastJob		job = {0};
 
-	dbops_store_each("SELECT state, message, 0::bigint"
-					 " FROM dbops.job WHERE kind = $1 AND (spec ->> 'policy')::bigint = $2 ORDER BY id DESC LIMIT 1",
+	dbops_store_each("SELECT id, state FROM dbops.job WHERE kind = $1 AND (spec ->> 'policy')::bigint = $2 ORDER BY id DESC LIMIT 1",
 					 lengthof(params), params, take_job, &job);
-	return job;
+	if (state != NULL)
+		*state = job.state;
+	return job.id;
 }
 
 static void
@@ -119,18 +120,24 @@ take_job(HeapTuple row, TupleDesc desc, void *arg)
 {
 	LastJob    *job = arg;
 
-	job->state = dbops_row_text(row, desc, 1);
-	job->message = dbops_row_text(row, desc, 2);
-	job->rows = dbops_row_int8(row, desc, 3);
+	job->id = dbops_row_int8(row, desc, 1);
+	job->state = dbops_row_text(row, desc, 2);
 }
 
+/*
+ * What keeps it from going on, or has ended the last run. Not what has been
+ * answered since: by setting it again, or by having a job that was refused try
+ * again.
+ */
 static const char *
-why_stopped(const RetentionMemory *memory, const LastJob *job)
+why_stopped(const Policy *policy, const RetentionMemory *memory, int64 job, const char *state)
 {
-	if (job->state != NULL && (strcmp(job->state, "blocked") == 0 || strcmp(job->state, "failed") == 0 ||
-							   strcmp(job->state, "paused") == 0))
-		return job->message;
-	return memory->stopped;
+	bool		lives = (state != NULL && (strcmp(state, "queued") == 0 || strcmp(state, "running") == 0));
+	const char *stopped = (job != 0 && job == memory->settled) ? dbops_policy_refusal(policy) : dbops_policy_stopped(policy);
+
+	if (stopped == NULL && !(lives && memory->shown != RETENTION_NONE))
+		stopped = memory->stopped;
+	return stopped;
 }
 
 /* When the oldest row is of, on the calendar. */
