@@ -8,7 +8,7 @@
  * A server that does not archive removes that at once. Whoever keeps records
  * of other backups registers as a source.
  */
-#include "core/core.h"
+#include "core/server.h"
 
 #include <sys/stat.h>
 
@@ -112,6 +112,23 @@ read_history_file(const char *name, List *timelines, DbopsBackup *backup)
 	backup->ended = Min(backup->ended, written);
 	backup->label = value_of(text, "LABEL: ");
 	return true;
+}
+
+/*
+ * Was this server started from a base backup, and not as a standby that was
+ * promoted since? begun: when the backup was. Its label is set aside at that
+ * start, and stays.
+ */
+bool
+dbops_backup_restored(TimestampTz *begun)
+{
+	TimestampTz written;
+	char	   *text = read_text(BACKUP_LABEL_OLD, &written);
+	char	   *time = (text == NULL) ? NULL : value_of(text, "START TIME: ");
+	char	   *timeline = (text == NULL) ? NULL : value_of(text, "START TIMELINE: ");
+
+	return time != NULL && timeline != NULL &&
+		strtoul(timeline, NULL, 10) == GetWALInsertionTimeLine() && parse_log_time(time, begun);
 }
 
 /* The beginning of a file, and when it was written; NULL: it has gone. */

@@ -109,6 +109,10 @@ extern void dbops_horizon_oldest(HorizonIgnores ignores, HorizonHolder *oldest);
 extern bool dbops_archive_on(void);
 extern int	dbops_archive_waiting(int at_most);
 
+/* ---- backup.c: was this server restored? ---- */
+
+extern bool dbops_backup_restored(TimestampTz *begun);
+
 /* ---- disks.c ---- */
 
 typedef struct Disk

@@ -10,9 +10,9 @@
  * it can), and pg_upgrade.
  *
  * A copy of the whole server has the same identifiers. One that was recovered
- * to a target says so in the history of its timeline; one that was promoted
- * without a target cannot be told from a failover, so dbops.on_promotion
- * decides.
+ * to a target says so in the history of its timeline, and one that was started
+ * from a base backup keeps the label of that; one that was promoted without a
+ * target cannot be told from a failover, so dbops.on_promotion decides.
  *
  * Health asks too, and waits for nobody's lock.
  */
@@ -41,6 +41,14 @@
 #define INSTANCE_SYSTEM		1
 #define INSTANCE_DATABASE	2
 #define INSTANCE_TIMELINE	3
+#define INSTANCE_ADOPTED	4
+
+/* The latest of what is recorded. */
+typedef struct Recorded
+{
+	TimeLineID	timeline;		/* 0: nothing is */
+	TimestampTz adopted;
+} Recorded;
 
 PG_FUNCTION_INFO_V1(dbops_adopt_database);
 
@@ -48,10 +56,11 @@ static void record_identity(void);
 static char *find_version_difference(void);
 static int	compare_versions(const char *a, const char *b);
 static char *find_quarantine(bool wait);
-static char *compare_identity(bool wait, TimeLineID *recorded);
-static char *compare_row(TupleTableSlot *row, TimeLineID *recorded);
+static char *compare_identity(bool wait, Recorded *recorded);
+static char *compare_row(TupleTableSlot *row, Recorded *recorded);
 static Relation open_instance(bool wait);
 static Oid	find_instance(void);
+static char *judge_base_backup(TimestampTz adopted);
 static char *judge_timeline(TimeLineID recorded);
 static char *find_recovery_target(TimeLineID since, TimeLineID present);
 static char *read_reason(char *line, TimeLineID *parent);
@@ -134,10 +143,10 @@ dbops_identity_refusal(void)
 void
 dbops_identity_follow(void)
 {
-	TimeLineID	recorded;
+	Recorded	recorded;
 	DbopsParam	param = dbops_param_int8(GetWALInsertionTimeLine());
 
-	if (compare_identity(true, &recorded) == NULL && recorded < GetWALInsertionTimeLine())
+	if (compare_identity(true, &recorded) == NULL && recorded.timeline < GetWALInsertionTimeLine())
 		dbops_store_each("UPDATE dbops.instance SET timeline = $1", 1, &param, NULL, NULL);
 }
 
@@ -194,17 +203,18 @@ compare_versions(const char *a, const char *b)
 static char *
 find_quarantine(bool wait)
 {
-	TimeLineID	recorded;
+	Recorded	recorded;
 	char	   *why = compare_identity(wait, &recorded);
 
-	if (why == NULL && !RecoveryInProgress())
-		why = judge_timeline(recorded);
-	return why;
+	if (why != NULL || RecoveryInProgress())
+		return why;
+	why = judge_base_backup(recorded.adopted);
+	return (why != NULL) ? why : judge_timeline(recorded.timeline);
 }
 
-/* Say which row is about another database; NULL: none is. recorded: the newest timeline. */
+/* Say which row is about another database; NULL: none is. */
 static char *
-compare_identity(bool wait, TimeLineID *recorded)
+compare_identity(bool wait, Recorded *recorded)
 {
 	Relation	instance = open_instance(wait);
 	Snapshot	snapshot = RegisterSnapshot(ActiveSnapshotSet() ? GetActiveSnapshot() :
@@ -213,28 +223,30 @@ compare_identity(bool wait, TimeLineID *recorded)
 	TupleTableSlot *slot = table_slot_create(instance, NULL);
 	char	   *why = NULL;
 
-	*recorded = 0;
+	*recorded = (Recorded) {0};
 	while (why == NULL && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 		why = compare_row(slot, recorded);
 	ExecDropSingleTupleTableSlot(slot);
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(instance, AccessShareLock);
-	if (why == NULL && *recorded == 0)
+	if (why == NULL && recorded->timeline == 0)
 		return pstrdup("dbops.instance does not say which database this is");
 	return why;
 }
 
 static char *
-compare_row(TupleTableSlot *row, TimeLineID *recorded)
+compare_row(TupleTableSlot *row, Recorded *recorded)
 {
 	int64		present = (int64) GetSystemIdentifier();
 	bool		isnull;
 	int64		system = DatumGetInt64(slot_getattr(row, INSTANCE_SYSTEM, &isnull));
 	Oid			database = DatumGetObjectId(slot_getattr(row, INSTANCE_DATABASE, &isnull));
 	int64		timeline = DatumGetInt64(slot_getattr(row, INSTANCE_TIMELINE, &isnull));
+	TimestampTz adopted = DatumGetTimestampTz(slot_getattr(row, INSTANCE_ADOPTED, &isnull));
 
-	*recorded = Max(*recorded, (TimeLineID) timeline);
+	recorded->timeline = Max(recorded->timeline, (TimeLineID) timeline);
+	recorded->adopted = Max(recorded->adopted, adopted);
 	if (system != present)
 		return psprintf("dbops was set up on another server (system identifier " INT64_FORMAT ", and this one's is " INT64_FORMAT ")",
 						system, present);
@@ -277,6 +289,17 @@ static Oid
 find_instance(void)
 {
 	return get_relname_relid("instance", get_namespace_oid("dbops", false));
+}
+
+/* Say that it was started from a base backup of the original. The label tells no fractions of a second. */
+static char *
+judge_base_backup(TimestampTz adopted)
+{
+	TimestampTz begun;
+
+	if (!dbops_backup_restored(&begun) || begun + USECS_PER_SEC <= adopted)
+		return NULL;
+	return psprintf("this server was started from a base backup, begun at %s", timestamptz_to_str(begun));
 }
 
 /* Say what began a timeline newer than the recorded one, if that matters. */

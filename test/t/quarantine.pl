@@ -1,7 +1,7 @@
 # A copy of a database, or of a server, has the jobs of its original and runs
-# none of them until it is adopted: after a restore of pg_dump's, pg_upgrade, and
-# a recovery to a target. A promotion is a failover, unless dbops.on_promotion
-# says otherwise. TAP, because it takes several servers. (A copy by CREATE
+# none of them until it is adopted: after a restore of pg_dump's, pg_upgrade, a
+# start from a base backup, and a recovery to a target. A promotion is a failover,
+# unless dbops.on_promotion says otherwise. TAP, because it takes several servers. (A copy by CREATE
 # DATABASE is in sql/identity.sql.)
 use strict;
 use warnings FATAL => 'all';
@@ -101,6 +101,18 @@ command_ok(
 $upgraded->start;
 is_quarantined($upgraded, qr/on another server/, 'pg_upgrade');
 $upgraded->stop;
+
+# Start from a base backup, with nothing to recover from but what is in it
+$node->backup('alone');
+my $alone = PostgreSQL::Test::Cluster->new('alone');
+$alone->init_from_backup($node, 'alone');
+$alone->append_conf('postgresql.conf', "archive_mode = off\n");
+$alone->start;
+is_quarantined($alone, qr/started from a base backup, begun at 20/, 'base backup');
+$alone->restart;
+is(job_ends_as($alone, '30s'), 'succeeded', 'base backup: a restart changes nothing');
+is(job_ends_as($node, '30s'), 'succeeded', 'base backup: nor does it to the original');
+$alone->stop;
 
 # Recovery to a target, of each kind that tells something of its own
 $node->backup('backup');
