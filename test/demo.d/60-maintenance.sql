@@ -66,7 +66,7 @@ SELECT parent, every, partitions, newest, runway, missing, default_rows FROM dbo
 SELECT index_name, pg_size_pretty(size_bytes) AS size, bloat_percent, low_percent, high_percent, pg_size_pretty(wasted_bytes) AS wasted, pages_read
   FROM dbops.find_bloated_indexes(30, row_limit => 3);
 
-SELECT dbops.start_reindex('users_email_key') AS rebuild
+SELECT dbops.start_reindex(index_name) AS rebuild FROM dbops.find_bloated_indexes(30, row_limit => 1)
 \gset
 CALL dbops.wait_job(:rebuild);
 SELECT index_name, pg_size_pretty(bytes_before) AS before, pg_size_pretty(bytes_after) AS after, duration FROM dbops.reindex_history() LIMIT 1;
@@ -74,5 +74,5 @@ SELECT index_name, pg_size_pretty(bytes_before) AS before, pg_size_pretty(bytes_
 \echo '   What autovacuum leaves is looked for every hour, and what was done, won or left out is in one place:'
 \echo
 SELECT dbops.set_vacuum_policy(time_window => '01:00-05:00');
-SELECT table_name, statement, reason, due FROM dbops.vacuum_candidates();
+SELECT table_name, statement, reason, due FROM dbops.vacuum_candidates() LIMIT 3;
 SELECT kind, object, action, outcome, row_count, pg_size_pretty(bytes_won) AS won, message FROM dbops.maintenance_report() ORDER BY last_at;
