@@ -88,6 +88,46 @@ SELECT count(*), to_regclass('regress_old_days_1') FROM regress_kept;
 SELECT dbops.remove_retention('regress_old_days');
 DROP TABLE regress_old_days, regress_kept, regress_known;
 
+-- Nobody's code runs with the rights of others: not a hold's on a table that refers, nor one's on a table of which
+-- another role has a partition, nor a filter's where an index is looked for.
+CREATE FUNCTION regress_only(name, boolean) RETURNS boolean LANGUAGE plpgsql STABLE AS
+    $$ BEGIN IF current_user <> $1 THEN RAISE EXCEPTION 'runs as %', current_user; END IF; RETURN $2; END $$;
+CREATE FUNCTION regress_owner_only(boolean) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN IF current_user <> 'regress_retention_owner' THEN RAISE EXCEPTION 'runs as %', current_user; END IF; RETURN $1; END $$;
+CREATE TABLE regress_mine (id integer PRIMARY KEY, at timestamptz);
+INSERT INTO regress_mine SELECT i, '2030-05-01'::date + i FROM generate_series(1, 20) i;
+INSERT INTO regress_mine SELECT i, '2030-07-15' FROM generate_series(21, 100) i;
+ALTER TABLE regress_mine OWNER TO regress_retention_owner;
+CREATE TABLE regress_theirs (id integer REFERENCES regress_mine ON DELETE CASCADE);
+CREATE INDEX ON regress_theirs (id);
+INSERT INTO regress_theirs VALUES (1), (2);
+ALTER TABLE regress_theirs OWNER TO regress_retention_admin;
+GRANT SELECT ON regress_theirs TO regress_retention_owner;
+SELECT dbops.grant_access('regress_retention_admin', 'operator');
+SET ROLE regress_retention_admin;
+SELECT dbops.place_hold('public.regress_theirs', 'public.regress_only(''regress_retention_admin'', id = 1)', 'a trap') > 0 AS placed;
+RESET ROLE;
+SELECT dbops.set_retention('regress_mine', 'at', '30 days', filter => 'public.regress_owner_only(true)') IS NOT NULL AS set;
+CREATE INDEX ON regress_mine (at) WHERE id > 0;
+SELECT count(*) > 0 AS planned FROM dbops.retention_plan('regress_mine');
+CALL dbops.run_retention('regress_mine');
+SELECT array_agg(id ORDER BY id) FROM regress_mine WHERE id <= 20;
+SELECT dbops.remove_retention('regress_mine');
+DROP TABLE regress_mine, regress_theirs;
+CREATE TABLE regress_mine (at date) PARTITION BY RANGE (at);
+CREATE TABLE regress_mine_1 PARTITION OF regress_mine FOR VALUES FROM ('2030-05-01') TO ('2030-06-01');
+CREATE TABLE regress_mine_2 PARTITION OF regress_mine FOR VALUES FROM ('2030-06-01') TO ('2030-09-01');
+INSERT INTO regress_mine VALUES ('2030-05-02'), ('2030-07-02');
+ALTER TABLE regress_mine OWNER TO regress_retention_owner;
+GRANT SELECT ON regress_mine_1 TO regress_retention_owner;
+ALTER TABLE regress_mine_2 OWNER TO regress_retention_owner;
+SET ROLE regress_retention_owner;
+SELECT dbops.place_hold('public.regress_mine', 'public.regress_only(''regress_retention_owner'', false)', 'a trap') > 0 AS placed;
+RESET ROLE;
+SELECT method, risk FROM dbops.retention_plan('regress_mine', 'at', '30 days') WHERE object = 'public.regress_mine_1';
+DROP TABLE regress_mine;
+DROP FUNCTION regress_only(name, boolean), regress_owner_only(boolean);
+
 DROP TABLE regress_rows, regress_archive, regress_secret, regress_seen;
 DROP FUNCTION regress_note();
 SELECT dbops.revoke_access('regress_retention_monitor');

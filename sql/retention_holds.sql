@@ -31,7 +31,7 @@ SELECT n, order_id, note FROM regress_line ORDER BY 1;
 SELECT * FROM regress_mark ORDER BY 2;
 DROP TABLE regress_order, regress_line, regress_mark;
 
--- Rows of a table that refer to others of it go along, and so do those that refer to these: a hold on one keeps all above it.
+-- Rows of a table that refer to others of it do not go along, young ones keep what they refer to.
 CREATE TABLE regress_order (id integer PRIMARY KEY, at timestamptz, up integer REFERENCES regress_order ON DELETE CASCADE);
 CREATE INDEX ON regress_order (up);
 CREATE TABLE regress_line (order_id integer REFERENCES regress_order ON DELETE CASCADE, note text);
@@ -136,7 +136,8 @@ CALL dbops.run_retention('regress_order');
 RESET ROLE;
 SELECT count(*) AS orders FROM regress_order;
 SELECT order_id, note FROM regress_line ORDER BY 1;
--- Who owns the table needs no right to change the rows that go along with its own, though these are locked for a hold.
+-- Who owns the table needs no right to change the rows that go along with its own, though these are locked for a hold. What another
+-- role has written for a hold is not evaluated with its rights: all rows that refer count as held.
 SELECT count(dbops.release_hold(id)) FROM dbops.holds() WHERE in_force AND table_name = 'public.regress_order';
 SELECT dbops.place_hold('regress_line', 'order_id = 400', 'case 8') > 0 AS placed;
 SET ROLE regress_holds_owner;

@@ -34,10 +34,9 @@ PG_FUNCTION_INFO_V1(dbops_holds);
 
 static Oid	hold_table(void);
 static List *tables_above(List *tables);
-static List *conditions_on(List *tables);
+static List *conditions_on(List *tables, Oid role);
 static List *tables_whose_holds_count(Oid relid);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
-static DbopsParam tables_param(List *tables);
 static void take_condition(HeapTuple row, TupleDesc desc, void *arg);
 static void check_table(Oid relid);
 static TimestampTz take_until(FunctionCallInfo fcinfo);
@@ -59,7 +58,7 @@ dbops_hold_lock(Oid relid, Oid beside, bool wait)
 	ListCell   *cell;
 
 	if (OidIsValid(beside))
-		tables = list_concat_unique_oid(tables, tables_whose_holds_count(beside));
+		tables = list_concat_unique_oid(tables, tables_above(list_make1_oid(beside)));
 	list_sort(tables, list_oid_cmp);
 	foreach(cell, tables)
 	{
@@ -82,7 +81,7 @@ hold_table(void)
 static List *
 tables_above(List *tables)
 {
-	DbopsParam	param = tables_param(tables);
+	DbopsParam	param = dbops_param_oids(tables);
 	List	   *above = NIL;
 
 	dbops_query_each("WITH RECURSIVE up (relid) AS (SELECT unnest($1) UNION"
@@ -119,49 +118,40 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
 	*tables = lappend_oid(*tables, dbops_row_oid(row, desc, 1));
 }
 
-/* The conditions of the holds on the rows of a table, of char *, as they stand now. */
+/*
+ * The conditions of the holds on the rows of a table, of char *, as they stand
+ * now. role: with whose rights they are to be evaluated. What another role has
+ * written for a table of its own must not run with these, so that all rows count
+ * as held by that.
+ */
 List *
-dbops_hold_conditions(Oid relid, Oid beside)
+dbops_hold_conditions(Oid relid, Oid beside, Oid role)
 {
 	List	   *tables = list_make1_oid(relid);
 
 	if (OidIsValid(beside))
 		tables = lappend_oid(tables, beside);
-	return conditions_on(tables_above(tables));
+	return conditions_on(tables_above(tables), role);
 }
 
 /* Those of the holds that were placed on the table itself. */
 List *
-dbops_hold_conditions_alone(Oid relid)
+dbops_hold_conditions_alone(Oid relid, Oid role)
 {
-	return conditions_on(list_make1_oid(relid));
+	return conditions_on(list_make1_oid(relid), role);
 }
 
 static List *
-conditions_on(List *tables)
+conditions_on(List *tables, Oid role)
 {
-	DbopsParam	params[] = {tables_param(tables), dbops_param_time(dbops_clock_now())};
+	DbopsParam	params[] = {dbops_param_oids(tables), dbops_param_time(dbops_clock_now()), dbops_param_oid(role)};
 	List	   *conditions = NIL;
 
-	dbops_store_each("SELECT condition FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
+	dbops_store_each("SELECT CASE WHEN (SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3 THEN condition ELSE 'true' END"
+					 " FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
 					 " AND (until IS NULL OR until > $2) ORDER BY id",
 					 lengthof(params), params, take_condition, &conditions);
 	return conditions;
-}
-
-static DbopsParam
-tables_param(List *tables)
-{
-	Datum	   *oids = palloc(sizeof(Datum) * list_length(tables));
-	ListCell   *cell;
-
-	foreach(cell, tables)
-		oids[foreach_current_index(cell)] = ObjectIdGetDatum(lfirst_oid(cell));
-	return (DbopsParam)
-	{
-		.type = OIDARRAYOID,
-			.value = PointerGetDatum(construct_array(oids, list_length(tables), OIDOID, sizeof(Oid), true, TYPALIGN_INT))
-	};
 }
 
 static void
@@ -181,7 +171,7 @@ dbops_hold_partitions(Oid relid)
 	if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE)
 	{
 		DbopsParam	params[] = {
-			tables_param(list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid)),
+			dbops_param_oids(list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid)),
 			dbops_param_time(dbops_clock_now())
 		};
 
@@ -196,7 +186,7 @@ dbops_hold_partitions(Oid relid)
 int
 dbops_hold_count(Oid relid)
 {
-	return list_length(dbops_hold_conditions(relid, InvalidOid));
+	return list_length(dbops_hold_conditions(relid, InvalidOid, InvalidOid));
 }
 
 /* Is there a hold on rows of a table, wherever it was placed? */
@@ -204,31 +194,6 @@ bool
 dbops_hold_on_rows(Oid relid)
 {
 	return dbops_hold_count(relid) > 0 || dbops_hold_partitions(relid) != NIL;
-}
-
-/* Is there a hold on rows that would go or change with rows of this table, its own too if these refer to others of it? */
-bool
-dbops_hold_on_referring(Oid relid)
-{
-	List	   *tables = list_make1_oid(relid);
-
-	for (int i = 0; i < list_length(tables); i++)
-	{
-		ListCell   *cell;
-
-		foreach(cell, dbops_retention_references(list_nth_oid(tables, i)))
-		{
-			const RetentionReference *reference = lfirst(cell);
-
-			if (!REFERENCE_GOES_ALONG(reference))
-				continue;
-			if (dbops_hold_on_rows(reference->table))
-				return true;
-			if (reference->on_delete == FKCONSTR_ACTION_CASCADE)
-				tables = list_append_unique_oid(tables, reference->table);
-		}
-	}
-	return false;
 }
 
 /* A look for rows that are held. */
@@ -253,7 +218,7 @@ dbops_hold_any(Oid relid, Oid beside)
 
 		if (get_rel_relkind(leaf) != RELKIND_RELATION)
 			continue;
-		foreach(hold, dbops_hold_conditions(leaf, beside))
+		foreach(hold, dbops_hold_conditions(leaf, beside, dbops_relation_owner(relid)))
 		{
 			HeldLook	held = {0};
 

@@ -14,12 +14,11 @@
  * too; or InvalidOid. The conditions are SQL over a row by the name RETENTION_ROW.
  */
 extern bool dbops_hold_lock(Oid relid, Oid beside, bool wait);
-extern List *dbops_hold_conditions(Oid relid, Oid beside);
+extern List *dbops_hold_conditions(Oid relid, Oid beside, Oid role);
 extern List *dbops_hold_partitions(Oid relid);
-extern List *dbops_hold_conditions_alone(Oid relid);
+extern List *dbops_hold_conditions_alone(Oid relid, Oid role);
 extern int	dbops_hold_count(Oid relid);
 extern bool dbops_hold_on_rows(Oid relid);
-extern bool dbops_hold_on_referring(Oid relid);
 extern bool dbops_hold_any(Oid relid, Oid beside);
 
 #endif							/* DBOPS_HOLD_H */

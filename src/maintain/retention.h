@@ -119,11 +119,14 @@ extern char *dbops_retention_reference_join(const RetentionReference *reference,
 extern const RetentionReference *dbops_retention_unindexed(Oid relid);
 extern void dbops_retention_check_references(Oid relid);
 extern bool dbops_retention_refers_to_itself(Oid relid);
+extern bool dbops_retention_keeps_cascaded(const RetentionReference *reference, Oid first);
+extern bool dbops_retention_is_same_tree(Oid one, Oid other);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
 extern const char *dbops_retention_waits_for(const Policy *policy);
 
 /* ---- retention_along.c: lock the rows that would go along ---- */
 
+extern bool dbops_retention_must_lock(Oid relid, Oid first);
 extern void dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places);
 
 /* ---- retention_sql.c: statements about the rows ---- */

@@ -74,6 +74,34 @@ static List *begin_following(const Level *level);
 static bool has_null(const Keys *keys, int from, int count);
 static void lock_as_owner(void *arg);
 
+/*
+ * Could a row that refers to one of this table keep it, though the server would
+ * delete or change it too? first: the table whose rows are to be deleted.
+ */
+bool
+dbops_retention_must_lock(Oid relid, Oid first)
+{
+	List	   *tables = list_make1_oid(relid);
+
+	for (int i = 0; i < list_length(tables); i++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, dbops_retention_references(list_nth_oid(tables, i)))
+		{
+			const RetentionReference *reference = lfirst(cell);
+
+			if (!REFERENCE_GOES_ALONG(reference))
+				continue;
+			if (dbops_hold_on_rows(reference->table) || dbops_retention_keeps_cascaded(reference, first))
+				return true;
+			if (reference->on_delete == FKCONSTR_ACTION_CASCADE)
+				tables = list_append_unique_oid(tables, reference->table);
+		}
+	}
+	return false;
+}
+
 /* Lock all that the server would take along, or change, when the rows at these places go, which are locked. */
 void
 dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places)
@@ -110,14 +138,15 @@ make_level(Oid relid, List *path)
 	return level;
 }
 
-/* Does it lead to rows that may be held? */
+/* Does it lead to rows that may be held, or that may get others which do not go along? */
 static bool
 is_followed(const RetentionReference *reference, const List *path)
 {
-	if (!REFERENCE_GOES_ALONG(reference) || list_member_oid(path, reference->table))
+	if (!REFERENCE_GOES_ALONG(reference) || list_member_oid(path, reference->table) ||
+		dbops_retention_keeps_cascaded(reference, linitial_oid(path)))
 		return false;
 	return dbops_hold_on_rows(reference->table) ||
-		(reference->on_delete == FKCONSTR_ACTION_CASCADE && dbops_hold_on_referring(reference->table));
+		(reference->on_delete == FKCONSTR_ACTION_CASCADE && dbops_retention_must_lock(reference->table, linitial_oid(path)));
 }
 
 /* The keys of the rows that are to be deleted, in their order. */
@@ -133,6 +162,7 @@ read_keys(const Along *along, Level *level)
 
 	dbops_scan_inspect(statement, &scan, take_plan, NULL);
 	dbops_statement_run(statement, &along->places, false, take_keys, level);
+	dbops_statement_free(statement);
 }
 
 static void
@@ -202,7 +232,13 @@ lock_referring(const Level *level)
 		}
 	}
 	foreach(cell, followings)
-		next = lappend(next, ((Following *) lfirst(cell))->next);
+	{
+		Following  *following = lfirst(cell);
+
+		next = lappend(next, following->next);
+		if (following->statement != NULL)
+			dbops_statement_free(following->statement);
+	}
 	return next;
 }
 

@@ -17,7 +17,12 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "nodes/plannodes.h"
+#include "parser/parsetree.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/guc.h"
@@ -60,17 +65,20 @@ typedef struct Batch
 /* A look at how a statement reads its table. */
 typedef struct PlanLook
 {
+	Batch	   *batch;
 	const DbopsScan *scan;
 	bool		as_meant;
 } PlanLook;
 
 static void delete_as_owner(void *arg);
 static bool is_same_table(const RetentionDelete *delete);
+static bool is_part(Oid table, Oid relid);
 static DbopsStatement *make_statement(Batch *batch, Doing doing, RetentionRange range);
 static void prepare(Batch *batch, Doing doing, RetentionRange range, const char *wanted);
 static void forget(Batch *batch, Doing doing, RetentionRange range);
-static bool is_as_meant(DbopsStatement *statement, const DbopsScan *scan);
+static bool is_as_meant(Batch *batch, DbopsStatement *statement, const DbopsScan *scan);
 static void take_plan(struct PlannedStmt *plan, void *arg);
+static bool is_target(const PlannedStmt *plan, Oid relid);
 static void run(Batch *batch);
 static void put_values(const RetentionDelete *delete, ItemPointer bounds, Datum *values);
 static void take_place(HeapTuple row, TupleDesc desc, void *arg);
@@ -145,7 +153,7 @@ delete_as_owner(void *arg)
 	run(batch);
 }
 
-/* Is it there, with the storage and the owner that it had? */
+/* Is it there, a part of the policy's table, with the name, the storage and the owner that it had? */
 static bool
 is_same_table(const RetentionDelete *delete)
 {
@@ -160,10 +168,22 @@ is_same_table(const RetentionDelete *delete)
 				 errmsg("table %s belongs to another role than table %s, with whose owner's rights rows are deleted",
 						delete->leaf->name, delete->spec->table),
 				 errhint("ALTER TABLE %s OWNER TO the owner of that table.", delete->leaf->name)));
-	same = (rel->rd_rel->relfilenode == delete->leaf->filenode);
+	same = rel->rd_rel->relfilenode == delete->leaf->filenode && is_part(delete->spec->relid, delete->leaf->relid) &&
+		strcmp(delete->leaf->name, dbops_quote_relation(delete->leaf->relid)) == 0;
 	relation_close(rel, NoLock);
 	dbops_retention_check_table(delete->leaf->relid, "retention policy");
 	return same;
+}
+
+/* One that was detached meanwhile is nobody's policy's any more. */
+static bool
+is_part(Oid table, Oid relid)
+{
+	if (relid == table)
+		return true;
+	if (get_rel_relispartition(relid))
+		return list_member_oid(get_partition_ancestors(relid), table);
+	return get_rel_relkind(table) == RELKIND_RELATION && list_member_oid(find_all_inheritors(table, NoLock, NULL), relid);
 }
 
 /*
@@ -188,11 +208,11 @@ make_statement(Batch *batch, Doing doing, RetentionRange range)
 		forget(batch, doing, range);
 	if (*statement == NULL)
 		prepare(batch, doing, range, wanted);
-	if (is_as_meant(*statement, &scan) || range == RANGE_PLACES)
+	if (is_as_meant(batch, *statement, &scan) || range == RANGE_PLACES)
 		return *statement;
 	forget(batch, doing, range);
 	prepare(batch, doing, range, wanted);
-	(void) is_as_meant(*statement, &scan);
+	(void) is_as_meant(batch, *statement, &scan);
 	return *statement;
 }
 
@@ -220,9 +240,9 @@ forget(Batch *batch, Doing doing, RetentionRange range)
 
 /* Have it planned while it is known how the table is to be read, and see. */
 static bool
-is_as_meant(DbopsStatement *statement, const DbopsScan *scan)
+is_as_meant(Batch *batch, DbopsStatement *statement, const DbopsScan *scan)
 {
-	PlanLook	look = {.scan = scan};
+	PlanLook	look = {.batch = batch,.scan = scan};
 
 	dbops_scan_inspect(statement, scan, take_plan, &look);
 	return look.as_meant;
@@ -234,6 +254,23 @@ take_plan(struct PlannedStmt *plan, void *arg)
 	PlanLook   *look = arg;
 
 	look->as_meant = (plan != NULL && dbops_scan_is_as_meant(plan, look->scan));
+	if (plan != NULL && !is_target(plan, look->batch->delete->leaf->relid))
+		look->batch->outcome = REWRITTEN;
+}
+
+/* A name may mean another table by now: the plan must be for the one that was locked. */
+static bool
+is_target(const PlannedStmt *plan, Oid relid)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->resultRelations)
+		if (rt_fetch(lfirst_int(cell), plan->rtable)->relid == relid)
+			return true;
+	foreach(cell, plan->rowMarks)
+		if (rt_fetch(((PlanRowMark *) lfirst(cell))->rti, plan->rtable)->relid == relid)
+			return true;
+	return false;
 }
 
 /* Delete the rows of the range; where they are to be locked first, those that could be. */
@@ -244,13 +281,15 @@ run(Batch *batch)
 	RetentionRange range = delete->range;
 	ItemPointerData bounds[2];
 	Datum		values[3];
-	bool		along = dbops_hold_on_referring(delete->leaf->relid);
+	bool		along = dbops_retention_must_lock(delete->leaf->relid, delete->leaf->relid);
 	DbopsStatement *statement;
 
 	put_values(delete, bounds, values);
 	if (delete->skip_locked || along)
 	{
 		statement = make_statement(batch, delete->skip_locked ? LOCKING_FREE : LOCKING, range);
+		if (batch->outcome != DELETED)
+			return;
 		dbops_statement_run(statement, values, false, take_place, batch);
 		if (batch->locked == NULL)
 			return;
@@ -261,6 +300,8 @@ run(Batch *batch)
 			dbops_retention_lock_along(delete->leaf, values[0]);
 	}
 	statement = make_statement(batch, DELETING, range);
+	if (batch->outcome != DELETED)
+		return;
 	dbops_batch_check_at_once();
 	if (delete->spec->archive == NULL)
 		batch->rows = dbops_statement_run(statement, values, false, NULL, NULL);

@@ -16,6 +16,7 @@
 
 #include "catalog/partition.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -44,7 +45,8 @@ static void hear_of_table(Datum arg, Oid relid);
 static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static const RetentionReference *find_unindexed(Oid relid, List **seen);
-static bool is_same_tree(Oid relid, Oid other);
+static Oid	root_of(Oid relid);
+static bool has_policy(Oid relid);
 
 /*
  * Of a partition the constraints are those that the catalog has for it, also as
@@ -59,8 +61,10 @@ static const char *const references =
 	" SELECT c.oid, c.conname::text, c.conrelid, c.confdeltype::text,"
 	" (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k (attnum, n)"
 	" JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum),"
-	" (SELECT string_agg(format('%%1$s.%s OPERATOR(%s.%s) %%2$s.%s', replace(quote_ident(p.attname), '%', '%%'),"
-	" replace(quote_ident(n.nspname), '%', '%%'), replace(o.oprname, '%', '%%'), replace(quote_ident(f.attname), '%', '%%')),"
+	" (SELECT string_agg(format('%%1$s.%s OPERATOR(%s.%s) %%2$s.%s%s', replace(quote_ident(p.attname), '%', '%%'),"
+	" replace(quote_ident(n.nspname), '%', '%%'), replace(o.oprname, '%', '%%'), replace(quote_ident(f.attname), '%', '%%'),"
+	" (SELECT replace(format(' COLLATE %I.%I', cn.nspname, l.collname), '%', '%%') FROM pg_collation l JOIN pg_namespace cn ON cn.oid = l.collnamespace"
+	" WHERE l.oid = p.attcollation AND p.attcollation <> f.attcollation)),"
 	" ' AND ' ORDER BY k.n)"
 	" FROM unnest(c.conkey, c.confkey, c.conpfeqop) WITH ORDINALITY k (attnum, refnum, operator, n)"
 	" JOIN pg_attribute f ON f.attrelid = c.conrelid AND f.attnum = k.attnum"
@@ -249,19 +253,11 @@ dbops_retention_refers_to_itself(Oid relid)
 	{
 		const RetentionReference *reference = lfirst(cell);
 
-		if (!REFERENCE_GOES_ALONG(reference) && is_same_tree(relid, reference->table))
+		if (dbops_retention_is_same_tree(reference->table, relid) &&
+			(!REFERENCE_GOES_ALONG(reference) || reference->on_delete == FKCONSTR_ACTION_CASCADE))
 			return true;
 	}
 	return false;
-}
-
-/* Is one the other, or a partition of it on some level? */
-static bool
-is_same_tree(Oid relid, Oid other)
-{
-	return relid == other ||
-		(get_rel_relispartition(relid) && list_member_oid(get_partition_ancestors(relid), other)) ||
-		(get_rel_relispartition(other) && list_member_oid(get_partition_ancestors(other), relid));
 }
 
 /* The index that serves a foreign key. */
@@ -317,4 +313,46 @@ dbops_retention_reference_join(const RetentionReference *reference, const char *
 	if (!dbops_query_value("SELECT format($1, $2, $3)", lengthof(params), params, TEXTOID, &found))
 		elog(ERROR, "a foreign key has no columns");
 	return TextDatumGetCString(found);
+}
+
+/*
+ * Would a row that refers be deleted with the one that it refers to, but is not
+ * to be? One of the tables whose policy this is goes when it is old, and into the
+ * archive; one with another policy goes by that. first: a table of the policy.
+ */
+bool
+dbops_retention_keeps_cascaded(const RetentionReference *reference, Oid first)
+{
+	return reference->on_delete == FKCONSTR_ACTION_CASCADE &&
+		(dbops_retention_is_same_tree(reference->table, first) || has_policy(reference->table));
+}
+
+/* Are both partitions of one table, or one and the same? */
+bool
+dbops_retention_is_same_tree(Oid one, Oid other)
+{
+	return root_of(one) == root_of(other);
+}
+
+static Oid
+root_of(Oid relid)
+{
+	List	   *ancestors = get_rel_relispartition(relid) ? get_partition_ancestors(relid) : NIL;
+
+	return (ancestors == NIL) ? relid : llast_oid(ancestors);
+}
+
+/* Is there a policy for its rows, or some of them? */
+static bool
+has_policy(Oid relid)
+{
+	List	   *tables = find_all_inheritors(relid, NoLock, NULL);
+	DbopsParam	params[2] = {dbops_param_text(RETENTION_KIND)};
+	Datum		found;
+
+	if (get_rel_relispartition(relid))
+		tables = list_concat(tables, get_partition_ancestors(relid));
+	params[1] = dbops_param_oids(tables);
+	return dbops_store_value("SELECT true FROM dbops.policy WHERE kind = $1 AND relation::oid = ANY ($2) LIMIT 1",
+							 lengthof(params), params, BOOLOID, &found);
 }

@@ -4,7 +4,9 @@
  *
  * A row is deleted if it is old and nothing keeps it: the filter, a hold on it
  * or on a row that would go with it, or a row that refers to it and may not be
- * without it. What keeps a row is asked in the statement that deletes it.
+ * without it. Rows of the same table, and of one with a policy of its own, do not
+ * go with others, whatever the foreign key says: each goes when it is old itself,
+ * and is archived. What keeps a row is asked in the statement that deletes it.
  *
  * Infinite times and nulls are not old.
  */
@@ -22,10 +24,11 @@ typedef struct Writing
 	StringInfo	text;
 	List	   *path;			/* OIDs of tables from the first to the one that is looked at */
 	int			names;			/* that were given to rows */
+	Oid			role;			/* with whose rights it runs */
 } Writing;
 
 static void add_holds(StringInfo text, List *conditions, const char *row);
-static void add_holds_below(StringInfo text, Oid relid, const char *row);
+static void add_holds_below(StringInfo text, Oid relid, Oid role, const char *row);
 static char *is_elsewhere(Oid partition, const char *row);
 static void add_kept(Writing *writing, Oid relid, const char *row);
 static void add_reference_to_partition(Writing *writing, const RetentionReference *reference, const char *row);
@@ -57,11 +60,11 @@ char *
 dbops_retention_expired(const RetentionSpec *spec, Oid relid, Oid beside)
 {
 	StringInfoData text;
-	Writing		writing = {.text = &text};
+	Writing		writing = {.text = &text,.role = spec->owner};
 
 	initStringInfo(&text);
 	appendStringInfoString(&text, dbops_retention_meant(spec));
-	add_holds(&text, dbops_hold_conditions(relid, beside), RETENTION_ROW);
+	add_holds(&text, dbops_hold_conditions(relid, beside, spec->owner), RETENTION_ROW);
 	add_kept(&writing, relid, RETENTION_ROW);
 	return text.data;
 }
@@ -78,14 +81,14 @@ add_holds(StringInfo text, List *conditions, const char *row)
 
 /* A hold on a partition is on those rows only that are in it. */
 static void
-add_holds_below(StringInfo text, Oid relid, const char *row)
+add_holds_below(StringInfo text, Oid relid, Oid role, const char *row)
 {
 	ListCell   *cell;
 
 	foreach(cell, dbops_hold_partitions(relid))
 	{
 		appendStringInfo(text, " AND (%s OR true", is_elsewhere(lfirst_oid(cell), row));
-		add_holds(text, dbops_hold_conditions_alone(lfirst_oid(cell)), row);
+		add_holds(text, dbops_hold_conditions_alone(lfirst_oid(cell), role), row);
 		appendStringInfoChar(text, ')');
 	}
 }
@@ -161,24 +164,29 @@ keeps_rows(const RetentionReference *reference)
 	return dbops_hold_on_rows(reference->table);
 }
 
-/* Where tables refer to each other in a circle, any row that refers keeps its row, if there are holds. */
+/*
+ * Where tables refer to each other in a circle, any row that refers keeps its
+ * row, if there are holds. A row that refers to itself does not keep itself.
+ */
 static void
 add_reference(Writing *writing, const RetentionReference *reference, const char *row)
 {
 	char	   *other = psprintf("row%d", ++writing->names);
+	Oid			first = linitial_oid(writing->path);
 	bool		goes_too = (reference->on_delete == FKCONSTR_ACTION_CASCADE);
+	bool		stays = dbops_retention_keeps_cascaded(reference, first);
 	bool		circle = list_member_oid(writing->path, reference->table);
 	bool		only = (get_rel_relkind(reference->table) == RELKIND_RELATION);
 	StringInfoData kept;
-	Writing		inner = {.text = &kept,.path = writing->path,.names = writing->names};
+	Writing		inner = {.text = &kept,.path = writing->path,.names = writing->names,.role = writing->role};
 
 	initStringInfo(&kept);
-	if (goes_too && circle && !dbops_hold_on_rows(reference->table) && !dbops_hold_on_referring(reference->table))
+	if (goes_too && circle && !stays && !dbops_hold_on_rows(reference->table) && !dbops_retention_must_lock(reference->table, first))
 		return;
-	if (!circle && REFERENCE_GOES_ALONG(reference))
+	if (!circle && !stays && REFERENCE_GOES_ALONG(reference))
 	{
-		add_holds(&kept, dbops_hold_conditions(reference->table, InvalidOid), other);
-		add_holds_below(&kept, reference->table, other);
+		add_holds(&kept, dbops_hold_conditions(reference->table, InvalidOid, writing->role), other);
+		add_holds_below(&kept, reference->table, writing->role, other);
 		if (goes_too)
 			add_kept(&inner, reference->table, other);
 		writing->names = inner.names;
@@ -188,6 +196,9 @@ add_reference(Writing *writing, const RetentionReference *reference, const char 
 	appendStringInfo(writing->text, " AND NOT EXISTS (SELECT FROM %s%s AS %s WHERE %s", only ? "ONLY " : "",
 					 dbops_quote_relation(reference->table), other,
 					 dbops_retention_reference_join(reference, row, other));
+	if (list_length(writing->path) == 1 && dbops_retention_is_same_tree(reference->table, first))
+		appendStringInfo(writing->text, " AND (%s.ctid OPERATOR(pg_catalog.<>) %s.ctid OR %s.tableoid OPERATOR(pg_catalog.<>) %s.tableoid)",
+						 other, row, other, row);
 	if (kept.len > 0)
 		appendStringInfo(writing->text, " AND NOT (true%s)", kept.data);
 	appendStringInfoString(writing->text, ")");

@@ -30,13 +30,21 @@
 /* Where nothing is known of a table's rows. */
 #define ANY_ROW_BYTES 100.0
 
+/* An index is looked for. */
+typedef struct Finding
+{
+	const RetentionSpec *spec;
+	Relation	rel;
+	RetentionLeaf *leaf;
+} Finding;
+
 static void check_kind(Relation rel, const char *what);
 static void check_rows(Relation rel);
 static List *rest_of_partitions(const RetentionSpec *spec, int64 cutoff);
 static List *add_leaves(List *leaves, const RetentionSpec *spec, Oid relid);
 static double order_of(const RetentionSpec *spec, Oid relid);
 static bool is_valid_index(Oid relid);
-static void find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf);
+static void find_index(void *arg);
 static bool serves(const RetentionSpec *spec, Relation rel, Relation index);
 static List *meant_rows(const RetentionSpec *spec, Relation rel);
 
@@ -182,7 +190,7 @@ dbops_retention_leaf(const RetentionSpec *spec, Oid relid)
 	leaf->blocks = RelationGetNumberOfBlocks(rel);
 	table_relation_estimate_size(rel, NULL, &pages, &leaf->rows, &visible);
 	leaf->bytes = (leaf->rows >= 1) ? Max(dbops_relation_bytes(relid) / leaf->rows, 1) : ANY_ROW_BYTES;
-	find_index(spec, rel, leaf);
+	dbops_run_as(spec->owner, find_index, &(Finding) {spec, rel, leaf});
 	leaf->order = order_of(spec, relid);
 	relation_close(rel, NoLock);
 	return leaf;
@@ -238,7 +246,7 @@ dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf *leaf)
 	rel = try_relation_open(leaf->relid, AccessShareLock);
 	if (rel == NULL)
 		return false;
-	find_index(spec, rel, leaf);
+	dbops_run_as(spec->owner, find_index, &(Finding) {spec, rel, leaf});
 	relation_close(rel, NoLock);
 	return false;
 }
@@ -254,10 +262,15 @@ is_valid_index(Oid relid)
 	return valid;
 }
 
-/* A btree index that begins with the column and has all rows that are meant; a small one is better. */
+/*
+ * A btree index that begins with the column and has all rows that are meant; a
+ * small one is better. As the owner: to compare conditions runs functions in them.
+ */
 static void
-find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf)
+find_index(void *arg)
 {
+	Relation	rel = ((Finding *) arg)->rel;
+	RetentionLeaf *leaf = ((Finding *) arg)->leaf;
 	BlockNumber least = InvalidBlockNumber;
 	ListCell   *cell;
 
@@ -267,7 +280,7 @@ find_index(const RetentionSpec *spec, Relation rel, RetentionLeaf *leaf)
 
 		if (index == NULL)
 			continue;
-		if (serves(spec, rel, index) && RelationGetNumberOfBlocks(index) < least)
+		if (serves(((Finding *) arg)->spec, rel, index) && RelationGetNumberOfBlocks(index) < least)
 		{
 			least = RelationGetNumberOfBlocks(index);
 			leaf->index = RelationGetRelid(index);

@@ -1,0 +1,70 @@
+-- Rows that ON DELETE CASCADE would take along, but that are not to go with others: those of the table itself, and those
+-- of a table with a policy of its own.
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+SET dbops.test_now = 1911772800;	-- 2030-08-01 00:00 UTC
+SET dbops.max_xmin_age = -1;	-- the processes of the server live in another time
+CREATE FUNCTION pg_temp.ago(days integer) RETURNS timestamptz IMMUTABLE LANGUAGE sql AS $$SELECT '2030-08-01 00:00 UTC'::timestamptz - days * interval '1 day'$$;
+
+-- A tree whose branches are archived whole, each row of it: the leaves first.
+CREATE TABLE regress_tree (id integer PRIMARY KEY, up integer REFERENCES regress_tree ON DELETE CASCADE, at timestamptz);
+CREATE INDEX ON regress_tree (up);
+CREATE TABLE regress_tree_archive (id integer, up integer, at timestamptz);
+INSERT INTO regress_tree SELECT i, CASE WHEN i > 10 THEN i / 10 END, pg_temp.ago(400 + i % 7) FROM generate_series(1, 999) i;
+SELECT dbops.set_retention('regress_tree', 'at', '30 days', archive_to => 'regress_tree_archive', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_tree', confirm => true);
+SELECT (SELECT count(*) FROM regress_tree) AS left, count(*) AS archived, count(DISTINCT id) AS unlike FROM regress_tree_archive;
+
+-- Young rows keep the old ones that they refer to; a row that refers to itself does not keep itself.
+INSERT INTO regress_tree VALUES (1, NULL, pg_temp.ago(400)), (2, 1, pg_temp.ago(400)), (3, 2, pg_temp.ago(1)), (4, 1, pg_temp.ago(400)), (5, 5, pg_temp.ago(400));
+CALL dbops.run_retention('regress_tree', confirm => true);
+SELECT id FROM regress_tree ORDER BY id;
+UPDATE regress_tree SET at = pg_temp.ago(400) WHERE id = 3;
+CALL dbops.run_retention('regress_tree', confirm => true);
+SELECT count(*) FROM regress_tree;
+SELECT count(*) FROM regress_tree_archive WHERE id < 6;
+DROP TABLE regress_tree, regress_tree_archive;
+
+-- A partitioned tree likewise.
+CREATE TABLE regress_tree (id integer, up integer, n integer, at timestamptz, PRIMARY KEY (id, n)) PARTITION BY LIST (n);
+CREATE TABLE regress_tree_1 PARTITION OF regress_tree FOR VALUES IN (1);
+CREATE TABLE regress_tree_2 PARTITION OF regress_tree FOR VALUES IN (2);
+ALTER TABLE regress_tree ADD FOREIGN KEY (up, n) REFERENCES regress_tree ON DELETE CASCADE;
+CREATE INDEX ON regress_tree (up, n);
+INSERT INTO regress_tree SELECT i, CASE WHEN i > 2 THEN i - 2 END, i % 2 + 1, pg_temp.ago(CASE WHEN i < 9 THEN 400 ELSE 1 END) FROM generate_series(1, 9) i;
+SELECT dbops.set_retention('regress_tree', 'at', '30 days', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_tree', confirm => true);
+CALL dbops.run_retention('regress_tree', confirm => true);
+SELECT array_agg(id ORDER BY id) FROM regress_tree;
+DROP TABLE regress_tree;
+
+-- Rows with a policy of their own go by that, and into its archive; those that they refer to wait for them.
+CREATE TABLE regress_order (id integer PRIMARY KEY, at timestamptz);
+CREATE TABLE regress_line (order_id integer REFERENCES regress_order ON DELETE CASCADE, at timestamptz);
+CREATE INDEX ON regress_line (order_id);
+CREATE TABLE regress_line_archive (LIKE regress_line);
+INSERT INTO regress_order SELECT i, pg_temp.ago(i) FROM generate_series(1, 100) i;
+INSERT INTO regress_line SELECT i, pg_temp.ago(i) FROM generate_series(1, 100) i;
+SELECT dbops.set_retention('regress_line', 'at', '90 days', archive_to => 'regress_line_archive', confirm => true) IS NOT NULL AS set;
+SELECT dbops.set_retention('regress_order', 'at', '50 days', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_order', confirm => true);
+SELECT (SELECT count(*) FROM regress_order) AS orders, (SELECT count(*) FROM regress_line) AS lines, (SELECT count(*) FROM regress_line_archive) AS archived;
+CALL dbops.run_retention('regress_line', confirm => true);
+CALL dbops.run_retention('regress_order', confirm => true);
+SELECT (SELECT count(*) FROM regress_order) AS orders, (SELECT count(*) FROM regress_line) AS lines, (SELECT count(*) FROM regress_line_archive) AS archived;
+SELECT dbops.remove_retention('regress_line');
+CALL dbops.run_retention('regress_order', confirm => true);
+SELECT (SELECT count(*) FROM regress_order) AS orders, (SELECT count(*) FROM regress_line) AS lines, (SELECT count(*) FROM regress_line_archive) AS archived;
+DROP TABLE regress_order, regress_line, regress_line_archive;
+
+-- Keys that compare in another collation than the columns that refer.
+CREATE TABLE regress_order (id text COLLATE "C" PRIMARY KEY, at timestamptz);
+CREATE TABLE regress_line (order_id text COLLATE "POSIX" REFERENCES regress_order);
+CREATE INDEX ON regress_line (order_id);
+INSERT INTO regress_order SELECT i, pg_temp.ago(i) FROM generate_series(1, 100) i;
+INSERT INTO regress_line VALUES ('99');
+SELECT dbops.set_retention('regress_order', 'at', '90 days', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_order', confirm => true);
+SELECT id FROM regress_order ORDER BY at LIMIT 2;
+DROP TABLE regress_order, regress_line;
+SELECT count(*) >= 0 FROM dbops.run_maintenance();
