@@ -214,6 +214,31 @@ CREATE INDEX ON regress_bottom (middle);
 CALL dbops.run_retention('regress_top');
 SELECT count(*), max(id) FROM regress_top;
 
+-- A row that takes longer than a batch may is deleted alone, and the others of its block without it, by block and by key.
+CREATE TABLE regress_slow (at timestamptz, id integer);
+INSERT INTO regress_slow SELECT :now - i * interval '1 day', i FROM generate_series(1, 100) i;
+CREATE FUNCTION regress_slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END';
+CREATE TRIGGER regress_slow BEFORE DELETE ON regress_slow FOR EACH ROW WHEN (OLD.id % 10 = 5) EXECUTE FUNCTION regress_slow();
+SET dbops.backfill_batch_time = 1;
+SELECT dbops.set_retention('regress_slow', 'at', '90 days');
+CALL dbops.run_retention('regress_slow');
+CREATE INDEX ON regress_slow (at);
+ANALYZE regress_slow;
+SELECT dbops.set_retention('regress_slow', 'at', '80 days', confirm => true);
+SELECT method, row_count FROM dbops.retention_plan('regress_slow') LIMIT 1;
+CALL dbops.run_retention('regress_slow');
+RESET dbops.backfill_batch_time;
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 2;
+SELECT count(*), max(id) FROM regress_slow;
+
+-- A foreign key of the archive is no row that refers: the run fails and says why.
+CREATE TABLE regress_source (id integer, at timestamptz);
+INSERT INTO regress_source SELECT i, :now - i * interval '1 day' FROM generate_series(1, 100) i;
+CREATE TABLE regress_target (LIKE regress_source, FOREIGN KEY (id) REFERENCES regress_top);
+SELECT dbops.set_retention('regress_source', 'at', '90 days', archive_to => 'regress_target');
+CALL dbops.run_retention('regress_source');
+SELECT (SELECT count(*) FROM regress_source), (SELECT count(*) FROM regress_target);
+
 SELECT kind, name, command FROM dbops.policies() WHERE kind = 'retention' AND name LIKE '%soft';
 SELECT dbops.remove_retention('regress_soft');
 SELECT dbops.remove_retention('regress_soft');
@@ -227,6 +252,6 @@ SELECT severity, object FROM dbops.health_checks() WHERE check_name = 'retention
 
 DROP TABLE regress_visit, regress_day, regress_epoch, regress_same, regress_soft, regress_log, regress_archive, regress_held,
   regress_parent, regress_child, regress_grandchild, regress_tree, regress_many, regress_above, regress_below,
-  regress_top, regress_middle, regress_bottom;
-DROP FUNCTION regress_leave_out();
+  regress_top, regress_middle, regress_bottom, regress_slow, regress_source, regress_target;
+DROP FUNCTION regress_leave_out(), regress_slow();
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -116,6 +116,7 @@ typedef struct RetentionReference
 
 extern List *dbops_retention_references(Oid relid);
 extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
+extern bool dbops_retention_is_referred_to(Oid relid, const ErrorData *error);
 extern const RetentionReference *dbops_retention_unindexed(Oid relid);
 extern void dbops_retention_check_references(Oid relid);
 extern bool dbops_retention_refers_to_itself(Oid relid);
@@ -229,6 +230,11 @@ extern RetentionOutcome dbops_retention_batch(RetentionStatements *statements, R
 
 /* ---- retention_walk.c: one table, batch after batch ---- */
 
+/* Why a row was left. */
+#define RETENTION_LEFT_LOCKED		1	/* others have locked it */
+#define RETENTION_LEFT_REFERENCED	2	/* rows have come that refer to it */
+#define RETENTION_LEFT_LONG			4	/* it takes longer than statement_timeout */
+
 typedef struct RetentionWalk
 {
 	RetentionLeaf *leaf;		/* NULL: none yet */
@@ -244,7 +250,7 @@ typedef struct RetentionWalk
 	ItemPointerData after;		/* the last of those that were read */
 	bool		careful;		/* the next batch waits for no row */
 	int			refusals;		/* of the next range, because rows refer to it */
-	int64		left;			/* ranges with rows that others kept us from */
+	int			left;			/* why rows were left: bits of RETENTION_LEFT_* */
 	int			passes;			/* from the beginning to the end, so far */
 	int64		deleted;		/* rows, in this one */
 	TimestampTz waits_since;	/* for the table's lock; 0: it does not */

@@ -362,7 +362,7 @@ judge(const Batch *batch, const ErrorData *error)
 	if (dbops_polite_gave_way(error->sqlerrcode))
 		return (batch->waits_for == NULL) ? ROWS_LOCKED : TABLE_LOCKED;
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
-		return REFERENCED;
+		return dbops_retention_is_referred_to(batch->delete->leaf->relid, error) ? REFERENCED : DELETED;
 	if (dbops_polite_took_too_long(error))
 		return TOO_LONG;
 	return DELETED;

@@ -185,8 +185,12 @@ message(const RetentionRun *run)
 						 run->exact ? "" : "about ", run->kept);
 	if (run->rest > 0)
 		appendStringInfo(&text, ", %s" INT64_FORMAT " left", run->exact ? "" : "about ", run->rest);
-	if (run->left > 0)
+	if ((run->left & RETENTION_LEFT_LOCKED) != 0)
 		appendStringInfoString(&text, ", some because others have locked them");
+	if ((run->left & RETENTION_LEFT_REFERENCED) != 0)
+		appendStringInfoString(&text, ", some because rows have come that refer to them");
+	if ((run->left & RETENTION_LEFT_LONG) != 0)
+		appendStringInfoString(&text, ", some because they take longer than statement_timeout allows");
 	if (run->stopped != NULL)
 		appendStringInfo(&text, "; ended early: %s", run->stopped);
 	return text.data;

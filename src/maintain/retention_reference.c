@@ -215,6 +215,32 @@ dbops_retention_check_references(Oid relid)
 			 errhint("%s", dbops_retention_reference_ddl(reference))));
 }
 
+/*
+ * Is it the error of a row that refers to one of the table, or to one that goes
+ * along with it? One of another foreign key, such as the archive's own, is not,
+ * and neither is what a trigger makes up.
+ */
+bool
+dbops_retention_is_referred_to(Oid relid, const ErrorData *error)
+{
+	DbopsParam	params[] = {
+		dbops_param_oid(relid),
+		dbops_param_text(error->schema_name),
+		dbops_param_text(error->table_name),
+		dbops_param_text(error->constraint_name)
+	};
+	Datum		found;
+
+	return dbops_query_value("WITH RECURSIVE along (relid) AS (SELECT $1 UNION SELECT n.relid FROM along a CROSS JOIN LATERAL"
+							 " (SELECT c.conrelid FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = a.relid AND c.confdeltype = 'c'"
+							 " UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = a.relid"
+							 " UNION ALL SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = a.relid) n (relid))"
+							 " SELECT true FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace"
+							 " WHERE c.contype = 'f' AND n.nspname = $2 AND r.relname = $3 AND c.conname = $4"
+							 " AND c.confrelid IN (SELECT relid FROM along) LIMIT 1",
+							 lengthof(params), params, BOOLOID, &found);
+}
+
 /* A foreign key without an index, to the table or to one whose rows go along with its own; NULL: there is none. */
 const RetentionReference *
 dbops_retention_unindexed(Oid relid)

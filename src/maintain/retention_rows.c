@@ -45,7 +45,7 @@ dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
 	else if (!walk_again(run, spec))
 	{
 		ask_for_vacuum(run, step, true);
-		run->left += run->walk.left;
+		run->left |= run->walk.left;
 		leave_leaf(run);
 	}
 	step->done = run->rows;

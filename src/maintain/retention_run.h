@@ -42,7 +42,7 @@ typedef struct RetentionRun
 	double		most;			/* rows that may go in all */
 	int64		rows;
 	int64		partitions;
-	int64		left;			/* ranges with rows that others have locked */
+	int			left;			/* why rows were left on the way: bits of RETENTION_LEFT_* */
 	int64		rest;			/* old rows that there are at the end */
 	int64		kept;			/* besides, for holds or references */
 	bool		exact;			/* they were counted */

@@ -8,8 +8,8 @@
  * missed. More entries of one value than a batch may have are read once as a
  * list of places and deleted by these, a part at a time. Without an index a
  * batch is a range of blocks, from the first one on. A batch that takes too long
- * is cut off and made smaller; one row, or one block, takes the time that it
- * takes.
+ * is cut off and made smaller, at last to the places of one block, and of one
+ * row, which takes the time that it takes.
  *
  * A batch that meets rows locked by others is done again without these; they
  * are left to the next run.
@@ -48,6 +48,7 @@ typedef struct Probe
 	bool		found;
 } Probe;
 
+static bool is_divisible(const RetentionWalk *walk, const RetentionDelete *delete);
 static void follow_index(const RetentionSpec *spec, RetentionWalk *walk);
 static void begin(const RetentionSpec *spec, RetentionWalk *walk);
 static double most(const RetentionWalk *walk);
@@ -67,7 +68,8 @@ static void is_done(const RetentionSpec *spec, RetentionWalk *walk, const Retent
 static void go_on(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete);
 static void settle(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete,
 				   RetentionOutcome outcome, DbopsStep *step);
-static void leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete);
+static void take_apart(RetentionWalk *walk, BlockNumber block);
+static void leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete, RetentionOutcome outcome);
 static void wait_for_table(RetentionWalk *walk, const RetentionDelete *delete, DbopsStep *step);
 
 /* Do a batch; true when nothing of the table is left to be done. */
@@ -88,7 +90,7 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 	any = OidIsValid(walk->leaf->index) ? prepare_keys(spec, walk, last, &delete) : prepare_blocks(walk, &delete);
 	if (!any)
 		return true;
-	batch->most_ms = (dbops_pace_size(&walk->pace) > 1) ? dbops_pace_most_ms(&walk->limits) : 0;
+	batch->most_ms = is_divisible(walk, &delete) ? dbops_pace_most_ms(&walk->limits) : 0;
 	outcome = dbops_retention_batch(walk->statements, &delete, batch);
 	if (outcome == REWRITTEN)
 		return true;			/* the next run sees to it */
@@ -113,6 +115,13 @@ dbops_retention_walk_again(RetentionWalk *walk)
 	walk->passes++;
 	walk->begun = walk->taken_over = false;
 	walk->deleted = walk->left = 0;
+}
+
+/* Can a range be made smaller? */
+static bool
+is_divisible(const RetentionWalk *walk, const RetentionDelete *delete)
+{
+	return delete->range == RANGE_BLOCKS || dbops_pace_size(&walk->pace) > 1;
 }
 
 /* Where the index was rebuilt, go on by the new one; where it is gone, begin anew by blocks. */
@@ -313,6 +322,11 @@ take_value(HeapTuple row, TupleDesc desc, void *arg)
 static bool
 prepare_blocks(RetentionWalk *walk, RetentionDelete *delete)
 {
+	if (walk->places != NULL)
+	{
+		prepare_places(walk, delete);
+		return true;
+	}
 	if (walk->at >= walk->leaf->blocks)
 		return false;
 	delete->range = RANGE_BLOCKS;
@@ -332,7 +346,7 @@ is_done(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *d
 	walk->waits_since = 0;
 	walk->refusals = 0;
 	if (walk->careful)
-		walk->left++;
+		walk->left |= RETENTION_LEFT_LOCKED;
 	walk->careful = false;
 	dbops_pace_follow(&walk->pace, &walk->limits, (BlockNumber) Max(size, 1), most(walk), batch);
 	dbops_pace_pause(&walk->pace, &walk->limits, step, batch);
@@ -356,8 +370,11 @@ go_on(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *del
 		forget_places(walk);
 	else
 		read_places(spec, walk);
-	if (walk->places == NULL)
-		walk->at++;				/* behind the value */
+	if (walk->places != NULL)
+		return;
+	walk->at++;					/* behind the value, or the block */
+	if (!OidIsValid(walk->leaf->index))
+		dbops_pace_begin(&walk->pace, 1);
 }
 
 /* A range was not done: find out how it may be. */
@@ -388,15 +405,37 @@ settle(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *de
 	}
 	if (size > 1)
 		dbops_pace_cut(&walk->pace, size / 4);
+	else if (delete->range == RANGE_BLOCKS)
+		take_apart(walk, (BlockNumber) delete->from);
 	else
-		leave_out(spec, walk, delete);
+		leave_out(spec, walk, delete, outcome);
+}
+
+/* Go on by the places of a block, whether there are rows or not. */
+static void
+take_apart(RetentionWalk *walk, BlockNumber block)
+{
+	MemoryContext before = MemoryContextSwitchTo(walk->memory);
+	ItemPointerData places[MaxHeapTuplesPerPage];
+	Datum		values[MaxHeapTuplesPerPage];
+
+	for (int i = 0; i < MaxHeapTuplesPerPage; i++)
+	{
+		ItemPointerSet(&places[i], block, i + FirstOffsetNumber);
+		values[i] = PointerGetDatum(&places[i]);
+	}
+	walk->places = construct_array(values, MaxHeapTuplesPerPage, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT);
+	walk->at_place = 0;
+	dbops_pace_begin(&walk->pace, MaxHeapTuplesPerPage / 4);
+	MemoryContextSwitchTo(before);
 }
 
 /* The range cannot be made smaller: it is left to the next run. */
 static void
-leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete)
+leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete, RetentionOutcome outcome)
 {
-	walk->left++;
+	walk->left |= (outcome == ROWS_LOCKED) ? RETENTION_LEFT_LOCKED :
+		(outcome == REFERENCED) ? RETENTION_LEFT_REFERENCED : RETENTION_LEFT_LONG;
 	walk->careful = false;
 	walk->refusals = 0;
 	go_on(spec, walk, delete);
