@@ -98,6 +98,15 @@ SELECT conname, contype FROM pg_constraint WHERE conrelid = 'keyed'::regclass AN
 SELECT i.indrelid::regclass, regexp_replace(c.relname, '\d+', 'N') AS name, indisvalid FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
   WHERE indrelid IN ('keyed'::regclass, 'keyed_before'::regclass) ORDER BY i.indrelid::regclass::text COLLATE "C", c.relname COLLATE "C";
 
+-- options of an identity column, and names that look like parts of commands
+CREATE TABLE counted (at date NOT NULL, id int GENERATED ALWAYS AS IDENTITY (MAXVALUE 1000 CYCLE CACHE 20), "{table}" int);
+CREATE INDEX "by USING at" ON counted (id);
+GRANT SELECT ("{table}") ON counted TO PUBLIC;
+CALL dbops.partition_table('counted', 'at', '7 days');
+SELECT seqmax, seqcycle, seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('counted', 'id')::regclass;
+SELECT indrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid = '"by USING at"'::regclass;
+SELECT count(*) - count(attacl) AS without_grant FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid AND attname = '{table}' WHERE inhparent = 'counted'::regclass;
+
 -- what would go on to read the first partition alone
 CREATE TABLE used (at date NOT NULL);
 CREATE FUNCTION atomic() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM used; END;

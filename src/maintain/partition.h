@@ -101,6 +101,9 @@ extern List *dbops_partition_expired(const PartitionSet *set, int64 cutoff);
  */
 extern bool dbops_partition_lock(const Oid *relations, int n_relations, int mode, const char **why);
 
+/* The same of what foreign keys of tables refer to and what refers to them, one after the other; those it had are kept. */
+extern bool dbops_partition_lock_referenced(const List *tables, int mode, const char **why);
+
 extern bool dbops_partition_met_lock(const ErrorData *error);
 
 /* Have the step wait, with nothing locked, before the next try. */

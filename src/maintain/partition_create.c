@@ -29,7 +29,7 @@ typedef struct Likeness
 	const char *using;			/* access method */
 	const char *with;			/* storage parameters */
 	const char *tablespace;
-	List	   *commands;		/* format strings of what follows, with %s for the table */
+	List	   *commands;		/* that follow */
 } Likeness;
 
 /* One that is made, by whom. */
@@ -41,7 +41,7 @@ typedef struct Creation
 
 static const Partition *newest_table(const PartitionSet *set);
 static void take_likeness(HeapTuple row, TupleDesc desc, void *arg);
-static Likeness likeness_of(const PartitionSet *set);
+static Likeness likeness_of(const PartitionSet *set, const PartitionGap *gap);
 static char *gap_name(const PartitionSet *set, const PartitionGap *gap);
 static char *create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness);
 static List *make_commands(const PartitionSet *set, const PartitionGap *gap);
@@ -77,7 +77,7 @@ newest_table(const PartitionSet *set)
 char *
 dbops_partition_create_sql(const PartitionSet *set, const PartitionGap *gap)
 {
-	Likeness	likeness = likeness_of(set);
+	Likeness	likeness = likeness_of(set, gap);
 
 	return create_statement(set, gap, &likeness);
 }
@@ -112,22 +112,9 @@ gap_name(const PartitionSet *set, const PartitionGap *gap)
 static List *
 make_commands(const PartitionSet *set, const PartitionGap *gap)
 {
-	Likeness	likeness = likeness_of(set);
-	List	   *commands = list_make1(create_statement(set, gap, &likeness));
-	ListCell   *cell;
+	Likeness	likeness = likeness_of(set, gap);
 
-	foreach(cell, likeness.commands)
-	{
-		StringInfoData command;
-		const char *template = lfirst(cell);
-		const char *place = strstr(template, "{table}");
-
-		initStringInfo(&command);
-		appendBinaryStringInfo(&command, template, place - template);
-		appendStringInfo(&command, "%s%s", gap_name(set, gap), place + strlen("{table}"));
-		commands = lappend(commands, command.data);
-	}
-	return commands;
+	return lcons(create_statement(set, gap, &likeness), likeness.commands);
 }
 
 /*
@@ -135,12 +122,13 @@ make_commands(const PartitionSet *set, const PartitionGap *gap)
  * that it could be like, the parent says as much as it can.
  */
 static Likeness
-likeness_of(const PartitionSet *set)
+likeness_of(const PartitionSet *set, const PartitionGap *gap)
 {
 	const Partition *newest = newest_table(set);
 	DbopsParam	params[] = {
 		dbops_param_oid(newest != NULL ? newest->relid : set->parent),
-		dbops_param_oid(set->parent)
+		dbops_param_oid(set->parent),
+		dbops_param_text(gap_name(set, gap))
 	};
 	Likeness	likeness = {0};
 
@@ -152,24 +140,24 @@ likeness_of(const PartitionSet *set)
 					 "   FROM pg_class t, unnest(t.reloptions) o WHERE t.oid = l.reltoastrelid) opts),"
 					 " quote_ident(s.spcname),"
 					 " (SELECT array_agg(c) FROM ("
-					 "   SELECT format('GRANT %s ON TABLE {table} TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),"
+					 "   SELECT format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), $3,"
 					  PARTITION_GRANTEE ","
 					  PARTITION_GRANT_OPTION ") AS c"
 					 "   FROM aclexplode(l.relacl) x WHERE x.grantee <> p.relowner"
 					 "   AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
 					 "   GROUP BY x.grantee, x.is_grantable"
 					 "   UNION ALL"
-					 "   SELECT format('GRANT %s (%I) ON TABLE {table} TO %s%s', string_agg(x.privilege_type, format(' (%I), ', t.attname)"
-					 "     ORDER BY x.privilege_type), t.attname,"
+					 "   SELECT format('GRANT %s (%I) ON TABLE %s TO %s%s', string_agg(x.privilege_type, format(' (%I), ', t.attname)"
+					 "     ORDER BY x.privilege_type), t.attname, $3,"
 					  PARTITION_GRANTEE ","
 					  PARTITION_GRANT_OPTION ")"
 					 "   FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped"
 					 "   AND x.grantee <> p.relowner AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
 					 "   GROUP BY t.attname, x.grantee, x.is_grantable"
-					 "   UNION ALL SELECT 'ALTER TABLE {table} ENABLE ROW LEVEL SECURITY' WHERE l.relrowsecurity"
-					 "   UNION ALL SELECT 'ALTER TABLE {table} FORCE ROW LEVEL SECURITY' WHERE l.relforcerowsecurity"
-					 "   UNION ALL SELECT 'ALTER TABLE {table} REPLICA IDENTITY FULL' WHERE 'f' IN (l.relreplident, p.relreplident)"
-					 "   UNION ALL SELECT 'ALTER TABLE {table} REPLICA IDENTITY NOTHING' WHERE l.relreplident = 'n') commands)"
+					 "   UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', $3) WHERE l.relrowsecurity"
+					 "   UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', $3) WHERE l.relforcerowsecurity"
+					 "   UNION ALL SELECT format('ALTER TABLE %s REPLICA IDENTITY FULL', $3) WHERE 'f' IN (l.relreplident, p.relreplident)"
+					 "   UNION ALL SELECT format('ALTER TABLE %s REPLICA IDENTITY NOTHING', $3) WHERE l.relreplident = 'n') commands)"
 					 " FROM pg_class l JOIN pg_class p ON p.oid = $2 LEFT JOIN pg_am a ON a.oid = l.relam"
 					 " LEFT JOIN pg_tablespace s ON s.oid = coalesce(nullif(p.reltablespace, 0), nullif(l.reltablespace, 0))"
 					 " WHERE l.oid = $1",
@@ -260,7 +248,7 @@ dbops_partition_attach_table(void *making)
 		dbops_query_command(identity);
 }
 
-/* As ATTACH locks them: the parent against other DDL alone, and the default partition. */
+/* As ATTACH locks them: the parent against other DDL alone, what foreign keys refer to, and the default partition. */
 bool
 dbops_partition_lock_parents(const PartitionSet *set, const char **why)
 {
@@ -268,5 +256,6 @@ dbops_partition_lock_parents(const PartitionSet *set, const char **why)
 	Oid			other = set->default_partition != NULL ? set->default_partition->relid : InvalidOid;
 
 	return dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, why) &&
+		dbops_partition_lock_referenced(list_make1_oid(parent), ShareRowExclusiveLock, why) &&
 		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why));
 }

@@ -131,6 +131,8 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 	if (plan->set->default_partition == NULL || !find_first(plan->set, job->owner, plan, &gap))
 	{
 		step->finished = true;
+		if (drain->made > 0 && plan->set->default_partition != NULL)
+			step->vacuum = plan->set->default_partition->relid;
 		return;
 	}
 	refuse_long_lock(drain, plan->set);
@@ -262,7 +264,8 @@ move(void *arg)
 
 	dbops_run_as(work->owner, dbops_partition_make_table, &(PartitionMaking) {work->set, work->gap});
 	dbops_run_as(work->owner, move_rows, work);
-	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &work->why))
+	if (!dbops_partition_lock_referenced(list_make1_oid(relations[0]), ShareRowExclusiveLock, &work->why) ||
+		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &work->why))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("waits %s", work->why)));

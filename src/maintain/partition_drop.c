@@ -28,11 +28,13 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 static bool met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
+static const char *taken_over(const PartitionHand *hand);
 static int64 reach_of(const PartitionSet *set, const Partition *partition);
 static bool is_still(const PartitionSet *set, const PartitionHand *hand);
 static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
@@ -48,6 +50,7 @@ static const char *older_snapshot(void);
 static void remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
+static void lock_referenced(void *arg);
 static void call_keep(void *arg);
 static void drop_table(void *arg);
 static void note(const PartitionDrop *drop, const PartitionHand *hand, const char *action, const char *outcome, const char *message);
@@ -92,6 +95,7 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 	bool		noted = dbops_partition_hand_find(drop->policy, &hand);
 	const Partition *there = noted ? dbops_partition_find(set, hand.partition) : NULL;
 	bool		attached = (there != NULL);
+	const char *taken = (noted && !attached) ? taken_over(&hand) : NULL;
 
 	drop->left = InvalidOid;
 	if (attached)
@@ -102,16 +106,27 @@ dbops_partition_drop_step(PartitionDrop *drop, const PartitionSet *set, DbopsSte
 		return;
 	if (set->pending != NULL)
 		finish_detach(drop, set, step);
-	else if (!attached && (get_rel_name(hand.partition) == NULL || get_rel_relispartition(hand.partition)))
-		leave(drop, &hand, "another session has dropped it or attached it elsewhere");
-	else if (!attached && !hand.begun)
-		leave(drop, &hand, "another session has detached it, and it stays as a table");
+	else if (taken != NULL)
+		leave(drop, &hand, taken);
 	else if (hand.upper > drop->cutoff)
 		leave(drop, &hand, attached ? "the policy keeps it now" : "it is detached and stays as a table: the policy keeps it now");
 	else if (attached)
 		detach(drop, set, &hand, step);
 	else
 		remove_table(drop, set, &hand, step);
+}
+
+/* Why what is detached is not ours to drop any more; NULL: it is. */
+static const char *
+taken_over(const PartitionHand *hand)
+{
+	if (get_rel_name(hand->partition) == NULL || get_rel_relispartition(hand->partition))
+		return "another session has dropped it or attached it elsewhere";
+	if (!hand->begun)
+		return "another session has detached it, and it stays as a table";
+	if (strcmp(hand->name, dbops_quote_relation(hand->partition)) != 0)
+		return "another session has renamed it since it was detached, and it stays as a table";
+	return NULL;
 }
 
 /* Up to where it has rows; it may have been attached anew since it was noted, with other bounds. */
@@ -220,7 +235,8 @@ have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *par
 	Oid			relations[] = {set->parent, partition->relid};
 	const char *why;
 
-	if (!dbops_partition_lock(relations, lengthof(relations), ShareUpdateExclusiveLock, &why))
+	if (!dbops_partition_lock(relations, lengthof(relations), ShareUpdateExclusiveLock, &why) ||
+		!dbops_partition_lock_referenced(list_make1_oid(partition->relid), ShareRowExclusiveLock, &why))
 	{
 		wait_or_fail(drop, step, partition->name, why);
 		return;
@@ -288,7 +304,8 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *h
 	ErrorData  *error;
 
 	detaching.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name);
-	if (!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why))
+	if (!dbops_partition_lock_referenced(list_make1_oid(partition->relid), ShareRowExclusiveLock, &detaching.why) ||
+		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why))
 		wait_or_fail(drop, step, partition->name, detaching.why);
 	else if (!is_still(set, hand))
 		wait_or_fail(drop, step, partition->name, "to look again at its bounds");
@@ -319,6 +336,7 @@ finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step)
 
 	if (why != NULL ||
 		!dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, &why) ||
+		!dbops_partition_lock_referenced(list_make1_oid(partition), ShareRowExclusiveLock, &why) ||
 		!dbops_partition_lock(&partition, 1, AccessExclusiveLock, &why) ||
 		!dbops_partition_ddl(drop->job->owner,
 							 psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", set->name, set->pending->name), &why))
@@ -362,6 +380,7 @@ typedef struct Removal
 	Oid			table;
 	Oid			parent;			/* that it was a partition of */
 	bool		held;			/* rows of it are */
+	const char *why;			/* a lock was not to be had; or NULL */
 	bool		keeping;		/* an error is one of keep's */
 	bool		kept;
 } Removal;
@@ -373,6 +392,7 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 {
 	Removal		removal = {.drop = drop,.table = hand->partition,.parent = set->parent};
 	ErrorData  *error;
+	const char *taken;
 	const char *why;
 
 	if (!lock_tree(hand->partition, &why))
@@ -385,14 +405,26 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 		wait_or_fail(drop, step, hand->name, "to look again, as another session has attached it");
 		return;
 	}
+	taken = taken_over(hand);
+	if (taken != NULL)
+	{
+		leave(drop, hand, taken);
+		return;
+	}
 	if (!dbops_hold_lock(hand->partition, set->parent, false))
 	{
 		wait_or_fail(drop, step, hand->name, "for a hold that is being placed");
 		return;
 	}
-	drop->waits_since = 0;
 	if (!dbops_attempt(drop_or_keep, &removal, &error))
+	{
+		if (!removal.keeping && dbops_partition_met_lock(error))
+		{
+			wait_or_fail(drop, step, hand->name, removal.why != NULL ? removal.why : "for a lock that another session had");
+			return;
+		}
 		note_kept(drop, &removal, hand, error);
+	}
 	else if (removal.held)
 		note(drop, hand, "drop partition", "skipped",
 			 "it is detached and stays as a table: a hold was placed on rows of it meanwhile");
@@ -401,6 +433,7 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 		note(drop, hand, removal.kept ? "archive partition" : "drop partition", "done", NULL);
 		drop->dropped++;
 	}
+	drop->waits_since = 0;
 	dbops_partition_hand_forget(hand->partition);
 }
 
@@ -408,7 +441,7 @@ remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *
 static void
 note_kept(const PartitionDrop *drop, const Removal *removal, const PartitionHand *hand, ErrorData *error)
 {
-	if (removal->keeping || dbops_partition_met_lock(error))
+	if (removal->keeping)
 		ReThrowError(error);
 	note(drop, hand, "drop partition", "skipped",
 		 psprintf("it is detached and stays as a table: %s", error->detail != NULL ? error->detail : error->message));
@@ -437,9 +470,32 @@ drop_or_keep(void *arg)
 	if (removal->held)
 		return;
 	if (removal->drop->keep != NULL)
+	{
+		dbops_look(lock_referenced, removal);	/* before all rows are copied in vain */
 		call_keep(removal);
+	}
 	if (!removal->kept)
+	{
+		int			nest_level = NewGUCNestLevel();
+
+		lock_referenced(removal);
+		dbops_set_nested("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
 		dbops_run_as(removal->drop->job->owner, drop_table, removal);
+		AtEOXact_GUC(false, nest_level);
+	}
+}
+
+/* DROP TABLE keeps out everybody from what the table refers to, to remove the triggers there. */
+static void
+lock_referenced(void *arg)
+{
+	Removal    *removal = arg;
+
+	removal->why = NULL;
+	if (!dbops_partition_lock_referenced(find_all_inheritors(removal->table, NoLock, NULL), AccessExclusiveLock, &removal->why))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("waits %s", removal->why)));
 }
 
 static void

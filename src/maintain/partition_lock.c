@@ -47,6 +47,7 @@ static bool wait_for_first(Oid relid, int mode);
 static void lock_one(void *arg);
 static const char *holder_of(Oid relid, bool for_long);
 static void nap(void);
+static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 static void run_as_role(void *arg);
 static void run_sql(void *arg);
 
@@ -164,6 +165,44 @@ dbops_partition_wait(DbopsStep *step, const char *why)
 {
 	step->pause = SHORTEST_PAUSE + (long) (pg_prng_double(&pg_global_prng_state) * (LONGEST_PAUSE - SHORTEST_PAUSE));
 	step->waiting = why;
+}
+
+/*
+ * Lock what the foreign keys of tables refer to, and what refers to them, in the
+ * order of their OIDs: the server locks that as well when one is attached,
+ * detached or dropped.
+ */
+bool
+dbops_partition_lock_referenced(const List *tables, int mode, const char **why)
+{
+	List	   *others = NIL;
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		DbopsParam	param = dbops_param_oid(lfirst_oid(cell));
+
+		dbops_query_each("SELECT DISTINCT CASE conrelid WHEN $1 THEN confrelid ELSE conrelid END FROM pg_constraint"
+						 " WHERE contype = 'f' AND $1 IN (conrelid, confrelid) AND conrelid <> confrelid",
+						 1, &param, take_relation, &others);
+	}
+	list_sort(others, list_oid_cmp);
+	foreach(cell, others)
+	{
+		Oid			relid = lfirst_oid(cell);
+
+		if (!dbops_partition_lock(&relid, 1, mode, why))
+			return false;
+	}
+	return true;
+}
+
+static void
+take_relation(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **relations = arg;
+
+	*relations = list_append_unique_oid(*relations, dbops_row_oid(row, desc, 1));
 }
 
 /* Has it gone on for longer than anything may? The first question begins the count. */

@@ -36,16 +36,17 @@ static const char *const followers[] = {
 
 	/* Other indexes. */
 	"SELECT format('CREATE %sINDEX %I ON ONLY %s %s', CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, x.relname, $2,"
-	" substring(pg_get_indexdef(indexrelid) FROM position(' USING ' IN pg_get_indexdef(indexrelid)) + 1))"
+	" substr(pg_get_indexdef(indexrelid), length(format('CREATE %sINDEX %I ON %s ', CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END, x.relname, $2)) + 1))"
 	" FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE indrelid = $1"
 	" AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = $1)",
 
 	/* Identity columns count on where they are. */
 	"SELECT format('ALTER TABLE %s ALTER %I DROP IDENTITY', $3, attname) FROM pg_attribute"
 	" WHERE attrelid = $1 AND attnum > 0 AND attidentity <> '' AND NOT attisdropped",
-	"SELECT format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s)', $2, attname,"
+	"SELECT format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s)', $2, attname,"
 	" CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,"
-	" coalesce(pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart), s.seqincrement)"
+	" coalesce(pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart), s.seqincrement,"
+	" s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END)"
 	" FROM pg_attribute a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = a.attnum"
 	" AND d.classid = 'pg_class'::regclass AND d.deptype = 'i' JOIN pg_sequence s ON s.seqrelid = d.objid"
 	" WHERE attrelid = $1 AND attidentity <> ''",

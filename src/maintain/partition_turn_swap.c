@@ -16,17 +16,26 @@ typedef struct Commands
 	const List *commands;
 } Commands;
 
+static bool lock_all(PartitionTurn *turn);
 static void take_along(const PartitionTurn *turn);
 static bool run_commands(PartitionTurn *turn, DbopsCallback run, const List *commands);
 static void run_as_owner(void *arg);
 static void run_and_undo(void *arg);
 static void run_all(void *arg);
 
+/* The table last, since nobody can use it any more while others are waited for. */
+static bool
+lock_all(PartitionTurn *turn)
+{
+	return dbops_partition_lock_referenced(list_make1_oid(turn->table), ShareRowExclusiveLock, &turn->why) &&
+		dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why);
+}
+
 /* Do all of it with an empty copy, for a moment. */
 bool
 dbops_partition_turn_rehearse(PartitionTurn *turn)
 {
-	return dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why) &&
+	return lock_all(turn) &&
 		run_commands(turn, run_and_undo, dbops_partition_turn_rehearsal(turn));
 }
 
@@ -34,7 +43,7 @@ dbops_partition_turn_rehearse(PartitionTurn *turn)
 bool
 dbops_partition_turn_swap(PartitionTurn *turn)
 {
-	if (!dbops_partition_lock(&turn->table, 1, AccessExclusiveLock, &turn->why))
+	if (!lock_all(turn))
 		return false;
 	dbops_partition_turn_refuse(turn);
 	if (!run_commands(turn, run_as_owner, dbops_partition_turn_commands(turn)))
