@@ -18,6 +18,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "utils/memutils.h"
 
 #define HOLD_PATIENCE	5000L	/* ms; the server waits as long for others to leave a database */
@@ -55,6 +56,7 @@ prepare_engine(void *place)
 
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 		engine->databases[i].next_due = DT_NOEND;
+	ConditionVariableInit(&engine->left);
 	dbops_crash_prepare(engine);
 }
 
@@ -230,6 +232,7 @@ dbops_runner_release(int index)
 			wake(&dbops_engine->databases[i]);
 	LWLockRelease(dbops_engine_lock);
 	dbops_engine_wake_database(database);
+	ConditionVariableBroadcast(&dbops_engine->left);
 }
 
 /*
@@ -246,6 +249,31 @@ dbops_runner_abandon(int index)
 	dbops_helpers_tell(index);
 	LWLockRelease(dbops_engine_lock);
 	dbops_engine_wake_database(slot->database);
+	ConditionVariableBroadcast(&dbops_engine->left);
+}
+
+/*
+ * Wait until a process leaves its job, or for so many ms. The first call returns
+ * at once, and whoever leaves after it is not missed by the next.
+ */
+void
+dbops_engine_await_leaver(long ms)
+{
+	if (dbops_engine != NULL)
+	{
+		(void) ConditionVariableTimedSleep(&dbops_engine->left, ms, PG_WAIT_EXTENSION);
+		return;
+	}
+	pgstat_report_wait_start(PG_WAIT_EXTENSION);
+	dbops_clock_wait(ms);
+	pgstat_report_wait_end();
+}
+
+/* Wait no more. An error ends it too. */
+void
+dbops_engine_await_end(void)
+{
+	ConditionVariableCancelSleep();
 }
 
 /* Find the slot of the process that has claimed a job, -1 if there is none; the lock is held. */

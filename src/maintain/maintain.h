@@ -16,6 +16,7 @@
 
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
+#include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "utils/timestamp.h"
 
@@ -97,6 +98,7 @@ typedef struct Engine
 	TimestampTz no_process_said;	/* when the log was told */
 	bool		look_around;	/* databases may have come or gone */
 	CrashedJob	crashed;		/* until the scheduler has judged it */
+	ConditionVariable left;		/* a process has left its job */
 	DatabaseEntry databases[ENGINE_DATABASES];
 	RunnerSlot	runners[ENGINE_RUNNERS];
 } Engine;
@@ -111,6 +113,8 @@ extern void dbops_engine_wake_all(void);
 extern void dbops_engine_wake_at_commit(void *unused);
 extern void dbops_engine_note_no_process(void);
 extern void dbops_engine_wake_launcher(void);	/* lock held */
+extern void dbops_engine_await_leaver(long ms);
+extern void dbops_engine_await_end(void);
 extern void dbops_engine_retry_later(DatabaseEntry *entry); /* lock held */
 
 /* Runner slots; an index of -1 is none. */

@@ -12,7 +12,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/ipc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -22,7 +21,7 @@
 PG_FUNCTION_INFO_V1(dbops_run_job);
 PG_FUNCTION_INFO_V1(dbops_wait_job);
 
-#define FIRST_NAP	10L			/* ms between two looks at a job; doubles */
+#define FIRST_NAP	10L			/* ms between two looks at a job that nobody leaves; doubles */
 #define LONGEST_NAP	500L
 #define DEEPEST		2			/* jobs that one session runs: a job's SQL may CALL what is another job */
 
@@ -244,11 +243,10 @@ dbops_wait_job(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_QUERY_CANCELED),
 					 errmsg("job " INT64_FORMAT " is still %s", id, state),
 					 errhint("It goes on; see dbops.job_status(" INT64_FORMAT "), or CALL wait_job again.", id)));
-		pgstat_report_wait_start(PG_WAIT_EXTENSION);
-		dbops_clock_wait(nap);
-		pgstat_report_wait_end();
+		dbops_engine_await_leaver(nap);
 		nap = Min(nap * 2, LONGEST_NAP);
 	}
+	dbops_engine_await_end();
 	dbops_procedure_end();
 	MemoryContextSwitchTo(context);
 	return state_row(fcinfo, state);
