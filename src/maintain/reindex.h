@@ -56,6 +56,7 @@ typedef struct ReindexLimits
 
 extern void dbops_reindex_init(void);
 extern ReindexLimits dbops_reindex_limits(const Policy *policy);
+extern int64 dbops_reindex_least_bytes(void);
 extern const Policy *dbops_reindex_policy_of(const ReindexIndex *index);
 
 /* ---- reindex_history.c: what rebuilds have brought ---- */

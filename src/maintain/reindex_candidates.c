@@ -17,7 +17,8 @@
 
 PG_FUNCTION_INFO_V1(dbops_reindex_candidates);
 
-static void put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, bool any_mismatch);
+static void put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, int64 least, bool any_mismatch);
+static void consider(const ReindexIndex *index, ReindexVerdict *verdict);
 static void judge(const ReindexIndex *index, const Policy *policy, const ReindexLimits *limits, ReindexVerdict *verdict);
 static const char *other_reason(const ReindexIndex *index, const ReindexVerdict *verdict, bool any_mismatch);
 static void put_row(ReturnSetInfo *rsinfo, const ReindexIndex *index, const ReindexVerdict *verdict);
@@ -30,33 +31,42 @@ dbops_reindex_candidates(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid			table = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
 	bool		any_mismatch = dbops_reindex_any_mismatch();
+	int64		least = dbops_reindex_least_bytes();
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, dbops_reindex_indexes(table, 0))
+	foreach(cell, dbops_reindex_indexes(table, any_mismatch ? 0 : least))
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_candidate(rsinfo, lfirst(cell), any_mismatch);
+		put_candidate(rsinfo, lfirst(cell), least, any_mismatch);
 	}
 	return (Datum) 0;
 }
 
-/* Put an index if there is any reason to rebuild it. */
+/* Put an index if there is any reason to rebuild it. least: bytes below which no policy is asked for. */
 static void
-put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, bool any_mismatch)
+put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, int64 least, bool any_mismatch)
 {
-	const Policy *policy = dbops_reindex_policy_of(index);
-	ReindexLimits limits = dbops_reindex_limits(policy);
 	ReindexVerdict verdict = {.estimate = NAN};
 	const char *reason;
 
-	if (dbops_reindex_is_candidate(index, &limits, &verdict.estimate))
-		judge(index, policy, &limits, &verdict);
+	if (index->bytes >= least)
+		consider(index, &verdict);
 	reason = other_reason(index, &verdict, any_mismatch);
 	if (reason != NULL)
 		verdict.reason = (verdict.reason == NULL) ? reason : psprintf("%s; %s", verdict.reason, reason);
 	if (verdict.reason != NULL)
 		put_row(rsinfo, index, &verdict);
+}
+
+static void
+consider(const ReindexIndex *index, ReindexVerdict *verdict)
+{
+	const Policy *policy = dbops_reindex_policy_of(index);
+	ReindexLimits limits = dbops_reindex_limits(policy);
+
+	if (dbops_reindex_is_candidate(index, &limits, &verdict->estimate))
+		judge(index, policy, &limits, verdict);
 }
 
 static void

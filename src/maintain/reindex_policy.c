@@ -167,6 +167,19 @@ dbops_reindex_limits(const Policy *policy)
 	return limits;
 }
 
+/* The size below which no policy looks at an index, nor one of default figures would. */
+int64
+dbops_reindex_least_bytes(void)
+{
+	DbopsParam	params[] = {dbops_param_int8(DEFAULT_MIN_BYTES)};
+	Datum		least;
+
+	if (!dbops_store_value("SELECT least($1, min((spec ->> 'min_bytes')::bigint)) FROM dbops.policy WHERE kind = 'reindex'",
+						   lengthof(params), params, INT8OID, &least))
+		return DEFAULT_MIN_BYTES;
+	return DatumGetInt64(least);
+}
+
 /* The policy that looks after an index: of its table, of what that is a part of, or of the database; NULL: none. */
 const Policy *
 dbops_reindex_policy_of(const ReindexIndex *index)
