@@ -3,9 +3,9 @@
  *		Indexes that are rebuilt, and what is left of builds that were cut off.
  *
  * reindex_index.c knows an index by the catalogs, reindex_judge.c says whether a
- * rebuild is worth it, reindex_gate.c whether it can be begun now. reindex_job.c
- * goes from one to the next, reindex_rebuild.c rebuilds one. Indexes are known
- * by name from one rebuild to the next: a concurrent one gives them a new OID.
+ * rebuild is worth it, reindex_gate.c whether it can be begun now. A job goes from
+ * one to the next (reindex_work.h), reindex_rebuild.c knows one rebuild. Indexes are
+ * known by name from one rebuild to the next: a concurrent one gives them a new OID.
  */
 #ifndef DBOPS_REINDEX_H
 #define DBOPS_REINDEX_H
