@@ -245,6 +245,8 @@ typedef struct RetentionWalk
 	bool		begun;			/* that is known */
 	bool		taken_over;		/* from another process */
 	MemoryContext memory;		/* that lasts as long as the walk */
+	double		span;			/* of raw values that an entry takes, where they were counted last; 0: to be counted */
+	double		share;			/* rows that were deleted there, of an entry */
 	ArrayType  *places;			/* of the rows of one value, which are too many for a batch; or NULL */
 	int			at_place;
 	ItemPointerData after;		/* the last of those that were read */

@@ -2,8 +2,9 @@
  * retention_walk.c
  *		Delete the old rows of one table, batch after batch.
  *
- * By an index of the column a batch is the range of so many entries: the next
- * one begins where it ends, so that what is dead already is not walked again,
+ * By an index of the column a batch is the range of so many entries, which are
+ * counted in the first one and guessed from there on, as long as the guess holds,
+ * since to count them is to walk them twice. The next one begins where it ends, so that what is dead already is not walked again,
  * and a run begins with the least value there is, so that nothing behind it is
  * missed. More entries of one value than a batch may have are read once as a
  * list of places and deleted by these, a part at a time. Without an index a
@@ -53,6 +54,8 @@ static void follow_index(const RetentionSpec *spec, RetentionWalk *walk);
 static void begin(const RetentionSpec *spec, RetentionWalk *walk);
 static double most(const RetentionWalk *walk);
 static bool prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, RetentionDelete *delete);
+static int64 find_end(const RetentionSpec *spec, const RetentionWalk *walk, int64 last);
+static void learn_span(RetentionWalk *walk, const RetentionDelete *delete, const DbopsBatch *batch);
 static bool find_key(const RetentionSpec *spec, const RetentionWalk *walk, int64 last, int64 behind, int64 *found);
 static const char *partial_condition(const RetentionSpec *spec, const RetentionLeaf *leaf);
 static void prepare_places(RetentionWalk *walk, RetentionDelete *delete);
@@ -150,6 +153,7 @@ begin(const RetentionSpec *spec, RetentionWalk *walk)
 	bool		by_key = OidIsValid(walk->leaf->index);
 
 	walk->begun = true;
+	walk->span = 0;
 	if (!walk->taken_over)
 		walk->at = by_key ? dbops_retention_least(&spec->clock) : 0;
 	dbops_pace_begin(&walk->pace, Min(by_key ? FIRST_ROWS : FIRST_BLOCKS, (BlockNumber) most(walk)));
@@ -172,13 +176,11 @@ prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, Retenti
 {
 	while (walk->places == NULL)
 	{
-		int64		end;
-
 		if (!find_key(spec, walk, last, 0, &walk->at))
 			return false;
 		delete->range = RANGE_KEYS;
 		delete->from = walk->at;
-		delete->to = find_key(spec, walk, last, dbops_pace_size(&walk->pace), &end) ? end : last;
+		delete->to = find_end(spec, walk, last);
 		if (delete->to > delete->from)
 			return true;
 		ItemPointerSet(&walk->after, 0, 0);
@@ -186,6 +188,34 @@ prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, Retenti
 	}
 	prepare_places(walk, delete);
 	return true;
+}
+
+/* Where the next entries end, of as many as a batch may have. */
+static int64
+find_end(const RetentionSpec *spec, const RetentionWalk *walk, int64 last)
+{
+	double		size = dbops_pace_size(&walk->pace);
+	int64		end;
+
+	if (walk->span * size >= 1)
+		return (walk->span * size < (double) last - walk->at) ? walk->at + (int64) (walk->span * size) : last;
+	return find_key(spec, walk, last, (int64) size, &end) ? end : last;
+}
+
+/* From a range that was counted guess the next ones, until one has turned out half or twice as full. */
+static void
+learn_span(RetentionWalk *walk, const RetentionDelete *delete, const DbopsBatch *batch)
+{
+	double		size = dbops_pace_size(&walk->pace);
+	double		share = batch->rows / size;
+
+	if (walk->span == 0)
+	{
+		walk->span = ((double) delete->to - delete->from) / size;
+		walk->share = share;
+	}
+	if (batch->rows == 0 || share > walk->share * 2 || share * 2 < walk->share)
+		walk->span = 0;
 }
 
 /* The value of the entry so many behind where the walk is; false: there is none before the last one. */
@@ -348,6 +378,8 @@ is_done(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *d
 	if (walk->careful)
 		walk->left |= RETENTION_LEFT_LOCKED;
 	walk->careful = false;
+	if (delete->range == RANGE_KEYS)
+		learn_span(walk, delete, batch);
 	dbops_pace_follow(&walk->pace, &walk->limits, (BlockNumber) Max(size, 1), most(walk), batch);
 	dbops_pace_pause(&walk->pace, &walk->limits, step, batch);
 	go_on(spec, walk, delete);
@@ -384,6 +416,7 @@ settle(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *de
 {
 	BlockNumber size = dbops_pace_size(&walk->pace);
 
+	walk->span = 0;
 	switch (outcome)
 	{
 		case TABLE_LOCKED:
