@@ -144,7 +144,18 @@ SET ROLE regress_holds_owner;
 CALL dbops.run_retention('regress_order');
 RESET ROLE;
 SELECT order_id, note FROM regress_line ORDER BY 1;
+-- What a function reads that a predicate calls must not be hidden either.
+SELECT count(dbops.release_hold(id)) FROM dbops.holds() WHERE in_force AND table_name = 'public.regress_line';
+CREATE FUNCTION regress_is_held(integer) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN RETURN EXISTS (SELECT FROM public.regress_line WHERE order_id = $1 AND note = 'held'); END $$;
+SELECT dbops.place_hold('regress_order', 'public.regress_is_held(id)', 'case 10') > 0 AS placed;
+ALTER TABLE regress_line ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_holds_owner;
+CALL dbops.run_retention('regress_order');
+RESET ROLE;
+SELECT count(*) AS old FROM regress_order WHERE id = 400;
 DROP TABLE regress_order, regress_line;
+DROP FUNCTION regress_is_held(integer);
 
 -- Row-level security of a partition: it does not go as a whole, and where rows are to be archived or held nothing is deleted.
 CREATE TABLE regress_hidden (n integer, at timestamptz NOT NULL, note text) PARTITION BY RANGE (at);

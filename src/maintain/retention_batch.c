@@ -11,6 +11,11 @@
  * those that would go along if a hold may be on one (retention_along.c), and
  * deleted by another statement: what was committed while a lock was waited for is
  * seen by the last one, before the server takes along what refers to a row.
+ *
+ * All of it runs with row_security off, so that what is hidden from the owner is
+ * an error: it may be held. That goes for the rows' own triggers too. To look
+ * only at the tables that our conditions name would not do, since a predicate
+ * may call a function that reads others.
  */
 #include "maintain/retention.h"
 
@@ -140,7 +145,7 @@ delete_as_owner(void *arg)
 	dbops_polite_bound_lock_waits();
 	dbops_set_nested("search_path", delete->spec->path);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
-	dbops_set_nested("row_security", "off");	/* what is hidden is an error: it may be held */
+	dbops_set_nested("row_security", "off");
 	batch->waits_for = "another session has locked it";
 	LockRelationOid(relid, RowExclusiveLock);
 	batch->waits_for = "a hold is being placed";
