@@ -67,4 +67,36 @@ SELECT dbops.set_retention('regress_order', 'at', '90 days', confirm => true) IS
 CALL dbops.run_retention('regress_order', confirm => true);
 SELECT id FROM regress_order ORDER BY at LIMIT 2;
 DROP TABLE regress_order, regress_line;
+
+-- A column that has got the name of the one that was meant is not meant: all rows count as held, and a policy is blocked.
+CREATE TABLE regress_renamed (id integer, at timestamptz, status text);
+INSERT INTO regress_renamed SELECT i, pg_temp.ago(i), 'open' FROM generate_series(1, 100) i;
+SELECT dbops.place_hold('regress_renamed', 'status = ''held''', 'case 9') AS hold \gset
+SELECT dbops.set_retention('regress_renamed', 'at', '90 days', filter => 'status = ''open''', confirm => true) IS NOT NULL AS set;
+ALTER TABLE regress_renamed RENAME status TO status_before;
+ALTER TABLE regress_renamed ADD status text DEFAULT 'open';
+CALL dbops.run_retention('regress_renamed');
+SELECT dbops.set_retention('regress_renamed', 'at', '90 days', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_renamed');
+SELECT count(*) FROM regress_renamed;
+SELECT dbops.release_hold(:hold);
+CALL dbops.run_retention('regress_renamed', confirm => true);
+SELECT count(*) FROM regress_renamed;
+
+-- Rows are the same whatever the session is set to: a filter has the policy's zone, a hold's predicate may not depend on one.
+CREATE TABLE regress_zone (id integer, at timestamptz, day text);
+INSERT INTO regress_zone VALUES (1, '2030-03-01 23:30 UTC', '02/03/2030'), (2, '2030-03-02 23:30 UTC', '03/03/2030');
+SET timezone = 'Europe/Berlin';
+SET datestyle = 'ISO, DMY';
+SELECT dbops.place_hold('regress_zone', 'at::date = ''2030-03-02''', 'two days in one zone');
+SELECT dbops.place_hold('regress_zone', 'day::date = ''2030-03-02''', 'as the date style has it');
+SELECT dbops.place_hold('regress_zone', 'id = 1 AND at < current_date', 'today is where?');
+SELECT dbops.place_hold('regress_zone', 'at > now() - interval ''1 day''', 'a day with 23 hours?');
+SELECT dbops.place_hold('regress_zone', '(at AT TIME ZONE ''Europe/Berlin'')::date = ''2030-03-02'' AND at < now() AND id::text <> ''2''', 'said with the zone') > 0 AS placed;
+SELECT dbops.set_retention('regress_zone', 'at', '30 days', filter => 'at::date = ''2030-03-02''', time_zone => 'UTC', confirm => true) IS NOT NULL AS set;
+SELECT method, row_count FROM dbops.retention_plan('regress_zone') WHERE row_count IS NOT NULL;
+CALL dbops.run_retention('regress_zone', confirm => true);
+SELECT id FROM regress_zone;
+RESET datestyle;
+DROP TABLE regress_renamed, regress_zone;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -122,7 +122,7 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
  * The conditions of the holds on the rows of a table, of char *, as they stand
  * now. role: with whose rights they are to be evaluated. What another role has
  * written for a table of its own must not run with these, so that all rows count
- * as held by that.
+ * as held by that; and by one whose columns' names others have got.
  */
 List *
 dbops_hold_conditions(Oid relid, Oid beside, Oid role)
@@ -147,7 +147,11 @@ conditions_on(List *tables, Oid role)
 	DbopsParam	params[] = {dbops_param_oids(tables), dbops_param_time(dbops_clock_now()), dbops_param_oid(role)};
 	List	   *conditions = NIL;
 
-	dbops_store_each("SELECT CASE WHEN (SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3 THEN condition ELSE 'true' END"
+	dbops_store_each("SELECT CASE WHEN (SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3"
+					 " AND NOT EXISTS (SELECT FROM jsonb_each_text(columns -> 'numbers') c"
+					 " LEFT JOIN pg_attribute a ON a.attrelid = relation::oid AND a.attname = c.key AND NOT a.attisdropped"
+					 " WHERE (columns ->> 'table')::oid = relation::oid AND a.attnum IS DISTINCT FROM c.value::int2)"
+					 " THEN condition ELSE 'true' END"
 					 " FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
 					 " AND (until IS NULL OR until > $2) ORDER BY id",
 					 lengthof(params), params, take_condition, &conditions);
@@ -249,7 +253,9 @@ Datum
 dbops_place_hold(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
+	Bitmapset  *columns = NULL;
 	char	   *predicate;
+	char	   *condition;
 	TimestampTz until;
 	int			nest_level;
 	Datum		id;
@@ -265,16 +271,18 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 	nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	LockDatabaseObject(hold_table(), relid, 0, ExclusiveLock);
 	AtEOXact_GUC(false, nest_level);
-	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until)"
-							 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
-							 8, (DbopsParam[])
+	condition = dbops_retention_hold_condition(relid, predicate, &columns);
+	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until, columns)"
+							 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+							 9, (DbopsParam[])
 							 {
 								 dbops_param_oid(relid), dbops_param_text(dbops_quote_relation(relid)),
 									 dbops_param_text(predicate),
-									 dbops_param_text(dbops_retention_condition(relid, predicate, "predicate")),
+									 dbops_param_text(condition),
 									 dbops_param_text(dbops_text_argument(fcinfo, 2)),
 									 dbops_param_text(GetUserNameFromId(GetUserId(), false)),
-									 dbops_param_time(dbops_clock_now()), dbops_param_time(until)
+									 dbops_param_time(dbops_clock_now()), dbops_param_time(until),
+									 dbops_param_jsonb(dbops_retention_columns(relid, columns))
 							 },
 							 INT8OID, &id);
 	return id;

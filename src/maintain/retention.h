@@ -38,12 +38,14 @@ typedef struct RetentionSpec
 	Interval   *keep;
 	const char *filter;			/* as it was given; or NULL */
 	const char *condition;		/* the same as a condition; or NULL */
+	Jsonb	   *columns;		/* which columns are meant; or NULL, of one to be set */
 	const char *archive;		/* as SQL writes it; or NULL */
 	const char *path;			/* search_path that statements run with */
 	const char *zone;
 } RetentionSpec;
 
 extern Jsonb *dbops_retention_put(const RetentionSpec *spec);
+extern void dbops_retention_pin_settings(const RetentionSpec *spec);
 extern RetentionSpec *dbops_retention_spec(const Policy *policy);
 extern RetentionSpec *dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, const char *zone);
 extern const char *dbops_retention_unit_name(int64 in_second);
@@ -85,7 +87,9 @@ extern bool dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf
 
 /* ---- retention_condition.c: a user's predicate as a condition ---- */
 
-extern char *dbops_retention_condition(Oid relid, const char *text, const char *argument);
+extern char *dbops_retention_filter_condition(Oid relid, const char *text, Bitmapset **columns);
+extern char *dbops_retention_hold_condition(Oid relid, const char *text, Bitmapset **columns);
+extern Jsonb *dbops_retention_columns(Oid relid, Bitmapset *columns);
 
 /* ---- retention_archive.c: where rows go that are deleted ---- */
 

@@ -143,7 +143,7 @@ delete_as_owner(void *arg)
 	Oid			relid = delete->leaf->relid;
 
 	dbops_polite_bound_lock_waits();
-	dbops_set_nested("search_path", delete->spec->path);
+	dbops_retention_pin_settings(delete->spec);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	dbops_set_nested("row_security", "off");
 	batch->waits_for = "another session has locked it";

@@ -6,15 +6,23 @@
  * the rights of the table's owner, and kept as text in which every name is
  * qualified, so that nothing in it can come to mean another thing. Old rows are
  * met again and again: a predicate must be the same each time and must not
- * change anything.
+ * change anything. Its columns are noted by number: one that gets the name of
+ * another later on is not meant.
+ *
+ * A filter is evaluated with the settings of its policy. Holds of several roles
+ * meet in one statement, so that a hold's predicate must not depend on any.
  */
 #include "maintain/retention.h"
 
 #include "access/table.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
@@ -25,36 +33,64 @@ typedef struct Understanding
 	Oid			relid;
 	const char *text;
 	const char *argument;		/* that it was given as */
+	bool		of_hold;
 	char	   *path;			/* the caller's search_path, as names */
 	char	   *condition;
+	Bitmapset  *columns;		/* their numbers */
 } Understanding;
 
+/* Columns of the table on their way through a predicate. */
+typedef struct Columns
+{
+	int			level;			/* of subselects */
+	Bitmapset  *numbers;
+} Columns;
+
+static char *understand_text(Understanding *understanding, Bitmapset **columns);
 static void understand(void *arg);
 static Query *analyze(const Understanding *understanding, Relation rel);
 static void refuse_what_is_not_the_same(const Understanding *understanding, const Query *query);
 static bool locks_or_names_no_column(Node *node, void *context);
+static bool depends_on_settings(Node *node, void *context);
+static bool function_depends_on_settings(Oid function, void *context);
+static bool note_columns(Node *node, void *context);
 static void refuse(const Understanding *understanding, const char *what, const char *hint);
 static char *deparse(Relation rel, Node *where);
 static void run_once(const Understanding *understanding, Relation rel);
 
-/* Take a predicate over the rows of a table for a condition, or refuse it. */
+/* Take a policy's filter for a condition, or refuse it; columns: the numbers of its columns are added. */
 char *
-dbops_retention_condition(Oid relid, const char *text, const char *argument)
+dbops_retention_filter_condition(Oid relid, const char *text, Bitmapset **columns)
 {
-	Understanding understanding = {
-		.relid = relid,.text = text,.argument = argument,
-		.path = dbops_query_submission_path()
-	};
-	Relation	rel = table_open(relid, AccessShareLock);
+	Understanding understanding = {.relid = relid,.text = text,.argument = "filter"};
+
+	return understand_text(&understanding, columns);
+}
+
+/* The same of the predicate of a hold. */
+char *
+dbops_retention_hold_condition(Oid relid, const char *text, Bitmapset **columns)
+{
+	Understanding understanding = {.relid = relid,.text = text,.argument = "predicate",.of_hold = true};
+
+	return understand_text(&understanding, columns);
+}
+
+static char *
+understand_text(Understanding *understanding, Bitmapset **columns)
+{
+	Relation	rel = table_open(understanding->relid, AccessShareLock);
 	MemoryContext context = CurrentMemoryContext;
 
-	dbops_fragment_check_expression(text, argument);
+	understanding->path = dbops_query_submission_path();
+	dbops_fragment_check_expression(understanding->text, understanding->argument);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	dbops_run_as(rel->rd_rel->relowner, understand, &understanding);
+	dbops_run_as(rel->rd_rel->relowner, understand, understanding);
 	PopActiveSnapshot();
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(context);
-	return understanding.condition;
+	*columns = bms_union(*columns, understanding->columns);
+	return understanding->condition;
 }
 
 static void
@@ -62,11 +98,14 @@ understand(void *arg)
 {
 	Understanding *understanding = arg;
 	Relation	rel = table_open(understanding->relid, NoLock);
+	Columns		columns = {0};
 	Query	   *query;
 
 	dbops_set_nested("search_path", understanding->path);
 	query = analyze(understanding, rel);
 	refuse_what_is_not_the_same(understanding, query);
+	(void) note_columns(query->jointree->quals, &columns);
+	understanding->columns = columns.numbers;
 	understanding->condition = deparse(rel, query->jointree->quals);
 	run_once(understanding, rel);
 	table_close(rel, NoLock);
@@ -88,6 +127,9 @@ refuse_what_is_not_the_same(const Understanding *understanding, const Query *que
 	if (locks_or_names_no_column(query->jointree->quals, NULL))
 		refuse(understanding, "locks rows, or reads the whole row or a column of the system",
 			   "Name the columns, and leave FOR UPDATE out.");
+	if (understanding->of_hold && depends_on_settings(query->jointree->quals, NULL))
+		refuse(understanding, "would mean other rows in a session with other settings, such as TimeZone or DateStyle",
+			   "Compare with values of the column's own type, and convert times with AT TIME ZONE.");
 	foreach(cell, QueryRewrite(copyObject(unconstify(Query *, query))))
 		if (contain_volatile_functions(lfirst(cell)))
 			refuse(understanding, "calls a volatile function, which may have effects or yield another result each time",
@@ -106,6 +148,68 @@ locks_or_names_no_column(Node *node, void *context)
 		return ((Query *) node)->rowMarks != NIL ||
 			query_tree_walker((Query *) node, locks_or_names_no_column, context, 0);
 	return expression_tree_walker(node, locks_or_names_no_column, context);
+}
+
+/* Does it call what settings of the session, or who it is, decide about? Of users' functions that is not known. */
+static bool
+depends_on_settings(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, SQLValueFunction))
+		return ((SQLValueFunction *) node)->op != SVFOP_CURRENT_TIMESTAMP &&
+			((SQLValueFunction *) node)->op != SVFOP_CURRENT_TIMESTAMP_N;
+	if (check_functions_in_node(node, function_depends_on_settings, NULL))
+		return true;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, depends_on_settings, context, 0);
+	return expression_tree_walker(node, depends_on_settings, context);
+}
+
+static bool
+function_depends_on_settings(Oid function, void *context)
+{
+	return func_volatile(function) == PROVOLATILE_STABLE && get_func_namespace(function) == PG_CATALOG_NAMESPACE &&
+		function != F_NOW && function != F_TRANSACTION_TIMESTAMP && function != F_STATEMENT_TIMESTAMP;
+}
+
+/* Note the columns of the table that it names, also within subselects. */
+static bool
+note_columns(Node *node, void *context)
+{
+	Columns    *columns = context;
+	bool		stop;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		if (((Var *) node)->varno == 1 && ((Var *) node)->varlevelsup == columns->level && ((Var *) node)->varattno > 0)
+			columns->numbers = bms_add_member(columns->numbers, ((Var *) node)->varattno);
+		return false;
+	}
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, note_columns, context);
+	columns->level++;
+	stop = query_tree_walker((Query *) node, note_columns, context, 0);
+	columns->level--;
+	return stop;
+}
+
+/* Which columns of a table are meant, for who keeps their names. */
+Jsonb *
+dbops_retention_columns(Oid relid, Bitmapset *columns)
+{
+	DbopsJson	json = {0};
+	int			number = -1;
+
+	dbops_json_object(&json, NULL);
+	dbops_json_integer(&json, "table", relid);
+	dbops_json_object(&json, "numbers");
+	while ((number = bms_next_member(columns, number)) >= 0)
+		dbops_json_integer(&json, get_attname(relid, number, false), number);
+	dbops_json_object_end(&json);
+	return dbops_json_finish(&json);
 }
 
 static void

@@ -169,7 +169,7 @@ look_as_owner(void *arg)
 	EpochLook  *look = arg;
 	BlockNumber blocks = look->leaf->blocks;
 
-	dbops_set_nested("search_path", look->spec->path);
+	dbops_retention_pin_settings(look->spec);
 	dbops_set_nested("row_security", "off");
 	dbops_set_nested("enable_tidscan", "on");
 	if (has_index(look))

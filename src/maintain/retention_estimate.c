@@ -110,7 +110,7 @@ look_as_owner(void *arg)
 	Look	   *at = arg;
 	Oid			types[] = {TIDOID, TIDOID, at->spec->clock.type, at->spec->clock.type};
 
-	dbops_set_nested("search_path", at->spec->path);
+	dbops_retention_pin_settings(at->spec);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	dbops_set_nested("row_security", "off");
 	at->statement = dbops_statement_prepare(count_sql(at), lengthof(types), types);

@@ -120,7 +120,7 @@ archive_as_owner(void *arg)
 	Oid			archive;
 	char	   *columns = dbops_retention_archive_columns(archiving->spec, archiving->table, &archive, &override);
 
-	dbops_set_nested("search_path", archiving->spec->path);
+	dbops_retention_pin_settings(archiving->spec);
 	dbops_set_nested("row_security", "off");	/* what is hidden would not be copied, nor counted */
 	dbops_batch_check_at_once();
 	dbops_retention_copy(psprintf("INSERT INTO %s (%s)%s SELECT %s FROM %s", dbops_quote_relation(archive), columns,

@@ -3,7 +3,8 @@
  *		What a retention policy asks for: arguments, document, structure.
  *
  * The document is shown to users by policies(), so that its members are the
- * arguments; condition is the filter as it was understood.
+ * arguments, but for those that it leaves out: condition, the filter as it was
+ * understood, and columns.
  */
 #include "maintain/retention.h"
 
@@ -36,12 +37,14 @@ static int64 unit_of(const char *name);
 static void check_keep(const Interval *keep);
 static char *interval_text(const Interval *interval);
 static void settle(RetentionSpec *spec, const char *path);
+static void check_columns(const RetentionSpec *spec);
 
 /* Take the arguments, which are at these places: column_name, keep, filter, archive_to, epoch_unit. */
 RetentionSpec *
 dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, const char *zone)
 {
 	RetentionSpec *spec = palloc0(sizeof(RetentionSpec));
+	Bitmapset  *columns = NULL;
 	bool		override;
 	Oid			archive;
 
@@ -56,7 +59,8 @@ dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, cons
 	check_keep(spec->keep);
 	spec->filter = dbops_text_argument(fcinfo, places[2]);
 	if (spec->filter != NULL)
-		spec->condition = dbops_retention_condition(relid, spec->filter, "filter");
+		spec->condition = dbops_retention_filter_condition(relid, spec->filter, &columns);
+	spec->columns = dbops_retention_columns(relid, bms_add_member(columns, get_attnum(relid, spec->column)));
 	if (spec->clock.unit != 0)
 		dbops_retention_check_epoch(spec, !PG_ARGISNULL(places[4]));
 	if (!PG_ARGISNULL(places[3]))
@@ -86,9 +90,44 @@ dbops_retention_spec(const Policy *policy)
 	spec->filter = dbops_jsonb_text(policy->spec, "filter");
 	spec->condition = dbops_jsonb_text(policy->spec, "condition");
 	spec->archive = dbops_jsonb_text(policy->spec, "archive_to");
+	spec->columns = dbops_jsonb_document(policy->spec, "columns");
 	settle(spec, policy->path);
 	take_column(spec, unit);
+	check_columns(spec);
 	return spec;
+}
+
+/* Refuse columns that have got the names of those that were meant. Elsewhere, in a copy, they have other numbers. */
+static void
+check_columns(const RetentionSpec *spec)
+{
+	DbopsParam	params[] = {dbops_param_jsonb(spec->columns), dbops_param_oid(spec->relid)};
+	Datum		name;
+
+	if (spec->columns != NULL &&
+		dbops_store_value("SELECT c.key FROM jsonb_each_text($1 -> 'numbers') c"
+						  " LEFT JOIN pg_attribute a ON a.attrelid = $2 AND a.attname = c.key AND NOT a.attisdropped"
+						  " WHERE ($1 ->> 'table')::oid = $2 AND a.attnum IS DISTINCT FROM c.value::int2 LIMIT 1",
+						  lengthof(params), params, TEXTOID, &name))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("column \"%s\" of table %s is not the one that it was when the retention policy was set",
+						TextDatumGetCString(name), spec->table),
+				 errhint("See which column is meant, and call dbops.set_retention again.")));
+}
+
+/*
+ * Have a statement about the rows mean the same whoever runs it: with the
+ * search_path of who has set the policy, in its time zone. Within a nested level
+ * of settings.
+ */
+void
+dbops_retention_pin_settings(const RetentionSpec *spec)
+{
+	dbops_set_nested("search_path", spec->path);
+	dbops_set_nested("TimeZone", spec->zone);
+	dbops_set_nested("DateStyle", "ISO, MDY");
+	dbops_set_nested("IntervalStyle", "postgres");
 }
 
 /* Fill in what follows from the table. */
@@ -205,6 +244,8 @@ dbops_retention_put(const RetentionSpec *spec)
 	dbops_json_text(&json, "keep", interval_text(spec->keep));
 	dbops_json_text(&json, "filter", spec->filter);
 	dbops_json_text(&json, "condition", spec->condition);
+	if (spec->columns != NULL)
+		dbops_json_document(&json, "columns", spec->columns);
 	dbops_json_text(&json, "archive_to", spec->archive);
 	dbops_json_text(&json, "epoch_unit", dbops_retention_unit_name(spec->clock.unit));
 	return dbops_json_finish(&json);

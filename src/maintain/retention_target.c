@@ -311,7 +311,7 @@ meant_rows(const RetentionSpec *spec, Relation rel)
 	int			nest_level = NewGUCNestLevel();
 	Query	   *query;
 
-	dbops_set_nested("search_path", spec->path);
+	dbops_retention_pin_settings(spec);
 	query = dbops_fragment_analyze(psprintf("SELECT FROM ONLY %s AS " RETENTION_ROW
 											" WHERE " RETENTION_ROW ".%s OPERATOR(pg_catalog.<) " RETENTION_ROW ".%s AND (%s)",
 											dbops_quote_relation(RelationGetRelid(rel)), column, column,

@@ -319,7 +319,7 @@ probe_as_owner(void *arg)
 	DbopsScan	scan = {.relid = at->leaf->relid,.index = at->leaf->index,.rows = FIRST_ROWS};
 	DbopsStatement *statement;
 
-	dbops_set_nested("search_path", at->spec->path);
+	dbops_retention_pin_settings(at->spec);
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	dbops_set_nested("row_security", "off");
 	statement = dbops_statement_prepare(at->sql, 3, at->types);
