@@ -39,6 +39,8 @@ static List *tables_whose_holds_count(Oid relid);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
 static void take_condition(HeapTuple row, TupleDesc desc, void *arg);
 static void check_table(Oid relid);
+static void lock_holds(Oid relid);
+static void lock_exclusively(void *arg);
 static TimestampTz take_until(FunctionCallInfo fcinfo);
 static void require_holder(int64 id);
 static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
@@ -257,7 +259,6 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 	char	   *predicate;
 	char	   *condition;
 	TimestampTz until;
-	int			nest_level;
 	Datum		id;
 
 	dbops_require_argument(fcinfo, 0, "table_name");
@@ -268,9 +269,7 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 	until = take_until(fcinfo);
 	check_table(relid);
 
-	nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
-	LockDatabaseObject(hold_table(), relid, 0, ExclusiveLock);
-	AtEOXact_GUC(false, nest_level);
+	lock_holds(relid);
 	condition = dbops_retention_hold_condition(relid, predicate, &columns);
 	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until, columns)"
 							 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
@@ -286,6 +285,31 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 							 },
 							 INT8OID, &id);
 	return id;
+}
+
+/* Wait for what is being deleted or archived; that may be a whole partition. */
+static void
+lock_holds(Oid relid)
+{
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+	ErrorData  *error;
+
+	if (!dbops_attempt(lock_exclusively, &relid, &error))
+	{
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(error);
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("rows of table %s are being deleted or archived just now", dbops_quote_relation(relid)),
+				 errhint("Pause that job, which dbops.jobs() shows, with dbops.pause_job, and place the hold then.")));
+	}
+	AtEOXact_GUC(false, nest_level);
+}
+
+static void
+lock_exclusively(void *arg)
+{
+	LockDatabaseObject(hold_table(), *(Oid *) arg, 0, ExclusiveLock);
 }
 
 static TimestampTz
