@@ -235,7 +235,9 @@ for my $how ('fast shutdown', 'immediate shutdown', 'kill -9 of a session', 'kil
 		$node->start;
 	}
 	runner_of($atomic);
-	is(look($atomic, q{state || ' ' || attempts}), 'running 1', "$how: what was undone runs again");
+
+	# a scheduler that is not told yet to end may have seen a process that was: that is an attempt
+	like(look($atomic, q{state || ' ' || attempts}), $how eq 'fast shutdown' ? qr/^running [12]$/ : qr/^running 1$/, "$how: what was undone runs again");
 	runner_of($twice);
 	pass("$how: what may be run twice does, too");
 	wait_for($unknown, q{state = 'blocked' AND message LIKE 'outcome unknown%'}, "$how: of which nobody knows is left to a human");
