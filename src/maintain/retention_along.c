@@ -4,8 +4,9 @@
  *
  * When rows are gone, the server deletes or changes those that refer to them as
  * it finds them then. Whether a hold is on one of these was seen before that, by
- * the statement that deletes; meanwhile it may have been changed. So where there
- * may be such holds all these rows are locked first, and then the statement that
+ * the statement that deletes; meanwhile it may have been changed. A row may also
+ * have come that does not go along, as it has a policy of its own. So where there
+ * may be such rows all of these are locked first, and then the statement that
  * deletes sees them as they stay.
  *
  * It is done as the server would do it: level by level, row by row, by the same
