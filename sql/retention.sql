@@ -133,7 +133,7 @@ ANALYZE regress_child;
 SELECT method, object, risk FROM dbops.retention_plan('regress_parent');
 -- a hold on a row that would go with others keeps these
 SELECT dbops.place_hold('regress_grandchild', 'child = 2', 'kept') > 0 AS placed;
-CALL dbops.run_retention('regress_parent');
+CALL dbops.run_retention('regress_parent', confirm => true);
 SELECT p.id, c.id AS child, g.child AS grandchild FROM regress_parent p LEFT JOIN regress_child c ON c."the parent" = p.id LEFT JOIN regress_grandchild g ON g.child = c.id WHERE p.id > 90;
 
 -- A row that refers to another one of its own table

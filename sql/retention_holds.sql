@@ -4,6 +4,7 @@ SET timezone = 'UTC';
 SET client_min_messages = warning;
 SET dbops.test_now = 1911772800;	-- 2030-08-01 00:00 UTC
 SET dbops.max_xmin_age = -1;	-- the processes of the server live in another time
+SET dbops.max_retention_percent = 100;	-- tables are small
 \set now '''2030-08-01 00:00 UTC''::timestamptz'
 
 -- A hold on a partition of a table that refers: the rows that it is on keep those that they refer to.

@@ -109,6 +109,13 @@ dbops_cutoff_jump(const CutoffMark *mark, const Interval *keep, int64 cutoff)
 					dbops_figure_duration((double) passed / USECS_PER_SEC));
 }
 
+/* What time it is, unless a clock has jumped since a cutoff was allowed: then, and what has passed. */
+TimestampTz
+dbops_cutoff_now(const CutoffMark *mark)
+{
+	return (mark->cutoff == CUTOFF_NONE) ? dbops_clock_now() : mark->at + passed_since(mark);
+}
+
 static int64
 passed_since(const CutoffMark *mark)
 {

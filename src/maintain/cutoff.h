@@ -25,6 +25,9 @@ extern CutoffMark dbops_cutoff_mark(int64 cutoff);
 extern CutoffMark dbops_cutoff_read(const Jsonb *memory);
 extern void dbops_cutoff_put(DbopsJson *json, const CutoffMark *mark);
 
+/* What time it is, by how much has passed since the mark; by the calendar where there is none. */
+extern TimestampTz dbops_cutoff_now(const CutoffMark *mark);
+
 /* Has the cutoff moved much further than time has passed? As a user reads it; NULL: it has not. */
 extern const char *dbops_cutoff_jump(const CutoffMark *mark, const Interval *keep, int64 cutoff);
 

@@ -14,6 +14,7 @@
  */
 #include "maintain/retention.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -31,6 +32,10 @@ PG_FUNCTION_INFO_V1(dbops_holds);
 
 #define LOCK_WAIT	10000		/* ms, for steps that delete: each takes a part of a second */
 
+static TimestampTz judged_at = 0;	/* 0: by the clock */
+
+static TimestampTz time_of_holds(void);
+static void end_judging(XactEvent event, void *arg);
 static Oid	hold_table(void);
 static List *tables_above(List *tables);
 static List *conditions_on(List *tables, Oid role);
@@ -45,6 +50,31 @@ static void require_holder(int64 id);
 static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 
 /* ---- what retention asks ---- */
+
+/* Have a hold be in force until then, whatever the clock says, for the rest of the transaction. */
+void
+dbops_hold_judge_at(TimestampTz now)
+{
+	static bool registered = false;
+
+	if (!registered)
+		RegisterXactCallback(end_judging, NULL);
+	registered = true;
+	judged_at = now;
+}
+
+static void
+end_judging(XactEvent event, void *arg)
+{
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PARALLEL_PRE_COMMIT)
+		judged_at = 0;
+}
+
+static TimestampTz
+time_of_holds(void)
+{
+	return (judged_at != 0) ? judged_at : dbops_clock_now();
+}
 
 /*
  * Keep holds from being placed on a table, or one above it, until the
@@ -119,6 +149,13 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
 	*tables = lappend_oid(*tables, dbops_row_oid(row, desc, 1));
 }
 
+/* Of a hold on one of the tables $1, at the time $2, whose predicate is to be evaluated with the rights of role $3. */
+#define IN_FORCE		"relation::oid = ANY ($1) AND released_at IS NULL AND (until IS NULL OR until > $2)"
+#define IS_OWNERS		"(SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3"
+#define IS_AS_PLACED	"NOT EXISTS (SELECT FROM jsonb_each_text(columns -> 'numbers') c" \
+	" LEFT JOIN pg_attribute a ON a.attrelid = relation::oid AND a.attname = c.key AND NOT a.attisdropped" \
+	" WHERE (columns ->> 'table')::oid = relation::oid AND a.attnum IS DISTINCT FROM c.value::int2)"
+
 /*
  * The conditions of the holds on the rows of a table, of char *, as they stand
  * now. role: with whose rights they are to be evaluated. What another role has
@@ -145,16 +182,11 @@ dbops_hold_conditions_alone(Oid relid, Oid role)
 static List *
 conditions_on(List *tables, Oid role)
 {
-	DbopsParam	params[] = {dbops_param_oids(tables), dbops_param_time(dbops_clock_now()), dbops_param_oid(role)};
+	DbopsParam	params[] = {dbops_param_oids(tables), dbops_param_time(time_of_holds()), dbops_param_oid(role)};
 	List	   *conditions = NIL;
 
-	dbops_store_each("SELECT CASE WHEN (SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3"
-					 " AND NOT EXISTS (SELECT FROM jsonb_each_text(columns -> 'numbers') c"
-					 " LEFT JOIN pg_attribute a ON a.attrelid = relation::oid AND a.attname = c.key AND NOT a.attisdropped"
-					 " WHERE (columns ->> 'table')::oid = relation::oid AND a.attnum IS DISTINCT FROM c.value::int2)"
-					 " THEN condition ELSE 'true' END"
-					 " FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
-					 " AND (until IS NULL OR until > $2) ORDER BY id",
+	dbops_store_each("SELECT CASE WHEN " IS_OWNERS " AND " IS_AS_PLACED " THEN condition ELSE 'true' END"
+					 " FROM dbops.hold WHERE " IN_FORCE " ORDER BY id",
 					 lengthof(params), params, take_condition, &conditions);
 	return conditions;
 }
@@ -167,6 +199,27 @@ take_condition(HeapTuple row, TupleDesc desc, void *arg)
 	*conditions = lappend(*conditions, dbops_row_text(row, desc, 1));
 }
 
+/* Which holds that bear on its rows count for all rows of their table, and why, of char * as a user reads it. */
+List *
+dbops_hold_unasked(Oid relid, Oid role)
+{
+	DbopsParam	params[] = {
+		dbops_param_oids(tables_whose_holds_count(relid)),
+		dbops_param_time(time_of_holds()),
+		dbops_param_oid(role)
+	};
+	List	   *unasked = NIL;
+
+	dbops_store_each("SELECT format('hold %s counts for all rows of table %s: ', id, (SELECT format('%I.%I', n.nspname, r.relname)"
+					 " FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation::oid))"
+					 " || CASE WHEN " IS_OWNERS " THEN 'a column that its predicate names was renamed, and another one has got the name'"
+					 " ELSE format('its predicate is not evaluated with the rights of role %I, since that table belongs to %I',"
+					 " pg_get_userbyid($3), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = relation::oid)) END"
+					 " FROM dbops.hold WHERE " IN_FORCE " AND NOT (" IS_OWNERS " AND " IS_AS_PLACED ") ORDER BY id",
+					 lengthof(params), params, take_condition, &unasked);
+	return unasked;
+}
+
 /* The partitions of a table, on all levels, on which holds were placed, as OIDs. */
 List *
 dbops_hold_partitions(Oid relid)
@@ -177,11 +230,10 @@ dbops_hold_partitions(Oid relid)
 	{
 		DbopsParam	params[] = {
 			dbops_param_oids(list_delete_oid(find_all_inheritors(relid, NoLock, NULL), relid)),
-			dbops_param_time(dbops_clock_now())
+			dbops_param_time(time_of_holds())
 		};
 
-		dbops_store_each("SELECT DISTINCT relation::oid FROM dbops.hold WHERE relation::oid = ANY ($1) AND released_at IS NULL"
-						 " AND (until IS NULL OR until > $2) ORDER BY 1",
+		dbops_store_each("SELECT DISTINCT relation::oid FROM dbops.hold WHERE " IN_FORCE " ORDER BY 1",
 						 lengthof(params), params, take_table, &partitions);
 	}
 	return partitions;

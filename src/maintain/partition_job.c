@@ -13,6 +13,8 @@
  * first it is remembered what is shown, and then the job fails. What is
  * confirmed is what was shown, and not what has come since.
  */
+#include "maintain/cutoff.h"
+#include "maintain/hold.h"
 #include "maintain/partition.h"
 
 #include "catalog/pg_type.h"
@@ -39,6 +41,7 @@ static void leave_out(PartitionWork *work, const PartitionPlan *plan, const Part
 static Jsonb *create_position(const PartitionSet *set, int64 from, bool single);
 static void keep_trying(PartitionWork *work, DbopsStep *step, const char *what, const char *why);
 static void drop_step(DbopsJob *job, void *state, DbopsStep *step);
+static void judge_holds(const Policy *policy);
 static void go_on(PartitionWork *work, const PartitionPlan *plan, DbopsStep *step);
 static const Partition *next_expired(const DbopsJob *job, const PartitionPlan *plan);
 static void begin_drop(PartitionWork *work, const PartitionPlan *plan, const Partition *partition, DbopsStep *step);
@@ -260,6 +263,7 @@ drop_step(DbopsJob *job, void *state, DbopsStep *step)
 
 	if (plan->keep != NULL)
 		dbops_partition_refuse_retention(plan->set->parent);
+	judge_holds(policy);
 	work->drop.policy = policy->id;
 	work->drop.cutoff = plan->cutoff;
 	step->done = work->drop.dropped;
@@ -272,6 +276,17 @@ drop_step(DbopsJob *job, void *state, DbopsStep *step)
 		step->finished = true;
 	else if (!is_refused(work, policy, plan, partition, step))
 		begin_drop(work, plan, partition, step);
+}
+
+/* A clock that has jumped since a cutoff was allowed lets no hold end. */
+static void
+judge_holds(const Policy *policy)
+{
+	CutoffMark	allowed = {.cutoff = CUTOFF_NONE};
+
+	if (policy->memory != NULL)
+		allowed = dbops_cutoff_read(policy->memory);
+	dbops_hold_judge_at(dbops_cutoff_now(&allowed));
 }
 
 /* Go on with what is in hand; what that leaves as it is is not begun again. */

@@ -23,6 +23,7 @@
 
 #define RETENTION_KIND	"retention"		/* of policies and of their jobs */
 #define RETENTION_ROW	"dbops_row"		/* what conditions call a row of the table */
+#define RETENTION_ALONG	"dbops_along"	/* and one of a table whose rows go along with its rows */
 #define RETENTION_PASSES 50		/* over a table whose rows refer to each other, in a run */
 #define RETENTION_NONE	PARTITION_BEGINNING		/* position of no time at all */
 
@@ -80,6 +81,8 @@ typedef struct RetentionLeaf
 
 extern void dbops_retention_check_table(Oid relid, const char *what);
 extern void dbops_retention_check_fights(Oid relid);
+extern bool dbops_retention_is_same_tree(Oid one, Oid other);
+extern bool dbops_retention_is_part(Oid table, Oid relid);
 extern List *dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff);
 extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid);
 extern void dbops_retention_choose(RetentionLeaf *leaf, double expired);
@@ -104,7 +107,8 @@ typedef struct RetentionReference
 	Oid			constraint;
 	const char *name;
 	Oid			table;			/* that refers */
-	char		on_delete;		/* FKCONSTR_ACTION_* */
+	char		on_delete;		/* FKCONSTR_ACTION_*, as far as it can be done */
+	bool		must_stay;		/* SET NULL or SET DEFAULT cannot: its columns must not be null */
 	const char *columns;		/* of it, quoted and separated by commas */
 	const char *join;			/* %s stands for the name of a row of the table that is referred to, %s for one that refers */
 	bool		indexed;		/* the server finds rows that refer by an index */
@@ -121,11 +125,11 @@ typedef struct RetentionReference
 extern List *dbops_retention_references(Oid relid);
 extern char *dbops_retention_reference_join(const RetentionReference *reference, const char *row, const char *other);
 extern bool dbops_retention_is_referred_to(Oid relid, const ErrorData *error);
+extern const char *dbops_retention_unchangeable(Oid relid, const ErrorData *error);
 extern const RetentionReference *dbops_retention_unindexed(Oid relid);
 extern void dbops_retention_check_references(Oid relid);
 extern bool dbops_retention_refers_to_itself(Oid relid);
 extern bool dbops_retention_keeps_cascaded(const RetentionReference *reference, Oid first);
-extern bool dbops_retention_is_same_tree(Oid one, Oid other);
 extern char *dbops_retention_reference_ddl(const RetentionReference *reference);
 extern const char *dbops_retention_waits_for(const Policy *policy);
 
@@ -154,6 +158,13 @@ extern char *dbops_retention_lock(const RetentionSpec *spec, const RetentionLeaf
 
 #define RETENTION_BACKLOGS 4
 
+/* Rows of another table. */
+typedef struct RetentionAlong
+{
+	Oid			table;
+	double		rows;
+} RetentionAlong;
+
 typedef struct RetentionMemory
 {
 	CutoffMark	allowed;		/* the last run that was */
@@ -161,6 +172,8 @@ typedef struct RetentionMemory
 	double		confirmed_rows;
 	int64		shown;			/* cutoff that was refused; RETENTION_NONE */
 	double		shown_rows;
+	List	   *confirmed_along;	/* of RetentionAlong *: those that may go along with them */
+	List	   *shown_along;
 	int64		oldest;			/* position; RETENTION_NONE: not known */
 	double		backlog_rows;	/* expired, at the last look */
 	double		backlog_bytes;
@@ -201,6 +214,29 @@ extern double dbops_retention_countable(const RetentionSpec *spec, const Retenti
 extern double dbops_retention_unconfirmed(const RetentionMemory *memory, const RetentionEstimate *estimate);
 extern char *dbops_retention_share(const RetentionEstimate *estimate);
 
+typedef void (*RetentionCounting) (void *arg, int64 from, int64 to);	/* count the rows of these blocks */
+
+extern void dbops_retention_sample(int64 blocks, TimestampTz end, RetentionCounting count, void *arg);
+
+/* ---- retention_cascade.c: how much of other tables would go along ---- */
+
+typedef struct RetentionCascade
+{
+	Oid			table;
+	const char *name;			/* as SQL writes it */
+	const char *condition;		/* of a row of it by the name RETENTION_ALONG: it would go */
+	double		rows;			/* of the table */
+	double		gone;
+	bool		exact;			/* all blocks were looked at */
+	bool		direct;			/* refers to the table itself */
+	bool		hidden;			/* the owner may not read it: it is not known */
+} RetentionCascade;
+
+extern List *dbops_retention_cascades(const RetentionSpec *spec, int64 cutoff);
+extern const char *dbops_retention_too_many_along(const RetentionMemory *memory, const List *cascades);
+extern void dbops_retention_remember_along(List **along, const List *cascades);
+extern void dbops_retention_limit_along(List *along, const List *cascades);
+
 /* ---- retention_batch.c: delete the rows of one range ---- */
 
 typedef enum RetentionOutcome
@@ -210,6 +246,7 @@ typedef enum RetentionOutcome
 	TABLE_LOCKED,				/* gave up: others hold a lock on the table, or place a hold */
 	TOO_LONG,					/* gave up: it can be made smaller */
 	REFERENCED,					/* gave up: rows have come that refer to some */
+	UNCHANGEABLE,				/* gave up: rows that refer to some must lose that, and cannot */
 	REWRITTEN					/* the table has new storage, or is gone */
 } RetentionOutcome;
 
@@ -223,7 +260,7 @@ typedef struct RetentionDelete
 	int64		from;			/* raw values of the column, or blocks */
 	int64		to;
 	Datum		places;			/* array of tid */
-	char		obstacle[256];	/* what it has met */
+	const char *obstacle;		/* what it has met; or NULL */
 } RetentionDelete;
 
 typedef struct RetentionStatements RetentionStatements;
@@ -238,6 +275,7 @@ extern RetentionOutcome dbops_retention_batch(RetentionStatements *statements, R
 #define RETENTION_LEFT_LOCKED		1	/* others have locked it */
 #define RETENTION_LEFT_REFERENCED	2	/* rows have come that refer to it */
 #define RETENTION_LEFT_LONG			4	/* it takes longer than statement_timeout */
+#define RETENTION_LEFT_UNCHANGEABLE	8	/* rows that refer to it must lose that, and cannot */
 
 typedef struct RetentionWalk
 {
@@ -257,6 +295,7 @@ typedef struct RetentionWalk
 	bool		careful;		/* the next batch waits for no row */
 	int			refusals;		/* of the next range, because rows refer to it */
 	int			left;			/* why rows were left: bits of RETENTION_LEFT_* */
+	const char *obstacle;		/* why one was left in this step, where a user can do something about it; or NULL */
 	int			passes;			/* from the beginning to the end, so far */
 	int64		deleted;		/* rows, in this one */
 	TimestampTz waits_since;	/* for the table's lock; 0: it does not */
@@ -264,7 +303,7 @@ typedef struct RetentionWalk
 
 extern bool dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 cutoff,
 									  DbopsStep *step, DbopsBatch *batch);
-extern bool dbops_retention_walk_frees_rows(const RetentionWalk *walk);
+extern bool dbops_retention_walk_frees_rows(const RetentionWalk *walk, int passes_before);
 extern void dbops_retention_walk_again(RetentionWalk *walk);
 
 /* ---- retention_status.c ---- */

@@ -22,7 +22,6 @@
 static Oid	find_archive(const RetentionSpec *spec);
 static void check_archive(const RetentionSpec *spec, Relation archive);
 static void check_partitions(Relation archive);
-static bool is_same_tree(Oid a, Oid b);
 static void add_column(StringInfo columns, Form_pg_attribute column, Relation archive);
 static void check_rest(TupleDesc source, Relation archive);
 static Form_pg_attribute find_column(TupleDesc desc, const char *name);
@@ -88,7 +87,7 @@ check_archive(const RetentionSpec *spec, Relation archive)
 				 errmsg("archive table \"%s\" does not survive a crash", RelationGetRelationName(archive)),
 				 errhint("ALTER TABLE ... SET LOGGED, or name another table.")));
 	check_partitions(archive);
-	if (is_same_tree(spec->relid, RelationGetRelid(archive)))
+	if (dbops_retention_is_same_tree(spec->relid, RelationGetRelid(archive)))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("table \"%s\" cannot be its own archive", RelationGetRelationName(archive))));
@@ -131,14 +130,6 @@ check_partitions(Relation archive)
 				 errdetail(kind == RELKIND_FOREIGN_TABLE ? "It is a foreign table." : "It does not survive a crash."),
 				 errhint("Detach it, or name another archive.")));
 	}
-}
-
-/* Is one the other, or a table above or below it? */
-static bool
-is_same_tree(Oid a, Oid b)
-{
-	return list_member_oid(find_all_inheritors(a, NoLock, NULL), b) ||
-		list_member_oid(find_all_inheritors(b, NoLock, NULL), a);
 }
 
 /* A column that the archive computes itself is left to it. */

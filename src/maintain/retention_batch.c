@@ -22,9 +22,6 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xact.h"
-#include "catalog/partition.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "nodes/plannodes.h"
 #include "parser/parsetree.h"
@@ -77,7 +74,6 @@ typedef struct PlanLook
 
 static void delete_as_owner(void *arg);
 static bool is_same_table(const RetentionDelete *delete);
-static bool is_part(Oid table, Oid relid);
 static DbopsStatement *make_statement(Batch *batch, Doing doing, RetentionRange range);
 static void prepare(Batch *batch, Doing doing, RetentionRange range, const char *wanted);
 static void forget(Batch *batch, Doing doing, RetentionRange range);
@@ -130,7 +126,8 @@ dbops_retention_batch(RetentionStatements *statements, RetentionDelete *delete, 
 	batch.outcome = judge(&batch, error);
 	if (batch.outcome == DELETED)
 		ReThrowError(error);
-	strlcpy(delete->obstacle, batch.waits_for != NULL ? batch.waits_for : error->message, sizeof(delete->obstacle));
+	if (delete->obstacle == NULL)
+		delete->obstacle = (batch.waits_for != NULL) ? batch.waits_for : error->message;
 	return batch.outcome;
 }
 
@@ -158,7 +155,7 @@ delete_as_owner(void *arg)
 	run(batch);
 }
 
-/* Is it there, a part of the policy's table, with the name, the storage and the owner that it had? */
+/* Is it there, still a part of the policy's table, with the name, the storage and the owner that it had? */
 static bool
 is_same_table(const RetentionDelete *delete)
 {
@@ -173,22 +170,12 @@ is_same_table(const RetentionDelete *delete)
 				 errmsg("table %s belongs to another role than table %s, with whose owner's rights rows are deleted",
 						delete->leaf->name, delete->spec->table),
 				 errhint("ALTER TABLE %s OWNER TO the owner of that table.", delete->leaf->name)));
-	same = rel->rd_rel->relfilenode == delete->leaf->filenode && is_part(delete->spec->relid, delete->leaf->relid) &&
+	same = rel->rd_rel->relfilenode == delete->leaf->filenode &&
+		dbops_retention_is_part(delete->spec->relid, delete->leaf->relid) &&
 		strcmp(delete->leaf->name, dbops_quote_relation(delete->leaf->relid)) == 0;
 	relation_close(rel, NoLock);
 	dbops_retention_check_table(delete->leaf->relid, "retention policy");
 	return same;
-}
-
-/* One that was detached meanwhile is nobody's policy's any more. */
-static bool
-is_part(Oid table, Oid relid)
-{
-	if (relid == table)
-		return true;
-	if (get_rel_relispartition(relid))
-		return list_member_oid(get_partition_ancestors(relid), table);
-	return get_rel_relkind(table) == RELKIND_RELATION && list_member_oid(find_all_inheritors(table, NoLock, NULL), relid);
 }
 
 /*
@@ -364,8 +351,16 @@ take_archived(HeapTuple row, TupleDesc desc, void *arg)
 static RetentionOutcome
 judge(const Batch *batch, const ErrorData *error)
 {
+	const char *key;
+
 	if (dbops_polite_gave_way(error->sqlerrcode))
 		return (batch->waits_for == NULL) ? ROWS_LOCKED : TABLE_LOCKED;
+	key = dbops_retention_unchangeable(batch->delete->leaf->relid, error);
+	if (key != NULL)
+	{
+		batch->delete->obstacle = psprintf("rows stay, since %s cannot change those that refer to them: %s", key, error->message);
+		return UNCHANGEABLE;
+	}
 	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
 		return dbops_retention_is_referred_to(batch->delete->leaf->relid, error) ? REFERENCED : DELETED;
 	if (dbops_polite_took_too_long(error))

@@ -20,9 +20,10 @@ static bool waits_for_others(RetentionRun *run, const Policy *policy, DbopsStep 
 static void require_room(const RetentionSpec *spec, double bytes);
 static int64 cutoff_of(const RetentionRun *run, const RetentionSpec *spec, const RetentionMemory *memory);
 static const char *judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff,
-						 const RetentionEstimate *estimate);
+						 const RetentionEstimate *estimate, const List *cascades);
 static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
 				   const RetentionEstimate *estimate, const char *why, DbopsStep *step);
+static void note_unasked(const RetentionRun *run, const RetentionSpec *spec);
 static bool is_in_hand(const Policy *policy, const RetentionSpec *spec);
 
 /* Fix the cutoff, unless so much is not to go before somebody has seen it. */
@@ -34,6 +35,7 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	RetentionSpec *spec = dbops_retention_take_spec(run, &policy);
 	RetentionMemory *memory = dbops_retention_memory(policy->memory);
 	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+	List	   *cascades = NIL;
 	const char *why;
 
 	dbops_retention_check_table(spec->relid, "retention policy");
@@ -42,9 +44,12 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 		return;
 	run->cutoff = cutoff_of(run, spec, memory);
 	dbops_retention_estimate_all(spec, run->cutoff, memory->confirmed, &estimate);
-	why = judge(spec, memory, run->cutoff, &estimate);
+	if (estimate.expired > 0)
+		cascades = dbops_retention_cascades(spec, run->cutoff);
+	why = judge(spec, memory, run->cutoff, &estimate, cascades);
 	if (why != NULL)
 	{
+		dbops_retention_remember_along(&memory->shown_along, cascades);
 		refuse(run, policy, spec, memory, &estimate, why, step);
 		return;
 	}
@@ -54,6 +59,7 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	{
 		run->most += memory->confirmed_rows;
 		memory->confirmed_rows = Min(memory->confirmed_rows, dbops_retention_countable(spec, &estimate));
+		dbops_retention_limit_along(memory->confirmed_along, cascades);
 	}
 	dbops_retention_allow(memory, run->cutoff);
 	memory->last_run = dbops_clock_now();
@@ -61,6 +67,7 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	memory->backlog_bytes = estimate.bytes;
 	memory->oldest = estimate.oldest;
 	dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
+	note_unasked(run, spec);
 	run->began = GetCurrentTimestamp();
 	run->expected = estimate.expired;
 	step->finished = true;
@@ -127,7 +134,8 @@ cutoff_of(const RetentionRun *run, const RetentionSpec *spec, const RetentionMem
 
 /* Why a run must be confirmed first, as a user reads it; NULL: it need not be. */
 static const char *
-judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff, const RetentionEstimate *estimate)
+judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff,
+	  const RetentionEstimate *estimate, const List *cascades)
 {
 	const char *why = dbops_cutoff_jump(&memory->allowed, spec->keep, cutoff);
 
@@ -135,6 +143,8 @@ judge(const RetentionSpec *spec, const RetentionMemory *memory, int64 cutoff, co
 		why = psprintf("that is more than dbops.max_retention_percent (%d) allows at once", dbops_max_retention_percent);
 	if (why == NULL)
 		why = dbops_retention_too_many(spec, cutoff, memory->confirmed);
+	if (why == NULL)
+		why = dbops_retention_too_many_along(memory, cascades);
 	if (why == NULL)
 		return NULL;
 	return psprintf("%s of table %s, before %s, would be removed: %s", dbops_retention_share(estimate), spec->table,
@@ -162,6 +172,16 @@ refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, Reten
 	dbops_json_object(&json, NULL);
 	dbops_json_boolean(&json, "shown", true);
 	step->position = dbops_json_finish(&json);
+}
+
+/* Say which holds keep more rows than those that they are on. */
+static void
+note_unasked(const RetentionRun *run, const RetentionSpec *spec)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_hold_unasked(spec->relid, spec->owner))
+		dbops_retention_note(run, spec->table, "delete rows", "skipped", lfirst(cell), -1);
 }
 
 /* Has an earlier run left partitions half done, when they were to go as a whole? */

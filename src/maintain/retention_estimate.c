@@ -48,9 +48,8 @@ typedef struct Look
 
 static void look(void *arg);
 static void look_as_owner(void *arg);
-static void look_at_blocks(Look *look);
-static void look_at_all_blocks(Look *look, TimestampTz end);
-static void count_blocks(Look *look, BlockNumber from, BlockNumber to);
+static void sample_all(int64 blocks, TimestampTz end, RetentionCounting count, void *arg);
+static void count_blocks(void *arg, int64 from, int64 to);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
 static char *count_sql(const Look *look);
 
@@ -115,57 +114,55 @@ look_as_owner(void *arg)
 	dbops_set_nested("row_security", "off");
 	at->statement = dbops_statement_prepare(count_sql(at), lengthof(types), types);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	look_at_blocks(at);
+	dbops_retention_sample(at->leaf->blocks, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SAMPLE_TIME), count_blocks, at);
 	PopActiveSnapshot();
 	dbops_statement_free(at->statement);
 }
 
-/* All of them, or one of each of equal parts. */
-static void
-look_at_blocks(Look *at)
+/* Have all blocks counted, or one of each of equal parts; once at least, and until then. */
+void
+dbops_retention_sample(int64 blocks, TimestampTz end, RetentionCounting count, void *arg)
 {
-	double		blocks = at->leaf->blocks;
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SAMPLE_TIME);
-
 	if (blocks <= SAMPLE_BLOCKS)
 	{
-		look_at_all_blocks(at, end);
+		sample_all(blocks, end, count, arg);
 		return;
 	}
-	for (int i = 0; i < SAMPLE_BLOCKS && GetCurrentTimestamp() < end; i++)
+	for (int i = 0; i < SAMPLE_BLOCKS && (i == 0 || GetCurrentTimestamp() < end); i++)
 	{
 		int			part = (int) ((int64) i * STRIDE % SAMPLE_BLOCKS);
-		BlockNumber block = (BlockNumber) ((part + pg_prng_double(&pg_global_prng_state)) * blocks / SAMPLE_BLOCKS);
+		int64		block = (int64) ((part + pg_prng_double(&pg_global_prng_state)) * blocks / SAMPLE_BLOCKS);
 
-		count_blocks(at, block, block + 1);
+		count(arg, block, block + 1);
 	}
 }
 
 /* All blocks of a small table, unless that takes too long. */
 static void
-look_at_all_blocks(Look *at, TimestampTz end)
+sample_all(int64 blocks, TimestampTz end, RetentionCounting count, void *arg)
 {
-	int			parts = (at->leaf->blocks + PART_BLOCKS - 1) / PART_BLOCKS;
+	int			parts = (int) ((blocks + PART_BLOCKS - 1) / PART_BLOCKS);
 
 	for (int i = 0; i < parts && (i == 0 || GetCurrentTimestamp() < end); i++)
 	{
-		BlockNumber from = (BlockNumber) ((int64) i * STRIDE % parts) * PART_BLOCKS;
+		int64		from = (int64) i * STRIDE % parts * PART_BLOCKS;
 
-		count_blocks(at, from, Min(from + PART_BLOCKS, at->leaf->blocks));
+		count(arg, from, Min(from + PART_BLOCKS, blocks));
 	}
 }
 
 static void
-count_blocks(Look *at, BlockNumber from, BlockNumber to)
+count_blocks(void *arg, int64 from, int64 to)
 {
+	Look	   *at = arg;
 	const PartitionClock *clock = &at->spec->clock;
 	bool		any = (at->confirmed == RETENTION_NONE);
 	ItemPointerData bounds[2];
 	Datum		values[4];
 
 	CHECK_FOR_INTERRUPTS();
-	ItemPointerSet(&bounds[0], from, 0);
-	ItemPointerSet(&bounds[1], to, 0);
+	ItemPointerSet(&bounds[0], (BlockNumber) from, 0);
+	ItemPointerSet(&bounds[1], (BlockNumber) to, 0);
 	values[0] = PointerGetDatum(&bounds[0]);
 	values[1] = PointerGetDatum(&bounds[1]);
 	values[2] = dbops_partition_value(clock, at->cutoff);

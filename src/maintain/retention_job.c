@@ -10,6 +10,7 @@
 #include "maintain/retention_run.h"
 
 static void *open_job(DbopsJob *job);
+static void judge_holds(const RetentionRun *run, const Policy *policy);
 static void end_step(DbopsJob *job, void *state, DbopsStep *step);
 static Jsonb *result(DbopsJob *job, void *state);
 static char *message(const RetentionRun *run);
@@ -77,7 +78,16 @@ dbops_retention_take_spec(RetentionRun *run, Policy **policy)
 	else if (VARSIZE(run->asked) != VARSIZE((*policy)->spec) ||
 			 memcmp(run->asked, (*policy)->spec, VARSIZE(run->asked)) != 0)
 		run->stopped = "the policy was set again";
+	judge_holds(run, *policy);
 	return dbops_retention_spec(*policy);
+}
+
+/* A clock that jumps while the run is on its way lets no hold end. */
+static void
+judge_holds(const RetentionRun *run, const Policy *policy)
+{
+	if (run->began != 0)
+		dbops_hold_judge_at(dbops_cutoff_now(&dbops_retention_memory(policy->memory)->allowed));
 }
 
 /* Is the run to end before all is done? */
@@ -125,6 +135,7 @@ end_step(DbopsJob *job, void *state, DbopsStep *step)
 	RetentionMemory *memory = dbops_retention_memory(policy->memory);
 	RetentionEstimate rest = {.oldest = RETENTION_NONE,.exact = true};
 
+	judge_holds(run, policy);
 	dbops_retention_estimate_all(spec, run->cutoff, RETENTION_NONE, &rest);
 	memory->backlog_rows = rest.expired;
 	memory->backlog_bytes = rest.bytes;
@@ -137,6 +148,7 @@ end_step(DbopsJob *job, void *state, DbopsStep *step)
 		memory->last_success = dbops_clock_now();
 		memory->confirmed = RETENTION_NONE;
 		memory->confirmed_rows = 0;
+		memory->confirmed_along = NIL;
 	}
 	else
 		memory->confirmed_rows = Max(memory->confirmed_rows - run->rows, 0);
@@ -189,6 +201,8 @@ message(const RetentionRun *run)
 		appendStringInfoString(&text, ", some because others have locked them");
 	if ((run->left & RETENTION_LEFT_REFERENCED) != 0)
 		appendStringInfoString(&text, ", some because rows have come that refer to them");
+	if ((run->left & RETENTION_LEFT_UNCHANGEABLE) != 0)
+		appendStringInfoString(&text, ", some because rows that refer to them cannot be changed");
 	if ((run->left & RETENTION_LEFT_LONG) != 0)
 		appendStringInfoString(&text, ", some because they take longer than statement_timeout allows");
 	if (run->stopped != NULL)

@@ -33,6 +33,7 @@ typedef struct RetentionPlan
 	int			step;
 	List	   *whole;			/* OIDs of partitions that go */
 	RetentionEstimate all;
+	List	   *cascades;		/* of RetentionCascade * */
 } RetentionPlan;
 
 typedef struct RetentionPlanRow
@@ -54,7 +55,8 @@ static bool goes_as_a_whole(const RetentionPlan *plan, Oid relid);
 static void put_leaf(RetentionPlan *plan, RetentionLeaf *leaf);
 static void put_references(RetentionPlan *plan, Oid relid);
 static void put_reference(RetentionPlan *plan, const RetentionReference *reference);
-static double rows_of(Oid relid);
+static double rows_along(const RetentionPlan *plan, Oid relid);
+static void put_cascades(RetentionPlan *plan);
 static void put_holds(RetentionPlan *plan);
 static void put_confirmation(RetentionPlan *plan);
 static void put(RetentionPlan *plan, RetentionPlanRow row);
@@ -75,7 +77,9 @@ dbops_retention_plan(PG_FUNCTION_ARGS)
 		if (!goes_as_a_whole(&plan, ((RetentionLeaf *) lfirst(cell))->relid))
 			put_leaf(&plan, lfirst(cell));
 	dbops_retention_estimate_all(plan.spec, plan.cutoff, plan.memory->confirmed, &plan.all);
+	plan.cascades = dbops_retention_cascades(plan.spec, plan.cutoff);
 	put_references(&plan, plan.spec->relid);
+	put_cascades(&plan);
 	put_holds(&plan);
 	put_confirmation(&plan);
 	return (Datum) 0;
@@ -228,10 +232,16 @@ put_reference(RetentionPlan *plan, const RetentionReference *reference)
 	switch (reference->on_delete)
 	{
 		case FKCONSTR_ACTION_CASCADE:
+			if (dbops_retention_keeps_cascaded(reference, plan->spec->relid))
+			{
+				row.method = "keep rows that it refers to";
+				row.risk = psprintf("foreign key %s: rows of it go when they are old themselves, and those that they refer to go after them",
+									quote_identifier(reference->name));
+				break;
+			}
 			row.method = "delete with the rows that it refers to";
 			row.risk = psprintf("foreign key %s deletes rows of it too", quote_identifier(reference->name));
-			if (get_rel_relkind(reference->table) == RELKIND_RELATION && plan->all.rows > 0)
-				row.rows = rows_of(reference->table) * plan->all.expired / plan->all.rows;
+			row.rows = rows_along(plan, reference->table);
 			break;
 		case FKCONSTR_ACTION_SETNULL:
 		case FKCONSTR_ACTION_SETDEFAULT:
@@ -242,7 +252,11 @@ put_reference(RetentionPlan *plan, const RetentionReference *reference)
 			row.method = "keep rows that it refers to";
 			if (reference->table == plan->spec->relid)
 				row.rows = plan->all.kept;	/* at most */
-			row.risk = reference->table == plan->spec->relid ?
+			if (reference->must_stay)
+				row.risk = psprintf("foreign key %s would set columns to null that must not be null: rows that are referred to stay, and are counted as kept",
+									quote_identifier(reference->name));
+			else
+				row.risk = reference->table == plan->spec->relid ?
 				psprintf("foreign key %s: rows of the table itself refer to it, which go level by level, at most %d in a run",
 						 quote_identifier(reference->name), RETENTION_PASSES) :
 				psprintf("foreign key %s: rows that are referred to stay, and are counted as kept", quote_identifier(reference->name));
@@ -255,28 +269,59 @@ put_reference(RetentionPlan *plan, const RetentionReference *reference)
 	put(plan, row);
 }
 
-/* As the server estimates. */
+/* How many rows of it would go along, or -1. */
 static double
-rows_of(Oid relid)
+rows_along(const RetentionPlan *plan, Oid relid)
 {
-	DbopsParam	param = dbops_param_oid(relid);
-	Datum		rows;
+	ListCell   *cell;
 
-	if (!dbops_query_value("SELECT greatest(reltuples, 0)::float8 FROM pg_class WHERE oid = $1", 1, &param, FLOAT8OID, &rows))
-		return 0;
-	return DatumGetFloat8(rows);
+	foreach(cell, plan->cascades)
+	{
+		const RetentionCascade *cascade = lfirst(cell);
+
+		if (cascade->table == relid && !cascade->hidden)
+			return cascade->gone;
+	}
+	return -1;
+}
+
+/* Tables that refer to others whose rows go along. */
+static void
+put_cascades(RetentionPlan *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->cascades)
+	{
+		const RetentionCascade *cascade = lfirst(cell);
+
+		if (!cascade->direct)
+			put(plan, (RetentionPlanRow)
+				{
+					.method = "delete with the rows that it refers to",.object = cascade->name,
+					.rows = rows_along(plan, cascade->table),.bytes = -1,.seconds = -1,
+					.risk = "it refers to rows that go along"
+				});
+	}
 }
 
 static void
 put_holds(RetentionPlan *plan)
 {
 	int			holds = dbops_hold_count(plan->spec->relid);
+	ListCell   *cell;
 	RetentionPlanRow		row = {.method = "keep rows that are held",.object = plan->spec->table,.rows = -1,.bytes = -1,.seconds = -1};
 
-	if (holds == 0)
-		return;
 	row.risk = psprintf("%d %s; see dbops.holds()", holds, holds == 1 ? "hold" : "holds");
-	put(plan, row);
+	if (holds > 0)
+		put(plan, row);
+	foreach(cell, dbops_hold_unasked(plan->spec->relid, plan->spec->owner))
+	{
+		row.method = "keep rows, held or not";
+		row.risk = lfirst(cell);
+		row.remedy = "Release it, or place it as the table's owner again.";
+		put(plan, row);
+	}
 }
 
 /* Would a run have to be confirmed? */
@@ -291,6 +336,8 @@ put_confirmation(RetentionPlan *plan)
 							dbops_retention_share(&plan->all), dbops_max_retention_percent);
 	if (row.risk == NULL)
 		row.risk = dbops_retention_too_many(plan->spec, plan->cutoff, plan->memory->confirmed);
+	if (row.risk == NULL)
+		row.risk = dbops_retention_too_many_along(plan->memory, plan->cascades);
 	if (row.risk == NULL)
 		return;
 	row.remedy = psprintf("CALL dbops.run_retention(%s, confirm => true);", quote_literal_cstr(plan->spec->table));

@@ -22,6 +22,9 @@ dbops_retention_position_save(RetentionRun *run, DbopsStep *step)
 	dbops_json_integer(&json, "rest", run->rest);
 	dbops_json_integer(&json, "kept", run->kept);
 	dbops_json_boolean(&json, "exact", run->exact);
+	dbops_json_integer(&json, "passes_before", run->passes_before);
+	dbops_json_integer(&json, "passes", run->passes);
+	dbops_json_integer(&json, "of_round", run->of_round);
 	dbops_json_integer(&json, "since_vacuum", run->since_vacuum);
 	dbops_json_decimal(&json, "work", run->work);
 	dbops_json_text(&json, "stopped", run->stopped);
@@ -52,6 +55,9 @@ dbops_retention_position_take(RetentionRun *run, const Jsonb *position)
 	run->rest = dbops_jsonb_integer(position, "rest");
 	run->kept = dbops_jsonb_integer(position, "kept");
 	run->exact = dbops_jsonb_boolean(position, "exact");
+	run->passes_before = dbops_jsonb_integer(position, "passes_before");
+	run->passes = dbops_jsonb_integer(position, "passes");
+	run->of_round = dbops_jsonb_integer(position, "of_round");
 	run->since_vacuum = dbops_jsonb_integer(position, "since_vacuum");
 	run->work = dbops_jsonb_decimal(position, "work");
 	run->stopped = dbops_jsonb_text(position, "stopped");

@@ -48,7 +48,6 @@ static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static const RetentionReference *find_unindexed(Oid relid, List **seen);
 static void check_readable(Oid relid);
-static Oid	root_of(Oid relid);
 static bool has_policy(Oid relid);
 
 /*
@@ -56,12 +55,13 @@ static bool has_policy(Oid relid);
  * the copy of one that refers to a table above; where the other table is
  * partitioned, the one of the whole table. Of a partitioned table also those
  * that refer to one of its partitions only. The columns of a foreign key are
- * served by an index that begins with them, in any order.
+ * served by an index that begins with them, in any order. One that would set
+ * columns to null that must not be null lets no row go that is referred to.
  */
 static const char *const references =
 	"WITH RECURSIVE below (relid) AS (SELECT $1 UNION SELECT i.inhrelid FROM below JOIN pg_inherits i ON i.inhparent = below.relid"
 	" JOIN pg_class p ON p.oid = i.inhrelid WHERE p.relispartition)"
-	" SELECT c.oid, c.conname::text, c.conrelid, c.confdeltype::text,"
+	" SELECT c.oid, c.conname::text, c.conrelid, CASE WHEN s.must_stay THEN 'a' ELSE c.confdeltype::text END,"
 	" (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.n) FROM unnest(c.conkey) WITH ORDINALITY k (attnum, n)"
 	" JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum),"
 	" (SELECT string_agg(format('%%1$s.%s OPERATOR(%s.%s) %%2$s.%s%s', replace(quote_ident(p.attname), '%', '%%'),"
@@ -86,8 +86,12 @@ static const char *const references =
 	" FROM unnest(c.conkey, c.conpfeqop) WITH ORDINALITY k (attnum, operator, n)"
 	" JOIN pg_attribute f ON f.attrelid = c.conrelid AND f.attnum = k.attnum"
 	" JOIN pg_operator o ON o.oid = k.operator JOIN pg_namespace n ON n.oid = o.oprnamespace),"
-	" cardinality(c.confkey)"
-	" FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM below)"
+	" cardinality(c.confkey), s.must_stay"
+	" FROM pg_constraint c CROSS JOIN LATERAL"
+	" (SELECT c.confdeltype IN ('n', 'd') AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.conrelid"
+	" AND a.attnum = ANY (coalesce(nullif(c.confdelsetcols, '{}'), c.conkey)) AND a.attnotnull"
+	" AND (c.confdeltype = 'n' OR NOT a.atthasdef AND a.attidentity = ''))) s (must_stay)"
+	" WHERE c.contype = 'f' AND c.confrelid IN (SELECT relid FROM below)"
 	" AND (c.confrelid = $1 OR c.conparentid = 0)"
 	" AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = c.conparentid AND p.confrelid = c.confrelid)"
 	" ORDER BY c.conrelid::regclass::text, c.conname";
@@ -199,6 +203,7 @@ take_reference(HeapTuple row, TupleDesc desc, void *arg)
 	reference->keys = dbops_row_text(row, desc, 9);
 	reference->match = dbops_row_text(row, desc, 10);
 	reference->n_keys = dbops_row_int4(row, desc, 11);
+	reference->must_stay = dbops_row_bool(row, desc, 12);
 	*found = lappend(*found, reference);
 }
 
@@ -219,6 +224,13 @@ dbops_retention_check_references(Oid relid)
 			 errhint("%s", dbops_retention_reference_ddl(reference))));
 }
 
+/* A table, with those above and below it, and those whose rows go along with its rows. */
+#define ALONG \
+	"WITH RECURSIVE along (relid) AS (SELECT $1 UNION SELECT n.relid FROM along a CROSS JOIN LATERAL" \
+	" (SELECT c.conrelid FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = a.relid AND c.confdeltype = 'c'" \
+	" UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = a.relid" \
+	" UNION ALL SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = a.relid) n (relid))"
+
 /*
  * Is it the error of a row that refers to one of the table, or to one that goes
  * along with it? One of another foreign key, such as the archive's own, is not,
@@ -235,14 +247,41 @@ dbops_retention_is_referred_to(Oid relid, const ErrorData *error)
 	};
 	Datum		found;
 
-	return dbops_query_value("WITH RECURSIVE along (relid) AS (SELECT $1 UNION SELECT n.relid FROM along a CROSS JOIN LATERAL"
-							 " (SELECT c.conrelid FROM pg_constraint c WHERE c.contype = 'f' AND c.confrelid = a.relid AND c.confdeltype = 'c'"
-							 " UNION ALL SELECT i.inhparent FROM pg_inherits i WHERE i.inhrelid = a.relid"
-							 " UNION ALL SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = a.relid) n (relid))"
+	return dbops_query_value(ALONG
 							 " SELECT true FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace"
 							 " WHERE c.contype = 'f' AND n.nspname = $2 AND r.relname = $3 AND c.conname = $4"
 							 " AND c.confrelid IN (SELECT relid FROM along) LIMIT 1",
 							 lengthof(params), params, BOOLOID, &found);
+}
+
+/*
+ * The foreign key that was to set columns to null, or to their defaults, where
+ * that is the error: another constraint of that table, or a domain, forbids it.
+ * As a user reads it; NULL: it is another error.
+ */
+const char *
+dbops_retention_unchangeable(Oid relid, const ErrorData *error)
+{
+	bool		of_key = (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION);
+	DbopsParam	params[] = {
+		dbops_param_oid(relid),
+		dbops_param_text(error->schema_name),
+		dbops_param_text(error->table_name),
+		dbops_param_text(of_key ? error->constraint_name : NULL),
+		dbops_param_text(error->datatype_name)
+	};
+
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION)
+		return NULL;
+	return dbops_query_text(ALONG
+							" SELECT format('foreign key \"%s\" of table %I.%I', c.conname, n.nspname, r.relname)"
+							" FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace"
+							" WHERE c.contype = 'f' AND c.confdeltype IN ('n', 'd') AND c.confrelid IN (SELECT relid FROM along)"
+							" AND (n.nspname = $2 AND r.relname = $3 OR EXISTS (SELECT FROM pg_attribute a"
+							" JOIN pg_type t ON t.oid = a.atttypid JOIN pg_namespace d ON d.oid = t.typnamespace"
+							" WHERE a.attrelid = r.oid AND a.attnum = ANY (c.conkey) AND d.nspname = $2 AND t.typname = $5))"
+							" AND ($4 IS NULL OR c.conname = $4) ORDER BY 1 LIMIT 1",
+							lengthof(params), params);
 }
 
 /* A foreign key without an index, to the table or to one whose rows go along with its own; NULL: there is none. */
@@ -379,21 +418,6 @@ dbops_retention_keeps_cascaded(const RetentionReference *reference, Oid first)
 {
 	return reference->on_delete == FKCONSTR_ACTION_CASCADE &&
 		(dbops_retention_is_same_tree(reference->table, first) || has_policy(reference->table));
-}
-
-/* Are both partitions of one table, or one and the same? */
-bool
-dbops_retention_is_same_tree(Oid one, Oid other)
-{
-	return root_of(one) == root_of(other);
-}
-
-static Oid
-root_of(Oid relid)
-{
-	List	   *ancestors = get_rel_relispartition(relid) ? get_partition_ancestors(relid) : NIL;
-
-	return (ancestors == NIL) ? relid : llast_oid(ancestors);
 }
 
 /* Is there a policy for its rows, or some of them? */

@@ -15,9 +15,12 @@
 #define VACUUM_ROWS		10000.0	/* fewer are not worth it */
 #define VACUUM_TIME		600000	/* ms between two vacuums on the way, each of which reads all indexes */
 
+static void note_obstacle(RetentionRun *run);
 static bool enter_next(RetentionRun *run, const RetentionSpec *spec);
 static void choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf);
+static bool begin_round(RetentionRun *run, const RetentionSpec *spec);
 static bool walk_again(RetentionRun *run, const RetentionSpec *spec);
+static bool are_too_many(RetentionRun *run, const RetentionEstimate *freed, bool at_end);
 static void leave_leaf(RetentionRun *run);
 static void ask_for_vacuum(RetentionRun *run, DbopsStep *step, bool at_end);
 static bool vacuum_helps(const RetentionRun *run);
@@ -31,14 +34,16 @@ dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
 	DbopsBatch	batch = {0};
 
 	dbops_retention_check_references(spec->relid);
-	if (dbops_retention_is_over(run) || (run->walk.leaf == NULL && !enter_next(run, spec)))
+	if (dbops_retention_is_over(run) || (run->walk.leaf == NULL && !enter_next(run, spec) && !begin_round(run, spec)))
 		step->finished = true;
 	else if (!dbops_retention_walk_step(spec, &run->walk, run->cutoff, step, &batch))
 	{
 		run->rows += batch.rows;
 		run->walk.deleted += batch.rows;
+		run->of_round += batch.rows;
 		run->since_vacuum += batch.rows;
 		run->work += batch.ms;
+		note_obstacle(run);
 		ask_for_vacuum(run, step, false);
 		run->last_xid = GetTopTransactionIdIfAny();
 	}
@@ -52,6 +57,15 @@ dbops_retention_rows_step(DbopsJob *job, void *state, DbopsStep *step)
 	step->total = Max(run->expected, run->rows);
 	step->rows = run->rows;
 	dbops_retention_position_save(run, step);
+}
+
+/* Say which rows stay for something that a user can change. */
+static void
+note_obstacle(RetentionRun *run)
+{
+	if (run->walk.obstacle != NULL)
+		dbops_retention_note(run, run->walk.leaf->name, "delete rows", "skipped", run->walk.obstacle, -1);
+	run->walk.obstacle = NULL;
 }
 
 /*
@@ -102,25 +116,51 @@ choose(const RetentionRun *run, const RetentionSpec *spec, RetentionLeaf *leaf)
 	dbops_retention_choose(leaf, alone ? run->expected : estimate.expired);
 }
 
-/* Where that takes rows that could not go before; but not more in all than may go. */
+/* All tables again, where rows of one that are gone now have kept rows of another one. */
+static bool
+begin_round(RetentionRun *run, const RetentionSpec *spec)
+{
+	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
+
+	if (run->of_round == 0 || run->passes_before + run->passes >= RETENTION_PASSES || !has_subclass(spec->relid) ||
+		!dbops_retention_refers_to_itself(spec->relid))
+		return false;
+	dbops_retention_estimate_all(spec, run->cutoff, RETENTION_NONE, &estimate);
+	if (estimate.expired < 1 || are_too_many(run, &estimate, true))
+		return false;
+	run->passes_before += run->passes;
+	run->passes = 0;
+	run->of_round = 0;
+	run->next_leaf = InvalidOid;
+	return enter_next(run, spec);
+}
+
+/* More in all than may go? Where nothing else can be done that ends the run. */
+static bool
+are_too_many(RetentionRun *run, const RetentionEstimate *freed, bool at_end)
+{
+	if (run->rows + freed->expired <= run->most)
+		return false;
+	if (at_end)
+		run->stopped = "more rows can go now that others of the table have gone than may go unconfirmed";
+	return true;
+}
+
+/* The same table, where that takes rows that could not go before. */
 static bool
 walk_again(RetentionRun *run, const RetentionSpec *spec)
 {
 	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
 	const RetentionLeaf *leaf = run->walk.leaf;
 
-	if (!dbops_retention_walk_frees_rows(&run->walk))
+	if (!dbops_retention_walk_frees_rows(&run->walk, run->passes_before))
 		return false;
 	dbops_retention_estimate(spec, leaf, dbops_retention_counted(spec, leaf->relid), run->cutoff,
 							 RETENTION_NONE, &estimate);
-	if (estimate.expired >= 1 && run->rows + estimate.expired <= run->most)
-	{
-		dbops_retention_walk_again(&run->walk);
-		return true;
-	}
-	if (estimate.expired >= 1 && leaf->relid == spec->relid && !has_subclass(leaf->relid))
-		run->stopped = "more rows can go now that others of the table have gone than may go unconfirmed";
-	return false;
+	if (estimate.expired < 1 || are_too_many(run, &estimate, !has_subclass(spec->relid)))
+		return false;
+	dbops_retention_walk_again(&run->walk);
+	return true;
 }
 
 static void
@@ -130,6 +170,7 @@ leave_leaf(RetentionRun *run)
 
 	dbops_retention_statements_free(run->walk.statements);
 	run->next_leaf = run->walk.leaf->relid + 1;
+	run->passes = Max(run->passes, run->walk.passes + 1);
 	run->since_vacuum = 0;
 	run->taken_leaf = InvalidOid;
 	run->walk = left;

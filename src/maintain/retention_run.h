@@ -47,6 +47,9 @@ typedef struct RetentionRun
 	int64		kept;			/* besides, for holds or references */
 	bool		exact;			/* they were counted */
 	Oid			next_leaf;		/* those before it are done */
+	int			passes_before;	/* in earlier rounds over all tables */
+	int			passes;			/* in this one, over a table, at most */
+	int64		of_round;		/* rows that were deleted in this one */
 	int64		since_vacuum;	/* rows */
 	double		work;			/* ms of batches */
 	const char *stopped;		/* why it ends before all is done; or NULL */

@@ -43,6 +43,7 @@ static void check_rows(Relation rel);
 static List *rest_of_partitions(const RetentionSpec *spec, int64 cutoff);
 static List *add_leaves(List *leaves, const RetentionSpec *spec, Oid relid);
 static double order_of(const RetentionSpec *spec, Oid relid);
+static Oid	root_of(Oid relid);
 static bool is_valid_index(Oid relid);
 static void find_index(void *arg);
 static bool serves(const RetentionSpec *spec, Relation rel, Relation index);
@@ -129,6 +130,33 @@ dbops_retention_check_fights(Oid relid)
 					 errmsg("table %s has a partitioning policy that drops partitions", dbops_quote_relation(lfirst_oid(cell))),
 					 errhint("Set that without keep first: dbops.set_partitioning.")));
 	}
+}
+
+/* Are both partitions of one table, or does one have the other's rows? */
+bool
+dbops_retention_is_same_tree(Oid one, Oid other)
+{
+	return root_of(one) == root_of(other) || dbops_retention_is_part(one, other) || dbops_retention_is_part(other, one);
+}
+
+static Oid
+root_of(Oid relid)
+{
+	List	   *ancestors = get_rel_relispartition(relid) ? get_partition_ancestors(relid) : NIL;
+
+	return (ancestors == NIL) ? relid : llast_oid(ancestors);
+}
+
+/* Are the rows of one table also those of another? */
+bool
+dbops_retention_is_part(Oid table, Oid relid)
+{
+	if (relid == table)
+		return true;
+	if (get_rel_relispartition(relid))
+		return list_member_oid(get_partition_ancestors(relid), table);
+	return get_rel_relkind(table) == RELKIND_RELATION && has_subclass(table) &&
+		list_member_oid(find_all_inheritors(table, NoLock, NULL), relid);
 }
 
 /* The tables whose rows are deleted one by one, of RetentionLeaf *, in the order of their OIDs. */

@@ -106,9 +106,9 @@ dbops_retention_walk_step(const RetentionSpec *spec, RetentionWalk *walk, int64 
 
 /* A row that another one of the table refers to can go when that is gone: may there be such rows by now? */
 bool
-dbops_retention_walk_frees_rows(const RetentionWalk *walk)
+dbops_retention_walk_frees_rows(const RetentionWalk *walk, int passes_before)
 {
-	return walk->deleted > 0 && walk->passes + 1 < RETENTION_PASSES && dbops_retention_refers_to_itself(walk->leaf->relid);
+	return walk->deleted > 0 && passes_before + walk->passes + 1 < RETENTION_PASSES && dbops_retention_refers_to_itself(walk->leaf->relid);
 }
 
 /* Begin anew with the same table. */
@@ -468,7 +468,10 @@ static void
 leave_out(const RetentionSpec *spec, RetentionWalk *walk, const RetentionDelete *delete, RetentionOutcome outcome)
 {
 	walk->left |= (outcome == ROWS_LOCKED) ? RETENTION_LEFT_LOCKED :
-		(outcome == REFERENCED) ? RETENTION_LEFT_REFERENCED : RETENTION_LEFT_LONG;
+		(outcome == REFERENCED) ? RETENTION_LEFT_REFERENCED :
+		(outcome == UNCHANGEABLE) ? RETENTION_LEFT_UNCHANGEABLE : RETENTION_LEFT_LONG;
+	if (outcome == UNCHANGEABLE)
+		walk->obstacle = delete->obstacle;
 	walk->careful = false;
 	walk->refusals = 0;
 	go_on(spec, walk, delete);
