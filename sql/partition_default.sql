@@ -104,6 +104,83 @@ SELECT name FROM parts('own');
 SELECT * FROM said() WHERE object LIKE '%.own%';
 DROP TABLE own;
 
+-- rows that no partition is made for: what the check says is true of them, and of those that come in the way later
+SELECT at('2053-03-10 12:00');
+CREATE FUNCTION checked() RETURNS TABLE (severity text, message text, remedy text) LANGUAGE sql AS
+$$SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.default' AND object LIKE 'regress_partdef.%'$$;
+CREATE TABLE rest (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE rest_2053_03 PARTITION OF rest FOR VALUES FROM ('2053-03-01') TO ('2053-04-01');
+CREATE TABLE rest_default PARTITION OF rest DEFAULT WITH (autovacuum_enabled = off);
+SELECT dbops.set_partitioning('rest', runway => '1 month', keep => '1 year') IS NOT NULL AS set;
+INSERT INTO rest VALUES (NULL), (NULL), ('-infinity'), ('2030-01-01'), ('2052-12-24'), ('2053-08-01'), ('infinity');
+SELECT * FROM checked();
+CALL dbops.drain_default('rest');
+SELECT * FROM checked();
+SELECT name FROM parts('rest');
+-- an hour later partitions of other times are missing, and the rows are not in their way
+SELECT at('2053-05-10 12:00');
+SELECT * FROM checked();
+CALL dbops.run_partitioning('rest');
+SELECT * FROM checked();
+SELECT at('2053-07-10 12:00');
+CALL dbops.run_partitioning('rest');
+SELECT * FROM checked();
+CALL dbops.drain_default('rest');
+SELECT * FROM checked();
+-- when they are gone the check sees that
+DELETE FROM rest WHERE at IS NULL OR NOT isfinite(at) OR at < '2052-01-01';
+CALL dbops.drain_default('rest');
+SELECT * FROM checked();
+-- without a time to keep all that have a time get a partition
+SELECT dbops.set_partitioning('rest', runway => '1 month') IS NOT NULL AS set;
+INSERT INTO rest VALUES (NULL), ('-infinity'), ('0001-01-01 00:00+00'), ('0044-03-15 BC'), ('2050-01-01'), ('infinity');
+CALL dbops.drain_default('rest');
+SELECT * FROM checked();
+SELECT name FROM parts('rest');
+SELECT object, action, outcome, times, row_count, message FROM dbops.maintenance_log WHERE object LIKE '%.rest%' AND action LIKE 'drain%' ORDER BY id;
+DROP TABLE rest;
+
+-- numbers that are no times of today; units in which not all times can be said
+CREATE TABLE seconds (at int) PARTITION BY RANGE (at);
+CREATE TABLE nanos (at bigint) PARTITION BY RANGE (at);
+CREATE TABLE seconds_2053_07 PARTITION OF seconds FOR VALUES FROM (extract(epoch FROM timestamptz '2037-07-01')::int) TO (extract(epoch FROM timestamptz '2037-08-01')::int);
+CREATE TABLE nanos_2053_07 PARTITION OF nanos FOR VALUES FROM (2635106400000000000) TO (2637784800000000000);
+CREATE TABLE seconds_default PARTITION OF seconds DEFAULT;
+CREATE TABLE nanos_default PARTITION OF nanos DEFAULT;
+SELECT at('2037-07-10 12:00');
+INSERT INTO seconds VALUES (-2147483648), (extract(epoch FROM timestamptz '2037-06-10')), (2147483647), (NULL);
+CALL dbops.drain_default('seconds');
+SELECT dbops.set_partitioning('seconds', runway => '5 days', keep => '900 years') IS NOT NULL AS set;
+INSERT INTO seconds VALUES (extract(epoch FROM timestamptz '2037-05-10'));
+CALL dbops.drain_default('seconds');
+SELECT name FROM parts('seconds');
+SELECT at('2053-07-10 12:00');
+INSERT INTO nanos VALUES (-9223372036854775808), (2634106400000000000), (9223372036854775807);
+SELECT dbops.set_partitioning('nanos', keep => '1000 years') IS NOT NULL AS set;
+CALL dbops.drain_default('nanos');
+SELECT name FROM parts('nanos');
+SELECT object, outcome, message FROM dbops.maintenance_log WHERE object ~ '(seconds|nanos)_default' AND action LIKE 'drain%' ORDER BY id;
+
+-- what rows that leave would mean to others: of the default partition itself, and of what it is made of
+CREATE TABLE led (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE led_2053_07 PARTITION OF led FOR VALUES FROM ('2053-07-01') TO ('2053-08-01');
+CREATE TABLE led_default PARTITION OF led DEFAULT PARTITION BY LIST (id);
+CREATE TABLE led_default_1 PARTITION OF led_default (PRIMARY KEY (id)) DEFAULT;
+INSERT INTO led VALUES (1, '2053-06-05');
+CREATE TABLE follows (id int REFERENCES led_default_1 ON DELETE CASCADE);
+INSERT INTO follows VALUES (1);
+CALL dbops.drain_default('led');
+DROP TABLE follows;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER stays BEFORE DELETE ON led_default_1 FOR EACH ROW EXECUTE FUNCTION nothing();
+CALL dbops.drain_default('led');
+DROP TRIGGER stays ON led_default_1;
+CREATE RULE stays AS ON DELETE TO led_default DO INSTEAD NOTHING;
+CALL dbops.drain_default('led');
+DROP RULE stays ON led_default;
+CALL dbops.drain_default('led');
+SELECT tableoid::regclass, * FROM led;
+
 SET client_min_messages = error;
 DROP SCHEMA regress_partdef CASCADE;
 DROP ROLE regress_partdef_owner, regress_partdef_other;

@@ -102,9 +102,18 @@ SELECT i.indrelid::regclass, regexp_replace(c.relname, '\d+', 'N') AS name, indi
 CREATE TABLE counted (at date NOT NULL, id int GENERATED ALWAYS AS IDENTITY (MAXVALUE 1000 CYCLE CACHE 20), "{table}" int);
 CREATE INDEX "by USING at" ON counted (id);
 GRANT SELECT ("{table}") ON counted TO PUBLIC;
+ALTER TABLE counted ALTER at SET STATISTICS 50, ALTER id SET (n_distinct = -1), ADD CONSTRAINT one UNIQUE (id, at), CLUSTER ON "by USING at";
+COMMENT ON INDEX "by USING at" IS 'the planner''s';
+COMMENT ON CONSTRAINT one ON counted IS 'of each day';
 CALL dbops.partition_table('counted', 'at', '7 days');
 SELECT seqmax, seqcycle, seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('counted', 'id')::regclass;
-SELECT indrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid = '"by USING at"'::regclass;
+SELECT indrelid::regclass, pg_get_indexdef(indexrelid), obj_description(indexrelid, 'pg_class') FROM pg_index WHERE indexrelid = '"by USING at"'::regclass;
+SELECT conrelid::regclass, obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'one';
+SELECT count(*) > 1 AS several, min(nullif(attstattarget, -1)) AS target, count(*) - count(*) FILTER (WHERE attoptions::text LIKE '%n_distinct=-1%') AS without
+  FROM pg_attribute WHERE attrelid IN (SELECT 'counted'::regclass UNION SELECT inhrelid FROM pg_inherits WHERE inhparent = 'counted'::regclass)
+   AND attname IN ('at', 'id') GROUP BY attname ORDER BY attname;
+SELECT count(*) FROM pg_index WHERE indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'counted'::regclass)
+   AND indisclustered IS DISTINCT FROM (pg_get_indexdef(indexrelid) LIKE '%btree (id)') ;
 SELECT count(*) - count(attacl) AS without_grant FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid AND attname = '{table}' WHERE inhparent = 'counted'::regclass;
 
 -- what would go on to read the first partition alone

@@ -159,6 +159,18 @@ SELECT conname FROM pg_constraint WHERE conrelid = 'log_default'::regclass AND c
 SELECT object, action, outcome FROM dbops.maintenance_log WHERE object LIKE 'regress_part.log%' AND action <> 'remove policy' ORDER BY id DESC LIMIT 3;
 DROP TABLE log;
 
+-- rows of its own that reference others of it keep it too, as the server says
+CREATE TABLE tree (id int, at date, up int, up_at date, PRIMARY KEY (id, at), FOREIGN KEY (up, up_at) REFERENCES tree) PARTITION BY RANGE (at);
+CREATE TABLE tree_2052_10 PARTITION OF tree FOR VALUES FROM ('2052-10-01') TO ('2052-11-01');
+CREATE TABLE tree_2052_11 PARTITION OF tree FOR VALUES FROM ('2052-11-01') TO ('2052-12-01');
+CREATE TABLE tree_2052_12 PARTITION OF tree FOR VALUES FROM ('2052-12-01') TO ('2053-01-01');
+INSERT INTO tree VALUES (1, '2052-10-05', NULL, NULL), (2, '2052-10-06', 1, '2052-10-05'), (3, '2052-11-05', NULL, NULL);
+SELECT dbops.set_partitioning('tree', keep => '1 day', confirm => true) IS NOT NULL AS set;
+SELECT action, object, note FROM dbops.partition_plan('tree') WHERE action <> 'create partition';
+CALL dbops.run_partitioning('tree');
+SELECT name FROM parts('tree');
+DROP TABLE tree;
+
 -- rows that a foreign key references, and what depends on a partition, keep it
 CREATE TABLE doc (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE doc_2052_10 PARTITION OF doc FOR VALUES FROM ('2052-10-01') TO ('2052-11-01');

@@ -5,8 +5,9 @@
 #include "maintain/policy.h"
 
 #include "catalog/pg_type.h"
+#include "datatype/timestamp.h"
 
-#define REPORTED	(7 * 86400000.0)	/* ms, when nothing is said */
+#define REPORTED	INT64CONST(7 * 86400000)	/* ms, when nothing is said; a double would make infinity another time */
 
 PG_FUNCTION_INFO_V1(dbops_maintenance_report);
 
@@ -18,6 +19,11 @@ dbops_maintenance_report(PG_FUNCTION_ARGS)
 		PG_GETARG_TIMESTAMPTZ(0);
 	DbopsParam	param = {.type = TIMESTAMPTZOID,.value = TimestampTzGetDatum(since)};
 
+	if (TIMESTAMP_IS_NOEND(since))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("since must not be infinity"),
+				 errhint("Give a time, -infinity for all that is kept, or null for the last 7 days.")));
 	InitMaterializedSRF(fcinfo, 0);
 	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
 					   "SELECT last_at, kind, object, action, outcome, times, row_count, bytes_before, bytes_after,"

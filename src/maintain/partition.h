@@ -60,8 +60,8 @@ typedef struct Partition
 	bool		pending;		/* its detaching has begun and is not finished */
 	int64		lower;			/* position of its first value */
 	int64		upper;			/* of the first behind it */
-	int64		rows;			/* estimated; with those of its own partitions */
-	int64		bytes;			/* with indexes and TOAST; 0 until dbops_partition_set_measure */
+	int64		rows;			/* estimated, with those of its own partitions; -1: nobody has analyzed them */
+	int64		bytes;			/* with indexes and TOAST; both are 0 until they are measured */
 } Partition;
 
 typedef struct PartitionSet
@@ -71,6 +71,8 @@ typedef struct PartitionSet
 	const char *schema;
 	const char *relname;
 	const char *column;			/* of the key, as in the catalog */
+	int64		lower;			/* its own bounds, where it is a partition by the same key itself, ... */
+	int64		upper;			/* ... else those of no bound */
 	PartitionClock clock;
 	List	   *partitions;		/* of Partition *, by their bounds; without the default */
 	Partition  *default_partition;	/* or NULL */
@@ -85,7 +87,7 @@ extern PartitionSet *dbops_partition_set_read(Oid parent, struct pg_tz *zone, in
 
 /* The reason alone, for who would do without partitions; NULL: it can be read. */
 extern const char *dbops_partition_set_defect(Oid parent);
-extern void dbops_partition_set_measure(PartitionSet *set); /* fill in bytes; needs no lock */
+extern void dbops_partition_set_measure(PartitionSet *set); /* fill in rows and bytes; needs no lock */
 extern void dbops_partition_measure(Partition *partition);	/* of one alone */
 extern Partition *dbops_partition_find(const PartitionSet *set, Oid relid);	/* NULL: none of it */
 
@@ -230,7 +232,7 @@ typedef struct PartitionPlan
 	Interval	runway;
 	Interval   *keep;			/* or NULL: nothing is dropped */
 	int64		now;
-	int64		until;			/* partitions are to reach at least so far */
+	int64		until;			/* partitions are to reach at least so far, within the set's own bounds */
 	int64		cutoff;			/* those that end by then are dropped; PARTITION_BEGINNING: none */
 	List	   *missing;		/* of PartitionGap * */
 	List	   *expired;		/* of Partition * */
@@ -254,6 +256,7 @@ typedef struct PartitionMaking
 {
 	const PartitionSet *set;
 	const PartitionGap *gap;
+	const char *lacks;			/* set when it is attached: what it was not given; or NULL */
 } PartitionMaking;
 
 extern bool dbops_partition_lock_parents(const PartitionSet *set, const char **why);
@@ -263,6 +266,9 @@ extern void dbops_partition_attach_table(void *making);
 /* SQL, of an entry x of an access list: whose it is, and whether it may be passed on. */
 #define PARTITION_GRANTEE		"CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END"
 #define PARTITION_GRANT_OPTION	"CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
+
+/* SQL, of an option o of a column: has somebody set it? Late minors of servers keep one for themselves. */
+#define PARTITION_OWN_OPTION	"o NOT LIKE 'pg\\_%'"
 
 /* ---- partition_ask.c: what rows there are, asked as the table's owner ---- */
 
@@ -323,8 +329,18 @@ typedef struct PartitionQuestion
 extern void dbops_partition_ask_default(PartitionQuestion *question);
 extern char *dbops_partition_unseen_rows(const PartitionSet *set);
 
-/* Make one; PARTITION_MADE, PARTITION_WAITS or PARTITION_LEFT_OUT, and nothing is made then. */
+/* Make one; PARTITION_WAITS or PARTITION_LEFT_OUT: nothing is made, see why; PARTITION_MADE: why says what it lacks, or is NULL. */
 extern PartitionAnswer dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
+
+/* ---- partition_rest.c: what stays in the default partition when it is drained ---- */
+
+#define PARTITION_DRAIN		"drain default partition"	/* in the maintenance log */
+
+/* No partition is made for rows before this: what is earlier is rarely meant as a time. */
+extern int64 dbops_partition_drained_from(const PartitionPlan *plan);
+
+extern void dbops_partition_rest_note(const PartitionPlan *plan, Oid owner, int64 job);
+extern const char *dbops_partition_rest_said(const PartitionPlan *plan);
 
 /* ---- partition_confirm.c: how much may be dropped at once ---- */
 

@@ -32,6 +32,7 @@ typedef struct Judged
 	const char *failure;		/* why it could not be read; or NULL */
 	const char *stopped;		/* why nothing is done about it; or NULL */
 	bool		default_has_rows;
+	const char *stays;			/* of these, whatever is done; NULL: it is not known */
 	bool		default_is_unknown; /* somebody has locked it */
 } Judged;
 
@@ -114,6 +115,8 @@ look_into_default(void *arg)
 	Judged	   *judged = arg;
 
 	judged->default_has_rows = dbops_relation_bytes(judged->plan->set->default_partition->relid) > 0;
+	if (judged->default_has_rows)
+		judged->stays = dbops_partition_rest_said(judged->plan);
 }
 
 static const List *
@@ -159,12 +162,16 @@ report_runway(const Judged *judged, DbopsCheckRun *run)
 	}
 	ahead = dbops_partition_covered_until(judged->plan);
 	wanted = judged->plan->until;
-	if (ahead == PARTITION_END)
+	if (wanted <= judged->plan->now)
+		finding.message = psprintf("no rows of times to come belong into %s", object);
+	else if (ahead == PARTITION_END)
 		finding.message = psprintf("partitions of %s reach for ever", object);
 	else
 		finding.message = psprintf("partitions of %s reach ahead %s of %s", object,
 								   days(ahead - judged->plan->now), days(wanted - judged->plan->now));
-	if (ahead - judged->plan->now < Min(CRITICAL_RUNWAY, (wanted - judged->plan->now) / 4))
+	if (wanted <= judged->plan->now)
+		finding.remedy = NULL;
+	else if (ahead - judged->plan->now < Min(CRITICAL_RUNWAY, (wanted - judged->plan->now) / 4))
 		finding.severity = DBOPS_CRITICAL;
 	else if (ahead != PARTITION_END && ahead - judged->plan->now < (wanted - judged->plan->now) / 2)
 		finding.severity = DBOPS_WARNING;
@@ -226,6 +233,13 @@ report_default(const Judged *judged, DbopsCheckRun *run)
 	{
 		finding.severity = DBOPS_UNKNOWN;
 		finding.message = psprintf("default partition %s cannot be looked at", object);
+	}
+	else if (judged->stays != NULL)
+	{
+		finding.severity = DBOPS_WARNING;
+		finding.message = psprintf("default partition %s has rows that no partition is made for: %s", object, judged->stays);
+		finding.remedy = psprintf("Change or delete these rows, or set a longer keep or runway, and CALL dbops.drain_default(%s).",
+								  quote_literal_cstr(judged->plan->set->name));
 	}
 	else if (judged->default_has_rows)
 	{

@@ -157,7 +157,7 @@ to_epoch(const PartitionClock *clock, int64 position)
 	int64		divisor;
 
 	if (clock->unit > USECS_PER_SEC)
-		return us * (clock->unit / USECS_PER_SEC);
+		return pg_mul_s64_overflow(us, clock->unit / USECS_PER_SEC, &us) ? (position < 0 ? PG_INT64_MIN : PG_INT64_MAX) : us;
 	divisor = USECS_PER_SEC / clock->unit;
 	return us / divisor + (us > 0 && us % divisor != 0 ? 1 : 0);
 }
@@ -287,6 +287,8 @@ dbops_partition_literal(const PartitionClock *clock, int64 position)
 			return quote_literal_cstr(write_time(position, format));
 		case DATEOID:
 			return quote_literal_cstr(write_time(position, "YYYY-MM-DD"));
+		case INT4OID:			/* which cannot say what is before 1901 */
+			return psprintf("'" INT64_FORMAT "'", Max(to_epoch(clock, position), PG_INT32_MIN));
 		default:
 			return psprintf("'" INT64_FORMAT "'", to_epoch(clock, position));
 	}

@@ -48,8 +48,8 @@ dbops_partition_needs_confirmation(const PartitionPlan *plan, const Jsonb *memor
 
 		begun += (partition->lower <= plan->now);
 		count += lost;
-		rows += partition->rows;
-		rows_lost += lost ? partition->rows : 0;
+		rows += Max(partition->rows, 0);
+		rows_lost += lost ? Max(partition->rows, 0) : 0;
 	}
 	if (count == 0)
 		return NULL;

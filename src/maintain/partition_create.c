@@ -11,11 +11,13 @@
  * defaults, expressions, storage and compression, and constraints; indexes,
  * foreign keys and triggers come with ATTACH. What the parent cannot have, or
  * what somebody has given to its partitions alone, is taken from the newest of
- * them: tablespace, access method, storage parameters, grants, whether it is
- * logged, row security and replica identity.
+ * them: tablespace, access method, storage parameters, targets of statistics,
+ * grants, whether it is logged, replica identity, by which index it is clustered
+ * and, when its rows are in, row security with its policies.
  */
 #include "maintain/partition.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
@@ -45,7 +47,10 @@ static Likeness likeness_of(const PartitionSet *set, const PartitionGap *gap);
 static char *gap_name(const PartitionSet *set, const PartitionGap *gap);
 static char *create_statement(const PartitionSet *set, const PartitionGap *gap, const Likeness *likeness);
 static List *make_commands(const PartitionSet *set, const PartitionGap *gap);
-static char *identity_statement(const PartitionSet *set, const PartitionGap *gap);
+static List *final_commands(const PartitionSet *set, const PartitionGap *gap, Oid table);
+static char *lacking(const PartitionSet *set, Oid table);
+static Oid	like_whom(const PartitionSet *set);
+static void take_command(HeapTuple row, TupleDesc desc, void *arg);
 static void make_and_attach(void *arg);
 
 /* In which schema new ones are made. */
@@ -124,9 +129,8 @@ make_commands(const PartitionSet *set, const PartitionGap *gap)
 static Likeness
 likeness_of(const PartitionSet *set, const PartitionGap *gap)
 {
-	const Partition *newest = newest_table(set);
 	DbopsParam	params[] = {
-		dbops_param_oid(newest != NULL ? newest->relid : set->parent),
+		dbops_param_oid(like_whom(set)),
 		dbops_param_oid(set->parent),
 		dbops_param_text(gap_name(set, gap))
 	};
@@ -154,8 +158,11 @@ likeness_of(const PartitionSet *set, const PartitionGap *gap)
 					 "   FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped"
 					 "   AND x.grantee <> p.relowner AND (x.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.oid = x.grantee))"
 					 "   GROUP BY t.attname, x.grantee, x.is_grantable"
-					 "   UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', $3) WHERE l.relrowsecurity"
-					 "   UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', $3) WHERE l.relforcerowsecurity"
+					 "   UNION ALL SELECT format('ALTER TABLE %s ALTER %I SET STATISTICS %s', $3, attname, attstattarget)"
+					 "   FROM pg_attribute WHERE attrelid = l.oid AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0"
+					 "   UNION ALL SELECT format('ALTER TABLE %s ALTER %I SET (%s)', $3, attname, string_agg(o, ', '))"
+					 "   FROM pg_attribute, unnest(attoptions) o WHERE attrelid = l.oid AND attnum > 0 AND NOT attisdropped AND " PARTITION_OWN_OPTION
+					 "   GROUP BY attname"
 					 "   UNION ALL SELECT format('ALTER TABLE %s REPLICA IDENTITY FULL', $3) WHERE 'f' IN (l.relreplident, p.relreplident)"
 					 "   UNION ALL SELECT format('ALTER TABLE %s REPLICA IDENTITY NOTHING', $3) WHERE l.relreplident = 'n') commands)"
 					 " FROM pg_class l JOIN pg_class p ON p.oid = $2 LEFT JOIN pg_am a ON a.oid = l.relam"
@@ -177,17 +184,68 @@ take_likeness(HeapTuple row, TupleDesc desc, void *arg)
 	likeness->commands = dbops_row_texts(row, desc, 5);
 }
 
-/* The replica identity of the parent, where that is an index; NULL: it is none. */
-static char *
-identity_statement(const PartitionSet *set, const PartitionGap *gap)
+static Oid
+like_whom(const PartitionSet *set)
 {
-	DbopsParam	params[] = {dbops_param_oid(set->parent), dbops_param_text(gap->relname), dbops_param_text(dbops_partition_schema(set))};
+	const Partition *newest = newest_table(set);
 
-	return dbops_query_text("SELECT format('ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', n.nspname, t.relname, i.relname)"
+	return (newest != NULL) ? newest->relid : set->parent;
+}
+
+/* SQL: is each column of one table at the same place in another, so that expressions of one mean the same in the other? */
+#define SAME_COLUMNS \
+	"NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped" \
+	" AND NOT EXISTS (SELECT FROM pg_attribute b WHERE b.attrelid = $2 AND b.attnum = a.attnum AND b.attname = a.attname))"
+
+/*
+ * What a new partition is given when it is attached and its rows are in: what is
+ * about its indexes, and row security, which would keep its rows out.
+ */
+static List *
+final_commands(const PartitionSet *set, const PartitionGap *gap, Oid table)
+{
+	DbopsParam	params[] = {
+		dbops_param_oid(like_whom(set)),
+		dbops_param_oid(table),
+		dbops_param_oid(set->parent),
+		dbops_param_text(gap_name(set, gap))
+	};
+	List	   *commands = NIL;
+
+	dbops_query_each("SELECT format('ALTER TABLE %s REPLICA IDENTITY USING INDEX %I', $4, i.relname)"
 					 " FROM pg_index p JOIN pg_inherits h ON h.inhparent = p.indexrelid"
 					 " JOIN pg_index x ON x.indexrelid = h.inhrelid JOIN pg_class i ON i.oid = x.indexrelid"
-					 " JOIN pg_class t ON t.oid = x.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace"
-					 " WHERE p.indrelid = $1 AND p.indisreplident AND t.relname = $2 AND n.nspname = $3",
+					 " WHERE p.indrelid = $3 AND p.indisreplident AND x.indrelid = $2"
+					 " UNION ALL SELECT format('ALTER TABLE %s CLUSTER ON %I', $4, i.relname)"
+					 " FROM pg_index o JOIN pg_inherits p ON p.inhrelid = o.indexrelid JOIN pg_inherits h ON h.inhparent = p.inhparent"
+					 " JOIN pg_index x ON x.indexrelid = h.inhrelid JOIN pg_class i ON i.oid = x.indexrelid"
+					 " WHERE o.indrelid = $1 AND o.indisclustered AND x.indrelid = $2"
+					 " UNION ALL SELECT format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', polname, $4,"
+					 "   CASE WHEN polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,"
+					 "   CASE polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,"
+					 "   (SELECT string_agg(" PARTITION_GRANTEE ", ', ') FROM unnest(polroles) x(grantee)),"
+					 "   ' USING (' || pg_get_expr(polqual, $2) || ')', ' WITH CHECK (' || pg_get_expr(polwithcheck, $2) || ')')"
+					 " FROM pg_policy WHERE polrelid = $1 AND " SAME_COLUMNS
+					 " UNION ALL SELECT format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', $4) FROM pg_class WHERE oid = $1 AND relrowsecurity"
+					 " UNION ALL SELECT format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', $4) FROM pg_class WHERE oid = $1 AND relforcerowsecurity",
+					 lengthof(params), params, take_command, &commands);
+	return commands;
+}
+
+static void
+take_command(HeapTuple row, TupleDesc desc, void *arg)
+{
+	*(List **) arg = lappend(*(List **) arg, dbops_row_text(row, desc, 1));
+}
+
+/* What it was not given, though the one has it that it is like; NULL: nothing. */
+static char *
+lacking(const PartitionSet *set, Oid table)
+{
+	DbopsParam	params[] = {dbops_param_oid(like_whom(set)), dbops_param_oid(table)};
+
+	return dbops_query_text("SELECT format('the policies of %s are not copied, as its columns are in another order', $1::regclass)"
+							" WHERE EXISTS (SELECT FROM pg_policy WHERE polrelid = $1) AND NOT " SAME_COLUMNS,
 							lengthof(params), params);
 }
 
@@ -203,7 +261,10 @@ dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid own
 	if (!dbops_partition_lock_parents(set, why))
 		return PARTITION_WAITS;
 	if (dbops_partition_attempt(make_and_attach, &creation, &error))
+	{
+		*why = creation.making.lacks;
 		return PARTITION_MADE;
+	}
 	if (error->sqlerrcode == ERRCODE_CHECK_VIOLATION && set->default_partition != NULL)
 	{
 		*why = dbops_partition_unseen_rows(set);
@@ -235,17 +296,18 @@ dbops_partition_make_table(void *making)
 		dbops_query_command(lfirst(cell));
 }
 
-/* Attach it, and give it the replica identity of the parent. */
+/* Attach it, with its rows in, and give it the rest. */
 void
 dbops_partition_attach_table(void *making)
 {
-	const PartitionMaking *made = making;
-	char	   *identity;
+	PartitionMaking *made = making;
+	Oid			table = get_relname_relid(made->gap->relname, get_namespace_oid(dbops_partition_schema(made->set), false));
+	ListCell   *cell;
 
 	dbops_query_command(dbops_partition_attach_sql(made->set, made->gap));
-	identity = identity_statement(made->set, made->gap);
-	if (identity != NULL)
-		dbops_query_command(identity);
+	foreach(cell, final_commands(made->set, made->gap, table))
+		dbops_query_command(lfirst(cell));
+	made->lacks = lacking(made->set, table);
 }
 
 /* As ATTACH locks them: the parent against other DDL alone, what foreign keys refer to, and the default partition. */

@@ -17,6 +17,7 @@
 #include "maintain/partition.h"
 
 #include "access/xact.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -49,11 +50,13 @@ typedef struct Move
 	const char *columns;
 	int64		rows;
 	const char *why;
+	const char *lacks;			/* what the partition was not given; or NULL */
 } Move;
 
 static void *begin(DbopsJob *job);
 static void drain_step(DbopsJob *job, void *state, DbopsStep *step);
-static void note(const PartitionSet *set, const PartitionGap *gap, int64 rows);
+static void end(const PartitionPlan *plan, const DbopsJob *job, DbopsStep *step);
+static void note(const Move *work);
 static void refuse_effects(const PartitionSet *set);
 static void refuse_long_lock(const Drain *drain, const PartitionSet *set);
 static bool find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap);
@@ -130,9 +133,7 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 
 	if (plan->set->default_partition == NULL || !find_first(plan->set, job->owner, plan, &gap))
 	{
-		step->finished = true;
-		if (drain->made > 0 && plan->set->default_partition != NULL)
-			step->vacuum = plan->set->default_partition->relid;
+		end(plan, job, step);
 		return;
 	}
 	refuse_long_lock(drain, plan->set);
@@ -149,21 +150,36 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 	drain->moved += work.rows;
 	step->done = drain->made;
 	step->rows = drain->moved;
-	note(plan->set, &gap, work.rows);
+	note(&work);
+}
+
+/* Say what stays, and have the room of the rest given back, since the pages of rows that are gone look like rows. */
+static void
+end(const PartitionPlan *plan, const DbopsJob *job, DbopsStep *step)
+{
+	const Partition *other = plan->set->default_partition;
+
+	step->finished = true;
+	if (other == NULL)
+		return;
+	dbops_partition_rest_note(plan, job->owner, job->id);
+	if (dbops_relation_bytes(other->relid) > 0)
+		step->vacuum = other->relid;
 }
 
 static void
-note(const PartitionSet *set, const PartitionGap *gap, int64 rows)
+note(const Move *work)
 {
 	MaintenanceNote said = {
 		MAINTENANCE_NOTE,
 		.kind = PARTITION_KIND,
-		.object = dbops_quote_qualified(dbops_partition_schema(set), gap->relname),
-		.action = "drain default partition",
-		.outcome = "done"
+		.object = dbops_quote_qualified(dbops_partition_schema(work->set), work->gap->relname),
+		.action = PARTITION_DRAIN,
+		.outcome = "done",
+		.message = work->lacks
 	};
 
-	said.rows = rows;
+	said.rows = work->rows;
 	dbops_maintenance_note(&said);
 }
 
@@ -172,20 +188,24 @@ note(const PartitionSet *set, const PartitionGap *gap, int64 rows)
 static void
 refuse_effects(const PartitionSet *set)
 {
-	DbopsParam	params[] = {dbops_param_oid(set->parent), dbops_param_oid(set->default_partition->relid)};
+	List	   *tables = find_all_inheritors(set->default_partition->relid, NoLock, NULL);
+	DbopsParam	params[] = {dbops_param_oids(lappend_oid(tables, set->parent)), dbops_param_oid(set->parent)};
 	char	   *effect;
 
-	effect = dbops_query_text("SELECT format('foreign key %I of table %s references it', conname, conrelid::regclass) FROM pg_constraint"
-					 " WHERE contype = 'f' AND confrelid = $1"
-					 " UNION ALL SELECT format('trigger %I fires for each row that is deleted', tgname) FROM pg_trigger"
-					 " WHERE tgrelid = $2 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 <> 0 LIMIT 1",
+	effect = dbops_query_text("SELECT what FROM (SELECT format('foreign key %I of table %s references %s', conname, conrelid::regclass, confrelid::regclass)"
+					 " FROM pg_constraint WHERE contype = 'f' AND confrelid = ANY ($1) AND (conparentid = 0 OR confrelid = $2)"
+					 " UNION ALL SELECT format('trigger %I of table %s fires for each row that is deleted', tgname, tgrelid::regclass) FROM pg_trigger"
+					 " WHERE tgrelid = ANY ($1) AND tgrelid <> $2 AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 8 <> 0"
+					 " UNION ALL SELECT format('rule %I of table %s says what DELETE does', rulename, ev_class::regclass) FROM pg_rewrite"
+					 " WHERE ev_class = ANY ($1) AND ev_class <> $2 AND ev_type = '4' AND ev_enabled <> 'D') effects(what)"
+					 " ORDER BY what COLLATE \"C\" LIMIT 1",
 							  lengthof(params), params);
 	if (effect != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rows of default partition %s cannot be moved: %s", set->default_partition->name, effect),
 				 errdetail("They leave by DELETE."),
-				 errhint("Drop the foreign key, or disable the trigger, while the rows are moved.")));
+				 errhint("Drop the foreign key, or disable the trigger or rule, while the rows are moved.")));
 }
 
 /* The server reads what is left under its lock. */
@@ -211,7 +231,7 @@ refuse_long_lock(const Drain *drain, const PartitionSet *set)
 static bool
 find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap)
 {
-	int64		first = dbops_partition_first_row(set, owner, plan->cutoff, plan->until);
+	int64		first = dbops_partition_first_row(set, owner, dbops_partition_drained_from(plan), plan->until);
 
 	if (first == PARTITION_END)
 		return false;
@@ -226,6 +246,8 @@ bound_by_neighbours(const PartitionSet *set, PartitionGap *gap)
 {
 	ListCell   *cell;
 
+	gap->lower = Max(gap->lower, set->lower);
+	gap->upper = Min(gap->upper, set->upper);
 	foreach(cell, set->partitions)
 	{
 		const Partition *partition = lfirst(cell);
@@ -261,8 +283,9 @@ move(void *arg)
 {
 	Move	   *work = arg;
 	Oid			relations[] = {work->set->parent, work->set->default_partition->relid};
+	PartitionMaking making = {.set = work->set,.gap = work->gap};
 
-	dbops_run_as(work->owner, dbops_partition_make_table, &(PartitionMaking) {work->set, work->gap});
+	dbops_run_as(work->owner, dbops_partition_make_table, &making);
 	dbops_run_as(work->owner, move_rows, work);
 	if (!dbops_partition_lock_referenced(list_make1_oid(relations[0]), ShareRowExclusiveLock, &work->why) ||
 		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &work->why))
@@ -271,7 +294,8 @@ move(void *arg)
 				 errmsg("waits %s", work->why)));
 	work->why = NULL;
 	dbops_run_as(work->owner, move_rows, work);
-	dbops_run_as(work->owner, dbops_partition_attach_table, &(PartitionMaking) {work->set, work->gap});
+	dbops_run_as(work->owner, dbops_partition_attach_table, &making);
+	work->lacks = making.lacks;
 }
 
 static void

@@ -13,6 +13,9 @@
  */
 #include "maintain/partition.h"
 
+#include "utils/guc.h"
+
+#define LOCK_WAIT		5000	/* ms, for a step of the policy's job */
 #define HAND_COLUMNS	"partition, name, kind, upper_end, begun, row_count, bytes"
 
 static void take_hand(HeapTuple row, TupleDesc desc, void *arg);
@@ -115,12 +118,18 @@ dbops_partition_hand_judge_anew(int64 policy)
 	dbops_store_each("DELETE FROM dbops.partition_drop WHERE policy = $1 AND NOT begun", 1, &param, NULL, NULL);
 }
 
-/* The policy is removed: nothing goes any more, and what is half gone is said. */
+/*
+ * The policy is removed: nothing goes any more, and what is half gone is said.
+ * The policy is locked first, as a step does that remembers something.
+ */
 void
 dbops_partition_hand_leave(const char *kind, Oid parent)
 {
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+	DbopsParam	params[] = {dbops_param_text(kind), dbops_param_oid(parent)};
 	ListCell   *cell;
 
+	dbops_store_each("SELECT FROM dbops.policy WHERE kind = $1 AND relation = $2 FOR UPDATE", lengthof(params), params, NULL, NULL);
 	foreach(cell, dbops_partition_hand_list(parent))
 	{
 		const PartitionHand *hand = lfirst(cell);
@@ -131,6 +140,7 @@ dbops_partition_hand_leave(const char *kind, Oid parent)
 			note_left(hand);
 		dbops_partition_hand_forget(hand->partition);
 	}
+	AtEOXact_GUC(false, nest_level);
 }
 
 static void

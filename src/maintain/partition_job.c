@@ -140,8 +140,8 @@ create_step(DbopsJob *job, void *state, DbopsStep *step)
 	work->waits_since = 0;
 	step->done = ++work->made;
 	note_for(work, name, "create partition", "done",
-			 psprintf("from %s to %s", dbops_partition_literal(&plan->set->clock, gap->lower),
-					  dbops_partition_literal(&plan->set->clock, gap->upper)));
+			 psprintf("from %s to %s%s%s", dbops_partition_literal(&plan->set->clock, gap->lower),
+					  dbops_partition_literal(&plan->set->clock, gap->upper), why != NULL ? "; " : "", why != NULL ? why : ""));
 }
 
 /* The next that is missing and was not left out. */
@@ -382,17 +382,21 @@ describe_refusal(const PartitionPlan *plan, const char *why)
 {
 	int64		rows = 0;
 	int64		bytes = 0;
+	bool		known = true;
 	ListCell   *cell;
 
 	foreach(cell, plan->expired)
 	{
-		rows += ((Partition *) lfirst(cell))->rows;
-		bytes += ((Partition *) lfirst(cell))->bytes;
+		const Partition *partition = lfirst(cell);
+
+		rows += Max(partition->rows, 0);
+		known &= (partition->rows >= 0);
+		bytes += partition->bytes;
 	}
-	return psprintf("%d of %d partitions of table %s, with about " INT64_FORMAT " rows and " INT64_FORMAT " kB, end by %s"
+	return psprintf("%d of %d partitions of table %s, with about " INT64_FORMAT " rows%s and " INT64_FORMAT " kB, end by %s"
 					" and would be dropped: %s",
 					list_length(plan->expired), list_length(plan->set->partitions), plan->set->name,
-					rows, bytes / 1024, dbops_partition_literal(&plan->set->clock, plan->cutoff), why);
+					rows, known ? "" : " (some were never analyzed)", bytes / 1024, dbops_partition_literal(&plan->set->clock, plan->cutoff), why);
 }
 
 /* What the phase remembers: up to where it was judged, and what it has left out, with one more. */

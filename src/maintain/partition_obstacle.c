@@ -149,8 +149,8 @@ typedef struct Reference
 
 /*
  * Which foreign key has rows that reference the partition's; NULL: none. The
- * server looks for them too when it detaches, and may not read what the owner
- * may not.
+ * server looks for them too when it detaches, also among the partition's own rows,
+ * and may not read what the owner may not.
  */
 static const char *
 find_reference(const PartitionSet *set, const Partition *partition)
@@ -162,13 +162,12 @@ find_reference(const PartitionSet *set, const Partition *partition)
 	ListCell   *cell;
 
 	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
-					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s%s LIMIT 1',"
+					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s LIMIT 1',"
 					 "  fn.nspname, ft.relname, pn.nspname, pt.relname,"
 					 "  (SELECT string_agg(format('f.%I = p.%I', fa.attname, pa.attname), ' AND ' ORDER BY k.n)"
 					 "   FROM unnest(c.conkey, c.confkey) WITH ORDINALITY k(f, p, n)"
 					 "   JOIN pg_attribute fa ON fa.attrelid = c.conrelid AND fa.attnum = k.f"
-					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p),"
-					 "  CASE WHEN pg_partition_root($1) = c.conrelid THEN format(' WHERE f.tableoid <> %s', c.confrelid) END)"
+					 "   JOIN pg_attribute pa ON pa.attrelid = c.confrelid AND pa.attnum = k.p))"
 					 " FROM pg_constraint c JOIN pg_constraint r ON r.oid = c.conparentid"
 					 " JOIN pg_class ft ON ft.oid = c.conrelid JOIN pg_namespace fn ON fn.oid = ft.relnamespace"
 					 " JOIN pg_class pt ON pt.oid = c.confrelid JOIN pg_namespace pn ON pn.oid = pt.relnamespace"

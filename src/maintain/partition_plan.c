@@ -4,7 +4,8 @@
  *
  * Partitions are to reach ahead by a runway of time. What is missing is made
  * from the partition of the present on, and from where the last one ends if
- * that is earlier; holes further back are left as they are.
+ * that is earlier; holes further back are left as they are. Where the table is
+ * a partition itself, none is made for times of which it gets no rows.
  */
 #include "maintain/partition.h"
 
@@ -41,7 +42,7 @@ dbops_partition_plan_read(Oid parent, const Jsonb *spec, const char *time_zone)
 										 spec != NULL ? dbops_jsonb_integer(spec, "unit") : 0);
 	find_every(plan, take_interval(spec, "every"));
 	plan->now = dbops_partition_position_at(&plan->set->clock, now);
-	plan->until = reach(plan, take_interval(spec, "runway"), now);
+	plan->until = Min(reach(plan, take_interval(spec, "runway"), now), plan->set->upper);
 	plan->keep = take_interval(spec, "keep");
 	plan->cutoff = (plan->keep == NULL) ? PARTITION_BEGINNING :
 		dbops_partition_cutoff(&plan->set->clock, now, plan->keep);
@@ -103,7 +104,7 @@ reach(const PartitionPlan *plan, const Interval *runway, TimestampTz now)
 static void
 find_missing(PartitionPlan *plan)
 {
-	int64		position = begin_of_missing(plan);
+	int64		position = Max(begin_of_missing(plan), plan->set->lower);
 
 	while (position < plan->until)
 	{
@@ -161,7 +162,7 @@ covering(const PartitionSet *set, int64 position)
 static int64
 end_of_gap(const PartitionPlan *plan, int64 position)
 {
-	int64		end = dbops_partition_next(&plan->grid, position);
+	int64		end = Min(dbops_partition_next(&plan->grid, position), plan->set->upper);
 	ListCell   *cell;
 
 	foreach(cell, plan->set->partitions)

@@ -19,6 +19,8 @@
 #include "utils/lsyscache.h"
 
 #define LONGEST_RUNWAY	1000	/* partitions */
+#define LONGEST_YEARS	1000	/* of an interval */
+#define MS_PER_DAY		86400000.0
 
 PG_FUNCTION_INFO_V1(dbops_set_partitioning);
 PG_FUNCTION_INFO_V1(dbops_remove_partitioning);
@@ -26,6 +28,7 @@ PG_FUNCTION_INFO_V1(dbops_run_partitioning);
 
 static Jsonb *take_spec(FunctionCallInfo fcinfo, PartitionSet *set);
 static Interval *take_every(FunctionCallInfo fcinfo, PartitionSet *set);
+static void require_length(const Interval *interval, const char *name);
 static void put_interval(DbopsJson *json, const Interval *interval, const char *key);
 static char *interval_text(const Interval *interval);
 static void judge(const Policy *policy, const PartitionPlan *plan);
@@ -139,11 +142,24 @@ put_interval(DbopsJson *json, const Interval *interval, const char *key)
 {
 	if (interval == NULL)
 		return;
-	if (dbops_interval_ms(interval) <= 0)
+	require_length(interval, key);
+	dbops_json_text(json, key, interval_text(interval));
+}
+
+/* What is longer leads to times that the server does not know. */
+static void
+require_length(const Interval *interval, const char *name)
+{
+	int64		ms = dbops_interval_ms(interval);
+
+	if (ms <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be longer than zero", key)));
-	dbops_json_text(json, key, interval_text(interval));
+				 errmsg("%s must be longer than zero", name)));
+	if (ms / MS_PER_DAY / DAYS_PER_YEAR > LONGEST_YEARS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be longer than %d years", name, LONGEST_YEARS)));
 }
 
 static char *

@@ -204,7 +204,8 @@ put_row(ReturnSetInfo *rsinfo, const PlanRow *row)
 	nulls[4] = (row->lock_mode == NULL);
 	if (!nulls[4])
 		values[4] = CStringGetTextDatum(row->lock_mode);
-	nulls[5] = nulls[6] = (row->partition == NULL);
+	nulls[5] = (row->partition == NULL || row->partition->rows < 0);
+	nulls[6] = (row->partition == NULL);
 	if (row->partition != NULL)
 	{
 		values[5] = Int64GetDatum(row->partition->rows);
@@ -287,8 +288,9 @@ fill_set(Datum *values, bool *nulls, const PartitionPlan *plan)
 	if (set->default_partition != NULL)
 	{
 		put_text(values, nulls, 11, set->default_partition->name);
+		dbops_partition_measure(set->default_partition);
 		values[12] = Int64GetDatum(set->default_partition->rows);
-		nulls[12] = false;
+		nulls[12] = (set->default_partition->rows < 0);
 	}
 	put_text(values, nulls, 13, set->pending != NULL ? set->pending->name : NULL);
 }
@@ -334,7 +336,7 @@ dbops_partition_runway_datum(const PartitionPlan *plan, int64 position)
 int64
 dbops_partition_covered_until(const PartitionPlan *plan)
 {
-	int64		covered = plan->now;
+	int64		covered = Max(plan->now, plan->set->lower);
 	ListCell   *cell;
 
 	foreach(cell, plan->set->partitions)

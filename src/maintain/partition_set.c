@@ -45,10 +45,12 @@ typedef struct Measuring
 
 static PartitionSet *read_set(Oid parent, struct pg_tz *zone, int64 unit, Defect *defect);
 static bool read_key(Oid parent, KeyFacts *facts);
+static void take_kind(Oid parent, const PartitionSet *set, Defect *defect);
 static bool find_defect(Oid parent, PartitionSet *set, Defect *defect);
 static bool settle_unit(PartitionSet *set, int64 unit, Defect *defect);
 static void take_partition(HeapTuple row, TupleDesc desc, void *arg);
 static PartitionBoundSpec *bound_of(Oid relid);
+static void read_own_bounds(PartitionSet *set);
 static void read_bounds(PartitionSet *set, Partition *partition, const PartitionBoundSpec *bound);
 static int64 position_of_bound(const PartitionSet *set, List *datums);
 static int64 sample_value(const PartitionSet *set);
@@ -56,6 +58,7 @@ static int	compare_partitions(const ListCell *a, const ListCell *b);
 static int	compare_relids(const ListCell *a, const ListCell *b);
 static void measure(const char *sql, const DbopsParam *param, Measuring *measuring);
 static void add_figures(HeapTuple row, TupleDesc desc, void *arg);
+static void add_rows(Partition *partition, int64 rows, bool empty);
 
 /* Read a set, or refuse. */
 PartitionSet *
@@ -94,8 +97,7 @@ read_set(Oid parent, struct pg_tz *zone, int64 unit, Defect *defect)
 	set->clock.grid_zone = zone;
 	if (find_defect(parent, set, defect))
 		return NULL;
-	dbops_query_each("SELECT i.inhrelid, i.inhdetachpending, n.nspname::text, c.relname::text, c.relkind::text,"
-					 " greatest(c.reltuples, 0)::bigint"
+	dbops_query_each("SELECT i.inhrelid, i.inhdetachpending, n.nspname::text, c.relname::text, c.relkind::text"
 					 " FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
 					 " WHERE i.inhparent = $1",
 					 1, &param, take_partition, set);
@@ -117,6 +119,7 @@ read_set(Oid parent, struct pg_tz *zone, int64 unit, Defect *defect)
 			read_bounds(set, partition, bound);
 	}
 	list_sort(set->partitions, compare_partitions);
+	read_own_bounds(set);
 	return set;
 }
 
@@ -139,8 +142,7 @@ find_defect(Oid parent, PartitionSet *set, Defect *defect)
 	set->name = dbops_quote_qualified(set->schema, relname);
 	if (get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE || !read_key(parent, &facts))
 	{
-		defect->message = psprintf("table %s is not partitioned", set->name);
-		defect->hint = "CALL dbops.partition_table(table_name, column_name, every) makes it the first partition of a partitioned table.";
+		take_kind(parent, set, defect);
 		return true;
 	}
 	if (facts.strategy != PARTITION_STRATEGY_RANGE)
@@ -164,6 +166,27 @@ find_defect(Oid parent, PartitionSet *set, Defect *defect)
 							   dbops_quote_name(set->column), set->name, format_type_be(set->clock.type));
 	defect->hint = "The key must be a timestamptz, a timestamp, a date, or an integer or bigint that counts since 1970.";
 	return true;
+}
+
+/* It is not partitioned: say what it is, and what could be done. */
+static void
+take_kind(Oid parent, const PartitionSet *set, Defect *defect)
+{
+	if (get_rel_relkind(parent) != RELKIND_RELATION)
+	{
+		defect->message = psprintf("%s is not a table with rows of its own, nor partitioned", set->name);
+		defect->hint = "Give the partitioned table.";
+	}
+	else if (get_rel_relispartition(parent))
+	{
+		defect->message = psprintf("table %s is a partition, and not partitioned itself", set->name);
+		defect->hint = psprintf("Give the table that it is a partition of: %s.", dbops_quote_relation(get_partition_parent(parent, true)));
+	}
+	else
+	{
+		defect->message = psprintf("table %s is not partitioned", set->name);
+		defect->hint = "CALL dbops.partition_table(table_name, column_name, every) makes it the first partition of a partitioned table.";
+	}
 }
 
 static bool
@@ -194,7 +217,6 @@ take_partition(HeapTuple row, TupleDesc desc, void *arg)
 	partition->relname = dbops_row_text(row, desc, 4);
 	partition->name = dbops_quote_qualified(partition->schema, partition->relname);
 	partition->relkind = dbops_row_text(row, desc, 5)[0];
-	partition->rows = dbops_row_int8(row, desc, 6);
 	set->partitions = lappend(set->partitions, partition);
 	if (partition->pending)
 		set->pending = partition;
@@ -223,6 +245,33 @@ read_bounds(PartitionSet *set, Partition *partition, const PartitionBoundSpec *b
 {
 	partition->lower = position_of_bound(set, bound->lowerdatums);
 	partition->upper = position_of_bound(set, bound->upperdatums);
+}
+
+/* Read in which times rows can come to it, where it, or what it is in, is a partition by the same key. */
+static void
+read_own_bounds(PartitionSet *set)
+{
+	Oid			level = set->parent;
+
+	set->lower = PARTITION_BEGINNING;
+	set->upper = PARTITION_END;
+	while (get_rel_relispartition(level))
+	{
+		PartitionBoundSpec *bound = bound_of(level);
+		Oid			above = get_partition_parent(level, true);
+		KeyFacts	facts;
+		Partition	own;
+
+		if (bound == NULL || !read_key(above, &facts))
+			return;
+		level = above;
+		if (bound->is_default || facts.strategy != PARTITION_STRATEGY_RANGE || facts.columns != 1 || facts.attnum == 0 ||
+			strcmp(get_attname(above, facts.attnum, false), set->column) != 0)
+			continue;
+		read_bounds(set, &own, bound);
+		set->lower = Max(set->lower, own.lower);
+		set->upper = Min(set->upper, own.upper);
+	}
 }
 
 static int64
@@ -293,7 +342,7 @@ compare_partitions(const ListCell *a, const ListCell *b)
 	"WITH RECURSIVE tree(root, relid) AS (SELECT inhrelid, inhrelid FROM pg_inherits WHERE %s = $1" \
 	" UNION ALL SELECT t.root, i.inhrelid FROM tree t JOIN pg_inherits i ON i.inhparent = t.relid)" \
 	" SELECT t.root, s.oid, s.rows FROM tree t CROSS JOIN LATERAL (" \
-	" SELECT c.oid, CASE c.relkind WHEN 'p' THEN 0 ELSE greatest(c.reltuples, 0)::bigint END AS rows" \
+	" SELECT c.oid, CASE c.relkind WHEN 'p' THEN 0 ELSE c.reltuples::bigint END AS rows" \
 	"  FROM pg_class c WHERE c.oid = t.relid" \
 	" UNION ALL SELECT x.indexrelid, 0 FROM pg_index x WHERE x.indrelid = t.relid" \
 	" UNION ALL SELECT c.reltoastrelid, 0 FROM pg_class c WHERE c.oid = t.relid AND c.reltoastrelid <> 0" \
@@ -354,6 +403,7 @@ add_figures(HeapTuple row, TupleDesc desc, void *arg)
 {
 	Measuring  *measuring = arg;
 	Oid			root = dbops_row_oid(row, desc, 1);
+	int64		bytes;
 	Partition  *partition;
 
 	while (measuring->at < list_length(measuring->partitions) &&
@@ -364,8 +414,19 @@ add_figures(HeapTuple row, TupleDesc desc, void *arg)
 	partition = list_nth(measuring->partitions, measuring->at);
 	if (partition->relid != root)
 		return;
-	partition->bytes += dbops_relation_bytes(dbops_row_oid(row, desc, 2));
-	partition->rows += dbops_row_int8(row, desc, 3);
+	bytes = dbops_relation_bytes(dbops_row_oid(row, desc, 2));
+	partition->bytes += bytes;
+	add_rows(partition, dbops_row_int8(row, desc, 3), bytes == 0 && partition->relkind != RELKIND_FOREIGN_TABLE);
+}
+
+/* What nobody has analyzed has an unknown number of rows, unless it has no page; with one of these the sum is unknown. */
+static void
+add_rows(Partition *partition, int64 rows, bool empty)
+{
+	if (partition->rows < 0 || (rows < 0 && !empty))
+		partition->rows = -1;
+	else
+		partition->rows += Max(rows, 0);
 }
 
 /* Find one by its OID, the default too; NULL: it is none of the set. */

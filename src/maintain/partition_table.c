@@ -23,6 +23,7 @@ PG_FUNCTION_INFO_V1(dbops_partition_table);
 static PartitionTurn take_turn(FunctionCallInfo fcinfo);
 static bool is_turned(const PartitionTurn *turn);
 static void require_plain(const PartitionTurn *turn);
+static const char *kind_of(Oid relid);
 static void require_unchanged(const PartitionTurn *turn);
 static void take_column(PartitionTurn *turn, const char *column);
 static void look(PartitionTurn *turn);
@@ -106,7 +107,30 @@ require_plain(const PartitionTurn *turn)
 		get_rel_persistence(turn->table) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s is not a plain table of its own", turn->name)));
+				 errmsg("%s is not a plain table of its own", turn->name),
+				 errdetail("It is %s.", kind_of(turn->table)),
+				 errhint("Name a table that holds the rows, and is neither temporary nor a partition.")));
+}
+
+/* What else it is. */
+static const char *
+kind_of(Oid relid)
+{
+	switch (get_rel_relkind(relid))
+	{
+		case RELKIND_VIEW:
+			return "a view";
+		case RELKIND_MATVIEW:
+			return "a materialized view";
+		case RELKIND_FOREIGN_TABLE:
+			return "a foreign table";
+		case RELKIND_SEQUENCE:
+			return "a sequence";
+		case RELKIND_RELATION:
+			return get_rel_relispartition(relid) ? "a partition" : "a temporary table";
+		default:
+			return "no table";
+	}
 }
 
 /* Nobody has changed it before it was held. */

@@ -69,6 +69,17 @@ static const char *const followers[] = {
 	" " PARTITION_GRANTEE ", " PARTITION_GRANT_OPTION ")"
 	" FROM pg_class l JOIN pg_attribute t ON t.attrelid = l.oid AND t.attnum > 0 AND NOT t.attisdropped, aclexplode(t.attacl) x WHERE l.oid = $1 AND x.grantee <> l.relowner",
 
+	/* What is said of its indexes and keys, and how closely its columns are sampled. */
+	"SELECT format('COMMENT ON INDEX %I.%I IS %L', n.nspname, x.relname, obj_description(x.oid, 'pg_class'))"
+	" FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = x.relnamespace"
+	" WHERE i.indrelid = $1 AND obj_description(x.oid, 'pg_class') IS NOT NULL",
+	"SELECT format('COMMENT ON CONSTRAINT %I ON %s IS %L', conname, $2, obj_description(oid, 'pg_constraint')) FROM pg_constraint"
+	" WHERE conrelid = $1 AND contype IN ('p', 'u', 'f') AND obj_description(oid, 'pg_constraint') IS NOT NULL",
+	"SELECT format('ALTER TABLE %s ALTER %I SET STATISTICS %s', $2, attname, attstattarget) FROM pg_attribute"
+	" WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attstattarget >= 0",
+	"SELECT format('ALTER TABLE %s ALTER %I SET (%s)', $2, attname, string_agg(o, ', ')) FROM pg_attribute, unnest(attoptions) o"
+	" WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND " PARTITION_OWN_OPTION " GROUP BY attname",
+
 	/* The rest. */
 	"SELECT format('COMMENT ON TABLE %s IS %L', $2, obj_description($1, 'pg_class')) WHERE obj_description($1, 'pg_class') IS NOT NULL",
 	"SELECT format('ALTER TABLE %s REPLICA IDENTITY %s', $2, CASE relreplident WHEN 'f' THEN 'FULL' ELSE 'NOTHING' END)"

@@ -8,6 +8,7 @@
  */
 #include "maintain/reindex.h"
 
+#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -81,6 +82,11 @@ table_argument(FunctionCallInfo fcinfo)
 	Oid			table = PG_ARGISNULL(ARG_TABLE) ? InvalidOid : PG_GETARG_OID(ARG_TABLE);
 	char		relkind = OidIsValid(table) ? get_rel_relkind(table) : RELKIND_RELATION;
 
+	if (OidIsValid(table) && IsCatalogRelationOid(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a catalog, which the server does not rebuild concurrently", get_rel_name(table)),
+				 errhint("REINDEX TABLE %s; rebuilds its indexes, and keeps others from writing meanwhile.", dbops_quote_relation(table))));
 	if (relkind == '\0' || relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW || relkind == RELKIND_PARTITIONED_TABLE)
 		return table;
 	ereport(ERROR,

@@ -191,7 +191,7 @@ message(const RetentionRun *run)
 	initStringInfo(&text);
 	appendStringInfo(&text, INT64_FORMAT " rows deleted", run->rows);
 	if (run->partitions > 0)
-		appendStringInfo(&text, ", " INT64_FORMAT " partitions dropped", run->partitions);
+		appendStringInfo(&text, ", " INT64_FORMAT " %s dropped", run->partitions, run->partitions == 1 ? "partition" : "partitions");
 	if (run->kept > 0)
 		appendStringInfo(&text, ", %s" INT64_FORMAT " kept because a hold is on them or other rows refer to them",
 						 run->exact ? "" : "about ", run->kept);
