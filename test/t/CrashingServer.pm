@@ -1,5 +1,5 @@
-# A server for tests that kill its processes: it comes back by itself, and whoever
-# asks it something meanwhile waits until it has.
+# Servers of tests that kill their processes: they come back by themselves, and
+# whoever asks meanwhile waits until they have.
 package CrashingServer;
 
 use strict;
@@ -9,7 +9,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(start_server ask);
+our @EXPORT = qw(start_server ask crash_server);
 
 my $node;
 
@@ -45,6 +45,35 @@ sub ask
 		usleep(100_000);
 	}
 	die "no answer: $sql";
+}
+
+# Kill a process of a server with restart_after_crash; returns when all others have
+# ended with it and the server is back. Who asked before the postmaster has noticed
+# would be answered, and cut off later.
+sub crash_server
+{
+	my ($server, $pid) = @_;
+	my $before = checkpointer($server);
+
+	kill('KILL', $pid) == 1 or die "there is no process $pid";
+	for (1 .. 1800)
+	{
+		my $now = checkpointer($server);
+
+		return if $now ne '' && $now ne $before;
+		usleep(100_000);
+	}
+	die 'the server did not come back';
+}
+
+# Its checkpointer, which is another one after a crash; empty while there is none.
+sub checkpointer
+{
+	my ($server) = @_;
+	my ($pid, $error);
+
+	eval { $server->psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}, stdout => \$pid, stderr => \$error) };
+	return $pid // '';
 }
 
 1;

@@ -7,7 +7,10 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(allows_streaming => 1);
@@ -34,7 +37,7 @@ my $call = q{CALL dbops.batched_backfill('t', 'place = ''p'' || id, changed = ch
 for my $round (1 .. 4)
 {
 	my $victim = $node->background_psql('postgres', on_error_stop => 0);
-	my $goal = 8000 * $round;
+	my $goal = 3000 * $round;
 	my $pid = $victim->query_safe('SELECT pg_backend_pid()');
 
 	$victim->query_until(qr/go/, "\\echo go\n$call;\n");
@@ -44,9 +47,7 @@ for my $round (1 .. 4)
 	# A backend that is killed takes the others down; the server recovers by itself.
 	if ($round % 2)
 	{
-		kill 'KILL', $pid;
-		usleep(300_000);	# a psql that finds no server does not read its query
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+		crash_server($node, $pid);
 	}
 	else
 	{
@@ -123,9 +124,7 @@ for my $method ('blocks', 'keyset')
 			batch_size => 300, method => '$method', on_error => 'quarantine')});
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 $runner") or die 'the job does not look for the bad row';
 	my $recorded = $node->safe_psql('postgres', "SELECT count(*) FROM dbops.backfill_errors($job)");
-	kill 'KILL', $node->safe_psql('postgres', "SELECT pid $runner");
-	usleep(300_000);
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+	crash_server($node, $node->safe_psql('postgres', "SELECT pid $runner"));
 	ok($recorded > 0 && $recorded < 30, "by $method: it was killed between bad rows ($recorded recorded)");
 	is($node->safe_psql('postgres', "SELECT count(*) >= $recorded, count(*) = count(DISTINCT key) FROM dbops.backfill_errors($job)"),
 		't|t', "by $method: what was recorded stays so, once");

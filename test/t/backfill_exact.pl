@@ -9,6 +9,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', <<~'CONF');
@@ -81,19 +85,17 @@ like($stderr, qr/division by zero.*backfill of table public\.bad, key \(60, p60\
 $node->safe_psql('postgres', 'SELECT dbops.cancel_job(max(id)) FROM dbops.job');
 
 # Its process or the server is killed, between and in the middle of batches
-$job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'n = n + 1', batch_size => 20, pause => '5ms')});
+$job = $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'n = n + 1', batch_size => 20, pause => '10ms')});
 for my $round (1 .. 4)
 {
-	my $goal = 1000 * $round;
+	my $goal = 700 * $round;
 
 	$node->poll_query_until('postgres', "SELECT coalesce((SELECT row_count > $goal FROM dbops.job_cursor WHERE job_id = $job), false)")
 	  or die 'the job did not get on, it is ' . state();
 	usleep(int(rand(30_000)));
 	if ($round % 2)
 	{
-		kill 'KILL', $node->safe_psql('postgres', "SELECT runner_pid FROM dbops.job WHERE id = $job");
-		usleep(200_000);	# a psql that finds no server does not read its query
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+		crash_server($node, $node->safe_psql('postgres', "SELECT runner_pid FROM dbops.job WHERE id = $job"));
 	}
 	else
 	{

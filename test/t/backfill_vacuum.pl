@@ -8,6 +8,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', <<~'CONF');
@@ -36,8 +40,7 @@ is(ended($job), 'cancelled', 'it can be cancelled in a vacuum');
 $job = start('b');
 in_vacuum($job);
 slow(0);	# for the process that goes on
-kill 'KILL', $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_progress_vacuum');
-$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+crash_server($node, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_progress_vacuum'));
 is(ended($job), 'succeeded', 'it goes on when its process was killed in a vacuum');
 is(changed('b'), 8000, 'and changes all rows');
 is($node->safe_psql('postgres', q{SELECT max(changed) FROM t}), 2, 'each once');

@@ -56,7 +56,7 @@ sub survive
 {
 	my ($try) = @_;
 
-	for (1 .. 20)
+	for (1 .. 600)
 	{
 		my $done = eval { $try->() };
 		return $done if defined $done;

@@ -9,6 +9,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', <<~'CONF');
@@ -112,8 +116,8 @@ ok(wait_until_gone($pid, $pid_two), 'switching dbops off ends what runs');
 is(look($job, 'waiting'), 'dbops.enabled is off', 'and the job says so');
 my $submitted = enqueue('SELECT 1');
 is(look($submitted, 'waiting'), 'dbops.enabled is off', 'one submitted meanwhile, too');
-is(sql(q{SELECT string_agg(backend_type, ' ') FROM pg_stat_activity WHERE backend_type LIKE 'dbops%'}),
-	'dbops launcher', 'nothing of dbops works');
+ok( $node->poll_query_until('postgres', q{SELECT string_agg(backend_type, ' ') FROM pg_stat_activity WHERE backend_type LIKE 'dbops%'}, 'dbops launcher'),
+	'nothing of dbops works');
 sql(q{INSERT INTO mark VALUES ('go')});
 set('dbops.enabled', 'on');
 wait_for($_, q{state = 'succeeded'}, 'what was undone runs again when dbops is switched on') for $job, $submitted;
@@ -221,19 +225,11 @@ for my $how ('fast shutdown', 'immediate shutdown', 'kill -9 of a session', 'kil
 		my $session = $node->background_psql('postgres', on_error_stop => 0);
 		$victim = $session->query_safe('SELECT pg_backend_pid()') if $how =~ /session/;
 		$victim = launcher() if $how =~ /launcher/;
-		kill 'KILL', $victim;
+		crash_server($node, $victim);
 		eval { $session->quit };
 	}
 	ok(wait_until_gone(@all), "$how: every process of dbops ends");
-	if ($crash)
-	{
-		usleep(300_000);	# a psql that finds no server does not read its query
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
-	}
-	else
-	{
-		$node->start;
-	}
+	$node->start unless $crash;
 	runner_of($atomic);
 
 	# a scheduler that is not told yet to end may have seen a process that was: that is an attempt

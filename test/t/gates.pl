@@ -10,6 +10,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<~'CONF');
@@ -222,10 +226,7 @@ $primary->stop('immediate');
 $primary->start;
 like(pause_of($primary), $paused, 'and after a crash');
 my $killed = $primary->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'});
-kill 'KILL', $killed if $killed =~ /^\d+$/;
-usleep(300_000);	# a psql that finds no server does not read its query
-$primary->poll_query_until('postgres', qq{SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $killed}) or die 'it does not end';
-$primary->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+crash_server($primary, $killed);
 like(pause_of($primary), $paused, 'and after that of one process');
 
 # not its copies

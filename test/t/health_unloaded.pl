@@ -7,7 +7,10 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
+
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
@@ -86,9 +89,7 @@ my $victim = $node->background_psql('postgres', on_error_stop => 0);
 my $pid = $victim->query_safe('SELECT pg_backend_pid()');
 $node->append_conf('postgresql.conf', "restart_after_crash = on\n");
 $node->reload;
-kill 'KILL', $pid;
-usleep(300_000);	# a psql that finds no server does not read its query
-$node->poll_query_until('postgres', 'SELECT 1', '1');
+crash_server($node, $pid);
 is( $node->safe_psql('postgres', q{SELECT (h->'freshness'->>'size_age_s')::numeric < 1 FROM dbops.system_health_check() h}),
 	't', 'it is measured anew after a crash');
 eval { $victim->quit };

@@ -21,10 +21,12 @@ sub make_table
 	my ($name) = @_;
 
 	$node->safe_psql('postgres', qq{
+		BEGIN;	-- all of it is of one day
 		CREATE TABLE $name (at timestamptz, v int) PARTITION BY RANGE (at);
 		SELECT format('CREATE TABLE ${name}_%s PARTITION OF $name FOR VALUES FROM (%L) TO (%L)', n, d, d + interval '1 day')
 		  FROM (VALUES ('old', date_trunc('day', now(), 'UTC') - interval '30 days'), ('new', date_trunc('day', now(), 'UTC'))) v (n, d) \\gexec
-		INSERT INTO $name SELECT now() - i * interval '30 days', i FROM generate_series(0, 1) i});
+		INSERT INTO $name SELECT now() - i * interval '30 days', i FROM generate_series(0, 1) i;
+		COMMIT});
 }
 
 sub look_after
@@ -38,11 +40,10 @@ sub look_after
 sub kill_runner
 {
 	my ($holder) = @_;
-	my $pid = ask(q{SELECT runner_pid FROM dbops.job WHERE kind = 'partitioning' AND state = 'running' ORDER BY id DESC LIMIT 1});
+	my $runner = q{FROM dbops.job WHERE kind = 'partitioning' AND state = 'running'};
 
-	ok($pid =~ /^\d+$/, 'a runner is at work');
-	kill 'KILL', $pid;
-	usleep(300_000);
+	wait_for("SELECT count(runner_pid) = 1 $runner", 'a runner is at work');
+	crash_server($node, ask("SELECT runner_pid $runner"));
 	eval { $holder->quit };
 }
 
@@ -50,7 +51,7 @@ sub wait_for
 {
 	my ($sql, $what) = @_;
 
-	for (1 .. 300)
+	for (1 .. 1200)
 	{
 		return pass($what) if ask($sql) eq 't';
 		usleep(100_000);
