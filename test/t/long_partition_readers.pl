@@ -37,6 +37,10 @@ sub ask
 	return $node->safe_psql('postgres', $_[0]);
 }
 
+# Noon of today, so that the day ends for nothing that is made, dropped and counted here.
+my $noon = int(time() / 86400) * 86400 + 43200;
+my $clock = "SET dbops.test_now = $noon; SET dbops.max_xmin_age = -1";
+
 # A table whose partitions one policy drops and another one makes.
 sub make_table
 {
@@ -45,12 +49,12 @@ sub make_table
 	ask(qq{
 		CREATE TABLE $name (at timestamptz, v int) PARTITION BY RANGE (at);
 		SELECT format('CREATE TABLE ${name}_%s PARTITION OF $name FOR VALUES FROM (%L) TO (%L)', i, d - i * interval '1 day', d - (i - 1) * interval '1 day')
-		  FROM generate_series(0, 40) i, date_trunc('day', now(), 'UTC') d \\gexec
-		INSERT INTO $name SELECT now() - i * interval '1 hour', i FROM generate_series(1, 959) i;
+		  FROM generate_series(0, 40) i, date_trunc('day', to_timestamp($noon), 'UTC') d \\gexec
+		INSERT INTO $name SELECT to_timestamp($noon) - i * interval '1 hour', i FROM generate_series(1, 959) i;
 		CREATE INDEX ON $name (at)});
 	ask("CREATE TABLE ${name}_rest PARTITION OF $name DEFAULT") if $default;
-	ask("SELECT dbops.set_partitioning('$name', '1 day', '1 day', time_zone => 'UTC', schedule => '\@yearly')");
-	ask("SELECT dbops.set_retention('$name', 'at', '37 days', time_zone => 'UTC', schedule => '\@yearly', confirm => true)");
+	ask("$clock; SELECT dbops.set_partitioning('$name', '1 day', '1 day', time_zone => 'UTC', schedule => '\@yearly')");
+	ask("$clock; SELECT dbops.set_retention('$name', 'at', '37 days', time_zone => 'UTC', schedule => '\@yearly', confirm => true)");
 }
 
 sub start_readers
@@ -80,7 +84,7 @@ sub start_maker
 	my $sql = "SET dbops.test_now = '%s';\nCALL dbops.run_partitioning('$name');\n";
 
 	return start [ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', 'postgres' ],
-		'<', \join('', map { sprintf $sql, time() + $_ * 86400 } 1 .. $days), '>&', $out;
+		'<', \join('', map { sprintf $sql, $noon + $_ * 86400 } 1 .. $days), '>&', $out;
 }
 
 for my $default (0, 1)
@@ -93,7 +97,7 @@ for my $default (0, 1)
 	my $slow_reader = start_slow($name);
 	$node->poll_query_until('postgres', $others, '65') or die 'not all are there';
 	my $maker = start_maker($name, 8, \$made);
-	is($node->psql('postgres', "CALL dbops.run_retention('$name')"), 0, "$name: old partitions are dropped");
+	is($node->psql('postgres', "$clock; CALL dbops.run_retention('$name')"), 0, "$name: old partitions are dropped");
 	ok(finish($maker), "$name: others are made meanwhile") or diag($made);
 	is(ask($others), '65', "$name: no reader failed, who would have left");
 	$_->kill_kill for $readers, $slow_reader;

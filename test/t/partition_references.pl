@@ -15,6 +15,10 @@ use lib $FindBin::RealBin;
 use CrashingServer;
 
 my $node = start_server();
+
+# One day for all that is made and done here: noon of 15 June 2041, a time in which the server's processes do not live.
+my $now = 'to_timestamp(2254910400)';
+$ENV{PGOPTIONS} = '-c dbops.test_now=2254910400 -c dbops.max_xmin_age=-1';
 my $slow = $node->background_psql('postgres');
 
 ask('CREATE TABLE customers (id int PRIMARY KEY, seen int); INSERT INTO customers VALUES (1), (2)');
@@ -25,8 +29,8 @@ sub make_orders
 
 	ask(qq{CREATE TABLE $name (at timestamptz, customer int REFERENCES customers) PARTITION BY RANGE (at);
 		SELECT format('CREATE TABLE ${name}_%s PARTITION OF $name FOR VALUES FROM (%L) TO (%L)', what, d, d + interval '1 day')
-		  FROM date_trunc('day', now(), 'UTC') t, LATERAL (VALUES ('old', t - interval '60 days'), ('new', t)) p(what, d) \\gexec
-		INSERT INTO $name SELECT date_trunc('day', now(), 'UTC') - i * interval '59 days 1 hour', 1 FROM generate_series(0, 1) i;
+		  FROM date_trunc('day', $now, 'UTC') t, LATERAL (VALUES ('old', t - interval '60 days'), ('new', t)) p(what, d) \\gexec
+		INSERT INTO $name SELECT date_trunc('day', $now, 'UTC') - i * interval '59 days 1 hour', 1 FROM generate_series(0, 1) i;
 		SELECT dbops.set_partitioning('$name', '1 day', '3 days', keep => '10 days', time_zone => 'UTC', schedule => '\@yearly', confirm => true)});
 }
 

@@ -17,6 +17,10 @@ use CrashingServer;
 
 my $node = start_server("client_connection_check_interval = '50ms'\n");
 
+# One day for all that is made here: noon of 15 June 2041, a time in which the server's processes do not live.
+my $now = 'to_timestamp(2254910400)';
+$ENV{PGOPTIONS} = '-c dbops.test_now=2254910400 -c dbops.max_xmin_age=-1';
+
 # The step that a call is to stop at, and for how long: while its row is there. A
 # rehearsal is told from what it rehearses by a sequence, which it does not undo.
 ask(q{
@@ -128,7 +132,7 @@ sub make_table
 {
 	my ($table) = @_;
 
-	ask("CREATE TABLE $table (at timestamptz NOT NULL); INSERT INTO $table VALUES ('2020-01-01'), (now())");
+	ask("CREATE TABLE $table (at timestamptz NOT NULL); INSERT INTO $table VALUES ('2020-01-01'), ($now)");
 }
 
 # What kind of table is left after each step.
@@ -158,7 +162,7 @@ for my $how (sort keys %ends)
 	my $sql = "CALL dbops.drain_default('$table')";
 
 	ask(qq{CREATE TABLE $table (at timestamptz) PARTITION BY RANGE (at); CREATE TABLE rest_$how PARTITION OF $table DEFAULT;
-		INSERT INTO $table SELECT now() - i * interval '1 day' FROM generate_series(1, 5) i, generate_series(1, 10);
+		INSERT INTO $table SELECT $now - i * interval '1 day' FROM generate_series(1, 5) i, generate_series(1, 10);
 		SELECT dbops.set_partitioning('$table', '1 day', schedule => '\@yearly')});
 	cut(start_call($sql, 'drain', settings_of($how)), $how);
 	# a crash may take the last commits, as those of any batch of a job
@@ -183,7 +187,7 @@ make_table('t_read');
 $call = start_call("CALL dbops.partition_table('t_read', 'at', '1 day')", 'validate');
 my $reader = $node->background_psql('postgres');
 $reader->query_safe('BEGIN; SELECT count(*) FROM t_read');
-is(ask(q{INSERT INTO t_read VALUES (now() + interval '1 day') RETURNING 'inserted'}), 'inserted', 'rows of tomorrow are taken meanwhile');
+is(ask(qq{INSERT INTO t_read VALUES ($now + interval '1 day') RETURNING 'inserted'}), 'inserted', 'rows of tomorrow are taken meanwhile');
 for (1 .. 600)
 {
 	last unless $call->{run}->pumpable && ask("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'cut'");
