@@ -144,8 +144,12 @@ sql("SELECT dbops.cancel_job($unique)");
 isnt(enqueue(q{'SELECT 1', dedupe_key => 'k'}), $unique, 'until that has ended');
 
 # later
-my $soon = enqueue(q{'SELECT 1', run_after => clock_timestamp() + interval '1.5 s'});
-like(look($soon, q{state || ' ' || waiting}), qr/^queued until 2/, 'a job waits until its time');
+my ($soon, $waiting) = split /\|/, sql(q{
+	BEGIN;
+	SELECT dbops.enqueue('SELECT 1', run_after => clock_timestamp() + interval '1.5 s') AS soon \gset
+	SELECT id, state || ' ' || waiting FROM dbops.jobs() WHERE id = :soon;
+	COMMIT});
+like($waiting, qr/^queued until 2/, 'a job waits until its time');
 wait_for($soon, q{state = 'succeeded' AND started_at >= submitted_at + interval '1.4 s'}, 'and runs then');
 
 # ---- errors and time
@@ -189,8 +193,13 @@ set('dbops.max_workers', 3);
 
 sql(q{CREATE ROLE regress_worker LOGIN; GRANT USAGE ON SCHEMA dbops TO regress_worker;
 	SELECT dbops.grant_access('regress_worker', 'operator')});
-my $later = enqueue(q{'SELECT current_user', run_after => clock_timestamp() + interval '1 s'}, role => 'regress_worker');
-sql('ALTER ROLE regress_worker NOLOGIN');
+my $later = sql(q{
+	BEGIN;
+	SET LOCAL ROLE regress_worker;
+	SELECT dbops.enqueue('SELECT current_user');
+	RESET ROLE;
+	ALTER ROLE regress_worker NOLOGIN;
+	COMMIT});
 if ($nologin_runs)
 {
 	wait_for($later, q{state = 'succeeded'}, 'a role that may not log in runs its jobs');
@@ -220,10 +229,13 @@ sql("SELECT dbops.resume_job($shut_out)");
 wait_for($shut_out, q{state = 'succeeded'}, 'until that is mended');
 
 # dropped while its jobs are queued, and while one runs
-my $running = enqueue(q{'SELECT pg_sleep(1)'}, role => 'regress_worker');
-$later = enqueue(q{'SELECT 1', run_after => clock_timestamp() + interval '2 s'}, role => 'regress_worker');
-wait_for($running, q{state = 'running'}, 'a job runs');
+$locker->query_safe('SELECT pg_advisory_lock(1)');
+my $running = enqueue(q{'SELECT pg_advisory_lock(1)'}, role => 'regress_worker');
+$later = enqueue(q{'SELECT 1', run_after => 'infinity'}, role => 'regress_worker');
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}) or die 'the job does not run';
 sql(q{SELECT dbops.revoke_access('regress_worker'); REVOKE USAGE ON SCHEMA dbops FROM regress_worker; DROP ROLE regress_worker});
+sql("UPDATE dbops.job SET run_after = now() WHERE id = $later; SELECT dbops.tune_job($later)");
+$locker->query_safe('SELECT pg_advisory_unlock(1)');
 wait_for($running, q{state IN ('succeeded', 'failed', 'blocked')}, 'a job whose role is dropped meanwhile ends');
 wait_for($later, q{state = 'blocked' AND message LIKE 'role with OID % does not exist any more'}, 'one that was queued is blocked');
 is(sql("SELECT dbops.job_status($later) ->> 'state'"), 'blocked', 'and is reported');

@@ -10,6 +10,7 @@ use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', "autovacuum = off\n");
 $primary->start;
 $primary->safe_psql('postgres', q{
 	CREATE EXTENSION dbops;

@@ -118,7 +118,8 @@ $alone->stop;
 $node->backup('backup');
 $node->safe_psql('app', q{SELECT pg_create_restore_point('here')});
 my $lsn = $node->safe_psql('app', 'SELECT pg_current_wal_lsn()');
-$node->safe_psql('app', 'CREATE TABLE later (); SELECT pg_switch_wal()');
+my $last = $node->safe_psql('app', 'CREATE TABLE later (); SELECT pg_walfile_name(pg_switch_wal())');
+$node->poll_query_until('app', "SELECT last_archived_wal >= '$last' FROM pg_stat_archiver") or die 'it is not archived';
 for my $target (
 	[ 'point', "recovery_target_name = 'here'", qr/recovered to a target \(it left timeline 1: at restore point "here"\)/ ],
 	[ 'lsn', "recovery_target_lsn = '$lsn'", qr/recovered to a target \(it left timeline 1: (before|after) LSN / ],
