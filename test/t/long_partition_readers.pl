@@ -23,6 +23,7 @@ $node->append_conf('postgresql.conf', <<~"CONF");
     shared_preload_libraries = 'dbops'
     autovacuum = off
     max_connections = 100
+    timezone = 'UTC'
     deadlock_timeout = ${bound}ms
     log_lock_waits = on
     log_statement = none

@@ -13,7 +13,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use CrashingServer;
 
-my $node = start_server("max_prepared_transactions = 2\n");
+my $node = start_server("max_prepared_transactions = 2\ntimezone = 'UTC'\n");
 
 # Each table has a partition of today and one that is too old.
 sub make_table
