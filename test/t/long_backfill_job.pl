@@ -9,6 +9,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $rounds = 100;
 my $rows = 60000;
 
@@ -40,7 +44,7 @@ $node->safe_psql('postgres', qq{
 	CHECKPOINT});
 my $job = $node->safe_psql('postgres', q{
 	SELECT dbops.start_backfill('t', 'place = ''p'' || id, changed = changed + 1', 'place IS NULL',
-		batch_size => 8, pause => '8ms')});
+		batch_size => 8, pause => '16ms')});
 
 my ($done, $went_back, $differed, $killed) = (0, 0, 0, 0);
 for my $round (1 .. $rounds)
@@ -82,7 +86,6 @@ sub look
 	my ($before) = @_;
 	my $seen;
 
-	$node->poll_query_until('postgres', 'SELECT true');
 	$seen = $node->safe_psql('postgres', qq{
 		SELECT done, row_count, (SELECT count(*) FROM t WHERE place IS NOT NULL), (SELECT count(*) FROM change)
 		  FROM dbops.job_cursor WHERE job_id = $job});
@@ -117,9 +120,7 @@ sub kill_runner
 		last if $pid ne '';
 		usleep(10_000);
 	}
-	kill('KILL', $pid) == 1 or die 'there is no runner to kill';
-	usleep(100_000);
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
+	crash_server($node, $pid);
 }
 
 # Its processes notice that it is gone, and the next one waits for them.

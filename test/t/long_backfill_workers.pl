@@ -10,6 +10,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
+use FindBin;
+use lib $FindBin::RealBin;
+use CrashingServer;
+
 my $rounds = 28;
 my $rows = 40000;
 
@@ -37,7 +41,7 @@ $node->safe_psql('postgres', qq{
 	CHECKPOINT});
 my $job = $node->safe_psql('postgres', q{
 	SELECT dbops.start_backfill('t', 'place = ''p'' || id, changed = changed + 1', 'place IS NULL',
-		batch_size => 8, pause => '8ms', workers => 3)});
+		batch_size => 8, pause => '20ms', workers => 3)});
 
 # Each time that its first process is ended counts as an attempt.
 $node->safe_psql('postgres', "SELECT dbops.tune_job($job, max_attempts => 100)");
@@ -52,7 +56,7 @@ for my $round (1 .. $rounds)
 	my $victim = $processes[rand @processes];
 	if ($round % 7 < 2) { $node->psql('postgres', "SELECT pg_terminate_backend($victim)") }
 	elsif ($round % 7 < 4) { terminate_first() }
-	elsif ($round % 7 < 6) { kill('KILL', $victim); usleep(100_000); comes_back() }
+	elsif ($round % 7 < 6) { crash_server($node, $victim) if kill 0, $victim }
 	else { $node->stop('immediate'); $node->start }
 	$ended++;
 	look();
@@ -135,7 +139,7 @@ sub state
 {
 	my $state = '';
 
-	$node->psql('postgres', "SELECT state FROM dbops.job WHERE id = $job", stdout => \$state);
+	eval { $node->psql('postgres', "SELECT state FROM dbops.job WHERE id = $job", stdout => \$state) };
 	return $state;
 }
 
@@ -158,7 +162,7 @@ sub processes
 # One that was ended would go on only after a while.
 sub wake
 {
-	$node->psql('postgres', "UPDATE dbops.job SET run_after = now() WHERE id = $job AND state = 'queued'; SELECT dbops.tune_job($job)");
+	eval { $node->psql('postgres', "UPDATE dbops.job SET run_after = now() WHERE id = $job AND state = 'queued'; SELECT dbops.tune_job($job)") };
 }
 
 sub terminate_first
@@ -170,7 +174,7 @@ sub comes_back
 {
 	for (1 .. 500)
 	{
-		return if $node->psql('postgres', 'SELECT true') == 0;
+		return if eval { $node->psql('postgres', 'SELECT true') == 0 };
 		usleep(20_000);
 	}
 	die 'the server did not come back';
