@@ -555,3 +555,14 @@ column_name(const TargetEntry *target, Relation rel)
 	return pstrdup(quote_identifier(get_attname(RelationGetRelid(rel),
 												target->resno, false)));
 }
+
+/*
+ * Have its texts mean what they meant to who submitted them, with the search_path
+ * that they are written for, until the nested settings end.
+ */
+void
+dbops_backfill_use_meaning(const BackfillChange *change)
+{
+	dbops_set_nested("search_path", change->path);
+	dbops_meaning_use(change->settings);
+}

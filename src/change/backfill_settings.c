@@ -1,11 +1,6 @@
 /*
  * backfill_settings.c
- *		What of a running backfill can be changed, and under which settings of
- *		the session its expressions are evaluated.
- *
- * A job runs in another session than the one that submitted it. What the
- * submitter's settings make of a value (the day that a time falls on, how a
- * date is read and written) they shall make of it there.
+ *		What of a running backfill can be changed.
  */
 #include "change/change.h"
 
@@ -16,22 +11,6 @@
 #include "utils/guc.h"
 #include "utils/numeric.h"
 
-static const char *const meaning[] = {
-	"DateStyle",
-	"IntervalStyle",
-	"TimeZone",
-	"array_nulls",
-	"bytea_output",
-	"default_text_search_config",
-	"extra_float_digits",
-	"lc_monetary",
-	"lc_numeric",
-	"lc_time",
-	"transform_null_equals",
-	"xmlbinary",
-	"xmloption"
-};
-
 /* What can be changed while it runs, in the order of their names. */
 typedef struct Setting
 {
@@ -39,7 +18,6 @@ typedef struct Setting
 	void		(*take) (const JsonbValue *value, BackfillRequest *request);	/* or refuse it */
 } Setting;
 
-static void use(const char *name, const char *value);
 static const Setting *find_tunable(const char *name);
 static const char *setting_names(void);
 static void resize_batches(BackfillRun *run, int before);
@@ -62,42 +40,6 @@ static const Setting settings[] = {
 	{"workers", take_workers},
 	{"yield", take_yield}
 };
-
-/* The settings of this session that values depend on. */
-Jsonb *
-dbops_backfill_submission_settings(void)
-{
-	DbopsJson	json = {0};
-
-	dbops_json_object(&json, NULL);
-	for (int i = 0; i < lengthof(meaning); i++)
-		dbops_json_text(&json, meaning[i], GetConfigOption(meaning[i], false, false));
-	return dbops_json_finish(&json);
-}
-
-/* Let them hold until the nested settings end. The texts are written for the first. */
-void
-dbops_backfill_use_settings(const BackfillChange *change)
-{
-	use("standard_conforming_strings", "on");
-	for (int i = 0; change->settings != NULL && i < lengthof(meaning); i++)
-		use(meaning[i], dbops_jsonb_text(change->settings, meaning[i]));
-}
-
-/* The same, and the search_path that the texts are written for. */
-void
-dbops_backfill_use_meaning(const BackfillChange *change)
-{
-	dbops_set_nested("search_path", change->path);
-	dbops_backfill_use_settings(change);
-}
-
-static void
-use(const char *name, const char *value)
-{
-	if (value != NULL && strcmp(GetConfigOption(name, false, false), value) != 0)
-		dbops_set_nested(name, value);
-}
 
 /* Check what tune_job is to change. */
 void

@@ -70,7 +70,7 @@ dbops_backfill_put_change(DbopsJson *json, const BackfillChange *change)
 		dbops_json_text(json, NULL, lfirst(cell));
 	dbops_json_array_end(json);
 	dbops_json_document(json, "settings",
-						change->settings ? change->settings : dbops_backfill_submission_settings());
+						change->settings ? change->settings : dbops_meaning_of_session());
 	dbops_json_object_end(json);
 }
 

@@ -344,9 +344,6 @@ extern BackfillLeaf *dbops_backfill_find_leaf(const BackfillRun *run, Oid relid)
 /* backfill_settings.c */
 extern void dbops_backfill_check_settings(Jsonb *settings);
 extern void dbops_backfill_tune(BackfillRun *run, Jsonb *settings);
-extern Jsonb *dbops_backfill_submission_settings(void);
-extern void dbops_backfill_use_settings(const BackfillChange *change);
-extern void dbops_backfill_use_meaning(const BackfillChange *change);
 
 /* backfill_target.c */
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
@@ -357,6 +354,7 @@ extern void dbops_backfill_check_still(const BackfillLeaf *leaf);
 /* backfill_change.c */
 extern bool dbops_backfill_is_moment(Node *node);
 extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request);
+extern void dbops_backfill_use_meaning(const BackfillChange *change);
 
 /* backfill_repeat.c */
 extern void dbops_backfill_judge_repeat(struct Query *query, Relation rel,

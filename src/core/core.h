@@ -348,6 +348,12 @@ extern void dbops_json_decimal(DbopsJson *json, const char *key, double number);
 extern void dbops_json_time(DbopsJson *json, const char *key, TimestampTz time);
 extern void dbops_json_document(DbopsJson *json, const char *key, Jsonb *document);
 
+/* ---- meaning.c: the settings that an expression's value depends on ---- */
+
+extern Jsonb *dbops_meaning_of_session(void);
+extern void dbops_meaning_use(const Jsonb *settings);
+extern void dbops_meaning_pin(const char *zone);
+
 /* ---- json_read.c: members of a jsonb object, of ours or checked before ---- */
 
 extern const char *dbops_jsonb_text(const Jsonb *object, const char *key);

@@ -19,6 +19,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
+#include "parser/parser.h"
 #include "utils/datum.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -137,6 +138,8 @@ set_nested_for_ours(void)
 {
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
 	dbops_set_nested("jit", "off");
+	if (!standard_conforming_strings)
+		dbops_set_nested("standard_conforming_strings", "on");
 }
 
 /*

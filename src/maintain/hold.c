@@ -151,16 +151,24 @@ take_table(HeapTuple row, TupleDesc desc, void *arg)
 
 /* Of a hold on one of the tables $1, at the time $2, whose predicate is to be evaluated with the rights of role $3. */
 #define IN_FORCE		"relation::oid = ANY ($1) AND released_at IS NULL AND (until IS NULL OR until > $2)"
-#define IS_OWNERS		"(SELECT relowner FROM pg_class WHERE oid = relation::oid) = $3"
-#define IS_AS_PLACED	"NOT EXISTS (SELECT FROM jsonb_each_text(columns -> 'numbers') c" \
-	" LEFT JOIN pg_attribute a ON a.attrelid = relation::oid AND a.attname = c.key AND NOT a.attisdropped" \
-	" WHERE (columns ->> 'table')::oid = relation::oid AND a.attnum IS DISTINCT FROM c.value::int2)"
+#define OWNER			"(SELECT relowner FROM pg_class WHERE oid = relation::oid)"
+#define PLACED_FOR		"CASE WHEN (names ->> 'table')::oid = relation::oid THEN (names ->> 'owner')::oid" \
+	" ELSE (SELECT oid FROM pg_roles WHERE rolname = names ->> 'owner_name') END"
+#define RENAMED			RETENTION_RENAMED("names", "relation::oid")
+
+/* Why it counts for all rows, as a user reads it; else null. */
+#define UNASKED			"CASE WHEN " OWNER " <> $3 THEN format('its predicate is not evaluated with the rights of role %I," \
+	" since that table belongs to %I', pg_get_userbyid($3), pg_get_userbyid(" OWNER "))" \
+	" WHEN " OWNER " IS DISTINCT FROM " PLACED_FOR " THEN format('the table has another owner than when it was placed;" \
+	" %I may place it anew', pg_get_userbyid(" OWNER "))" \
+	" ELSE " RENAMED " || ', which its predicate names, is not what it was when it was placed' END"
 
 /*
  * The conditions of the holds on the rows of a table, of char *, as they stand
  * now. role: with whose rights they are to be evaluated. What another role has
- * written for a table of its own must not run with these, so that all rows count
- * as held by that; and by one whose columns' names others have got.
+ * written, for a table of its own or for this one before it was taken away from
+ * that role, must not run with these, so that all rows count as held by that; and
+ * by one whose names others have got.
  */
 List *
 dbops_hold_conditions(Oid relid, Oid beside, Oid role)
@@ -185,7 +193,7 @@ conditions_on(List *tables, Oid role)
 	DbopsParam	params[] = {dbops_param_oids(tables), dbops_param_time(time_of_holds()), dbops_param_oid(role)};
 	List	   *conditions = NIL;
 
-	dbops_store_each("SELECT CASE WHEN " IS_OWNERS " AND " IS_AS_PLACED " THEN condition ELSE 'true' END"
+	dbops_store_each("SELECT CASE WHEN " UNASKED " IS NULL THEN condition ELSE 'true' END"
 					 " FROM dbops.hold WHERE " IN_FORCE " ORDER BY id",
 					 lengthof(params), params, take_condition, &conditions);
 	return conditions;
@@ -210,12 +218,9 @@ dbops_hold_unasked(Oid relid, Oid role)
 	};
 	List	   *unasked = NIL;
 
-	dbops_store_each("SELECT format('hold %s counts for all rows of table %s: ', id, (SELECT format('%I.%I', n.nspname, r.relname)"
-					 " FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation::oid))"
-					 " || CASE WHEN " IS_OWNERS " THEN 'a column that its predicate names was renamed, and another one has got the name'"
-					 " ELSE format('its predicate is not evaluated with the rights of role %I, since that table belongs to %I',"
-					 " pg_get_userbyid($3), (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = relation::oid)) END"
-					 " FROM dbops.hold WHERE " IN_FORCE " AND NOT (" IS_OWNERS " AND " IS_AS_PLACED ") ORDER BY id",
+	dbops_store_each("SELECT format('hold %s counts for all rows of table %s: %s', id, (SELECT format('%I.%I', n.nspname, r.relname)"
+					 " FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = relation::oid), why)"
+					 " FROM (SELECT *, " UNASKED " AS why FROM dbops.hold WHERE " IN_FORCE ") h WHERE why IS NOT NULL ORDER BY id",
 					 lengthof(params), params, take_condition, &unasked);
 	return unasked;
 }
@@ -295,6 +300,7 @@ look_for_held(void *arg)
 	HeldLook   *held = arg;
 	Datum		found;
 
+	dbops_meaning_pin("UTC");
 	dbops_set_nested("row_security", "off");
 	held->found = dbops_query_value(held->sql, 0, NULL, BOOLOID, &found);
 }
@@ -306,7 +312,7 @@ Datum
 dbops_place_hold(PG_FUNCTION_ARGS)
 {
 	Oid			relid;
-	Bitmapset  *columns = NULL;
+	RetentionNames names = {0};
 	char	   *predicate;
 	char	   *condition;
 	TimestampTz until;
@@ -321,8 +327,8 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 	check_table(relid);
 
 	lock_holds(relid);
-	condition = dbops_retention_hold_condition(relid, predicate, &columns);
-	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until, columns)"
+	condition = dbops_retention_hold_condition(relid, predicate, &names);
+	(void) dbops_store_value("INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, until, names)"
 							 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
 							 9, (DbopsParam[])
 							 {
@@ -332,7 +338,7 @@ dbops_place_hold(PG_FUNCTION_ARGS)
 									 dbops_param_text(dbops_text_argument(fcinfo, 2)),
 									 dbops_param_text(GetUserNameFromId(GetUserId(), false)),
 									 dbops_param_time(dbops_clock_now()), dbops_param_time(until),
-									 dbops_param_jsonb(dbops_retention_columns(relid, columns))
+									 dbops_param_jsonb(dbops_retention_names_put(&names))
 							 },
 							 INT8OID, &id);
 	return id;

@@ -396,11 +396,11 @@ CREATE TABLE dbops.hold (
     released_by    text,
     released_at    timestamptz,
     release_reason text,
-    columns        jsonb NOT NULL
+    names          jsonb NOT NULL
 );
 CREATE INDEX hold_relation ON dbops.hold (relation) WHERE released_at IS NULL;
 COMMENT ON TABLE dbops.hold IS
-    'Rows that retention leaves alone, while the hold is neither released nor over. condition: the predicate as it was understood, with every name qualified. columns: the numbers of its columns in that table.';
+    'Rows that retention leaves alone, while the hold is neither released nor over. condition: the predicate as it was understood, with every name qualified. names: what these names were, and who owned the table.';
 REVOKE ALL ON TABLE dbops.hold FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.hold_id_seq', '');
 -- A relation that is gone would be dumped as a number, and be another one elsewhere.

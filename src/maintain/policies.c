@@ -45,7 +45,7 @@ dbops_policies(PG_FUNCTION_ARGS)
 					 " p.time_zone, p.time_window, true, p.next_run, p.last_run, p.last_job, j.state, coalesce(p.note, j.message), p.skipped,"
 					 " (SELECT string_agg(key || ' => ' || CASE jsonb_typeof(value) WHEN 'string' THEN quote_literal(value #>> '{}')"
 					 " ELSE value::text END, ', ') FROM jsonb_each(p.spec)"
-					 " WHERE value <> 'null' AND key NOT IN ('condition', 'columns'))"
+					 " WHERE value <> 'null' AND key NOT IN ('condition', 'names'))"
 					 " FROM dbops.policy p"
 					 " LEFT JOIN pg_class c ON c.oid = p.relation"
 					 " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"

@@ -39,7 +39,7 @@ typedef struct RetentionSpec
 	Interval   *keep;
 	const char *filter;			/* as it was given; or NULL */
 	const char *condition;		/* the same as a condition; or NULL */
-	Jsonb	   *columns;		/* which columns are meant; or NULL, of one to be set */
+	Jsonb	   *names;			/* what the names in it and of the column were (retention_names.c) */
 	const char *archive;		/* as SQL writes it; or NULL */
 	const char *path;			/* search_path that statements run with */
 	const char *zone;
@@ -88,11 +88,42 @@ extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid)
 extern void dbops_retention_choose(RetentionLeaf *leaf, double expired);
 extern bool dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf *leaf);
 
+/* ---- retention_names.c: what the names in a condition were ---- */
+
+/* The columns that are named of a table. */
+typedef struct RetentionNamed
+{
+	Oid			relid;
+	Bitmapset  *columns;		/* their numbers */
+} RetentionNamed;
+
+typedef struct RetentionNames
+{
+	RetentionNamed own;			/* of the table whose rows are meant */
+	List	   *others;			/* of RetentionNamed * */
+} RetentionNames;
+
+/*
+ * SQL: what has been renamed since, or null. names: as dbops_retention_names_put
+ * has written them. relation: the OID of the table whose rows are meant; in a
+ * copy, where it is another one, the numbers are others and nothing is compared.
+ */
+#define RETENTION_RENAMED(names, relation) \
+	"(WITH named (relation, name, numbers) AS (SELECT " relation ", NULL, " names " -> 'numbers'" \
+	" UNION ALL SELECT (o ->> 'table')::oid, o ->> 'name', o -> 'numbers' FROM jsonb_array_elements(" names " -> 'others') o)" \
+	" SELECT renamed FROM (SELECT name FROM named WHERE name <> coalesce((SELECT format('%I.%I', n.nspname, r.relname)" \
+	" FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = named.relation), '')" \
+	" UNION ALL SELECT coalesce(name || '.', '') || quote_ident(key) FROM named, jsonb_each_text(numbers) WHERE NOT EXISTS" \
+	" (SELECT FROM pg_attribute WHERE attrelid = named.relation AND attname = key AND attnum = value::int2 AND NOT attisdropped)) r (renamed)" \
+	" WHERE (" names " ->> 'table')::oid = " relation " LIMIT 1)"
+
+extern void dbops_retention_note_names(struct Query *query, RetentionNames *names);
+extern Jsonb *dbops_retention_names_put(const RetentionNames *names);
+
 /* ---- retention_condition.c: a user's predicate as a condition ---- */
 
-extern char *dbops_retention_filter_condition(Oid relid, const char *text, Bitmapset **columns);
-extern char *dbops_retention_hold_condition(Oid relid, const char *text, Bitmapset **columns);
-extern Jsonb *dbops_retention_columns(Oid relid, Bitmapset *columns);
+extern char *dbops_retention_filter_condition(Oid relid, const char *text, RetentionNames *names);
+extern char *dbops_retention_hold_condition(Oid relid, const char *text, RetentionNames *names);
 
 /* ---- retention_archive.c: where rows go that are deleted ---- */
 

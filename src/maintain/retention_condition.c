@@ -4,10 +4,9 @@
  *
  * It is analyzed by the server, once, with the search_path of who gives it and
  * the rights of the table's owner, and kept as text in which every name is
- * qualified, so that nothing in it can come to mean another thing. Old rows are
- * met again and again: a predicate must be the same each time and must not
- * change anything. Its columns are noted by number: one that gets the name of
- * another later on is not meant.
+ * qualified, with what these names were (retention_names.c). Old rows are met
+ * again and again: a predicate must be the same each time and must not change
+ * anything.
  *
  * A filter is evaluated with the settings of its policy. Holds of several roles
  * meet in one statement, so that a hold's predicate must not depend on any.
@@ -36,48 +35,40 @@ typedef struct Understanding
 	bool		of_hold;
 	char	   *path;			/* the caller's search_path, as names */
 	char	   *condition;
-	Bitmapset  *columns;		/* their numbers */
+	RetentionNames *names;		/* to which what it names is added */
 } Understanding;
 
-/* Columns of the table on their way through a predicate. */
-typedef struct Columns
-{
-	int			level;			/* of subselects */
-	Bitmapset  *numbers;
-} Columns;
-
-static char *understand_text(Understanding *understanding, Bitmapset **columns);
+static char *understand_text(Understanding *understanding);
 static void understand(void *arg);
 static Query *analyze(const Understanding *understanding, Relation rel);
 static void refuse_what_is_not_the_same(const Understanding *understanding, const Query *query);
 static bool locks_or_names_no_column(Node *node, void *context);
 static bool depends_on_settings(Node *node, void *context);
 static bool function_depends_on_settings(Oid function, void *context);
-static bool note_columns(Node *node, void *context);
 static void refuse(const Understanding *understanding, const char *what, const char *hint);
 static char *deparse(Relation rel, Node *where);
 static void run_once(const Understanding *understanding, Relation rel);
 
-/* Take a policy's filter for a condition, or refuse it; columns: the numbers of its columns are added. */
+/* Take a policy's filter for a condition, or refuse it; what it names is added to the names. */
 char *
-dbops_retention_filter_condition(Oid relid, const char *text, Bitmapset **columns)
+dbops_retention_filter_condition(Oid relid, const char *text, RetentionNames *names)
 {
-	Understanding understanding = {.relid = relid,.text = text,.argument = "filter"};
+	Understanding understanding = {.relid = relid,.text = text,.argument = "filter",.names = names};
 
-	return understand_text(&understanding, columns);
+	return understand_text(&understanding);
 }
 
 /* The same of the predicate of a hold. */
 char *
-dbops_retention_hold_condition(Oid relid, const char *text, Bitmapset **columns)
+dbops_retention_hold_condition(Oid relid, const char *text, RetentionNames *names)
 {
-	Understanding understanding = {.relid = relid,.text = text,.argument = "predicate",.of_hold = true};
+	Understanding understanding = {.relid = relid,.text = text,.argument = "predicate",.of_hold = true,.names = names};
 
-	return understand_text(&understanding, columns);
+	return understand_text(&understanding);
 }
 
 static char *
-understand_text(Understanding *understanding, Bitmapset **columns)
+understand_text(Understanding *understanding)
 {
 	Relation	rel = table_open(understanding->relid, AccessShareLock);
 	MemoryContext context = CurrentMemoryContext;
@@ -89,7 +80,6 @@ understand_text(Understanding *understanding, Bitmapset **columns)
 	PopActiveSnapshot();
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(context);
-	*columns = bms_union(*columns, understanding->columns);
 	return understanding->condition;
 }
 
@@ -98,14 +88,12 @@ understand(void *arg)
 {
 	Understanding *understanding = arg;
 	Relation	rel = table_open(understanding->relid, NoLock);
-	Columns		columns = {0};
 	Query	   *query;
 
 	dbops_set_nested("search_path", understanding->path);
 	query = analyze(understanding, rel);
 	refuse_what_is_not_the_same(understanding, query);
-	(void) note_columns(query->jointree->quals, &columns);
-	understanding->columns = columns.numbers;
+	dbops_retention_note_names(query, understanding->names);
 	understanding->condition = deparse(rel, query->jointree->quals);
 	run_once(understanding, rel);
 	table_close(rel, NoLock);
@@ -127,13 +115,15 @@ refuse_what_is_not_the_same(const Understanding *understanding, const Query *que
 	if (locks_or_names_no_column(query->jointree->quals, NULL))
 		refuse(understanding, "locks rows, or reads the whole row or a column of the system",
 			   "Name the columns, and leave FOR UPDATE out.");
-	if (understanding->of_hold && depends_on_settings(query->jointree->quals, NULL))
-		refuse(understanding, "would mean other rows in a session with other settings, such as TimeZone or DateStyle",
-			   "Compare with values of the column's own type, and convert times with AT TIME ZONE.");
 	foreach(cell, QueryRewrite(copyObject(unconstify(Query *, query))))
+	{
+		if (understanding->of_hold && depends_on_settings(lfirst(cell), NULL))
+			refuse(understanding, "would mean other rows in a session with other settings, such as TimeZone or DateStyle",
+				   "Compare with values of the column's own type, and convert times with AT TIME ZONE.");
 		if (contain_volatile_functions(lfirst(cell)))
 			refuse(understanding, "calls a volatile function, which may have effects or yield another result each time",
 				   "Use functions that are stable or immutable.");
+	}
 }
 
 /* Rows are also met under other names, where only their own columns are seen. */
@@ -173,45 +163,6 @@ function_depends_on_settings(Oid function, void *context)
 		function != F_NOW && function != F_TRANSACTION_TIMESTAMP && function != F_STATEMENT_TIMESTAMP;
 }
 
-/* Note the columns of the table that it names, also within subselects. */
-static bool
-note_columns(Node *node, void *context)
-{
-	Columns    *columns = context;
-	bool		stop;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-	{
-		if (((Var *) node)->varno == 1 && ((Var *) node)->varlevelsup == columns->level && ((Var *) node)->varattno > 0)
-			columns->numbers = bms_add_member(columns->numbers, ((Var *) node)->varattno);
-		return false;
-	}
-	if (!IsA(node, Query))
-		return expression_tree_walker(node, note_columns, context);
-	columns->level++;
-	stop = query_tree_walker((Query *) node, note_columns, context, 0);
-	columns->level--;
-	return stop;
-}
-
-/* Which columns of a table are meant, for who keeps their names. */
-Jsonb *
-dbops_retention_columns(Oid relid, Bitmapset *columns)
-{
-	DbopsJson	json = {0};
-	int			number = -1;
-
-	dbops_json_object(&json, NULL);
-	dbops_json_integer(&json, "table", relid);
-	dbops_json_object(&json, "numbers");
-	while ((number = bms_next_member(columns, number)) >= 0)
-		dbops_json_integer(&json, get_attname(relid, number, false), number);
-	dbops_json_object_end(&json);
-	return dbops_json_finish(&json);
-}
-
 static void
 refuse(const Understanding *understanding, const char *what, const char *hint)
 {
@@ -229,12 +180,7 @@ deparse(Relation rel, Node *where)
 	char	   *text;
 
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");
-	dbops_set_nested("DateStyle", "ISO");
-	dbops_set_nested("IntervalStyle", "postgres");
-	dbops_set_nested("TimeZone", "UTC");
-	dbops_set_nested("extra_float_digits", "3");
-	dbops_set_nested("bytea_output", "hex");
-	dbops_set_nested("standard_conforming_strings", "on");
+	dbops_meaning_pin("UTC");
 	text = deparse_expression(where, deparse_context_for(RETENTION_ROW, RelationGetRelid(rel)), true, true);
 	AtEOXact_GUC(false, nest_level);
 	return text;
@@ -244,6 +190,7 @@ deparse(Relation rel, Node *where)
 static void
 run_once(const Understanding *understanding, Relation rel)
 {
+	dbops_meaning_pin("UTC");
 	dbops_set_nested("row_security", "off");
 	dbops_query_each(psprintf("SELECT FROM ONLY %s AS " RETENTION_ROW " WHERE %s LIMIT 0",
 							  dbops_quote_relation(RelationGetRelid(rel)), understanding->condition),

@@ -37,14 +37,14 @@ static int64 unit_of(const char *name);
 static void check_keep(const Interval *keep);
 static char *interval_text(const Interval *interval);
 static void settle(RetentionSpec *spec, const char *path);
-static void check_columns(const RetentionSpec *spec);
+static void check_names(const RetentionSpec *spec);
 
 /* Take the arguments, which are at these places: column_name, keep, filter, archive_to, epoch_unit. */
 RetentionSpec *
 dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, const char *zone)
 {
 	RetentionSpec *spec = palloc0(sizeof(RetentionSpec));
-	Bitmapset  *columns = NULL;
+	RetentionNames names = {.own.relid = relid};
 	bool		override;
 	Oid			archive;
 
@@ -59,8 +59,9 @@ dbops_retention_read(FunctionCallInfo fcinfo, const int *places, Oid relid, cons
 	check_keep(spec->keep);
 	spec->filter = dbops_text_argument(fcinfo, places[2]);
 	if (spec->filter != NULL)
-		spec->condition = dbops_retention_filter_condition(relid, spec->filter, &columns);
-	spec->columns = dbops_retention_columns(relid, bms_add_member(columns, get_attnum(relid, spec->column)));
+		spec->condition = dbops_retention_filter_condition(relid, spec->filter, &names);
+	names.own.columns = bms_add_member(names.own.columns, get_attnum(relid, spec->column));
+	spec->names = dbops_retention_names_put(&names);
 	if (spec->clock.unit != 0)
 		dbops_retention_check_epoch(spec, !PG_ARGISNULL(places[4]));
 	if (!PG_ARGISNULL(places[3]))
@@ -90,30 +91,27 @@ dbops_retention_spec(const Policy *policy)
 	spec->filter = dbops_jsonb_text(policy->spec, "filter");
 	spec->condition = dbops_jsonb_text(policy->spec, "condition");
 	spec->archive = dbops_jsonb_text(policy->spec, "archive_to");
-	spec->columns = dbops_jsonb_document(policy->spec, "columns");
+	spec->names = dbops_jsonb_document(policy->spec, "names");
 	settle(spec, policy->path);
 	take_column(spec, unit);
-	check_columns(spec);
+	check_names(spec);
 	return spec;
 }
 
-/* Refuse columns that have got the names of those that were meant. Elsewhere, in a copy, they have other numbers. */
+/* Refuse names that others have got since. */
 static void
-check_columns(const RetentionSpec *spec)
+check_names(const RetentionSpec *spec)
 {
-	DbopsParam	params[] = {dbops_param_jsonb(spec->columns), dbops_param_oid(spec->relid)};
+	DbopsParam	params[] = {dbops_param_jsonb(spec->names), dbops_param_oid(spec->relid)};
 	Datum		name;
 
-	if (spec->columns != NULL &&
-		dbops_store_value("SELECT c.key FROM jsonb_each_text($1 -> 'numbers') c"
-						  " LEFT JOIN pg_attribute a ON a.attrelid = $2 AND a.attname = c.key AND NOT a.attisdropped"
-						  " WHERE ($1 ->> 'table')::oid = $2 AND a.attnum IS DISTINCT FROM c.value::int2 LIMIT 1",
-						  lengthof(params), params, TEXTOID, &name))
+	if (spec->names != NULL &&
+		dbops_store_value("SELECT " RETENTION_RENAMED("$1", "$2"), lengthof(params), params, TEXTOID, &name))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("column \"%s\" of table %s is not the one that it was when the retention policy was set",
+				 errmsg("%s, which the retention policy of table %s names, is not what it was when the policy was set",
 						TextDatumGetCString(name), spec->table),
-				 errhint("See which column is meant, and call dbops.set_retention again.")));
+				 errhint("See what is meant, and call dbops.set_retention again.")));
 }
 
 /*
@@ -125,9 +123,7 @@ void
 dbops_retention_pin_settings(const RetentionSpec *spec)
 {
 	dbops_set_nested("search_path", spec->path);
-	dbops_set_nested("TimeZone", spec->zone);
-	dbops_set_nested("DateStyle", "ISO, MDY");
-	dbops_set_nested("IntervalStyle", "postgres");
+	dbops_meaning_pin(spec->zone);
 }
 
 /* Fill in what follows from the table. */
@@ -244,8 +240,8 @@ dbops_retention_put(const RetentionSpec *spec)
 	dbops_json_text(&json, "keep", interval_text(spec->keep));
 	dbops_json_text(&json, "filter", spec->filter);
 	dbops_json_text(&json, "condition", spec->condition);
-	if (spec->columns != NULL)
-		dbops_json_document(&json, "columns", spec->columns);
+	if (spec->names != NULL)
+		dbops_json_document(&json, "names", spec->names);
 	dbops_json_text(&json, "archive_to", spec->archive);
 	dbops_json_text(&json, "epoch_unit", dbops_retention_unit_name(spec->clock.unit));
 	return dbops_json_finish(&json);

@@ -142,7 +142,7 @@ $new->safe_psql('app', <<~'SQL');
     SELECT dbops.set_vacuum_policy('gone', schedule => '@yearly');
     INSERT INTO dbops.policy (kind, relation, name, owner, spec, schedule, time_zone, path, next_run)
     SELECT 'vacuum', 99998, 'not there', 10, '{}', '@yearly', 'UTC', '', now();
-    INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, columns) VALUES (99998, 'not there', 'true', 'true', 'x', 'x', now(), '{}');
+    INSERT INTO dbops.hold (relation, name, predicate, condition, reason, placed_by, placed_at, names) VALUES (99998, 'not there', 'true', 'true', 'x', 'x', now(), '{}');
     SET dbops.enabled = off; DROP TABLE gone;
     SQL
 my @dumped = qw(hold policy reindex_history schedule);
