@@ -159,10 +159,12 @@ SELECT dbops.cancel_job(:running);
 CALL dbops.wait_job(:running);
 
 -- A cancel that is rolled back was none.
-SELECT dbops.enqueue('SELECT pg_sleep(0.3)') AS running \gset
+SELECT pg_advisory_lock(1001);
+SELECT dbops.enqueue('SELECT pg_advisory_xact_lock(1001)') AS running \gset
 BEGIN;
 SELECT dbops.cancel_job(:running) IS NOT NULL AS asked;
 ROLLBACK;
+SELECT pg_advisory_unlock(1001);
 CALL dbops.wait_job(:running);
 
 -- One job for one key, as long as it lives.

@@ -54,8 +54,8 @@ sub make_table
 		INSERT INTO $name SELECT to_timestamp($noon) - i * interval '1 hour', i FROM generate_series(1, 959) i;
 		CREATE INDEX ON $name (at)});
 	ask("CREATE TABLE ${name}_rest PARTITION OF $name DEFAULT") if $default;
-	ask("$clock; SELECT dbops.set_partitioning('$name', '1 day', '1 day', time_zone => 'UTC', schedule => '\@yearly')");
-	ask("$clock; SELECT dbops.set_retention('$name', 'at', '37 days', time_zone => 'UTC', schedule => '\@yearly', confirm => true)");
+	ask("$clock; SELECT dbops.set_partitioning('$name', '1 day', '1 day', time_zone => 'UTC', schedule => '\@every 3650 days')");
+	ask("$clock; SELECT dbops.set_retention('$name', 'at', '37 days', time_zone => 'UTC', schedule => '\@every 3650 days', confirm => true)");
 }
 
 sub start_readers

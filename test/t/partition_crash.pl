@@ -94,7 +94,7 @@ is_clean('pending', 'killed while it is pending');
 
 # it is detached, and not dropped yet
 make_table('detached');
-ask(q{SELECT dbops.set_partitioning('detached', '1 day', keep => '10 days', time_zone => 'UTC', schedule => '@yearly');
+ask(q{SELECT dbops.set_partitioning('detached', '1 day', keep => '10 days', time_zone => 'UTC', schedule => '@every 3650 days');
 	BEGIN;
 	INSERT INTO dbops.partition_drop (partition, parent, name, policy, kind, upper_end, begun, row_count, bytes, began_at)
 	  SELECT 'detached_old'::regclass, 'detached'::regclass, 'public.detached_old', max(id), 'partitioning', 0, true, 1, 0, now() FROM dbops.policy;

@@ -30,7 +30,7 @@ $node->safe_psql('postgres', q{
 	INSERT INTO t SELECT i, now() - i * interval '1 minute', repeat('x', 1900) FROM generate_series(1, 12000) i;
 	ANALYZE t;
 	CREATE TABLE archive (LIKE t) TABLESPACE small;
-	SELECT dbops.set_retention('t', 'at', '1 hour', archive_to => 'archive', schedule => '@yearly', confirm => true)});
+	SELECT dbops.set_retention('t', 'at', '1 hour', archive_to => 'archive', schedule => '@every 3650 days', confirm => true)});
 
 my (undef, undef, $error) = $node->psql('postgres', q{CALL dbops.run_retention('t')});
 like($error, qr/^psql:\S+ ERROR:  archive table public\.archive would get about 2\d MB, and tablespace small has 1\d MB free$/m,

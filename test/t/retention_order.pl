@@ -41,7 +41,7 @@ $node->safe_psql('postgres', q{
 sub due
 {
 	my ($table) = @_;
-	$node->safe_psql('postgres', "SELECT dbops.set_retention('$table', 'at', '90 days', schedule => '\@yearly')");
+	$node->safe_psql('postgres', "SELECT dbops.set_retention('$table', 'at', '90 days', schedule => '\@every 3650 days')");
 	$node->safe_psql('postgres', "UPDATE dbops.policy SET next_run = now() WHERE relation = '$table'::regclass");
 	$node->safe_psql('postgres', 'SELECT count(*) FROM dbops.run_maintenance()');
 }
