@@ -10,6 +10,14 @@ CREATE ROLE regress_reindex_monitor LOGIN;
 SELECT dbops.grant_access('regress_reindex_owner', 'operator');
 SELECT dbops.grant_access('regress_reindex_other', 'operator');
 SELECT dbops.grant_access('regress_reindex_monitor', 'monitor');
+-- a vacuum removes what no snapshot may need: wait for those that others have taken
+CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 3000 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
 CREATE SCHEMA regress_reindex;
 GRANT USAGE, CREATE ON SCHEMA regress_reindex TO PUBLIC;
 SET search_path = regress_reindex;
@@ -25,6 +33,7 @@ CREATE INDEX mine_id ON mine (id);
 INSERT INTO mine SELECT generate_series(1, 20000);
 DELETE FROM mine WHERE id % 5 <> 0;
 RESET ROLE;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE his, mine;
 
 -- without any level

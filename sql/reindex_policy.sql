@@ -7,6 +7,14 @@ SET datestyle = 'ISO';
 SET client_min_messages = warning;
 CREATE SCHEMA reindex_policy;
 SET search_path = reindex_policy;
+-- a vacuum removes what no snapshot may need: wait for those that others have taken
+CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 3000 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
 CREATE FUNCTION pg_temp.submit(t timestamptz) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('dbops.test_now', extract(epoch FROM t)::text, true);
@@ -27,6 +35,7 @@ CREATE INDEX visits_v ON visits (v);
 CREATE INDEX visits_w ON visits USING hash (w);
 CREATE INDEX visits_small ON visits (v) WHERE v < 0;
 DELETE FROM visits WHERE id % 5 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 
 -- without a policy there are default figures, for which these are too small
@@ -55,9 +64,11 @@ SELECT * FROM pg_temp.candidates;
 
 -- as bloated again before min_interval is over
 DELETE FROM visits WHERE id % 25 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 INSERT INTO visits SELECT i, i, 'x' FROM generate_series(20001, 40000) i;
 DELETE FROM visits WHERE id > 20000 AND id % 25 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 SELECT index_name, regexp_replace(obstacle, '\d+ ms|\d+(\.\d+)? s', 'N s') AS obstacle FROM pg_temp.candidates;
 SELECT pg_temp.submit('2042-01-01 12:00') AS job \gset
@@ -70,6 +81,7 @@ CALL dbops.run_job(:job);
 SELECT index_name, returned_at IS NOT NULL AS returned FROM dbops.reindex_history();
 INSERT INTO visits SELECT i, i, 'x' FROM generate_series(40001, 60000) i;
 DELETE FROM visits WHERE id > 40000 AND id % 25 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 UPDATE dbops.reindex_history SET rebuilt_at = rebuilt_at - interval '8 days';
 SELECT pg_temp.submit('2044-01-01 12:00') AS job \gset
@@ -84,6 +96,7 @@ SELECT index_name, obstacle FROM pg_temp.candidates;
 -- a window that is too short, a prepared transaction
 INSERT INTO visits SELECT i, i, 'x' FROM generate_series(60001, 80000) i;
 DELETE FROM visits WHERE id > 60000 AND id % 25 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 TRUNCATE dbops.reindex_history;
 INSERT INTO dbops.reindex_history (index_name, table_name, job_id, rebuilt_at, duration, table_bytes, bytes_before, bytes_after)
@@ -123,6 +136,7 @@ CREATE TABLE part_2 PARTITION OF parts FOR VALUES FROM (20000) TO (40000);
 CREATE INDEX parts_v ON parts (v);
 INSERT INTO parts SELECT i, i FROM generate_series(0, 39999) i;
 DELETE FROM parts WHERE id % 5 <> 0;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE parts;
 SELECT dbops.set_reindex_policy('parts', min_percent => 50, min_bytes => 1000000000, schedule => '0 3 1 1 *') IS NOT NULL AS set;
 SELECT ids[1] AS one, ids[2] AS other FROM (SELECT array_agg(id) AS ids FROM pg_temp.submit('2045-01-01 12:00') id) x \gset

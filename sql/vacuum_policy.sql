@@ -7,6 +7,14 @@ SET datestyle = 'ISO';
 SET client_min_messages = warning;
 CREATE SCHEMA vacuum_policy;
 SET search_path = vacuum_policy;
+-- a vacuum removes what no snapshot may need: wait for those that others have taken
+CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 3000 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
 CREATE FUNCTION pg_temp.at(t timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('dbops.test_now', extract(epoch FROM t)::text, false) $$;
 CREATE FUNCTION pg_temp.maintain(t timestamptz) RETURNS TABLE (kind text, name text, state text) LANGUAGE plpgsql AS $$
@@ -59,6 +67,7 @@ DELETE FROM visits WHERE id <= 1000;
 SELECT pg_stat_force_next_flush();
 SELECT * FROM pg_temp.maintain('2040-01-01 23:00');
 SELECT count(*) FROM pg_temp.candidates;
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 SELECT * FROM pg_temp.maintain('2040-01-02 00:00');
 SELECT memory - 'counted' AS memory FROM dbops.policy WHERE kind = 'vacuum';
@@ -77,6 +86,7 @@ ALTER TABLE visits SET (autovacuum_vacuum_threshold = 100000, autovacuum_vacuum_
 SELECT reason FROM pg_temp.candidates;
 ALTER TABLE visits RESET (autovacuum_vacuum_threshold, autovacuum_vacuum_scale_factor, autovacuum_vacuum_insert_threshold, autovacuum_vacuum_insert_scale_factor,
     autovacuum_analyze_threshold);
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 
 -- the TOAST table has thresholds of its own
@@ -84,6 +94,7 @@ CREATE TABLE notes (id int, note text);
 ALTER TABLE notes ALTER note SET STORAGE EXTERNAL;
 INSERT INTO notes SELECT i, repeat('x', 10000) FROM generate_series(1, 40) i;
 SELECT dbops.set_vacuum_policy('notes', analyze_every => NULL);
+CALL pg_temp.be_alone();
 VACUUM ANALYZE notes;
 DELETE FROM notes;
 SELECT pg_stat_force_next_flush();

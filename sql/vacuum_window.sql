@@ -7,6 +7,14 @@ SET datestyle = 'ISO';
 SET client_min_messages = warning;
 CREATE SCHEMA vacuum_window;
 SET search_path = vacuum_window;
+-- a vacuum removes what no snapshot may need: wait for those that others have taken
+CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 3000 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
 CREATE FUNCTION pg_temp.at(t timestamptz) RETURNS void LANGUAGE sql AS
     $$ SELECT set_config('dbops.test_now', extract(epoch FROM t)::text, false) $$;
 CREATE FUNCTION pg_temp.maintain(t timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -39,6 +47,7 @@ ALTER TABLE visits ALTER note SET STORAGE PLAIN;
 INSERT INTO visits SELECT i, repeat('v', 3900) FROM generate_series(1, 100) i;
 CREATE TABLE small (id int);
 INSERT INTO small VALUES (1);
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits, small;
 ALTER TABLE visits SET (autovacuum_vacuum_threshold = 20, autovacuum_vacuum_scale_factor = 0);
 ALTER TABLE small SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0);
@@ -124,6 +133,7 @@ ALTER TABLE visits RESET (autovacuum_freeze_max_age);
 CREATE TABLE notes (id int, note text) WITH (toast.autovacuum_freeze_max_age = 100000);
 ALTER TABLE notes ALTER note SET STORAGE EXTERNAL;
 INSERT INTO notes VALUES (1, repeat('n', 5000));
+CALL pg_temp.be_alone();
 VACUUM ANALYZE notes;
 SELECT dbops.set_vacuum_policy('notes', analyze_every => NULL);
 SELECT pg_temp.age(reltoastrelid, 90000), pg_temp.age(oid, 90000) FROM pg_class WHERE oid = 'notes'::regclass;
@@ -137,6 +147,7 @@ SELECT dbops.remove_vacuum_policy('notes');
 
 -- counters that are lost: it is over since it was, once it is seen to be again
 SELECT dbops.remove_vacuum_policy('visits');
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 SELECT pg_stat_reset_single_table_counters('visits'::regclass);
 SELECT dbops.set_vacuum_policy('visits', analyze_every => NULL);
@@ -159,6 +170,7 @@ SELECT since, due FROM pg_temp.candidates WHERE table_name = 'visits'::regclass;
 -- and forgotten when it has been vacuumed after that
 SELECT pg_stat_reset_single_table_counters('visits'::regclass);
 SELECT pg_temp.maintain('2043-02-01 07:00');
+CALL pg_temp.be_alone();
 VACUUM ANALYZE visits;
 SELECT pg_temp.maintain('2043-02-01 08:00');
 SELECT memory -> 'lost' AS lost, memory -> 'over' AS over FROM dbops.policy WHERE relation = 'visits'::regclass;
