@@ -102,10 +102,20 @@ CREATE TABLE regress_theirs (id integer REFERENCES regress_mine);
 CREATE INDEX ON regress_theirs (id);
 INSERT INTO regress_theirs VALUES (1), (2);
 ALTER TABLE regress_theirs OWNER TO regress_retention_admin;
-SELECT dbops.set_retention('regress_mine', 'at', '30 days');
+CREATE FUNCTION regress_admin_only(boolean) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN IF current_user <> 'regress_retention_admin' THEN RAISE EXCEPTION 'runs as %', current_user; END IF; RETURN $1; END $$;
+CREATE INDEX regress_trap ON regress_theirs (id) WHERE regress_admin_only(true);	-- whoever plans a statement about the table runs that
 GRANT SELECT ON regress_theirs TO regress_retention_owner;
+SELECT dbops.set_retention('regress_mine', 'at', '30 days') IS NOT NULL AS set;
+SELECT method, row_count FROM dbops.retention_plan('regress_mine') WHERE object = 'public.regress_mine';
+REVOKE SELECT ON regress_theirs FROM regress_retention_owner;
+CALL dbops.run_retention('regress_mine');
+SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
+INSERT INTO regress_mine SELECT i, '2030-05-01'::date + i FROM generate_series(3, 20) i;
 SELECT dbops.grant_access('regress_retention_admin', 'operator');
+DROP INDEX regress_trap;
 ALTER TABLE regress_theirs DROP CONSTRAINT regress_theirs_id_fkey, ADD FOREIGN KEY (id) REFERENCES regress_mine ON DELETE CASCADE;
+CREATE INDEX regress_trap ON regress_theirs (id) WHERE regress_admin_only(true);
 SET ROLE regress_retention_admin;
 SELECT dbops.place_hold('public.regress_theirs', 'public.regress_only(''regress_retention_admin'', id = 1)', 'a trap') > 0 AS placed;
 RESET ROLE;
@@ -116,6 +126,19 @@ CALL dbops.run_retention('regress_mine');
 SELECT array_agg(id ORDER BY id) FROM regress_mine WHERE id <= 20;
 SELECT dbops.remove_retention('regress_mine');
 DROP TABLE regress_mine, regress_theirs;
+-- nor one's that was placed when the table belonged to another role: all rows count as held by that
+CREATE TABLE regress_mine (id integer, at timestamptz);
+INSERT INTO regress_mine SELECT i, '2030-05-01'::date + i * 4 FROM generate_series(1, 20) i;
+ALTER TABLE regress_mine OWNER TO regress_retention_admin;
+SET ROLE regress_retention_admin;
+SELECT dbops.place_hold('public.regress_mine', 'public.regress_only(''regress_retention_admin'', false)', 'a trap') AS hold \gset
+RESET ROLE;
+ALTER TABLE regress_mine OWNER TO regress_retention_owner;
+SELECT dbops.set_retention('regress_mine', 'at', '80 days') IS NOT NULL AS set;
+SELECT method, row_count, replace(risk, :'hold', 'N') AS risk FROM dbops.retention_plan('regress_mine');
+CALL dbops.run_retention('regress_mine');
+SELECT count(*) FROM regress_mine;
+DROP TABLE regress_mine;
 CREATE TABLE regress_mine (at date) PARTITION BY RANGE (at);
 CREATE TABLE regress_mine_1 PARTITION OF regress_mine FOR VALUES FROM ('2030-05-01') TO ('2030-06-01');
 CREATE TABLE regress_mine_2 PARTITION OF regress_mine FOR VALUES FROM ('2030-06-01') TO ('2030-09-01');
@@ -127,8 +150,17 @@ SET ROLE regress_retention_owner;
 SELECT dbops.place_hold('public.regress_mine', 'public.regress_only(''regress_retention_owner'', false)', 'a trap') > 0 AS placed;
 RESET ROLE;
 SELECT method, risk FROM dbops.retention_plan('regress_mine', 'at', '30 days') WHERE object = 'public.regress_mine_1';
+-- a partition of another role does not stop the others
+REVOKE SELECT ON regress_mine_1 FROM regress_retention_owner;
+INSERT INTO regress_mine VALUES ('2030-06-02');
+SELECT dbops.release_hold(id) FROM dbops.holds() WHERE table_name = 'public.regress_mine' AND in_force;
+SELECT dbops.set_retention('regress_mine', 'at', '30 days', filter => 'at > ''2000-01-01''', confirm => true) IS NOT NULL AS set;
+SELECT method, object, row_count, risk, remedy FROM dbops.retention_plan('regress_mine');
+CALL dbops.run_retention('regress_mine', confirm => true);
+SELECT * FROM regress_mine ORDER BY 1;
+SELECT object, action, outcome, message FROM dbops.maintenance_report('2030-07-31') WHERE object LIKE 'public.regress_mine%' AND outcome = 'skipped' AND message !~ 'hold' ORDER BY 1, 4;
 DROP TABLE regress_mine;
-DROP FUNCTION regress_only(name, boolean), regress_owner_only(boolean);
+DROP FUNCTION regress_only(name, boolean), regress_owner_only(boolean), regress_admin_only(boolean);
 
 DROP TABLE regress_rows, regress_archive, regress_secret, regress_seen;
 DROP FUNCTION regress_note();

@@ -66,6 +66,19 @@ SELECT object, action, outcome, message FROM dbops.maintenance_report('2030-07-3
 DROP TABLE regress_along_order, regress_along_line, regress_along_mark, regress_along_word, regress_along_some_of;
 DROP DOMAIN regress_along_some;
 
+-- A row that comes to be referred to while it is deleted stays too.
+CREATE TABLE regress_along_order (id integer PRIMARY KEY, at timestamptz);
+CREATE TABLE regress_along_line (order_id integer REFERENCES regress_along_order ON DELETE RESTRICT);
+CREATE INDEX ON regress_along_line (order_id);
+INSERT INTO regress_along_order SELECT i, pg_temp.ago(i) FROM generate_series(1, 400) i;
+CREATE FUNCTION regress_along_late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO regress_along_line VALUES (OLD.id); RETURN OLD; END $$;
+CREATE TRIGGER late BEFORE DELETE ON regress_along_order FOR EACH ROW WHEN (OLD.id = 390) EXECUTE FUNCTION regress_along_late();
+SELECT dbops.set_retention('regress_along_order', 'at', '380 days') IS NOT NULL AS set;
+CALL dbops.run_retention('regress_along_order');
+SELECT pg_temp.last_message();
+DROP TABLE regress_along_order, regress_along_line;
+DROP FUNCTION regress_along_late();
+
 -- A hold of another role above the table keeps all of its rows: that is said.
 CREATE ROLE regress_along_owner;
 CREATE ROLE regress_along_other;

@@ -98,5 +98,21 @@ SELECT tableoid::regclass, count(*) FROM regress_deep GROUP BY 1 ORDER BY 1;
 SELECT to_regclass('regress_deep_1_a') IS NULL AS gone;
 DROP TABLE regress_deep;
 
+-- A partition is not detached while the archive could not take its rows.
+CREATE TABLE regress_kept_whole (n integer, at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE regress_kept_whole_1 PARTITION OF regress_kept_whole FOR VALUES FROM ('2030-04-01') TO ('2030-05-01');
+CREATE TABLE regress_kept_whole_2 PARTITION OF regress_kept_whole FOR VALUES FROM ('2030-05-01') TO ('2030-09-01');
+CREATE TABLE regress_kept_archive (LIKE regress_kept_whole);
+INSERT INTO regress_kept_whole SELECT i, timestamptz '2030-04-30' + i * interval '1 day' FROM generate_series(0, 90) i;
+SELECT dbops.set_retention('regress_kept_whole', 'at', '20 days', archive_to => 'regress_kept_archive') IS NOT NULL AS set;
+ALTER TABLE regress_kept_whole ADD note text;
+SELECT method, object, risk FROM dbops.retention_plan('regress_kept_whole') LIMIT 1;
+CALL dbops.run_retention('regress_kept_whole');
+SELECT count(*) FROM regress_kept_whole;
+ALTER TABLE regress_kept_archive ADD note text;
+CALL dbops.run_retention('regress_kept_whole');
+SELECT (SELECT count(*) FROM regress_kept_whole) AS left, count(*) AS archived FROM regress_kept_archive;
+DROP TABLE regress_kept_whole, regress_kept_archive;
+
 DROP TABLE regress_event, regress_event_archive, regress_refers, regress_kept;
 SELECT count(*) >= 0 FROM dbops.run_maintenance();

@@ -57,6 +57,20 @@ CALL dbops.run_retention('regress_order', confirm => true);
 SELECT (SELECT count(*) FROM regress_order) AS orders, (SELECT count(*) FROM regress_line) AS lines, (SELECT count(*) FROM regress_line_archive) AS archived;
 DROP TABLE regress_order, regress_line, regress_line_archive;
 
+-- A row that one refers to which goes along with it, and nothing else, goes.
+CREATE TABLE regress_user (id integer PRIMARY KEY, at timestamptz, address integer);
+CREATE TABLE regress_address (id integer PRIMARY KEY, user_id integer REFERENCES regress_user ON DELETE CASCADE);
+CREATE INDEX ON regress_address (user_id);
+ALTER TABLE regress_user ADD FOREIGN KEY (address) REFERENCES regress_address;
+CREATE INDEX ON regress_user (address);
+INSERT INTO regress_user SELECT i, pg_temp.ago(i) FROM generate_series(1, 100) i;
+INSERT INTO regress_address SELECT i, i FROM generate_series(1, 100) i;
+UPDATE regress_user SET address = CASE id WHEN 1 THEN 100 ELSE id END;
+SELECT dbops.set_retention('regress_user', 'at', '90 days', confirm => true) IS NOT NULL AS set;
+CALL dbops.run_retention('regress_user');
+SELECT count(*), max(id) FROM regress_user;
+DROP TABLE regress_user, regress_address;
+
 -- Keys that compare in another collation than the columns that refer.
 CREATE TABLE regress_order (id text COLLATE "C" PRIMARY KEY, at timestamptz);
 CREATE TABLE regress_line (order_id text COLLATE "POSIX" REFERENCES regress_order);

@@ -69,8 +69,8 @@ check_rows_can_go(const RetentionSpec *spec)
 	ListCell   *cell;
 
 	dbops_retention_check_references(spec->relid);
-	foreach(cell, dbops_retention_leaves(spec, cutoff_now(spec)))
-		dbops_retention_check_references(((RetentionLeaf *) lfirst(cell))->relid);
+	foreach(cell, dbops_retention_tables(spec, cutoff_now(spec), false))
+		dbops_retention_check_references(lfirst_oid(cell));
 }
 
 static int64

@@ -83,7 +83,9 @@ extern void dbops_retention_check_table(Oid relid, const char *what);
 extern void dbops_retention_check_fights(Oid relid);
 extern bool dbops_retention_is_same_tree(Oid one, Oid other);
 extern bool dbops_retention_is_part(Oid table, Oid relid);
-extern List *dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff);
+extern List *dbops_retention_tables(const RetentionSpec *spec, int64 cutoff, bool others);
+extern const char *dbops_retention_other_owner(const RetentionSpec *spec, Oid relid);
+extern RetentionLeaf *dbops_retention_next_leaf(const RetentionSpec *spec, int64 cutoff, Oid from);
 extern RetentionLeaf *dbops_retention_leaf(const RetentionSpec *spec, Oid relid);
 extern void dbops_retention_choose(RetentionLeaf *leaf, double expired);
 extern bool dbops_retention_keeps_index(const RetentionSpec *spec, RetentionLeaf *leaf);
@@ -127,6 +129,8 @@ extern char *dbops_retention_hold_condition(Oid relid, const char *text, Retenti
 
 /* ---- retention_archive.c: where rows go that are deleted ---- */
 
+extern void dbops_retention_check_archive(const RetentionSpec *spec, Oid partition);
+extern const char *dbops_retention_archive_obstacle(const RetentionSpec *spec, Oid partition);
 extern void dbops_retention_refuse_archive(const char *archive, int64 archived, int64 rows);
 extern void dbops_retention_copy(const char *sql, const char *table, const char *archive);
 extern char *dbops_retention_archive_columns(const RetentionSpec *spec, Oid leaf, Oid *archive, bool *override);
@@ -167,7 +171,14 @@ extern const char *dbops_retention_waits_for(const Policy *policy);
 /* ---- retention_along.c: lock the rows that would go along ---- */
 
 extern bool dbops_retention_must_lock(Oid relid, Oid first);
-extern void dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places);
+extern void dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places, bool wait);
+
+/* ---- retention_foreign.c: ask tables of other roles who refer ---- */
+
+extern bool dbops_retention_is_foreign(const RetentionReference *reference, Oid role);
+extern bool dbops_retention_foreign_keeps(const RetentionReference *reference, Oid first);
+extern bool dbops_retention_asks_others(Oid relid, Oid role);
+extern int	dbops_retention_ask_others(const RetentionLeaf *leaf, Oid role, Datum *places);
 
 /* ---- retention_sql.c: statements about the rows ---- */
 

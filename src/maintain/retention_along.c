@@ -50,6 +50,7 @@ typedef struct Level
 typedef struct Following
 {
 	const RetentionReference *reference;
+	bool		wait;
 	const Oid  *types;			/* of its keys */
 	const Datum *keys;
 	DbopsStatement *statement;	/* NULL: not prepared yet */
@@ -61,6 +62,7 @@ typedef struct Along
 {
 	const RetentionLeaf *leaf;
 	Datum		places;
+	bool		wait;			/* for rows that others have locked */
 } Along;
 
 static void lock_along(void *arg);
@@ -70,8 +72,8 @@ static void read_keys(const Along *along, Level *level);
 static void take_plan(struct PlannedStmt *plan, void *arg);
 static const char *keys_of(const Level *level);
 static void take_keys(HeapTuple row, TupleDesc desc, void *arg);
-static List *lock_referring(const Level *level);
-static List *begin_following(const Level *level);
+static List *lock_referring(const Level *level, bool wait);
+static List *begin_following(const Level *level, bool wait);
 static bool has_null(const Keys *keys, int from, int count);
 static void lock_as_owner(void *arg);
 
@@ -103,11 +105,15 @@ dbops_retention_must_lock(Oid relid, Oid first)
 	return false;
 }
 
-/* Lock all that the server would take along, or change, when the rows at these places go, which are locked. */
+/*
+ * Lock all that the server would take along, or change, when the rows at these
+ * places go, which are locked. Where others have locked any it fails: after a
+ * wait, or at once.
+ */
 void
-dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places)
+dbops_retention_lock_along(const RetentionLeaf *leaf, Datum places, bool wait)
 {
-	Along		along = {.leaf = leaf,.places = places};
+	Along		along = {.leaf = leaf,.places = places,.wait = wait};
 
 	dbops_query_inside(lock_along, &along);
 }
@@ -122,7 +128,7 @@ lock_along(void *arg)
 	if (first->references != NIL)
 		read_keys(along, first);
 	for (int i = 0; i < list_length(levels); i++)
-		levels = list_concat(levels, lock_referring(list_nth(levels, i)));
+		levels = list_concat(levels, lock_referring(list_nth(levels, i), along->wait));
 }
 
 static Level *
@@ -209,9 +215,9 @@ take_keys(HeapTuple row, TupleDesc desc, void *arg)
 
 /* Lock the rows that refer to those of a level; returns the levels that these are, of Level *. */
 static List *
-lock_referring(const Level *level)
+lock_referring(const Level *level, bool wait)
 {
-	List	   *followings = (level->rows != NIL) ? begin_following(level) : NIL;
+	List	   *followings = (level->rows != NIL) ? begin_following(level, wait) : NIL;
 	List	   *next = NIL;
 	ListCell   *row;
 	ListCell   *cell;
@@ -244,7 +250,7 @@ lock_referring(const Level *level)
 }
 
 static List *
-begin_following(const Level *level)
+begin_following(const Level *level, bool wait)
 {
 	List	   *followings = NIL;
 	int			at = 0;
@@ -255,6 +261,7 @@ begin_following(const Level *level)
 		Following  *following = palloc0(sizeof(Following));
 
 		following->reference = lfirst(cell);
+		following->wait = wait;
 		following->types = level->types + at;
 		following->next = make_level(following->reference->table, level->path);
 		followings = lappend(followings, following);
@@ -281,10 +288,11 @@ lock_as_owner(void *arg)
 
 	if (following->statement == NULL)
 		following->statement =
-			dbops_statement_prepare(psprintf("SELECT %s FROM %s%s AS " RETENTION_ROW " WHERE %s FOR UPDATE OF " RETENTION_ROW,
+			dbops_statement_prepare(psprintf("SELECT %s FROM %s%s AS " RETENTION_ROW " WHERE %s FOR UPDATE OF " RETENTION_ROW "%s",
 											 keys_of(following->next),
 											 get_rel_relkind(reference->table) == RELKIND_RELATION ? "ONLY " : "",
-											 dbops_quote_relation(reference->table), reference->match),
+											 dbops_quote_relation(reference->table), reference->match,
+											 following->wait ? "" : " NOWAIT"),
 									reference->n_keys, following->types);
 	dbops_statement_run(following->statement, following->keys, false, take_keys, following->next);
 }

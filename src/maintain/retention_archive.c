@@ -13,12 +13,21 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_inherits.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+/* A question whether a partition can be archived. */
+typedef struct Asking
+{
+	const RetentionSpec *spec;
+	Oid			partition;
+} Asking;
+
+static void ask(void *arg);
 static Oid	find_archive(const RetentionSpec *spec);
 static void check_archive(const RetentionSpec *spec, Relation archive);
 static void check_partitions(Relation archive);
@@ -53,6 +62,47 @@ dbops_retention_archive_columns(const RetentionSpec *spec, Oid leaf, Oid *archiv
 	relation_close(target, NoLock);
 	relation_close(source, NoLock);
 	return columns.data;
+}
+
+/* Refuse to take a partition away whose rows the archive could not take. */
+void
+dbops_retention_check_archive(const RetentionSpec *spec, Oid partition)
+{
+	Oid			archive;
+	bool		override;
+
+	if (spec->archive == NULL)
+		return;
+	(void) dbops_retention_archive_columns(spec, partition, &archive, &override);
+	if (pg_class_aclcheck(partition, spec->owner, ACL_SELECT) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("the owner of table %s may not read its partition %s, which is to be archived", spec->table,
+					dbops_quote_relation(partition)),
+			 errhint("GRANT SELECT ON %s TO %s;", dbops_quote_relation(partition),
+					 quote_identifier(GetUserNameFromId(spec->owner, false)))));
+}
+
+/* The same as a user reads it; NULL: the archive can take them. */
+const char *
+dbops_retention_archive_obstacle(const RetentionSpec *spec, Oid partition)
+{
+	Asking		asking = {spec, partition};
+	ErrorData  *error;
+
+	if (dbops_attempt(ask, &asking, &error))
+		return NULL;
+	return psprintf("its rows cannot be archived: %s%s%s", error->message, error->detail != NULL ? ": " : "",
+					error->detail != NULL ? error->detail : "");
+}
+
+static void
+ask(void *arg)
+{
+	const Asking *asking = arg;
+
+	dbops_retention_check_archive(asking->spec, asking->partition);
 }
 
 static Oid

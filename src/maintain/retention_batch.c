@@ -12,6 +12,9 @@
  * deleted by another statement: what was committed while a lock was waited for is
  * seen by the last one, before the server takes along what refers to a row.
  *
+ * Tables of other roles are asked as these are, before rows that they may refer
+ * to are deleted (retention_foreign.c).
+ *
  * All of it runs with row_security off, so that what is hidden from the owner is
  * an error: it may be held. That goes for the rows' own triggers too. To look
  * only at the tables that our conditions name would not do, since a predicate
@@ -274,10 +277,11 @@ run(Batch *batch)
 	ItemPointerData bounds[2];
 	Datum		values[3];
 	bool		along = dbops_retention_must_lock(delete->leaf->relid, delete->leaf->relid);
+	bool		asks = dbops_retention_asks_others(delete->leaf->relid, delete->spec->owner);
 	DbopsStatement *statement;
 
 	put_values(delete, bounds, values);
-	if (delete->skip_locked || along)
+	if (delete->skip_locked || along || asks)
 	{
 		statement = make_statement(batch, delete->skip_locked ? LOCKING_FREE : LOCKING, range);
 		if (batch->outcome != DELETED)
@@ -289,7 +293,9 @@ run(Batch *batch)
 		values[0] = makeArrayResult(batch->locked, CurrentMemoryContext);
 		values[1] = dbops_partition_value(&delete->spec->clock, delete->cutoff);
 		if (along)
-			dbops_retention_lock_along(delete->leaf, values[0]);
+			dbops_retention_lock_along(delete->leaf, values[0], !delete->skip_locked);
+		if (asks && dbops_retention_ask_others(delete->leaf, delete->spec->owner, &values[0]) == 0)
+			return;
 	}
 	statement = make_statement(batch, DELETING, range);
 	if (batch->outcome != DELETED)
@@ -361,7 +367,7 @@ judge(const Batch *batch, const ErrorData *error)
 		batch->delete->obstacle = psprintf("rows stay, since %s cannot change those that refer to them: %s", key, error->message);
 		return UNCHANGEABLE;
 	}
-	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION)
+	if (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION || error->sqlerrcode == ERRCODE_RESTRICT_VIOLATION)
 		return dbops_retention_is_referred_to(batch->delete->leaf->relid, error) ? REFERENCED : DELETED;
 	if (dbops_polite_took_too_long(error))
 		return TOO_LONG;

@@ -24,6 +24,7 @@ static const char *judge(const RetentionSpec *spec, const RetentionMemory *memor
 static void refuse(RetentionRun *run, const Policy *policy, const RetentionSpec *spec, RetentionMemory *memory,
 				   const RetentionEstimate *estimate, const char *why, DbopsStep *step);
 static void note_unasked(const RetentionRun *run, const RetentionSpec *spec);
+static void note_others(const RetentionRun *run, const RetentionSpec *spec);
 static bool is_in_hand(const Policy *policy, const RetentionSpec *spec);
 
 /* Fix the cutoff, unless so much is not to go before somebody has seen it. */
@@ -68,6 +69,7 @@ dbops_retention_begin_step(DbopsJob *job, void *state, DbopsStep *step)
 	memory->oldest = estimate.oldest;
 	dbops_policy_remember(policy->id, dbops_retention_memory_put(memory));
 	note_unasked(run, spec);
+	note_others(run, spec);
 	run->began = GetCurrentTimestamp();
 	run->expected = estimate.expired;
 	step->finished = true;
@@ -182,6 +184,17 @@ note_unasked(const RetentionRun *run, const RetentionSpec *spec)
 
 	foreach(cell, dbops_hold_unasked(spec->relid, spec->owner))
 		dbops_retention_note(run, spec->table, "delete rows", "skipped", lfirst(cell), -1);
+}
+
+/* Say which partitions are left out. */
+static void
+note_others(const RetentionRun *run, const RetentionSpec *spec)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_retention_tables(spec, run->cutoff, true))
+		dbops_retention_note(run, dbops_quote_relation(lfirst_oid(cell)), "delete rows", "skipped",
+							 dbops_retention_other_owner(spec, lfirst_oid(cell)), -1);
 }
 
 /* Has an earlier run left partitions half done, when they were to go as a whole? */

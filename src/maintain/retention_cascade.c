@@ -7,8 +7,8 @@
  * row it is asked whether the one that it refers to is old and goes: that is
  * found by the key that is referred to, whatever else there is.
  *
- * It is seen with the rights of the policy's owner. What that may not read, or
- * not all of, is not known, and is not counted.
+ * It is seen with the rights of the policy's owner. What is another role's, or
+ * hidden, is not known, and is not counted.
  */
 #include "maintain/retention.h"
 
@@ -138,8 +138,8 @@ old_rows(const Finding *finding, Oid relid)
 	ListCell   *cell;
 
 	initStringInfo(&tables);
-	foreach(cell, dbops_retention_leaves(spec, finding->cutoff))
-		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", ((RetentionLeaf *) lfirst(cell))->relid);
+	foreach(cell, dbops_retention_tables(spec, finding->cutoff, false))
+		appendStringInfo(&tables, "%s%u", tables.len > 0 ? "," : "", lfirst_oid(cell));
 	return psprintf(RETENTION_ROW ".%s OPERATOR(pg_catalog.<) $3 AND " RETENTION_ROW ".tableoid OPERATOR(pg_catalog.=) ANY ('{%s}'::pg_catalog.oid[]) AND %s",
 					quote_identifier(spec->column), tables.data, dbops_retention_expired(spec, relid, InvalidOid));
 }
@@ -169,14 +169,14 @@ add(Finding *finding, const RetentionReference *reference, const char *condition
 	return cascade;
 }
 
-/* All rows of it, and of the tables that it consists of? */
+/* All rows of it, and of the tables that it consists of? Not of another role's: to plan that would run its functions. */
 static bool
 may_read(Oid relid, Oid role)
 {
 	ListCell   *cell;
 
 	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
-		if (pg_class_aclcheck(lfirst_oid(cell), role, ACL_SELECT) != ACLCHECK_OK ||
+		if (dbops_relation_owner(lfirst_oid(cell)) != role || pg_class_aclcheck(lfirst_oid(cell), role, ACL_SELECT) != ACLCHECK_OK ||
 			check_enable_rls(lfirst_oid(cell), role, true) == RLS_ENABLED)
 			return false;
 	return true;

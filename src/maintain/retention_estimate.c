@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "core/server.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -37,6 +38,8 @@ typedef struct Look
 	int64		cutoff;
 	int64		confirmed;
 	DbopsStatement *statement;
+	DbopsStatement *places;		/* of the old rows; NULL: no table of another role is asked about them */
+	ArrayType  *found_places;	/* or NULL */
 	double		blocks;			/* that were looked at */
 	double		rows;
 	double		old;
@@ -51,6 +54,9 @@ static void look_as_owner(void *arg);
 static void sample_all(int64 blocks, TimestampTz end, RetentionCounting count, void *arg);
 static void count_blocks(void *arg, int64 from, int64 to);
 static void take_counts(HeapTuple row, TupleDesc desc, void *arg);
+static void ask_others(Look *at, Datum *values);
+static void take_places(HeapTuple row, TupleDesc desc, void *arg);
+static char *places_sql(const Look *at);
 static char *count_sql(const Look *look);
 
 /*
@@ -61,11 +67,15 @@ static char *count_sql(const Look *look);
 const char *
 dbops_retention_counted(const RetentionSpec *spec, Oid relid)
 {
-	return (dbops_retention_unindexed(spec->relid) != NULL) ? dbops_retention_meant(spec) :
+	return (dbops_retention_unindexed(spec->relid) != NULL || dbops_retention_unindexed(relid) != NULL) ?
+		dbops_retention_meant(spec) :
 		dbops_retention_expired(spec, relid, InvalidOid);
 }
 
-/* Add what is found in a table to the sums; expired NULL: its rows stay, however old they are. */
+/*
+ * Add what is found in a table to the sums; expired NULL: its rows stay, however
+ * old they are. So do those of another role's, which is not looked into.
+ */
 void
 dbops_retention_estimate(const RetentionSpec *spec, const RetentionLeaf *leaf, const char *expired,
 						 int64 cutoff, int64 confirmed, RetentionEstimate *sum)
@@ -79,6 +89,12 @@ dbops_retention_estimate(const RetentionSpec *spec, const RetentionLeaf *leaf, c
 
 	if (leaf->blocks == 0)
 		return;
+	if (dbops_relation_owner(leaf->relid) != spec->owner)
+	{
+		sum->rows += leaf->rows;
+		sum->exact = false;
+		return;
+	}
 	dbops_query_inside(look, &at);
 	scale = leaf->blocks / Max(at.blocks, 1);
 	sum->rows += at.rows * scale;
@@ -113,10 +129,16 @@ look_as_owner(void *arg)
 	dbops_set_nested("plan_cache_mode", "force_generic_plan");
 	dbops_set_nested("row_security", "off");
 	at->statement = dbops_statement_prepare(count_sql(at), lengthof(types), types);
+	if (strcmp(at->expired, "false") != 0 && dbops_retention_unindexed(at->spec->relid) == NULL &&
+		dbops_retention_unindexed(at->leaf->relid) == NULL &&
+		dbops_retention_asks_others(at->leaf->relid, at->spec->owner))
+		at->places = dbops_statement_prepare(places_sql(at), 3, types);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	dbops_retention_sample(at->leaf->blocks, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), SAMPLE_TIME), count_blocks, at);
 	PopActiveSnapshot();
 	dbops_statement_free(at->statement);
+	if (at->places != NULL)
+		dbops_statement_free(at->places);
 }
 
 /* Have all blocks counted, or one of each of equal parts; once at least, and until then. */
@@ -168,7 +190,39 @@ count_blocks(void *arg, int64 from, int64 to)
 	values[2] = dbops_partition_value(clock, at->cutoff);
 	values[3] = any ? dbops_retention_datum(clock, dbops_retention_least(clock)) : dbops_partition_value(clock, at->confirmed);
 	dbops_statement_run(at->statement, values, true, take_counts, at);
+	if (at->places != NULL)
+		ask_others(at, values);
 	at->blocks += to - from;
+}
+
+/* Leave out the old rows of these blocks that rows of other roles' tables refer to. */
+static void
+ask_others(Look *at, Datum *values)
+{
+	Datum		places;
+	double		count;
+	double		kept;
+
+	at->found_places = NULL;
+	dbops_statement_run(at->places, values, true, take_places, at);
+	if (at->found_places == NULL)
+		return;
+	places = PointerGetDatum(at->found_places);
+	count = ArrayGetNItems(ARR_NDIM(at->found_places), ARR_DIMS(at->found_places));
+	kept = count - dbops_retention_ask_others(at->leaf, at->spec->owner, &places);
+	at->beyond -= at->beyond * kept / at->old;
+	at->old -= kept;
+}
+
+static void
+take_places(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Look	   *at = arg;
+	bool		isnull;
+	Datum		places = heap_getattr(row, 1, desc, &isnull);
+
+	if (!isnull)
+		at->found_places = DatumGetArrayTypePCopy(places);
 }
 
 static void
@@ -204,6 +258,15 @@ count_sql(const Look *at)
 					old, old, column, column, old, column, at->meant_sql, at->leaf->name);
 }
 
+static char *
+places_sql(const Look *at)
+{
+	return psprintf("SELECT pg_catalog.array_agg(" RETENTION_ROW ".ctid) FROM ONLY %s AS " RETENTION_ROW
+					" WHERE " RETENTION_ROW ".ctid OPERATOR(pg_catalog.>=) $1 AND " RETENTION_ROW ".ctid OPERATOR(pg_catalog.<) $2"
+					" AND " RETENTION_ROW ".%s OPERATOR(pg_catalog.<) $3 AND %s",
+					at->leaf->name, quote_identifier(at->spec->column), at->expired);
+}
+
 /* A share of the rows, as a user reads it. */
 char *
 dbops_retention_share(const RetentionEstimate *estimate)
@@ -234,11 +297,9 @@ dbops_retention_unconfirmed(const RetentionMemory *memory, const RetentionEstima
 void
 dbops_retention_estimate_all(const RetentionSpec *spec, int64 cutoff, int64 confirmed, RetentionEstimate *sum)
 {
-	List	   *old = NIL;
+	List	   *old = dbops_retention_tables(spec, cutoff, false);
 	ListCell   *cell;
 
-	foreach(cell, dbops_retention_leaves(spec, cutoff))
-		old = lappend_oid(old, ((RetentionLeaf *) lfirst(cell))->relid);
 	foreach(cell, find_all_inheritors(spec->relid, NoLock, NULL))
 	{
 		Oid			relid = lfirst_oid(cell);

@@ -15,7 +15,7 @@ typedef struct Archiving
 } Archiving;
 
 static const Partition *next_partition(const RetentionRun *run, const PartitionSet *set);
-static void drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step);
+static void drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, DbopsStep *step);
 static void leave_out(RetentionRun *run, Oid partition);
 static bool keep_partition(Oid table, void *arg);
 static void archive_as_owner(void *arg);
@@ -51,7 +51,7 @@ dbops_retention_partitions_step(DbopsJob *job, void *state, DbopsStep *step)
 	else if (dbops_retention_is_over(run) || next_partition(run, set) == NULL)
 		step->finished = true;
 	else
-		drop_partition(run, set, step);
+		drop_partition(run, spec, set, step);
 	dbops_retention_position_save(run, step);
 }
 
@@ -69,7 +69,7 @@ next_partition(const RetentionRun *run, const PartitionSet *set)
 
 /* Begin with a partition, unless something keeps it: then its rows are looked at one by one. */
 static void
-drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
+drop_partition(RetentionRun *run, const RetentionSpec *spec, PartitionSet *set, DbopsStep *step)
 {
 	const Partition *partition = next_partition(run, set);
 	const char *obstacle;
@@ -82,6 +82,7 @@ drop_partition(RetentionRun *run, PartitionSet *set, DbopsStep *step)
 	obstacle = dbops_partition_obstacle(set, partition);
 	if (obstacle == NULL)
 	{
+		dbops_retention_check_archive(spec, partition->relid);
 		dbops_partition_drop_begin(&run->drop, set, partition);
 		return;
 	}

@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "core/server.h"
 #include "pgtime.h"
@@ -53,6 +54,7 @@ static void put_partition(RetentionPlan *plan, const PartitionSet *set, const Pa
 static double rows_in(const RetentionPlan *plan, Oid relid);
 static bool goes_as_a_whole(const RetentionPlan *plan, Oid relid);
 static void put_leaf(RetentionPlan *plan, RetentionLeaf *leaf);
+static void put_other_owner(RetentionPlan *plan, Oid relid);
 static void put_references(RetentionPlan *plan, Oid relid);
 static void put_reference(RetentionPlan *plan, const RetentionReference *reference);
 static double rows_along(const RetentionPlan *plan, Oid relid);
@@ -73,9 +75,12 @@ dbops_retention_plan(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	if (dbops_retention_by_partition(plan.spec))
 		put_partitions(&plan);
-	foreach(cell, dbops_retention_leaves(plan.spec, plan.cutoff))
-		if (!goes_as_a_whole(&plan, ((RetentionLeaf *) lfirst(cell))->relid))
-			put_leaf(&plan, lfirst(cell));
+	foreach(cell, dbops_retention_tables(plan.spec, plan.cutoff, false))
+		if (!goes_as_a_whole(&plan, lfirst_oid(cell)))
+			put_leaf(&plan, dbops_retention_leaf(plan.spec, lfirst_oid(cell)));
+	foreach(cell, dbops_retention_tables(plan.spec, plan.cutoff, true))
+		if (!goes_as_a_whole(&plan, lfirst_oid(cell)))
+			put_other_owner(&plan, lfirst_oid(cell));
 	dbops_retention_estimate_all(plan.spec, plan.cutoff, plan.memory->confirmed, &plan.all);
 	plan.cascades = dbops_retention_cascades(plan.spec, plan.cutoff);
 	put_references(&plan, plan.spec->relid);
@@ -141,7 +146,10 @@ put_partition(RetentionPlan *plan, const PartitionSet *set, const Partition *par
 	};
 
 	if (row.risk == NULL)
+	{
 		plan->whole = lappend_oid(plan->whole, partition->relid);
+		row.risk = dbops_retention_archive_obstacle(plan->spec, partition->relid);
+	}
 	else
 	{
 		row.method = "keep partition";
@@ -184,10 +192,13 @@ static void
 put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 {
 	RetentionEstimate estimate = {.oldest = RETENTION_NONE,.exact = true};
-	RetentionPlanRow		row = {.object = leaf->name};
+	RetentionPlanRow		row = {0};
 	double		rate = (plan->memory->rate > 0) ? plan->memory->rate : LIKELY_RATE;
 	bool		without;
 
+	if (leaf == NULL)
+		return;					/* gone just now */
+	row.object = leaf->name;
 	dbops_retention_estimate(plan->spec, leaf, dbops_retention_counted(plan->spec, leaf->relid), plan->cutoff,
 							 plan->memory->confirmed, &estimate);
 	without = !OidIsValid(leaf->index);
@@ -202,6 +213,18 @@ put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 		row.remedy = psprintf("CREATE INDEX CONCURRENTLY ON %s (%s);", leaf->name, quote_identifier(plan->spec->column));
 	}
 	put(plan, row);
+}
+
+static void
+put_other_owner(RetentionPlan *plan, Oid relid)
+{
+	put(plan, (RetentionPlanRow)
+		{
+			.method = "keep partition",.object = dbops_quote_relation(relid),.rows = -1,.bytes = -1,.seconds = -1,
+			.risk = dbops_retention_other_owner(plan->spec, relid),
+			.remedy = psprintf("ALTER TABLE %s OWNER TO %s;", dbops_quote_relation(relid),
+							   quote_identifier(GetUserNameFromId(plan->spec->owner, true)))
+		});
 }
 
 /* ---- what goes, or stays, besides ---- */

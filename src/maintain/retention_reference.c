@@ -47,7 +47,6 @@ static void hear_of_table(Datum arg, Oid relid);
 static void hear_of_constraint(Datum arg, int cache, uint32 hash);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static const RetentionReference *find_unindexed(Oid relid, List **seen);
-static void check_readable(Oid relid);
 static bool has_policy(Oid relid);
 
 /*
@@ -213,7 +212,6 @@ dbops_retention_check_references(Oid relid)
 {
 	const RetentionReference *reference = dbops_retention_unindexed(relid);
 
-	check_readable(relid);
 	if (reference == NULL)
 		return;
 	ereport(ERROR,
@@ -310,30 +308,6 @@ find_unindexed(Oid relid, List **seen)
 			found = find_unindexed(reference->table, seen);
 	}
 	return found;
-}
-
-/* Which rows are referred to is seen with the rights of the table's owner. */
-static void
-check_readable(Oid relid)
-{
-	Oid			owner = dbops_relation_owner(relid);
-	ListCell   *cell;
-
-	foreach(cell, dbops_retention_references(relid))
-	{
-		const RetentionReference *reference = lfirst(cell);
-
-		if ((REFERENCE_GOES_ALONG(reference) && !dbops_retention_keeps_cascaded(reference, relid)) ||
-			pg_class_aclcheck(reference->table, owner, ACL_SELECT) == ACLCHECK_OK ||
-			pg_attribute_aclcheck_all(reference->table, owner, ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK)
-			continue;
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("the owner of table %s may not read table %s, which refers to it by foreign key \"%s\"",
-						dbops_quote_relation(relid), dbops_quote_relation(reference->table), reference->name),
-				 errhint("GRANT SELECT ON %s TO %s;", dbops_quote_relation(reference->table),
-						 quote_identifier(GetUserNameFromId(owner, false)))));
-	}
 }
 
 /* Do rows of it keep others of it? */

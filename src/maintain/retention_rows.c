@@ -76,14 +76,10 @@ static bool
 enter_next(RetentionRun *run, const RetentionSpec *spec)
 {
 	MemoryContext before = MemoryContextSwitchTo(run->memory);
-	ListCell   *cell;
+	RetentionLeaf *leaf = dbops_retention_next_leaf(spec, run->cutoff, run->next_leaf);
 
-	foreach(cell, dbops_retention_leaves(spec, run->cutoff))
+	if (leaf != NULL)
 	{
-		RetentionLeaf *leaf = lfirst(cell);
-
-		if (leaf->relid < run->next_leaf)
-			continue;
 		if (leaf->relid != run->taken_leaf)
 			choose(run, spec, leaf);
 		else if (run->taken_by_blocks)
@@ -95,7 +91,6 @@ enter_next(RetentionRun *run, const RetentionSpec *spec)
 		run->walk.at = run->walk.taken_over ? run->taken_at : 0;
 		run->next_leaf = leaf->relid;
 		dbops_retention_check_references(leaf->relid);
-		break;
 	}
 	MemoryContextSwitchTo(before);
 	return run->walk.leaf != NULL;

@@ -31,6 +31,7 @@ static void add_holds(StringInfo text, List *conditions, const char *row);
 static void add_holds_below(StringInfo text, Oid relid, Oid role, const char *row);
 static char *is_elsewhere(Oid partition, const char *row);
 static void add_kept(Writing *writing, Oid relid, const char *row);
+static void add_foreign(Writing *writing, const RetentionReference *reference);
 static void add_reference_to_partition(Writing *writing, const RetentionReference *reference, const char *row);
 static void add_reference(Writing *writing, const RetentionReference *reference, const char *row);
 static bool keeps_rows(const RetentionReference *reference);
@@ -126,6 +127,11 @@ add_kept(Writing *writing, Oid relid, const char *row)
 	{
 		const RetentionReference *reference = lfirst(cell);
 
+		if (dbops_retention_is_foreign(reference, writing->role))
+		{
+			add_foreign(writing, reference);
+			continue;
+		}
 		if (!keeps_rows(reference))
 			continue;
 		if (reference->referred == relid)
@@ -134,6 +140,19 @@ add_kept(Writing *writing, Oid relid, const char *row)
 			add_reference_to_partition(writing, reference, row);
 	}
 	writing->path = list_delete_last(writing->path);
+}
+
+/*
+ * A table of another role is not named here (retention_foreign.c). If it refers
+ * to a row that goes along, and could keep it but by what the server refuses
+ * itself, that row does not go along.
+ */
+static void
+add_foreign(Writing *writing, const RetentionReference *reference)
+{
+	if (list_length(writing->path) > 1 && REFERENCE_GOES_ALONG(reference) &&
+		dbops_retention_foreign_keeps(reference, linitial_oid(writing->path)))
+		appendStringInfoString(writing->text, " AND false");
 }
 
 /* Nothing that refers to the row must stay, if the row is in the partition that is referred to. */
@@ -166,7 +185,8 @@ keeps_rows(const RetentionReference *reference)
 
 /*
  * Where tables refer to each other in a circle, any row that refers keeps its
- * row, if there are holds. A row that refers to itself does not keep itself.
+ * row, if there are holds. A row that refers to itself, or to one that goes along
+ * with it, does not keep itself.
  */
 static void
 add_reference(Writing *writing, const RetentionReference *reference, const char *row)
@@ -196,9 +216,9 @@ add_reference(Writing *writing, const RetentionReference *reference, const char 
 	appendStringInfo(writing->text, " AND NOT EXISTS (SELECT FROM %s%s AS %s WHERE %s", only ? "ONLY " : "",
 					 dbops_quote_relation(reference->table), other,
 					 dbops_retention_reference_join(reference, row, other));
-	if (list_length(writing->path) == 1 && dbops_retention_is_same_tree(reference->table, first))
-		appendStringInfo(writing->text, " AND (%s.ctid OPERATOR(pg_catalog.<>) %s.ctid OR %s.tableoid OPERATOR(pg_catalog.<>) %s.tableoid)",
-						 other, row, other, row);
+	if (dbops_retention_is_same_tree(reference->table, first))
+		appendStringInfo(writing->text, " AND (%s.ctid OPERATOR(pg_catalog.<>) " RETENTION_ROW ".ctid"
+						 " OR %s.tableoid OPERATOR(pg_catalog.<>) " RETENTION_ROW ".tableoid)", other, other);
 	if (kept.len > 0)
 		appendStringInfo(writing->text, " AND NOT (true%s)", kept.data);
 	appendStringInfoString(writing->text, ")");

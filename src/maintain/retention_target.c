@@ -16,6 +16,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
@@ -41,7 +42,6 @@ typedef struct Finding
 static void check_kind(Relation rel, const char *what);
 static void check_rows(Relation rel);
 static List *rest_of_partitions(const RetentionSpec *spec, int64 cutoff);
-static List *add_leaves(List *leaves, const RetentionSpec *spec, Oid relid);
 static double order_of(const RetentionSpec *spec, Oid relid);
 static Oid	root_of(Oid relid);
 static bool is_valid_index(Oid relid);
@@ -61,6 +61,8 @@ dbops_retention_check_table(Oid relid, const char *what)
 				 errmsg("table with OID %u does not exist", relid)));
 	check_kind(rel, what);
 	check_rows(rel);
+	if (strcmp(what, "hold") != 0)
+		CheckCmdReplicaIdentity(rel, CMD_DELETE);
 	relation_close(rel, NoLock);
 }
 
@@ -159,19 +161,46 @@ dbops_retention_is_part(Oid table, Oid relid)
 		list_member_oid(find_all_inheritors(table, NoLock, NULL), relid);
 }
 
-/* The tables whose rows are deleted one by one, of RetentionLeaf *, in the order of their OIDs. */
+/*
+ * The tables whose rows are deleted one by one, as OIDs in their order; others:
+ * those of them that belong to another role are wanted, whose rows stay.
+ */
 List *
-dbops_retention_leaves(const RetentionSpec *spec, int64 cutoff)
+dbops_retention_tables(const RetentionSpec *spec, int64 cutoff, bool others)
 {
 	List	   *relations = dbops_retention_by_partition(spec) ? rest_of_partitions(spec, cutoff) :
 		find_all_inheritors(spec->relid, NoLock, NULL);
-	List	   *leaves = NIL;
+	List	   *tables = NIL;
 	ListCell   *cell;
 
 	list_sort(relations, list_oid_cmp);
 	foreach(cell, relations)
-		leaves = add_leaves(leaves, spec, lfirst_oid(cell));
-	return leaves;
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION &&
+			others == (dbops_relation_owner(lfirst_oid(cell)) != spec->owner))
+			tables = lappend_oid(tables, lfirst_oid(cell));
+	return tables;
+}
+
+/* Why the rows of such a table stay, as a user reads it. */
+const char *
+dbops_retention_other_owner(const RetentionSpec *spec, Oid relid)
+{
+	return psprintf("rows of it stay: it belongs to role %s, and table %s to %s",
+					quote_identifier(GetUserNameFromId(dbops_relation_owner(relid), true)), spec->table,
+					quote_identifier(GetUserNameFromId(spec->owner, true)));
+}
+
+/* The first of the tables from this OID on that is there; NULL: there is none. */
+RetentionLeaf *
+dbops_retention_next_leaf(const RetentionSpec *spec, int64 cutoff, Oid from)
+{
+	RetentionLeaf *leaf = NULL;
+	ListCell   *cell;
+
+	foreach(cell, dbops_retention_tables(spec, cutoff, false))
+		if (leaf == NULL && lfirst_oid(cell) >= from)
+			leaf = dbops_retention_leaf(spec, lfirst_oid(cell));
+	return leaf;
 }
 
 /* Of partitions that go as a whole: those that could not, and the default one. */
@@ -189,18 +218,7 @@ rest_of_partitions(const RetentionSpec *spec, int64 cutoff)
 	return relations;
 }
 
-static List *
-add_leaves(List *leaves, const RetentionSpec *spec, Oid relid)
-{
-	RetentionLeaf *leaf;
-
-	if (get_rel_relkind(relid) != RELKIND_RELATION)
-		return leaves;
-	leaf = dbops_retention_leaf(spec, relid);
-	return (leaf != NULL) ? lappend(leaves, leaf) : leaves;
-}
-
-/* Describe a table as it is now; NULL: it is gone, or another role's. */
+/* Describe a table as it is now; NULL: it is gone. An index of another role's is not looked at. */
 RetentionLeaf *
 dbops_retention_leaf(const RetentionSpec *spec, Oid relid)
 {
@@ -218,7 +236,8 @@ dbops_retention_leaf(const RetentionSpec *spec, Oid relid)
 	leaf->blocks = RelationGetNumberOfBlocks(rel);
 	table_relation_estimate_size(rel, NULL, &pages, &leaf->rows, &visible);
 	leaf->bytes = (leaf->rows >= 1) ? Max(dbops_relation_bytes(relid) / leaf->rows, 1) : ANY_ROW_BYTES;
-	dbops_run_as(spec->owner, find_index, &(Finding) {spec, rel, leaf});
+	if (rel->rd_rel->relowner == spec->owner)
+		dbops_run_as(spec->owner, find_index, &(Finding) {spec, rel, leaf});
 	leaf->order = order_of(spec, relid);
 	relation_close(rel, NoLock);
 	return leaf;

@@ -190,14 +190,14 @@ prepare_keys(const RetentionSpec *spec, RetentionWalk *walk, int64 last, Retenti
 	return true;
 }
 
-/* Where the next entries end, of as many as a batch may have. */
+/* Where the next entries end, of as many as a batch may have. A single one is not guessed: nothing cuts its batch off. */
 static int64
 find_end(const RetentionSpec *spec, const RetentionWalk *walk, int64 last)
 {
 	double		size = dbops_pace_size(&walk->pace);
 	int64		end;
 
-	if (walk->span * size >= 1)
+	if (size > 1 && walk->span * size >= 1)
 		return (walk->span * size < (double) last - walk->at) ? walk->at + (int64) (walk->span * size) : last;
 	return find_key(spec, walk, last, (int64) size, &end) ? end : last;
 }
