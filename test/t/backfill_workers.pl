@@ -166,7 +166,7 @@ all_once('also by processes that take over', 100);
 $node->safe_psql('postgres', 'CREATE DATABASE app TEMPLATE postgres');
 $node->safe_psql('app', 'SELECT dbops.adopt_database()');
 create_table(0, 'app');
-$node->safe_psql('app', q{SELECT dbops.start_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 10, pause => '10 ms', workers => 3)});
+$node->safe_psql('app', q{SELECT dbops.start_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 10, pause => '40 ms', workers => 3)});
 processes(3);
 is($node->psql('postgres', 'DROP DATABASE app'), 0, 'a database is dropped while several processes work there');
 is(processes_now(), 0, 'and none is left');
@@ -204,7 +204,7 @@ sub begin_call
 
 	$session{run} = IPC::Run::start(
 		['psql', '-XAtq', '-d', $node->connstr('postgres') . ' application_name=caller', '-c',
-			q{CALL dbops.batched_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 10, pause => '10 ms', workers => 3)}],
+			q{CALL dbops.batched_backfill('t', 'place = ''p'' || id', 'place IS NULL', batch_size => 10, pause => '40 ms', workers => 3)}],
 		'>', \$session{out}, '2>', $session{err}, IPC::Run::timeout(60));
 	return \%session;
 }
@@ -231,7 +231,7 @@ sub start
 	my ($more) = @_;
 
 	return $node->safe_psql('postgres', q{SELECT dbops.start_backfill('t', 'place = ''p'' || id', 'place IS NULL',
-		batch_size => 10, pause => '10 ms', workers => 3} . ($more ? ", $more" : '') . ')');
+		batch_size => 10, pause => '40 ms', workers => 3} . ($more ? ", $more" : '') . ')');
 }
 
 # Wait until so many processes work, the session of a call among them, and all have done something.

@@ -102,7 +102,7 @@ sub cut
 
 sub settings_of
 {
-	return $_[0] eq 'timeout' ? "SET statement_timeout = '2s'" : undef;
+	return $_[0] eq 'timeout' ? "SET statement_timeout = '4s'" : undef;
 }
 
 # Copies and constraints that are left, the kind of table, whether a constraint is told of, and its rows.
