@@ -45,6 +45,12 @@ SET ROLE regress_policy_other;
 SELECT dbops.set_vacuum_policy() IS NOT NULL AS is_set;
 SET ROLE regress_policy_monitor;
 SELECT count(*), count(policy) AS of_policy FROM dbops.vacuum_candidates() WHERE table_name = 'visits'::regclass;
+-- and the database's owner may vacuum those, too
+RESET ROLE;
+BEGIN;
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO regress_policy_other', current_database()); END $$;
+SELECT count(*), count(policy) AS of_policy FROM dbops.vacuum_candidates() WHERE table_name = 'visits'::regclass;
+ROLLBACK;
 SET ROLE regress_policy_other;
 SELECT dbops.remove_vacuum_policy();
 RESET ROLE;

@@ -153,7 +153,8 @@ BEGIN;
 LOCK part_1 IN ACCESS EXCLUSIVE MODE;
 PREPARE TRANSACTION 'regress reindex';
 SELECT dbops.start_reindex('parts_v') AS job \gset
-DO $$ BEGIN FOR i IN 1..3000 LOOP EXIT WHEN (SELECT position ? 'queue' FROM dbops.job_cursor ORDER BY job_id DESC LIMIT 1); COMMIT; PERFORM pg_sleep(0.01); END LOOP; END $$;
+SELECT set_config('regress.job', :'job', false) AS job \gset
+DO $$ BEGIN FOR i IN 1..3000 LOOP EXIT WHEN (SELECT position ? 'queue' FROM dbops.job_cursor WHERE job_id = current_setting('regress.job')::bigint); COMMIT; PERFORM pg_sleep(0.01); END LOOP; END $$;
 DROP TABLE part_2;
 ROLLBACK PREPARED 'regress reindex';
 CALL dbops.wait_job(:job);

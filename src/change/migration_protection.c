@@ -21,7 +21,7 @@
 #include "pgstat.h"
 #include "utils/builtins.h"
 
-#define MAX_BACKUP_AGE	DAY		/* s */
+#define MAX_BACKUP_AGE	SECS_PER_DAY		/* s */
 #define MAX_WAIT		60000L	/* ms */
 #define LOOK_EVERY		50L		/* ms */
 #define TELL_AFTER		1000L	/* ms */

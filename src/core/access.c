@@ -9,10 +9,12 @@
 #include "core/core.h"
 
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -38,11 +40,14 @@ dbops_require_table_owner(Oid relid)
 					   get_rel_name(relid));
 }
 
-/* May the role vacuum, analyze or reindex a table? False if there is none. */
+/* May the role vacuum or analyze a table? The database's owner may, but for what all databases share. False if there is none. */
 bool
 dbops_may_maintain(Oid relid, Oid role)
 {
-	return OidIsValid(dbops_relation_owner(relid)) && table_is_maintained_by(relid, role);
+	if (!OidIsValid(dbops_relation_owner(relid)))
+		return false;
+	return table_is_maintained_by(relid, role) ||
+		(object_ownercheck(DatabaseRelationId, MyDatabaseId, role) && !IsSharedRelation(relid));
 }
 
 /* Who owns a relation; InvalidOid if there is none. */

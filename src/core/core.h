@@ -133,6 +133,9 @@ extern uint64 dbops_store_each_kept(const char *sql,
 extern bool dbops_store_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
+extern bool dbops_store_value_kept(const char *sql,
+								   int nparams, const DbopsParam *params,
+								   Oid type, Datum *value);
 extern char *dbops_store_text(const char *sql, int nparams, const DbopsParam *params);
 extern void dbops_store_report(ReturnSetInfo *rsinfo, const char *sql,
 							   int nparams, const DbopsParam *params);

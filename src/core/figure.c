@@ -18,13 +18,13 @@ dbops_figure_percent(double part, double whole)
 const char *
 dbops_figure_duration(double seconds)
 {
-	if (seconds < 2 * MINUTE)
+	if (seconds < 2 * SECS_PER_MINUTE)
 		return psprintf("%.0f s", seconds);
-	if (seconds < 2 * HOUR)
-		return psprintf("%.0f min", seconds / MINUTE);
-	if (seconds < 2 * DAY)
-		return psprintf("%.1f h", seconds / HOUR);
-	return psprintf("%.1f days", seconds / DAY);
+	if (seconds < 2 * SECS_PER_HOUR)
+		return psprintf("%.0f min", seconds / SECS_PER_MINUTE);
+	if (seconds < 2 * SECS_PER_DAY)
+		return psprintf("%.1f h", seconds / SECS_PER_HOUR);
+	return psprintf("%.1f days", seconds / SECS_PER_DAY);
 }
 
 const char *

@@ -189,6 +189,17 @@ dbops_store_value(const char *sql, int nparams, const DbopsParam *params,
 	return result.found;
 }
 
+/* The same with a plan that is kept, as by dbops_store_each_kept. */
+bool
+dbops_store_value_kept(const char *sql, int nparams, const DbopsParam *params,
+					   Oid type, Datum *value)
+{
+	ValueResult result = {.type = type,.value = value};
+
+	dbops_store_each_kept(sql, nparams, params, take_value, &result);
+	return result.found;
+}
+
 /* Read one text from them, as dbops_query_text does. */
 char *
 dbops_store_text(const char *sql, int nparams, const DbopsParam *params)

@@ -16,9 +16,6 @@
 
 /* ---- figure.c: figures as people read them ---- */
 
-#define MINUTE			60.0	/* s */
-#define HOUR			(60 * MINUTE)
-#define DAY				(24 * HOUR)
 #define MB				(1024.0 * 1024)
 #define GB				(1024 * MB)
 

@@ -61,6 +61,20 @@ dbops_policy_kind_find(const char *name)
 
 /* ---- defining ---- */
 
+/* Take the relation that an argument names, which may be gone; null is the whole database, 0 what a look-up gives that found nothing. */
+Oid
+dbops_policy_relation_argument(FunctionCallInfo fcinfo, int number)
+{
+	if (PG_ARGISNULL(number))
+		return InvalidOid;
+	if (!OidIsValid(PG_GETARG_OID(number)))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID 0 does not exist"),
+				 errhint("Give a table, or null for the whole database.")));
+	return PG_GETARG_OID(number);
+}
+
 /* Begin a policy of a relation, or refuse what nobody could look after. */
 Policy *
 dbops_policy_new(const char *kind, Oid relation)

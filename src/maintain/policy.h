@@ -48,6 +48,9 @@ typedef struct PolicyKind
 extern void dbops_policy_kind_register(const PolicyKind *kind);
 extern const PolicyKind *dbops_policy_kind_find(const char *name);
 
+/* The relation that an argument names; InvalidOid: null, the whole database. OID 0 is refused: 42P01. */
+extern Oid	dbops_policy_relation_argument(FunctionCallInfo fcinfo, int number);
+
 /* One to be filled in; the current user must own the relation, which must not be temporary. InvalidOid: the whole database. */
 extern Policy *dbops_policy_new(const char *kind, Oid relation);
 

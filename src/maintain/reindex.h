@@ -19,6 +19,7 @@ typedef struct ReindexIndex
 {
 	Oid			oid;
 	Oid			table;
+	Oid			main;			/* whose rows it is for: the table, or the one that this is the TOAST table of */
 	const char *name;			/* as SQL writes it */
 	const char *table_name;
 	Oid			owner;			/* of the table */
@@ -36,13 +37,19 @@ typedef struct ReindexIndex
 	int64		table_bytes;
 } ReindexIndex;
 
+/* One of whose collations has another order than when it was recorded. */
+typedef struct ReindexMismatch
+{
+	Oid			index;
+	const char *what;			/* as a user reads it */
+} ReindexMismatch;
+
 extern ReindexIndex *dbops_reindex_index(Oid index);	/* NULL: there is none, or it has no file */
 extern List *dbops_reindex_indexes(Oid table, int64 min_bytes);
 extern List *dbops_reindex_leaves(Oid index);
 extern Oid	dbops_reindex_find(Oid table, const char *name);
 extern const char *dbops_reindex_refusal(const ReindexIndex *index);
-extern bool dbops_reindex_any_mismatch(void);
-extern const char *dbops_reindex_mismatch(Oid index);
+extern List *dbops_reindex_mismatches(void);
 
 /* ---- reindex_policy.c: what is asked for ---- */
 
@@ -57,7 +64,8 @@ typedef struct ReindexLimits
 extern void dbops_reindex_init(void);
 extern ReindexLimits dbops_reindex_limits(const Policy *policy);
 extern int64 dbops_reindex_least_bytes(void);
-extern const Policy *dbops_reindex_policy_of(const ReindexIndex *index);
+extern List *dbops_reindex_policies(void);	/* of Policy * */
+extern const Policy *dbops_reindex_policy_of(const ReindexIndex *index, const List *policies);
 
 /* ---- reindex_history.c: what rebuilds have brought ---- */
 

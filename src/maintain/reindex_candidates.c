@@ -9,7 +9,9 @@
 
 #include <math.h>
 
+#include "catalog/pg_class.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/tuplestore.h"
 
@@ -17,10 +19,21 @@
 
 PG_FUNCTION_INFO_V1(dbops_reindex_candidates);
 
-static void put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, int64 least, bool any_mismatch);
-static void consider(const ReindexIndex *index, ReindexVerdict *verdict);
+/* What is read once for all indexes. */
+typedef struct Candidates
+{
+	ReturnSetInfo *rsinfo;
+	int64		least;			/* bytes below which no policy is asked for */
+	List	   *policies;		/* of Policy * */
+	List	   *mismatches;		/* of ReindexMismatch *, by OID */
+} Candidates;
+
+static Oid	table_argument(FunctionCallInfo fcinfo);
+static void put_candidate(const Candidates *candidates, const ReindexIndex *index);
+static void consider(const ReindexIndex *index, const List *policies, ReindexVerdict *verdict);
 static void judge(const ReindexIndex *index, const Policy *policy, const ReindexLimits *limits, ReindexVerdict *verdict);
-static const char *other_reason(const ReindexIndex *index, const ReindexVerdict *verdict, bool any_mismatch);
+static const char *other_reason(const ReindexIndex *index, const ReindexVerdict *verdict, const List *mismatches);
+static const char *find_mismatch(const List *mismatches, Oid index);
 static void put_row(ReturnSetInfo *rsinfo, const ReindexIndex *index, const ReindexVerdict *verdict);
 static Datum percent(double number, bool known, bool *isnull);
 
@@ -28,41 +41,57 @@ static Datum percent(double number, bool known, bool *isnull);
 Datum
 dbops_reindex_candidates(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Oid			table = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
-	bool		any_mismatch = dbops_reindex_any_mismatch();
-	int64		least = dbops_reindex_least_bytes();
+	Oid			table = table_argument(fcinfo);
+	Candidates	candidates = {
+		.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo,.least = dbops_reindex_least_bytes(),
+		.policies = dbops_reindex_policies(),.mismatches = dbops_reindex_mismatches()
+	};
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, dbops_reindex_indexes(table, any_mismatch ? 0 : least))
+	foreach(cell, dbops_reindex_indexes(table, candidates.mismatches != NIL ? 0 : candidates.least))
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_candidate(rsinfo, lfirst(cell), least, any_mismatch);
+		put_candidate(&candidates, lfirst(cell));
 	}
 	return (Datum) 0;
 }
 
-/* Put an index if there is any reason to rebuild it. least: bytes below which no policy is asked for. */
+/* The table whose indexes are meant; InvalidOid: all of the database. */
+static Oid
+table_argument(FunctionCallInfo fcinfo)
+{
+	Oid			table = dbops_policy_relation_argument(fcinfo, 0);
+	char		relkind = OidIsValid(table) ? get_rel_relkind(table) : RELKIND_RELATION;
+
+	if (relkind == RELKIND_RELATION || relkind == RELKIND_MATVIEW || relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_TOASTVALUE)
+		return table;
+	ereport(ERROR,
+			(errcode(relkind == '\0' ? ERRCODE_UNDEFINED_TABLE : ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg(relkind == '\0' ? "%s does not exist" : "%s is not a table", dbops_policy_object(table)),
+			 errhint("Give the table whose indexes are meant, or null for all of the database.")));
+}
+
+/* Put an index if there is any reason to rebuild it. */
 static void
-put_candidate(ReturnSetInfo *rsinfo, const ReindexIndex *index, int64 least, bool any_mismatch)
+put_candidate(const Candidates *candidates, const ReindexIndex *index)
 {
 	ReindexVerdict verdict = {.estimate = NAN};
 	const char *reason;
 
-	if (index->bytes >= least)
-		consider(index, &verdict);
-	reason = other_reason(index, &verdict, any_mismatch);
+	if (index->bytes >= candidates->least)
+		consider(index, candidates->policies, &verdict);
+	reason = other_reason(index, &verdict, candidates->mismatches);
 	if (reason != NULL)
 		verdict.reason = (verdict.reason == NULL) ? reason : psprintf("%s; %s", verdict.reason, reason);
 	if (verdict.reason != NULL)
-		put_row(rsinfo, index, &verdict);
+		put_row(candidates->rsinfo, index, &verdict);
 }
 
 static void
-consider(const ReindexIndex *index, ReindexVerdict *verdict)
+consider(const ReindexIndex *index, const List *policies, ReindexVerdict *verdict)
 {
-	const Policy *policy = dbops_reindex_policy_of(index);
+	const Policy *policy = dbops_reindex_policy_of(index, policies);
 	ReindexLimits limits = dbops_reindex_limits(policy);
 
 	if (dbops_reindex_is_candidate(index, &limits, &verdict->estimate))
@@ -84,14 +113,36 @@ judge(const ReindexIndex *index, const Policy *policy, const ReindexLimits *limi
 
 /* What a policy does not act upon, since only a human can end it. */
 static const char *
-other_reason(const ReindexIndex *index, const ReindexVerdict *verdict, bool any_mismatch)
+other_reason(const ReindexIndex *index, const ReindexVerdict *verdict, const List *mismatches)
 {
-	const char *mismatch = any_mismatch ? dbops_reindex_mismatch(index->oid) : NULL;
+	const char *mismatch = find_mismatch(mismatches, index->oid);
 
 	if (mismatch != NULL)
 		return mismatch;
 	if (verdict->measured && verdict->bloat.version < BTREE_VERSION && !index->unique)
 		return "it was never deduplicated: a rebuild makes it smaller where keys repeat";
+	return NULL;
+}
+
+/* The list is in the order of the OIDs. */
+static const char *
+find_mismatch(const List *mismatches, Oid index)
+{
+	int			from = 0;
+	int			to = list_length(mismatches);
+
+	while (from < to)
+	{
+		int			middle = (from + to) / 2;
+		const ReindexMismatch *mismatch = list_nth(mismatches, middle);
+
+		if (mismatch->index == index)
+			return mismatch->what;
+		if (mismatch->index < index)
+			from = middle + 1;
+		else
+			to = middle;
+	}
 	return NULL;
 }
 

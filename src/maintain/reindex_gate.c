@@ -28,7 +28,7 @@
 #include "utils/guc.h"
 
 #define ROOM_FACTOR		1.3		/* of what is expected to be needed */
-#define OLD_TRANSACTION (5 * MINUTE)	/* is likely to outlast what a rebuild waits */
+#define OLD_TRANSACTION (5 * SECS_PER_MINUTE)	/* is likely to outlast what a rebuild waits */
 #define MOST_TABLESPACES 64
 
 /* Bytes that are needed, by file system. */

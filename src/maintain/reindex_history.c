@@ -64,7 +64,7 @@ dbops_reindex_history_last(const char *name, ReindexRecord *record)
 {
 	DbopsParam	params[] = {dbops_param_text(name)};
 
-	return dbops_store_each("SELECT rebuilt_at, bytes_after, density_after, row_count FROM dbops.reindex_history"
+	return dbops_store_each_kept("SELECT rebuilt_at, bytes_after, density_after, row_count FROM dbops.reindex_history"
 							" WHERE index_name = $1 ORDER BY id DESC LIMIT 1",
 							lengthof(params), params, take_record, record) > 0;
 }

@@ -18,7 +18,9 @@
 	" i.indisunique, i.indisexclusion, i.indisvalid, t.oid < 16384, c.relpersistence = 't'," \
 	" NOT i.indisvalid AND c.relname ~ '" LEFTOVER_NAME "', c.relpersistence = 'p'," \
 	" coalesce(nullif(c.reltuples, -1), nullif(t.reltuples, -1), -1)::bigint," \
-	" c.relpages::bigint * current_setting('block_size')::bigint" \
+	" c.relpages::bigint * current_setting('block_size')::bigint," \
+	" coalesce((SELECT d.refobjid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = t.oid AND t.relkind = 't'" \
+	" AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'), t.oid)" \
 	" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid" \
 	" JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_namespace tn ON tn.oid = t.relnamespace" \
 	" WHERE c.relkind = 'i'"
@@ -45,6 +47,7 @@ typedef struct Search
 
 static void take_index(HeapTuple row, TupleDesc desc, void *arg);
 static void take_oid(HeapTuple row, TupleDesc desc, void *arg);
+static void take_mismatch(HeapTuple row, TupleDesc desc, void *arg);
 static int	compare_bytes(const ListCell *a, const ListCell *b);
 
 /* Find one; NULL if there is none, or it has no file of its own. */
@@ -91,6 +94,7 @@ take_index(HeapTuple row, TupleDesc desc, void *arg)
 	if (index.bytes < search->min_bytes)
 		return;
 	index.table = dbops_row_oid(row, desc, 2);
+	index.main = dbops_row_oid(row, desc, 17);
 	index.name = dbops_row_text(row, desc, 3);
 	index.table_name = dbops_row_text(row, desc, 4);
 	index.owner = dbops_row_oid(row, desc, 5);
@@ -174,27 +178,27 @@ dbops_reindex_refusal(const ReindexIndex *index)
 	return NULL;
 }
 
-/* Does any collation that indexes use have another order than when it was recorded? */
-bool
-dbops_reindex_any_mismatch(void)
+/* The indexes of whose collations one has another order than when it was recorded, of ReindexMismatch *, by their OIDs. */
+List *
+dbops_reindex_mismatches(void)
 {
-	Datum		found;
+	List	   *found = NIL;
 
-	return dbops_query_value("SELECT true FROM (" COLLATIONS_OF_INDEXES ") v WHERE was IS DISTINCT FROM now LIMIT 1",
-							 0, NULL, BOOLOID, &found);
+	dbops_query_each("SELECT DISTINCT ON (i.indexrelid) i.indexrelid,"
+					 " format('%s was of version %s and is of %s: rows may stand in the wrong order', what, was, now)"
+					 " FROM (" COLLATIONS_OF_INDEXES ") v JOIN (SELECT DISTINCT indexrelid, unnest(indcollation::oid[]) AS collation FROM pg_index) i"
+					 " ON i.collation = v.oid WHERE was IS DISTINCT FROM now ORDER BY i.indexrelid",
+					 0, NULL, take_mismatch, &found);
+	return found;
 }
 
-/* Which collation of it has; NULL: none is known to. */
-const char *
-dbops_reindex_mismatch(Oid index)
+static void
+take_mismatch(HeapTuple row, TupleDesc desc, void *arg)
 {
-	DbopsParam	params[] = {dbops_param_oid(index)};
-	Datum		found;
+	List	  **found = arg;
+	ReindexMismatch *mismatch = palloc(sizeof(ReindexMismatch));
 
-	if (!dbops_query_value("SELECT format('%s was of version %s and is of %s: rows may stand in the wrong order', what, was, now)"
-						   " FROM (" COLLATIONS_OF_INDEXES ") v JOIN pg_index i ON v.oid = ANY (i.indcollation)"
-						   " WHERE i.indexrelid = $1 AND was IS DISTINCT FROM now LIMIT 1",
-						   lengthof(params), params, TEXTOID, &found))
-		return NULL;
-	return TextDatumGetCString(found);
+	mismatch->index = dbops_row_oid(row, desc, 1);
+	mismatch->what = dbops_row_text(row, desc, 2);
+	*found = lappend(*found, mismatch);
 }

@@ -31,7 +31,7 @@ static const char *keeps(const DbopsJob *job);
 static void choose_step(DbopsJob *job, void *state, DbopsStep *step);
 static void submit_leftovers(const DbopsJob *job);
 static List *choose(ReindexWork *work);
-static bool is_chosen(const ReindexWork *work, const ReindexIndex *index);
+static bool is_chosen(const ReindexWork *work, const ReindexIndex *index, const List *policies);
 static void take_position(ReindexWork *work, const Jsonb *position);
 
 static const DbopsPhase phases[REINDEX_PHASES] = {
@@ -141,6 +141,7 @@ submit_leftovers(const DbopsJob *job)
 static List *
 choose(ReindexWork *work)
 {
+	List	   *policies = dbops_reindex_policies();
 	List	   *chosen = NIL;
 	ListCell   *cell;
 
@@ -150,7 +151,7 @@ choose(ReindexWork *work)
 	{
 		const ReindexIndex *index = lfirst(cell);
 
-		if (is_chosen(work, index))
+		if (is_chosen(work, index, policies))
 			chosen = lappend_oid(chosen, index->oid);
 		if (list_length(chosen) == MOST_INDEXES)
 			break;
@@ -160,16 +161,14 @@ choose(ReindexWork *work)
 
 /* Does it look worth a sample, and is it this policy that looks after it? */
 static bool
-is_chosen(const ReindexWork *work, const ReindexIndex *index)
+is_chosen(const ReindexWork *work, const ReindexIndex *index, const List *policies)
 {
+	const Policy *policy = dbops_reindex_policy_of(index, policies);
 	double		estimate;
-	const Policy *policy;
 
-	if (!object_ownercheck(RelationRelationId, index->table, work->job->owner) ||
-		!dbops_reindex_is_candidate(index, &work->limits, &estimate))
-		return false;
-	policy = dbops_reindex_policy_of(index);
-	return policy != NULL && policy->id == work->policy->id;
+	return policy != NULL && policy->id == work->policy->id &&
+		object_ownercheck(RelationRelationId, index->table, work->job->owner) &&
+		dbops_reindex_is_candidate(index, &work->limits, &estimate);
 }
 
 /* ---- the cursor, and what was begun ---- */

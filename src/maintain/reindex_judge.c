@@ -18,8 +18,9 @@
 #include "catalog/pg_type.h"
 
 #define LEAF_USED		0.88	/* of a page of a new btree, for rows */
+#define LEAST_BLOCKS	2		/* of a btree that has rows */
 #define MUCH_KILLABLE	10.0	/* percent of the file: dead items that are still there */
-#define OLD_SNAPSHOT	HOUR
+#define OLD_SNAPSHOT	SECS_PER_HOUR
 
 static bool is_due(const ReindexIndex *index, const ReindexLimits *limits, ReindexVerdict *verdict);
 static void judge_reason(const ReindexIndex *index, const ReindexLimits *limits, bool notes, ReindexVerdict *verdict);
@@ -39,7 +40,7 @@ dbops_reindex_estimate(const ReindexIndex *index)
 		return 100 * (1 - last.bytes_after * (index->rows / last.rows) / index->bytes);
 
 	/* The least that it can need: rows with the same key share it where they may. */
-	if (!dbops_store_value("SELECT CASE WHEN count(*) = count(s.stawidth) THEN CASE WHEN bool_or(i.indisunique) THEN $2 * (12 + sum(s.stawidth))"
+	if (!dbops_store_value_kept("SELECT CASE WHEN count(*) = count(s.stawidth) THEN CASE WHEN bool_or(i.indisunique) THEN $2 * (12 + sum(s.stawidth))"
 						   " ELSE least($2 * (12 + sum(s.stawidth)),"
 						   " $2 * 6 + max(CASE WHEN s.stadistinct < 0 THEN -s.stadistinct * $2 ELSE s.stadistinct END) * (12 + sum(s.stawidth)))"
 						   " END END::float8"
@@ -58,7 +59,7 @@ bool
 dbops_reindex_is_candidate(const ReindexIndex *index, const ReindexLimits *limits, double *estimate)
 {
 	*estimate = NAN;
-	if (!index->btree || !index->valid || index->bytes < limits->min_bytes || dbops_reindex_refusal(index) != NULL)
+	if (!index->btree || !index->valid || index->bytes <= LEAST_BLOCKS * BLCKSZ || index->bytes < limits->min_bytes || dbops_reindex_refusal(index) != NULL)
 		return false;
 	*estimate = dbops_reindex_estimate(index);
 	return isnan(*estimate) || *estimate >= limits->min_percent / 2;

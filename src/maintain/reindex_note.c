@@ -109,10 +109,14 @@ static char *
 describe_failure(const ReindexWork *work)
 {
 	const ErrorData *met = work->met;
+	const char *detail;
 
 	if (met == NULL)
 		return "it has been rebuilt, and the new index is not there";
-	return psprintf("%s%s%s%s%s", met->message, met->detail != NULL ? ": " : "", met->detail != NULL ? met->detail : "",
+
+	/* Who may see the job need not be allowed to see the rows that are told of. */
+	detail = (ERRCODE_TO_CATEGORY(met->sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION) ? NULL : met->detail;
+	return psprintf("%s%s%s%s%s", met->message, detail != NULL ? ": " : "", detail != NULL ? detail : "",
 					met->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && work->blocker != NULL ? "; " : "",
 					met->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && work->blocker != NULL ? work->blocker : "");
 }

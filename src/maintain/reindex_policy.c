@@ -9,6 +9,7 @@
 #include "maintain/reindex.h"
 
 #include "catalog/catalog.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -41,6 +42,7 @@ static Jsonb *read_spec(FunctionCallInfo fcinfo);
 static double percent_argument(FunctionCallInfo fcinfo);
 static const char *unique_argument(FunctionCallInfo fcinfo);
 static void refuse(const char *message);
+static const Policy *find_policy(const List *policies, Oid relation);
 
 static const PolicyKind kind = {
 	.name = "reindex",
@@ -79,7 +81,7 @@ dbops_set_reindex_policy(PG_FUNCTION_ARGS)
 static Oid
 table_argument(FunctionCallInfo fcinfo)
 {
-	Oid			table = PG_ARGISNULL(ARG_TABLE) ? InvalidOid : PG_GETARG_OID(ARG_TABLE);
+	Oid			table = dbops_policy_relation_argument(fcinfo, ARG_TABLE);
 	char		relkind = OidIsValid(table) ? get_rel_relkind(table) : RELKIND_RELATION;
 
 	if (OidIsValid(table) && IsCatalogRelationOid(table))
@@ -151,7 +153,7 @@ refuse(const char *message)
 Datum
 dbops_remove_reindex_policy(PG_FUNCTION_ARGS)
 {
-	dbops_policy_remove("reindex", PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0));
+	dbops_policy_remove("reindex", dbops_policy_relation_argument(fcinfo, 0));
 	PG_RETURN_VOID();
 }
 
@@ -186,21 +188,34 @@ dbops_reindex_least_bytes(void)
 	return DatumGetInt64(least);
 }
 
-/* The policy that looks after an index: of its table, of what that is a part of, or of the database; NULL: none. */
-const Policy *
-dbops_reindex_policy_of(const ReindexIndex *index)
+/* All that there are; to be read once, and not for each index. */
+List *
+dbops_reindex_policies(void)
 {
-	DbopsParam	params[] = {dbops_param_oid(index->table)};
-	Datum		id;
+	return dbops_policy_list(kind.name);
+}
 
-	if (!dbops_store_value("SELECT p.id FROM dbops.policy p LEFT JOIN"
-						   " (SELECT o.relid, row_number() OVER () AS distance FROM (SELECT coalesce("
-						   " (SELECT r.oid FROM pg_class r WHERE r.reltoastrelid = $1), $1) AS oid) t,"
-						   " LATERAL (SELECT t.oid AS relid UNION ALL SELECT a.relid FROM pg_partition_ancestors(t.oid) a WHERE a.relid <> t.oid) o) near"
-						   " ON near.relid = p.relation"
-						   " WHERE p.kind = 'reindex' AND (p.relation IS NULL OR near.relid IS NOT NULL)"
-						   " ORDER BY near.distance LIMIT 1",
-						   lengthof(params), params, INT8OID, &id))
-		return NULL;
-	return dbops_policy_load(DatumGetInt64(id));
+/* The one of these that looks after an index: of its table, of what that is a part of, or of the database; NULL: none. */
+const Policy *
+dbops_reindex_policy_of(const ReindexIndex *index, const List *policies)
+{
+	const Policy *policy = find_policy(policies, index->main);
+	ListCell   *cell;
+
+	if (policy == NULL && list_length(policies) > 0 && get_rel_relispartition(index->main))
+		foreach(cell, get_partition_ancestors(index->main))
+			if ((policy = find_policy(policies, lfirst_oid(cell))) != NULL)
+				break;
+	return (policy != NULL) ? policy : find_policy(policies, InvalidOid);
+}
+
+static const Policy *
+find_policy(const List *policies, Oid relation)
+{
+	ListCell   *cell;
+
+	foreach(cell, policies)
+		if (((const Policy *) lfirst(cell))->relation == relation)
+			return lfirst(cell);
+	return NULL;
 }

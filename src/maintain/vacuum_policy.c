@@ -48,7 +48,7 @@ dbops_vacuum_policy_init(void)
 Datum
 dbops_set_vacuum_policy(PG_FUNCTION_ARGS)
 {
-	Oid			relid = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
+	Oid			relid = dbops_policy_relation_argument(fcinfo, 0);
 	Policy	   *policy = dbops_policy_new(VACUUM_POLICY, relid);
 	Policy	   *earlier = dbops_policy_find(VACUUM_POLICY, relid);
 
@@ -67,7 +67,7 @@ dbops_set_vacuum_policy(PG_FUNCTION_ARGS)
 Datum
 dbops_remove_vacuum_policy(PG_FUNCTION_ARGS)
 {
-	dbops_policy_remove(VACUUM_POLICY, PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0));
+	dbops_policy_remove(VACUUM_POLICY, dbops_policy_relation_argument(fcinfo, 0));
 	PG_RETURN_VOID();
 }
 

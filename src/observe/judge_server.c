@@ -131,7 +131,7 @@ dbops_judge_archiver(const void *facts, DbopsCheckRun *run)
 							   .remedy = "Set archive_command or archive_library."
 						   });
 	else if (failing)
-		dbops_health_report_above(run, since, 0, HOUR, (DbopsFinding)
+		dbops_health_report_above(run, since, 0, SECS_PER_HOUR, (DbopsFinding)
 								  {
 									  .message = psprintf("the last attempt to archive WAL failed; nothing was archived for %s", dbops_figure_duration(since)),
 									  .remedy = "See the server's log for what archive_command or archive_library says."

@@ -51,10 +51,10 @@ dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run)
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 	const Transaction *oldest = &sessions->oldest_idle;
 
-	if (dbops_sessions_hide(sessions) && oldest->age <= 5 * MINUTE)
+	if (dbops_sessions_hide(sessions) && oldest->age <= 5 * SECS_PER_MINUTE)
 		report_hidden(sessions, run);
 	else
-		dbops_health_report_above(run, oldest->age, 5 * MINUTE, 30 * MINUTE, (DbopsFinding)
+		dbops_health_report_above(run, oldest->age, 5 * SECS_PER_MINUTE, 30 * SECS_PER_MINUTE, (DbopsFinding)
 							  {
 								  .message = oldest->pid == 0 ? "no session idles in a transaction that holds anything" :
 									  psprintf("process %d has idled for %s in a transaction that holds locks or a snapshot",
@@ -86,10 +86,10 @@ dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run)
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 	const Transaction *oldest = &sessions->oldest_horizon;
 
-	if (dbops_sessions_hide(sessions) && oldest->age <= HOUR)
+	if (dbops_sessions_hide(sessions) && oldest->age <= SECS_PER_HOUR)
 		report_hidden(sessions, run);
 	else
-		dbops_health_report_above(run, oldest->age, HOUR, DAY, (DbopsFinding)
+		dbops_health_report_above(run, oldest->age, SECS_PER_HOUR, SECS_PER_DAY, (DbopsFinding)
 							  {
 								  .message = oldest->pid == 0 ? "no transaction keeps vacuum from removing rows" :
 									  psprintf("the transaction of process %d has kept vacuum from removing rows for %s",
@@ -104,7 +104,7 @@ dbops_judge_prepared(const void *facts, DbopsCheckRun *run)
 {
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 
-	dbops_health_report_above(run, sessions->oldest_prepared, 5 * MINUTE, HOUR, (DbopsFinding)
+	dbops_health_report_above(run, sessions->oldest_prepared, 5 * SECS_PER_MINUTE, SECS_PER_HOUR, (DbopsFinding)
 							  {
 								  .message = sessions->prepared == 0 ? "no transaction is prepared" :
 									  psprintf("of %d prepared, the oldest transaction, %s, has been for %s",
