@@ -22,9 +22,9 @@ SELECT object, action, outcome, message, row_count FROM dbops.maintenance_report
 CALL dbops.run_retention('regress_visit');
 SELECT message FROM dbops.job WHERE kind = 'retention' ORDER BY id DESC LIMIT 1;
 -- months are those of the calendar: in a leap year, on the 31st, and where the day begins in the policy's zone
-SET dbops.test_now = 1837987200;	-- 2028-03-30 00:00 UTC
+SET dbops.test_now = 1964217600;	-- 2032-03-30 00:00 UTC
 CREATE TABLE regress_day (day date NOT NULL);
-INSERT INTO regress_day SELECT '2028-02-01'::date + i FROM generate_series(0, 40) i;
+INSERT INTO regress_day SELECT '2032-02-01'::date + i FROM generate_series(0, 40) i;
 SELECT dbops.set_retention('regress_day', 'day', '1 month', time_zone => 'Pacific/Honolulu', confirm => true);
 CALL dbops.run_retention('regress_day');
 SELECT min(day), count(*) FROM regress_day;
