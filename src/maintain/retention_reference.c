@@ -260,7 +260,7 @@ dbops_retention_is_referred_to(Oid relid, const ErrorData *error)
 const char *
 dbops_retention_unchangeable(Oid relid, const ErrorData *error)
 {
-	bool		of_key = (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION);
+	bool		of_key = (error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION || error->sqlerrcode == ERRCODE_RESTRICT_VIOLATION);
 	DbopsParam	params[] = {
 		dbops_param_oid(relid),
 		dbops_param_text(error->schema_name),
