@@ -237,6 +237,37 @@ CALL dbops.run_retention('regress_growing');
 SELECT count(*) > 20000 AS stopped FROM regress_growing;
 SELECT stopped_because FROM dbops.retention_status() WHERE table_name = 'regress_growing'::regclass;
 
+-- What every run would fail with is said before: a child that is published and has no replica identity, and one
+-- that a foreign key without an index refers to.
+CREATE TABLE regress_top (id integer PRIMARY KEY, at timestamptz);
+CREATE TABLE regress_child (PRIMARY KEY (id)) INHERITS (regress_top);
+CREATE TABLE regress_published () INHERITS (regress_top);
+CREATE TABLE regress_refers (child integer REFERENCES regress_child);
+SET client_min_messages = error;	-- that wal_level is too low to publish
+CREATE PUBLICATION regress_publication FOR TABLE ONLY regress_published;
+RESET client_min_messages;
+SELECT dbops.set_retention('regress_top', 'at', '30 days');
+CREATE INDEX regress_refers_child ON regress_refers (child);
+SELECT dbops.set_retention('regress_top', 'at', '30 days');
+SELECT method, object, risk FROM dbops.retention_plan('regress_top', 'at', '30 days');
+ALTER TABLE regress_published REPLICA IDENTITY FULL;
+SELECT dbops.set_retention('regress_top', 'at', '30 days') > :now AS set;
+DROP INDEX regress_refers_child;
+SELECT method, object, risk, remedy FROM dbops.retention_plan('regress_top');
+CALL dbops.run_retention('regress_top');
+-- partitions that go as a whole need none
+CREATE TABLE regress_parts (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE regress_parts_1 PARTITION OF regress_parts FOR VALUES FROM ('2030-01-01 UTC') TO ('2030-02-01 UTC');
+CREATE TABLE regress_parts_2 PARTITION OF regress_parts FOR VALUES FROM ('2030-07-01 UTC') TO ('2030-09-01 UTC');
+SET client_min_messages = error;
+ALTER PUBLICATION regress_publication SET TABLE regress_parts;
+RESET client_min_messages;
+SELECT dbops.set_retention('regress_parts', 'at', '30 days') > :now AS set;
+SELECT method, object, risk FROM dbops.retention_plan('regress_parts');
+SELECT dbops.set_retention('regress_parts', 'at', '30 days', filter => 'at IS NOT NULL');
+DROP PUBLICATION regress_publication;
+DROP TABLE regress_refers, regress_child, regress_published, regress_top, regress_parts;
+
 DROP VIEW regress_view, regress_random;
 DROP FOREIGN TABLE regress_foreign;
 DROP SERVER regress_server;

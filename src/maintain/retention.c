@@ -70,7 +70,11 @@ check_rows_can_go(const RetentionSpec *spec)
 
 	dbops_retention_check_references(spec->relid);
 	foreach(cell, dbops_retention_tables(spec, cutoff_now(spec), false))
+	{
 		dbops_retention_check_references(lfirst_oid(cell));
+		if (!dbops_retention_by_partition(spec))
+			dbops_retention_check_table(lfirst_oid(cell), "retention policy");
+	}
 }
 
 static int64

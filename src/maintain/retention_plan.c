@@ -53,9 +53,11 @@ static void put_partitions(RetentionPlan *plan);
 static void put_partition(RetentionPlan *plan, const PartitionSet *set, const Partition *partition);
 static double rows_in(const RetentionPlan *plan, Oid relid);
 static bool goes_as_a_whole(const RetentionPlan *plan, Oid relid);
+static void put_rows(RetentionPlan *plan, Oid relid);
 static void put_leaf(RetentionPlan *plan, RetentionLeaf *leaf);
 static void put_other_owner(RetentionPlan *plan, Oid relid);
 static void put_references(RetentionPlan *plan, Oid relid);
+static void put_unindexed(RetentionPlan *plan);
 static void put_reference(RetentionPlan *plan, const RetentionReference *reference);
 static double rows_along(const RetentionPlan *plan, Oid relid);
 static void put_cascades(RetentionPlan *plan);
@@ -77,13 +79,14 @@ dbops_retention_plan(PG_FUNCTION_ARGS)
 		put_partitions(&plan);
 	foreach(cell, dbops_retention_tables(plan.spec, plan.cutoff, false))
 		if (!goes_as_a_whole(&plan, lfirst_oid(cell)))
-			put_leaf(&plan, dbops_retention_leaf(plan.spec, lfirst_oid(cell)));
+			put_rows(&plan, lfirst_oid(cell));
 	foreach(cell, dbops_retention_tables(plan.spec, plan.cutoff, true))
 		if (!goes_as_a_whole(&plan, lfirst_oid(cell)))
 			put_other_owner(&plan, lfirst_oid(cell));
 	dbops_retention_estimate_all(plan.spec, plan.cutoff, plan.memory->confirmed, &plan.all);
 	plan.cascades = dbops_retention_cascades(plan.spec, plan.cutoff);
 	put_references(&plan, plan.spec->relid);
+	put_unindexed(&plan);
 	put_cascades(&plan);
 	put_holds(&plan);
 	put_confirmation(&plan);
@@ -188,6 +191,17 @@ goes_as_a_whole(const RetentionPlan *plan, Oid relid)
 	return false;
 }
 
+/* The rows of one table, unless no run would begin with it. */
+static void
+put_rows(RetentionPlan *plan, Oid relid)
+{
+	RetentionLeaf *leaf = dbops_retention_leaf(plan->spec, relid);
+
+	dbops_retention_check_table(relid, "retention policy");
+	if (leaf != NULL)
+		put_leaf(plan, leaf);
+}
+
 static void
 put_leaf(RetentionPlan *plan, RetentionLeaf *leaf)
 {
@@ -245,6 +259,26 @@ put_references(RetentionPlan *plan, Oid relid)
 	}
 	if (unindexed != NULL)
 		put_reference(plan, unindexed); /* of rows that go along */
+}
+
+/* Foreign keys without an index to tables below the policy's own, which do not refer to that. */
+static void
+put_unindexed(RetentionPlan *plan)
+{
+	List	   *told = NIL;
+	ListCell   *cell;
+
+	if (dbops_retention_unindexed(plan->spec->relid) != NULL)
+		return;
+	foreach(cell, dbops_retention_tables(plan->spec, plan->cutoff, false))
+	{
+		const RetentionReference *reference = dbops_retention_unindexed(lfirst_oid(cell));
+
+		if (reference == NULL || list_member_oid(told, reference->table))
+			continue;
+		put_reference(plan, reference);
+		told = lappend_oid(told, reference->table);
+	}
 }
 
 static void
