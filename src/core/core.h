@@ -51,6 +51,7 @@ extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
 extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
 extern int	dbops_max_archive_backlog;	/* files; -1: no gate */
+extern int	dbops_max_detach_time;	/* ms; 0: no limit */
 extern int	dbops_max_replica_lag;	/* s; -1: no gate */
 extern int	dbops_max_replica_lag_bytes;	/* MB; -1: no gate */
 extern int	dbops_max_retention_percent;	/* that a policy removes without being confirmed */

@@ -27,6 +27,7 @@ int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
 int			dbops_max_archive_backlog = 100;
+int			dbops_max_detach_time = 1000;
 int			dbops_max_replica_lag = 60;
 int			dbops_max_replica_lag_bytes = 1024;
 int			dbops_max_retention_percent = 25;
@@ -246,6 +247,19 @@ define_ma_to_mh(void)
 							INT_MAX,
 							PGC_SUSET,
 							0,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.max_detach_time",
+							"Sets for how long others wait while a partition that foreign keys refer to is detached.",
+							"It stays where that would take longer. 0 means no limit.",
+							&dbops_max_detach_time,
+							1000,
+							0,
+							INT_MAX,
+							PGC_USERSET,
+							GUC_UNIT_MS,
 							NULL,
 							NULL,
 							NULL);

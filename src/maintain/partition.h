@@ -124,6 +124,17 @@ extern bool dbops_partition_attempt(DbopsCallback callback, void *arg, ErrorData
 extern bool dbops_partition_ddl(Oid role, const char *sql, const char **why);
 extern bool dbops_partition_alter(Oid table, Oid role, int mode, const char *sql, const char **why);
 
+/* How long something may take, and what is said when it was cancelled for that. */
+typedef struct PartitionLimit
+{
+	long		ms;				/* 0: as long as it likes */
+	int			sqlerrcode;
+	const char *message;
+	const char *hint;			/* or NULL */
+} PartitionLimit;
+
+extern void dbops_partition_within(const PartitionLimit *limit, DbopsCallback callback, void *arg);
+
 /* ---- partition_hand.c: partitions that are on their way out ---- */
 
 typedef struct PartitionHand
@@ -155,6 +166,15 @@ extern void dbops_partition_hand_leave(const char *kind, Oid parent);
  */
 extern const char *dbops_partition_obstacle(const PartitionSet *set, const Partition *partition);
 
+/*
+ * Foreign keys from which others refer to a partition, as a user reads it; NULL: none.
+ * When it is detached the server looks through these tables, under its locks.
+ */
+extern const char *dbops_partition_references(const Partition *partition);
+
+/* Why one that they refer to stays, where that takes longer than dbops.max_detach_time. */
+extern const char *dbops_partition_too_long(const char *references);
+
 /* ---- partition_drop.c: get rid of a partition, in several steps ---- */
 
 typedef struct PartitionDrop
@@ -177,6 +197,7 @@ typedef struct PartitionDrop
 	/* The file's own; memory is that of the job's state, set in open. */
 	MemoryContext memory;
 	const char *statement;		/* to be run outside */
+	PartitionLimit limit;		/* for it */
 	ErrorData  *met;			/* what it has met there; or NULL */
 	TimestampTz waits_since;	/* on the server's clock; 0: it does not wait */
 } PartitionDrop;

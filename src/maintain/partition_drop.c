@@ -42,8 +42,11 @@ static void detach(PartitionDrop *drop, const PartitionSet *set, const Partition
 static bool may_run_outside(const PartitionDrop *drop, const PartitionSet *set);
 static void have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
 static void run_outside(void *arg);
+static void run_statement(void *arg);
 static void detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void run_detach(void *arg);
+static void run_ddl(void *arg);
+static PartitionLimit limit_of(const Partition *partition);
 static void finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
 static bool is_noted(const PartitionSet *set, Oid partition);
 static const char *older_snapshot(void);
@@ -244,6 +247,9 @@ have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *par
 	dbops_partition_hand_set_begun(partition->relid, true);
 	drop->statement = MemoryContextStrdup(drop->memory,
 										  psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", set->name, partition->name));
+	drop->limit = limit_of(partition);
+	if (drop->limit.message != NULL)
+		drop->limit.message = MemoryContextStrdup(drop->memory, drop->limit.message);
 	step->outside = run_outside;
 	step->outside_arg = drop;
 	step->outside_what = psprintf("detaching of partition %s", partition->name);
@@ -261,12 +267,8 @@ run_outside(void *arg)
 
 	PG_TRY();
 	{
-		RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(drop->statement, RAW_PARSE_DEFAULT));
-		QueryCompletion completion;
-
 		dbops_job_setting_put("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
-		InitializeQueryCompletion(&completion);
-		dbops_sql_run(raw, drop->statement, true, None_Receiver, &completion);
+		dbops_partition_within(&drop->limit, run_statement, drop);
 		dbops_job_settings_restore();
 	}
 	PG_CATCH();
@@ -282,11 +284,34 @@ run_outside(void *arg)
 	MemoryContextSwitchTo(passing);
 }
 
+static void
+run_statement(void *arg)
+{
+	const char *sql = ((PartitionDrop *) arg)->statement;
+	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(sql, RAW_PARSE_DEFAULT));
+	QueryCompletion completion;
+
+	InitializeQueryCompletion(&completion);
+	dbops_sql_run(raw, sql, true, None_Receiver, &completion);
+}
+
+/* For how long a detach may look for rows that refer to the partition. */
+static PartitionLimit
+limit_of(const Partition *partition)
+{
+	PartitionLimit limit = {.sqlerrcode = ERRCODE_CONFIGURATION_LIMIT_EXCEEDED};
+
+	limit.message = dbops_partition_too_long(dbops_partition_references(partition));
+	limit.ms = (limit.message != NULL) ? dbops_max_detach_time : 0;
+	return limit;
+}
+
 /* A detach in the step's own transaction. */
 typedef struct Detaching
 {
 	const char *sql;
 	Oid			role;
+	PartitionLimit limit;
 	bool		done;			/* else it met a lock, see why */
 	const char *why;
 } Detaching;
@@ -300,7 +325,7 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *h
 		set->default_partition != NULL ? set->default_partition->relid : InvalidOid,
 		partition->relid
 	};
-	Detaching	detaching = {.role = drop->job->owner};
+	Detaching	detaching = {.role = drop->job->owner,.limit = limit_of(partition)};
 	ErrorData  *error;
 
 	detaching.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name);
@@ -319,6 +344,12 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *h
 
 static void
 run_detach(void *arg)
+{
+	dbops_partition_within(&((Detaching *) arg)->limit, run_ddl, arg);
+}
+
+static void
+run_ddl(void *arg)
 {
 	Detaching  *detaching = arg;
 

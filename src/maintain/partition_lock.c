@@ -15,8 +15,10 @@
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/timeout.h"
 
 #define TRIES			20		/* without waiting, before there is a wait */
 #define NAP				5L		/* ms between two of them, at most */
@@ -50,6 +52,10 @@ static void nap(void);
 static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 static void run_as_role(void *arg);
 static void run_sql(void *arg);
+static void cancel(void);
+static bool end_limit(void);
+
+static TimeoutId limit_timer = MAX_TIMEOUTS;	/* until it is registered */
 
 /* Lock relations in this order, or none of them. */
 bool
@@ -271,6 +277,49 @@ dbops_partition_attempt(DbopsCallback callback, void *arg, ErrorData **error)
 	done = dbops_attempt(callback, arg, error);
 	AtEOXact_GUC(false, nest_level);
 	return done;
+}
+
+/* Call back, and cancel it as a user would when it takes longer than it may; then the limit's error is raised. */
+void
+dbops_partition_within(const PartitionLimit *limit, DbopsCallback callback, void *arg)
+{
+	if (limit_timer == MAX_TIMEOUTS)
+		limit_timer = RegisterTimeout(USER_TIMEOUT, cancel);
+	if (limit->ms > 0)
+		enable_timeout_after(limit_timer, (int) Min(limit->ms, PG_INT32_MAX));
+	PG_TRY();
+	{
+		callback(arg);
+	}
+	PG_CATCH();
+	{
+		if (end_limit() && geterrcode() == ERRCODE_QUERY_CANCELED)
+			ereport(ERROR,
+					(errcode(limit->sqlerrcode),
+					 errmsg("%s", limit->message),
+					 limit->hint != NULL ? errhint("%s", limit->hint) : 0));
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (end_limit())
+		QueryCancelPending = false; /* it was done just then */
+}
+
+/* Runs in the handler of a signal. */
+static void
+cancel(void)
+{
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* True: it was reached. */
+static bool
+end_limit(void)
+{
+	disable_timeout(limit_timer, true);
+	return get_timeout_indicator(limit_timer, true);
 }
 
 /* Is it an error that passes when another session gives its lock back? */

@@ -26,6 +26,7 @@ static const char *find_owner(const PartitionSet *set, const Partition *partitio
 static const char *role_name(Oid role);
 static const char *find_dependent(Oid partition);
 static const char *find_reference(const PartitionSet *set, const Partition *partition);
+static List *references_to(const Partition *partition);
 static void take_reference(HeapTuple row, TupleDesc desc, void *arg);
 static void look_for_rows(void *arg);
 static void ask(void *arg);
@@ -150,16 +151,41 @@ typedef struct Reference
 /*
  * Which foreign key has rows that reference the partition's; NULL: none. The
  * server looks for them too when it detaches, also among the partition's own rows,
- * and may not read what the owner may not.
+ * and may not read what the owner may not; under its locks, and for about as long
+ * as it takes here.
  */
 static const char *
 find_reference(const PartitionSet *set, const Partition *partition)
 {
-	DbopsParam	param = dbops_param_oid(partition->relid);
-	List	   *references = NIL;
 	Oid			owner = dbops_relation_owner(set->parent);
 	Oid			role = dbops_acts_for(owner) ? owner : GetUserId();
+	TimestampTz began = GetCurrentTimestamp();
 	ListCell   *cell;
+
+	foreach(cell, references_to(partition))
+	{
+		Reference  *reference = lfirst(cell);
+		ErrorData  *error;
+
+		reference->role = role;
+		if (!dbops_attempt(look_for_rows, reference, &error) && dbops_partition_met_lock(error))
+			ReThrowError(error);
+		if (error != NULL)
+			return psprintf("it cannot be seen whether foreign key %s has rows that reference it: %s", reference->name, error->message);
+		if (reference->found)
+			return psprintf("foreign key %s has rows that reference it", reference->name);
+	}
+	if (dbops_max_detach_time > 0 && TimestampDifferenceExceeds(began, GetCurrentTimestamp(), dbops_max_detach_time))
+		return dbops_partition_too_long(dbops_partition_references(partition));
+	return NULL;
+}
+
+/* Those of the server's own look; of Reference *. */
+static List *
+references_to(const Partition *partition)
+{
+	DbopsParam	param = dbops_param_oid(partition->relid);
+	List	   *references = NIL;
 
 	dbops_query_each("SELECT format('%I of table %s', r.conname, c.conrelid::regclass),"
 					 " format('SELECT true FROM %I.%I f JOIN %I.%I p ON %s LIMIT 1',"
@@ -174,20 +200,7 @@ find_reference(const PartitionSet *set, const Partition *partition)
 					 " WHERE c.contype = 'f' AND c.confrelid = $1 AND NOT ft.relispartition"
 					 " ORDER BY 1",
 					 1, &param, take_reference, &references);
-	foreach(cell, references)
-	{
-		Reference  *reference = lfirst(cell);
-		ErrorData  *error;
-
-		reference->role = role;
-		if (!dbops_attempt(look_for_rows, reference, &error) && dbops_partition_met_lock(error))
-			ReThrowError(error);
-		if (error != NULL)
-			return psprintf("it cannot be seen whether foreign key %s has rows that reference it: %s", reference->name, error->message);
-		if (reference->found)
-			return psprintf("foreign key %s has rows that reference it", reference->name);
-	}
-	return NULL;
+	return references;
 }
 
 static void
@@ -214,4 +227,29 @@ ask(void *arg)
 
 	dbops_set_nested("row_security", "off");
 	reference->found = dbops_query_value(reference->sql, 0, NULL, BOOLOID, &found);
+}
+
+/* From which foreign keys do others refer to it? */
+const char *
+dbops_partition_references(const Partition *partition)
+{
+	const char *references = NULL;
+	ListCell   *cell;
+
+	foreach(cell, references_to(partition))
+	{
+		const Reference *reference = lfirst(cell);
+
+		references = (references == NULL) ? reference->name : psprintf("%s, %s", references, reference->name);
+	}
+	return references;
+}
+
+/* Say why it stays, and what to do; NULL: no foreign key refers to it. */
+const char *
+dbops_partition_too_long(const char *references)
+{
+	return references == NULL ? NULL :
+		psprintf("the server would look through foreign key %s for longer than dbops.max_detach_time while others wait:"
+				 " at a quiet time SET dbops.max_detach_time = 0 and CALL the run in that session", references);
 }

@@ -44,6 +44,7 @@ static void put_half_done(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int 
 static void put_in_hand(ReturnSetInfo *rsinfo, const PartitionPlan *plan, int *step);
 static bool judge_hand(const PartitionPlan *plan, const PartitionHand *hand, bool attached, PlanRow *row);
 static void put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memory, int *step);
+static const char *reference_note(const Partition *partition);
 static void put_row(ReturnSetInfo *rsinfo, const PlanRow *row);
 static void put_status(ReturnSetInfo *rsinfo, const Policy *policy);
 static void fill_extent(Datum *values, bool *nulls, const PartitionPlan *plan);
@@ -177,7 +178,7 @@ put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memor
 			.object = partition->name,
 			.lock_mode = concurrently ? "ShareUpdateExclusiveLock" : "AccessExclusiveLock",
 			.partition = partition,
-			.note = (obstacle != NULL || why == NULL) ? obstacle : psprintf("not before it is confirmed: %s", why)
+			.note = (obstacle != NULL) ? obstacle : (why != NULL) ? psprintf("not before it is confirmed: %s", why) : reference_note(partition)
 		};
 
 		if (obstacle == NULL)
@@ -187,6 +188,17 @@ put_expired(ReturnSetInfo *rsinfo, const PartitionPlan *plan, const Jsonb *memor
 			row.lock_mode = NULL;
 		put_row(rsinfo, &row);
 	}
+}
+
+/* What its detaching does under locks; NULL: next to nothing. */
+static const char *
+reference_note(const Partition *partition)
+{
+	const char *references = dbops_partition_references(partition);
+	const char *limit = (dbops_max_detach_time > 0) ? psprintf(", for %d ms at most", dbops_max_detach_time) : "";
+
+	return references == NULL ? NULL :
+		psprintf("while others wait the server looks through foreign key %s%s: see dbops.max_detach_time", references, limit);
 }
 
 static void

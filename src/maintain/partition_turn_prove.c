@@ -9,15 +9,17 @@
 #include "maintain/partition_turn.h"
 
 #include "datatype/timestamp.h"
-#include "miscadmin.h"
-#include "storage/latch.h"
-#include "utils/timeout.h"
+
+/* A validation on its way. */
+typedef struct Validation
+{
+	PartitionTurn *turn;
+	bool		done;
+} Validation;
 
 static bool is_there(const PartitionTurn *turn);
-static void arm(const PartitionTurn *turn);
-static void give_up(void);
-
-static TimeoutId overtaken = MAX_TIMEOUTS;	/* until it is registered */
+static long time_left(const PartitionTurn *turn);
+static void validate(void *arg);
 
 /* It says that all rows are before the boundary. */
 char *
@@ -58,51 +60,38 @@ is_there(const PartitionTurn *turn)
 							1, &param, NULL, NULL) > 0;
 }
 
-/* Have it validated while everybody works, as long as rows of the boundary are not due. */
+/* Have it validated while everybody works, up to half a day before rows of the boundary are due. */
 bool
 dbops_partition_turn_validate_proof(PartitionTurn *turn)
 {
-	volatile bool done = false;
-
-	arm(turn);
-	PG_TRY();
-	{
-		done = dbops_partition_alter(turn->table, turn->owner, ShareUpdateExclusiveLock,
-									 dbops_partition_turn_validate_sql(turn), &turn->why);
-		disable_timeout(overtaken, false);
-	}
-	PG_CATCH();
-	{
-		disable_timeout(overtaken, true);
-		if (get_timeout_indicator(overtaken, true))
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("all rows of table %s could not be read before those of %s are due",
+	PartitionLimit limit = {
+		.ms = time_left(turn),
+		.sqlerrcode = ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+		.message = psprintf("all rows of table %s could not be read before those of %s are due",
 							turn->name, dbops_partition_literal(&turn->set.clock, turn->boundary)),
-					 errhint("CALL again at a quieter time.")));
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	return done;
+		.hint = "CALL again at a quieter time."
+	};
+	Validation	validation = {.turn = turn};
+
+	dbops_partition_within(&limit, validate, &validation);
+	return validation.done;
 }
 
-/* Cancel it half a day before the boundary. */
-static void
-arm(const PartitionTurn *turn)
+/* In ms. */
+static long
+time_left(const PartitionTurn *turn)
 {
 	int64		now = dbops_partition_position_at(&turn->set.clock, dbops_clock_now());
-	int64		left = (turn->boundary - now - USECS_PER_DAY / 2) / 1000;
 
-	if (overtaken == MAX_TIMEOUTS)
-		overtaken = RegisterTimeout(USER_TIMEOUT, give_up);
-	enable_timeout_after(overtaken, (int) Max(1, Min(left, PG_INT32_MAX)));
+	return Max(1, (turn->boundary - now - USECS_PER_DAY / 2) / 1000);
 }
 
-/* As a user would; runs in the handler of a signal. */
 static void
-give_up(void)
+validate(void *arg)
 {
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
+	Validation *validation = arg;
+	PartitionTurn *turn = validation->turn;
+
+	validation->done = dbops_partition_alter(turn->table, turn->owner, ShareUpdateExclusiveLock,
+											 dbops_partition_turn_validate_sql(turn), &turn->why);
 }
