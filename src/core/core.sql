@@ -123,6 +123,8 @@ COMMENT ON TABLE dbops.job IS
     'runner_pid and runner_start name the process that works on a running job; crash_steps: the steps that it had done at its last crash; '
     'ending: how a job ends (state, sqlstate, message) as soon as what it has left on a table can be removed, and how often that was tried.';
 REVOKE ALL ON TABLE dbops.job FROM PUBLIC;
+-- Jobs belong to their server. What is dumped names some, and after a restore no other one may have their ids.
+SELECT pg_extension_config_dump('dbops.job_id_seq', '');
 
 -- No column that changes while a job lives is indexed, so that those updates are HOT.
 CREATE INDEX job_live ON dbops.job (id) WHERE finished_at IS NULL;

@@ -76,5 +76,6 @@ ask('copy', 'SELECT dbops.adopt_database()');
 ask('copy', q{SELECT dbops.start_reindex('"an ""index"""') AS job \gset
 	CALL dbops.wait_job(:job)});
 is(ask('copy', 'SELECT count(*), count(DISTINCT index_name), count(DISTINCT rebuilt_at) FROM dbops.reindex_history()'), '2|1|2', 'its next rebuild joins the history');
+is(ask('copy', 'SELECT count(DISTINCT job_id) FROM dbops.reindex_history()'), '2', 'and is of another job than that of the old database');
 $node->stop;
 done_testing();
