@@ -46,6 +46,8 @@ extern void dbops_polite_bound_lock_waits(void);
 extern void dbops_polite_watch_begin(int most_ms);
 extern void dbops_polite_watch_end(void);
 extern void dbops_polite_refuse_uncut(void);
+extern void dbops_polite_keep_begin(Oid relid);
+extern int	dbops_polite_keep_end(void);
 extern bool dbops_polite_is_waited_for(Oid relid);
 extern bool dbops_polite_commits_wait(void);
 extern bool dbops_polite_gave_way(int sqlerrcode);

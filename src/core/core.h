@@ -252,7 +252,9 @@ typedef struct DbopsVacuum
 	bool		freeze;
 	bool		analyze;
 	bool		keep_length;	/* do not give empty blocks at its end back */
+	bool		stays;			/* does not give way to others who wait for the table */
 	ErrorData  *error;			/* or NULL */
+	bool		gave_way;		/* the error says to whom */
 } DbopsVacuum;
 
 extern void dbops_vacuum(Oid relid);

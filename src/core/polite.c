@@ -28,6 +28,9 @@
  * A batch that can be divided is cut off when it has worked for too long, as by
  * a cancel of its statement: nobody knows before what a row takes, and who
  * wants a row of it waits. What it waits for locks does not count.
+ *
+ * So is work that keeps a table locked for long, such as a vacuum, as soon as
+ * others have waited for the table as long as they would for autovacuum.
  */
 #include "core/batch.h"
 
@@ -44,6 +47,7 @@
 #include "utils/wait_event.h"
 
 #define LOOK_AGAIN 5			/* ms between two looks for a deadlock */
+#define LOOKS 4					/* for who waits for a table, in the course of deadlock_timeout */
 #define COMMITS_FOLLOW 100		/* ms within which more are expected to commit */
 
 static TimeoutId ticker;
@@ -59,14 +63,22 @@ static volatile sig_atomic_t cut_off;
 /* Somebody asked for its end meanwhile, which is not to be taken for our cutting it off. */
 static volatile sig_atomic_t cancelled;
 
+/* The table that is kept locked for long, and who waits for it: 0 for nobody. */
+static TimeoutId table_clock;
+static Oid kept_table;
+static volatile sig_atomic_t table_waiter;
+
 /* When others were seen last that wait for the flush of their commit. */
 static volatile TimestampTz commits_waited_at;
 
+static void hear_cancels(TimestampTz cut_off_at);
 static void tick(void);
 static void look_at_commits(void);
 static bool waits_to_commit(const PGPROC *proc);
 static void cut_off_in_time(void);
 static void note_cancel(SIGNAL_ARGS);
+static void look_at_waiters(void);
+static int	find_waiter(Oid relid);
 static bool is_ours(const LOCKTAG *tag, Oid relid);
 
 /* The ms that a batch waits for locks at most, below anybody's deadlock_timeout. */
@@ -102,11 +114,17 @@ dbops_polite_watch_begin(int most_ms)
 		ticker = RegisterTimeout(USER_TIMEOUT, tick);
 	registered = true;
 	waited = 0;
+	hear_cancels((most_ms > 0) ? TimestampTzPlusMilliseconds(now, most_ms) : DT_NOEND);
+	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(now, LOOK_AGAIN), LOOK_AGAIN);
+}
+
+static void
+hear_cancels(TimestampTz cut_off_at)
+{
 	cut_off = false;
 	cancelled = false;
 	pqsignal(SIGINT, note_cancel);
-	cut_at = (most_ms > 0) ? TimestampTzPlusMilliseconds(now, most_ms) : DT_NOEND;
-	enable_timeout_every(ticker, TimestampTzPlusMilliseconds(now, LOOK_AGAIN), LOOK_AGAIN);
+	cut_at = cut_off_at;
 }
 
 /*
@@ -224,6 +242,54 @@ cut_off_in_time(void)
 }
 
 /*
+ * Begin to look who waits for a table that is kept locked for long, and cut off
+ * what is done with it when somebody has waited for deadlock_timeout, as the
+ * server does with autovacuum.
+ */
+void
+dbops_polite_keep_begin(Oid relid)
+{
+	static bool registered = false;
+	int			every = Max(DeadlockTimeout / LOOKS, 1);
+
+	if (!registered)
+		table_clock = RegisterTimeout(USER_TIMEOUT, look_at_waiters);
+	registered = true;
+	kept_table = relid;
+	hear_cancels(DT_NOEND);
+	enable_timeout_every(table_clock, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), every), every);
+}
+
+/* End it. The process for which it was cut off; 0: it was not, or somebody asks for its end. */
+int
+dbops_polite_keep_end(void)
+{
+	disable_timeout(table_clock, false);
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (!cut_off || cancelled)
+		return 0;
+	QueryCancelPending = false;
+	return table_waiter;
+}
+
+/* Runs in the signal's handler. */
+static void
+look_at_waiters(void)
+{
+	int			waiter;
+
+	if (proc_exit_inprogress || MyProc == NULL || cut_off)
+		return;
+	waiter = find_waiter(kept_table);
+	if (waiter == 0)
+		cut_at = DT_NOEND;
+	else if (cut_at == DT_NOEND)
+		cut_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), DeadlockTimeout);
+	table_waiter = waiter;
+	cut_off_in_time();
+}
+
+/*
  * Does anybody wait for the rows or the table that the current transaction has
  * locked? Waiters for rows wait for the id of the subtransaction that changed
  * them, so this is to be asked before that ends. The slots are read without a
@@ -234,15 +300,22 @@ cut_off_in_time(void)
 bool
 dbops_polite_is_waited_for(Oid relid)
 {
+	return find_waiter(relid) != 0;
+}
+
+/* The process of one who waits; 0: nobody. */
+static int
+find_waiter(Oid relid)
+{
 	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
 	{
 		PGPROC	   *proc = GetPGProcByNumber(i);
 		LOCK	   *lock = *(LOCK *volatile *) &proc->waitLock;
 
 		if (lock != NULL && proc != MyProc && is_ours(&lock->tag, relid))
-			return true;
+			return proc->pid;
 	}
-	return false;
+	return 0;
 }
 
 static bool

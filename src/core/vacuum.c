@@ -5,7 +5,8 @@
  * What a long piece of work leaves dead is made room for its own next rows:
  * the table then keeps its length, so that block numbers keep their meaning.
  * Nothing is waited for: a table that somebody has locked, such as autovacuum,
- * is left alone. VACUUM asks for the rights of the current user and takes the
+ * is left alone. Nor are others made to wait: the server cancels autovacuum for
+ * who waits for its table, and so we cancel ourselves. VACUUM asks for the rights of the current user and takes the
  * costs of the session; functions of indexes run as the table's owner.
  *
  * What fails is a warning and not the end of the work, but for a cancel.
@@ -15,6 +16,7 @@
 #include "core/core.h"
 
 #include "commands/vacuum.h"
+#include "core/batch.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
@@ -24,8 +26,10 @@
 #include "utils/timestamp.h"
 
 static void vacuum_outside(void *arg);
+static void execute(const DbopsVacuum *vacuum);
 static VacuumStmt *make_statement(const DbopsVacuum *vacuum);
 static DefElem *make_option(const char *name, bool on);
+static void explain_way(DbopsVacuum *vacuum, int waiter);
 static bool must_end(TimestampTz began);
 
 /* Vacuum a table. Needs an open procedure whose work is committed. */
@@ -55,25 +59,38 @@ void
 dbops_vacuum_at_top(DbopsVacuum *vacuum)
 {
 	MemoryContext context = CurrentMemoryContext;
-	VacuumStmt *statement = make_statement(vacuum);
 	TimestampTz began = GetCurrentTimestamp();
+	int			waiter;
 
+	if (!vacuum->stays)
+		dbops_polite_keep_begin(vacuum->relid);
 	PG_TRY();
 	{
-		/* VACUUM takes its own; functions of indexes want one. */
-		if (!vacuum->vacuum)
-			PushActiveSnapshot(GetTransactionSnapshot());
-		ExecVacuum(make_parsestate(NULL), statement, true);
-		if (!vacuum->vacuum)
-			PopActiveSnapshot();
+		execute(vacuum);
+		if (!vacuum->stays)
+			(void) dbops_polite_keep_end();
 	}
 	PG_CATCH();
 	{
-		if (must_end(began))
+		waiter = vacuum->stays ? 0 : dbops_polite_keep_end();
+		if (waiter == 0 && must_end(began))
 			PG_RE_THROW();
 		vacuum->error = dbops_procedure_begin_anew(context);
+		if (waiter != 0)
+			explain_way(vacuum, waiter);
 	}
 	PG_END_TRY();
+}
+
+/* VACUUM takes a snapshot of its own; functions of indexes want one. */
+static void
+execute(const DbopsVacuum *vacuum)
+{
+	if (!vacuum->vacuum)
+		PushActiveSnapshot(GetTransactionSnapshot());
+	ExecVacuum(make_parsestate(NULL), make_statement(vacuum), true);
+	if (!vacuum->vacuum)
+		PopActiveSnapshot();
 }
 
 /* A table that has gone by then is none to be vacuumed. */
@@ -98,6 +115,19 @@ static DefElem *
 make_option(const char *name, bool on)
 {
 	return makeDefElem(pstrdup(name), (Node *) makeBoolean(on), -1);
+}
+
+/* Say for whom it was cut off. */
+static void
+explain_way(DbopsVacuum *vacuum, int waiter)
+{
+	DbopsParam	params[] = {dbops_param_int4(waiter)};
+	char	   *name = dbops_query_text("SELECT nullif(application_name, '') FROM pg_stat_get_activity($1)",
+										lengthof(params), params);
+
+	vacuum->gave_way = true;
+	vacuum->error->message = psprintf("it gave way to process %d (%s), which waited for the table",
+									  waiter, name != NULL ? name : "no application_name");
 }
 
 /* Somebody asks for the end, and not only the session's statement_timeout for that of the vacuum. */

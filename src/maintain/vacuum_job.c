@@ -11,7 +11,8 @@
  *		judge	the counters say whether that was done
  *
  * A process may die at any point, and another one judges: what no counter shows
- * is done again. VACUUM goes at the pace of autovacuum, and waits for nobody.
+ * is done again. VACUUM goes at the pace of autovacuum, waits for nobody, and
+ * gives way to who waits for its table, unless rows are to be frozen at once.
  */
 #include "maintain/vacuum.h"
 
@@ -280,6 +281,7 @@ describe(const VacuumCandidate *candidate, const VacuumForecast *forecast, const
 	dbops_json_boolean(&json, "vacuum", candidate->vacuum);
 	dbops_json_boolean(&json, "freeze", candidate->freeze);
 	dbops_json_boolean(&json, "analyze", candidate->analyze);
+	dbops_json_boolean(&json, "urgent", candidate->urgent);
 	dbops_json_text(&json, "reason", candidate->reason);
 	dbops_json_integer(&json, "dead", candidate->figures->dead + candidate->figures->toast_dead);
 	dbops_json_integer(&json, "bytes", dbops_relation_bytes(candidate->figures->relid));
@@ -303,7 +305,8 @@ have_run(VacuumWork *work, const VacuumPlace *place, DbopsStep *step)
 		.relid = place->tables[place->next],
 		.vacuum = dbops_jsonb_boolean(place->begun, "vacuum"),
 		.freeze = dbops_jsonb_boolean(place->begun, "freeze"),
-		.analyze = dbops_jsonb_boolean(place->begun, "analyze")
+		.analyze = dbops_jsonb_boolean(place->begun, "analyze"),
+		.stays = dbops_jsonb_boolean(place->begun, "urgent")
 	};
 	work->ran = false;
 	step->outside = run_outside;
@@ -336,6 +339,7 @@ judge_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step
 {
 	const Jsonb *begun = place->begun;
 	VacuumProof proof;
+	bool		failed = work->ran && work->vacuum.error != NULL && !work->vacuum.gave_way;
 	bool		there = dbops_vacuum_proof(place->tables[place->next], &proof);
 	bool		vacuumed = there && dbops_jsonb_boolean(begun, "vacuum") &&
 		(proof.vacuums > dbops_jsonb_integer(begun, "vacuums") || proof.vacuumed > dbops_jsonb_integer(begun, "vacuum_time") ||
@@ -354,8 +358,8 @@ judge_table(DbopsJob *job, VacuumWork *work, VacuumPlace *place, DbopsStep *step
 		learn(job, work, place);
 	place->vacuumed += vacuumed;
 	place->analyzed += analyzed;
-	place->failed += (work->ran && work->vacuum.error != NULL);
-	place->skipped += (!vacuumed && !analyzed && !(work->ran && work->vacuum.error != NULL));
+	place->failed += failed;
+	place->skipped += (!vacuumed && !analyzed && !failed);
 	place->begun = NULL;
 	place->next++;
 }
@@ -385,7 +389,7 @@ note_outcome(DbopsJob *job, VacuumWork *work, VacuumPlace *place, bool vacuumed,
 		.object = dbops_jsonb_text(begun, "object"),
 		.action = any ? action_name(vacuumed, dbops_jsonb_boolean(begun, "freeze"), analyzed) :
 			action_name(dbops_jsonb_boolean(begun, "vacuum"), dbops_jsonb_boolean(begun, "freeze"), dbops_jsonb_boolean(begun, "analyze")),
-		.outcome = any ? "done" : (error != NULL) ? "failed" : "skipped",
+		.outcome = any ? "done" : (error != NULL && !work->vacuum.gave_way) ? "failed" : "skipped",
 		.message = dbops_jsonb_text(begun, "reason"),
 		.job = job->id
 	};
