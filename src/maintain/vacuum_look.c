@@ -68,6 +68,7 @@ static void judge_ages(Judgement *judgement, const VacuumThresholds *own);
 static void judge_age(Judgement *judgement, int age, double coming, int limit, const char *what, const char *setting);
 static void judge_statistics(Judgement *judgement);
 static int64 parent_changed(Judgement *judgement);
+static int64 counted_before(const VacuumFigures *figures, const Jsonb *noted);
 static bool has_rows(const VacuumFigures *figures);
 static bool has_statistics(const VacuumFigures *figures);
 static void add_reason(StringInfo reasons, const char *reason);
@@ -273,8 +274,8 @@ judge_statistics(Judgement *judgement)
 
 /*
  * How many rows of the partitions were changed since the parent was analyzed.
- * When it is seen to have been, what is counted by then is remembered, but for
- * what the partitions say that they have not been analyzed for themselves.
+ * What was counted by then, and how many rows the partitions were said to have,
+ * is remembered: that their own statistics are older does not make it any less.
  */
 static int64
 parent_changed(Judgement *judgement)
@@ -283,16 +284,37 @@ parent_changed(Judgement *judgement)
 	Looking    *looking = judgement->looking;
 	char	   *key = memory_key(figures->relid);
 	Jsonb	   *noted = dbops_jsonb_document(looking->parents, key);
+	bool		is_same = (noted != NULL && dbops_jsonb_integer(noted, "analyzed") == figures->analyzed);
+	bool		is_newer = (noted != NULL && !is_same && figures->analyzed != 0);
 	int64		base = dbops_jsonb_integer(noted, "changes");
-	int64		drift = (figures->rows < 0) ? 0 : Max(figures->leaf_rows - figures->rows, figures->rows - figures->leaf_rows);
+	int64		rows = dbops_jsonb_integer(noted, "rows");
 
-	if (noted == NULL || dbops_jsonb_integer(noted, "analyzed") != figures->analyzed || base > figures->leaf_changes)
-		base = figures->leaf_changes - figures->leaf_changed;
+	if (!is_same || base > figures->leaf_changes)
+		base = counted_before(figures, is_newer ? noted : NULL);
+	if (is_newer)
+		rows = figures->leaf_rows;
+	else if (noted == NULL)
+		rows = (figures->rows < 0) ? figures->leaf_rows : figures->rows;
 	dbops_json_object(&looking->new_parents, key);
 	dbops_json_integer(&looking->new_parents, "analyzed", figures->analyzed);
 	dbops_json_integer(&looking->new_parents, "changes", base);
+	dbops_json_integer(&looking->new_parents, "counted", figures->leaf_changes);
+	dbops_json_integer(&looking->new_parents, "rows", rows);
 	dbops_json_object_end(&looking->new_parents);
-	return Max(figures->leaf_changes - base, drift);
+	return Max(figures->leaf_changes - base, Max(figures->leaf_rows - rows, rows - figures->leaf_rows));
+}
+
+/*
+ * The changes that the latest ANALYZE of a parent has surely seen: what its
+ * partitions have been analyzed for, and what had been counted when it was looked
+ * at last. noted: then, if it was analyzed since; or NULL.
+ */
+static int64
+counted_before(const VacuumFigures *figures, const Jsonb *noted)
+{
+	int64		counted = dbops_jsonb_integer(noted, "counted");
+
+	return Max(figures->leaf_changes - figures->leaf_changed, (counted <= figures->leaf_changes) ? counted : 0);
 }
 
 static bool
