@@ -29,7 +29,8 @@ END
 $$;
 -- a page takes so long, as if it had been learnt of a table, or of all (0)
 CREATE FUNCTION pg_temp.learn(key text, took interval) RETURNS void LANGUAGE sql AS $$
-    UPDATE dbops.policy SET memory = jsonb_set(memory, ARRAY['paces', key], jsonb_build_object('pages', 1, 'ms', extract(epoch FROM took) * 1000))
+    UPDATE dbops.policy SET memory = jsonb_set(memory, ARRAY['paces', key], jsonb_build_object('pages', 1, 'ms', extract(epoch FROM took) * 1000,
+               'at', (current_setting('dbops.test_now')::float8::bigint - 946684800) * 1000000))
      WHERE kind = 'vacuum'
 $$;
 CREATE FUNCTION pg_temp.age(rel regclass, xids bigint) RETURNS void LANGUAGE sql AS $$
@@ -192,6 +193,25 @@ SELECT dbops.set_vacuum_policy('metrics', analyze_every => NULL);
 UPDATE metrics SET value = 2 WHERE at <= 95;
 SELECT pg_stat_force_next_flush();
 SELECT table_name, reason FROM pg_temp.candidates WHERE table_name = 'metrics'::regclass;
+
+-- what was learnt is believed for a month, so that what a bad day has taught passes
+CREATE TABLE slowed (id int) WITH (autovacuum_vacuum_threshold = 20, autovacuum_vacuum_scale_factor = 0);
+INSERT INTO slowed SELECT generate_series(1, 100);
+VACUUM ANALYZE slowed;
+DELETE FROM slowed;
+SELECT pg_stat_force_next_flush();
+SELECT pg_temp.at('2043-06-01 01:00');
+SELECT dbops.set_vacuum_policy('slowed', analyze_every => NULL, time_window => '01:00-05:00');
+SELECT pg_temp.maintain('2043-06-01 02:00');
+SELECT pg_temp.learn('slowed'::regclass::oid::text, '1 year'), pg_temp.learn('0', '1 year');
+SELECT pg_temp.maintain('2043-06-30 01:00') > 0 AS some;
+SELECT id FROM dbops.job WHERE kind = 'vacuum' AND name = 'vacuum_window.slowed' ORDER BY id DESC LIMIT 1 \gset
+CALL dbops.run_job(:id);
+SELECT outcome, regexp_replace(message, '\(\d+ pages', '(N pages') AS message FROM pg_temp.report WHERE object = 'vacuum_window.slowed' AND action LIKE 'vacuum%' LIMIT 1;
+SELECT pg_temp.maintain('2043-07-02 01:00') > 0 AS some;
+SELECT id FROM dbops.job WHERE kind = 'vacuum' AND name = 'vacuum_window.slowed' ORDER BY id DESC LIMIT 1 \gset
+CALL dbops.run_job(:id);
+SELECT outcome FROM pg_temp.report WHERE object = 'vacuum_window.slowed' AND action LIKE 'vacuum%' LIMIT 1;
 
 DROP SCHEMA vacuum_window CASCADE;
 BEGIN;

@@ -9,16 +9,23 @@
  * same table, or else of all. Before anything is learnt it is what the settings
  * of cost-based delay allow where each page is read and written.
  *
+ * What it had to wait for is no pace: nothing is believed that is much slower
+ * than those settings allow, nothing for longer than a month, and nothing of all
+ * tables that a small one has shown. Else a table that one mistake keeps out of
+ * its window would never be vacuumed again, and so could not show the mistake.
+ *
  * To freeze is another work than to vacuum, and has paces of its own.
  */
 #include "maintain/vacuum.h"
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "access/multixact.h"
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/visibilitymap.h"
+#include "catalog/pg_am.h"
 #include "commands/vacuum.h"
 #include "miscadmin.h"
 #include "postmaster/autovacuum.h"
@@ -27,12 +34,16 @@
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #define PAGE_TIME		0.08	/* ms without delay: a disk that gives 100 MB/s; measured 0.05 with the delay, 0.013 in memory */
 #define DEAD_ROW_BYTES	6		/* in memory, before 17; less since */
 #define MOST_DEAD_BYTES	(1024.0 * 1024 * 1024)	/* the same */
 #define SAMPLE_PAGES	300		/* of ANALYZE, for each of the statistics target */
 #define LEAST_TIME		1000	/* ms of a vacuum that something is learnt from */
+#define LEAST_PAGES		1000	/* of one that something is learnt from of all tables */
+#define SLOWEST			10		/* times what the settings allow */
+#define BELIEVED		(30 * USECS_PER_DAY)
 #define AGGRESSIVE		0.95	/* of autovacuum_freeze_max_age: vacuum_freeze_table_age is never more */
 
 static double pages_of(const VacuumCandidate *candidate);
@@ -40,6 +51,7 @@ static double sample_pages(const VacuumFigures *figures);
 static double table_pages(Oid relid, double dead, bool freeze);
 static double heap_pages(Relation relation, bool freeze);
 static double index_pages(Relation relation, double dead);
+static bool is_cleaned_whole(Oid index);
 static bool is_aggressive(Relation relation);
 static const char *pace_key(Oid relid, bool freeze);
 static const Jsonb *find_pace(const Jsonb *memory, Oid relid, bool freeze);
@@ -130,8 +142,22 @@ index_pages(Relation relation, double dead)
 	ListCell   *cell;
 
 	foreach(cell, RelationGetIndexList(relation))
-		bytes += dbops_relation_bytes(lfirst_oid(cell));
-	return loads * bytes / BLCKSZ;
+		bytes += dbops_relation_bytes(lfirst_oid(cell)) * Max(loads, is_cleaned_whole(lfirst_oid(cell)) ? 1 : 0);
+	return bytes / BLCKSZ;
+}
+
+/* Does its access method read all of it in the end, even where no row is dead? */
+static bool
+is_cleaned_whole(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(index));
+	Oid			method;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	method = ((Form_pg_class) GETSTRUCT(tuple))->relam;
+	ReleaseSysCache(tuple);
+	return method != BTREE_AM_OID && method != HASH_AM_OID;
 }
 
 /* Will it look at all that is not frozen, because of the age of the table? */
@@ -160,7 +186,9 @@ find_pace(const Jsonb *memory, Oid relid, bool freeze)
 {
 	const Jsonb *pace = dbops_jsonb_document(dbops_jsonb_document(memory, "paces"), pace_key(relid, freeze));
 
-	return (dbops_jsonb_integer(pace, "pages") > 0) ? pace : NULL;
+	if (dbops_jsonb_integer(pace, "pages") <= 0 || dbops_clock_now() - dbops_jsonb_integer(pace, "at") > BELIEVED)
+		return NULL;
+	return pace;
 }
 
 /* In ms. */
@@ -202,10 +230,12 @@ dbops_vacuum_learn(const Policy *policy, Oid relid, bool freeze, int64 pages, in
 
 	if (pages <= 0 || took < LEAST_TIME)
 		return NULL;
+	took = Min(took, (int64) (pages * page_time_by_settings() * SLOWEST));
 	dbops_json_object(&paces, NULL);
 	add_pace(&paces, pace_key(relid, freeze), pages, took);
-	add_pace(&paces, pace_key(InvalidOid, freeze), pages + dbops_jsonb_integer(others, "pages") / 2,
-			 took + dbops_jsonb_integer(others, "ms") / 2);
+	if (pages >= LEAST_PAGES)
+		add_pace(&paces, pace_key(InvalidOid, freeze), pages + dbops_jsonb_integer(others, "pages") / 2,
+				 took + dbops_jsonb_integer(others, "ms") / 2);
 	dbops_json_object(&json, NULL);
 	dbops_json_document(&json, "paces", merge(dbops_jsonb_document(policy->memory, "paces"), dbops_json_finish(&paces)));
 	return merge(policy->memory, dbops_json_finish(&json));
@@ -217,6 +247,7 @@ add_pace(DbopsJson *paces, const char *key, int64 pages, int64 took)
 	dbops_json_object(paces, key);
 	dbops_json_integer(paces, "pages", pages);
 	dbops_json_integer(paces, "ms", took);
+	dbops_json_integer(paces, "at", dbops_clock_now());
 	dbops_json_object_end(paces);
 }
 
