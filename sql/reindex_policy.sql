@@ -107,12 +107,21 @@ SELECT index_name, regexp_replace(obstacle, '[\d.]+ (days|h)', 'N \1') AS obstac
 RESET dbops.test_now;
 TRUNCATE dbops.reindex_history;
 SELECT dbops.set_reindex_policy('visits', min_percent => 50, min_bytes => 40960, unique_indexes => 'yes', schedule => '0 3 1 1 *') IS NOT NULL AS set;
-BEGIN;
-INSERT INTO visits VALUES (-1);
+BEGIN;  -- which has only read it: the old index is not dropped before it ends
+SELECT count(*) FROM visits WHERE id = -1;
 PREPARE TRANSACTION 'regress reindex''s';
 SELECT index_name, regexp_replace(obstacle, 'since .*', 'since T') AS obstacle FROM pg_temp.candidates;
 ROLLBACK PREPARED 'regress reindex''s';
 SELECT index_name, obstacle FROM pg_temp.candidates;
+-- one that has nothing to do with it is none, however old
+CREATE TABLE elsewhere (id int);
+BEGIN;
+INSERT INTO elsewhere VALUES (1);
+PREPARE TRANSACTION 'regress reindex''s';
+SELECT set_config('dbops.test_now', extract(epoch FROM now() + interval '1 hour')::text, false) IS NOT NULL AS later;
+SELECT index_name, obstacle FROM pg_temp.candidates;
+RESET dbops.test_now;
+ROLLBACK PREPARED 'regress reindex''s';
 
 -- where statements are known, a unique index waits for none that may fail
 SELECT dbops.set_reindex_policy('visits', min_percent => 50, min_bytes => 40960, schedule => '0 3 1 1 *') IS NOT NULL AS set;
@@ -210,6 +219,26 @@ SELECT dbops.remove_reindex_policy('visits');
 
 SELECT dbops.remove_reindex_policy();
 SELECT dbops.remove_reindex_policy('parts');
+
+-- more than are chosen at once are left out, and those behind them have their turn
+CREATE TABLE crowd (id int, v int);
+DO $$
+BEGIN
+    FOR i IN 1 .. 101 LOOP
+        EXECUTE format('CREATE UNIQUE INDEX crowd_%s ON crowd (id)', i);
+    END LOOP;
+END
+$$;
+CREATE INDEX crowd_last ON crowd (v);
+INSERT INTO crowd SELECT i, i FROM generate_series(1, 1000) i;
+DELETE FROM crowd WHERE id % 10 <> 0;
+VACUUM ANALYZE crowd;
+SELECT dbops.set_reindex_policy('crowd', min_percent => 30, min_bytes => 0, unique_indexes => 'no', schedule => '0 3 1 1 *') IS NOT NULL AS set;
+SELECT pg_temp.submit('2047-01-01 12:00') AS job \gset
+CALL dbops.run_job(:job);
+SELECT regexp_replace(message, 'rebuilt, .* won', 'rebuilt, N won') AS message FROM dbops.job WHERE id = :job;
+SELECT index_name FROM dbops.reindex_history() WHERE table_name LIKE '%crowd';
+SELECT dbops.remove_reindex_policy('crowd');
 SET client_min_messages = error;
 TRUNCATE dbops.reindex_history, dbops.maintenance_log;
 DROP SCHEMA reindex_policy CASCADE;

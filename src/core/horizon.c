@@ -16,7 +16,8 @@
 #include "storage/spin.h"
 #include "utils/backend_status.h"
 
-static void look_at_sessions(HorizonIgnores ignores, HorizonHolder *oldest);
+static void look_at_sessions(HorizonIgnores ignores, bool only_here, HorizonHolder *oldest);
+static bool is_here(const Process *process, const PgBackendStatus *status);
 static bool holds_here(const Process *process);
 static double holds_since(const Process *process, const PgBackendStatus *status);
 static const char *describe_session(const PgBackendStatus *status);
@@ -35,14 +36,23 @@ dbops_horizon_oldest(HorizonIgnores ignores, HorizonHolder *oldest)
 {
 	*oldest = (HorizonHolder) {0};
 	dbops_past_mark();
-	look_at_sessions(ignores, oldest);
+	look_at_sessions(ignores, false, oldest);
 	look_at_prepared(oldest);
 	look_at_slots(oldest);
 }
 
+/* The same, of those only that a concurrent build waits for: sessions of this database. */
+void
+dbops_horizon_oldest_session(HorizonIgnores ignores, HorizonHolder *oldest)
+{
+	*oldest = (HorizonHolder) {0};
+	dbops_past_mark();
+	look_at_sessions(ignores, true, oldest);
+}
+
 /* The status of sessions is got anew, also within a transaction. */
 static void
-look_at_sessions(HorizonIgnores ignores, HorizonHolder *oldest)
+look_at_sessions(HorizonIgnores ignores, bool only_here, HorizonHolder *oldest)
 {
 	int			n_processes;
 	Process    *processes = dbops_processes_read(&n_processes);
@@ -56,13 +66,21 @@ look_at_sessions(HorizonIgnores ignores, HorizonHolder *oldest)
 		Process    *process = dbops_process_find(processes, n_processes, status->st_procpid);
 		double		age;
 
-		if (process == NULL || !holds_here(process) || ignores(process->leader))
+		if (process == NULL || !holds_here(process) || ignores(process->leader) ||
+			(only_here && !is_here(process, status)))
 			continue;
 		age = holds_since(process, status);
 		if (oldest->name == NULL || age > oldest->age)
 			keep_older(oldest, age, describe_session(status));
 	}
 	pfree(processes);
+}
+
+/* Is it of this database, and no standby's? */
+static bool
+is_here(const Process *process, const PgBackendStatus *status)
+{
+	return process->database == MyDatabaseId && status->st_backendType != B_WAL_SENDER;
 }
 
 static bool

@@ -100,6 +100,7 @@ typedef struct HorizonHolder
 typedef bool (*HorizonIgnores) (int pid);
 
 extern void dbops_horizon_oldest(HorizonIgnores ignores, HorizonHolder *oldest);
+extern void dbops_horizon_oldest_session(HorizonIgnores ignores, HorizonHolder *oldest);
 
 /* ---- archive.c ---- */
 

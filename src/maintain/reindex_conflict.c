@@ -14,6 +14,7 @@
  */
 #include "maintain/reindex.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -31,11 +32,13 @@ static const char *auto_reason(const ReindexIndex *index);
 static Oid	find_statements(void);
 static void search_statements(void *arg);
 
-/* Why a unique index is not to be rebuilt; NULL: it may be. */
+/* Why a unique index is not to be rebuilt; NULL: it may be. Nobody inserts into a TOAST table himself. */
 const char *
 dbops_reindex_conflict(const ReindexIndex *index, const char *unique)
 {
 	if (!REINDEX_DISTURBS_ON_CONFLICT || !index->unique || strcmp(unique, "yes") == 0)
+		return NULL;
+	if (get_rel_relkind(index->table) == RELKIND_TOASTVALUE)
 		return NULL;
 	if (strcmp(unique, "no") == 0)
 		return "it is unique, and unique_indexes is no";

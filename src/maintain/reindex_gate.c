@@ -183,20 +183,20 @@ slot_obstacle(const ReindexIndex *index, double bytes)
 	return TextDatumGetCString(found);
 }
 
-/* Is there a transaction that it would probably wait for in vain? */
+/* Is there a transaction that it would probably wait for in vain? Slots, standbys and what is prepared elsewhere it does not wait for. */
 static const char *
 snapshot_obstacle(void)
 {
 	HorizonHolder oldest;
 
-	dbops_horizon_oldest(dbops_gate_ignores, &oldest);
+	dbops_horizon_oldest_session(dbops_gate_ignores, &oldest);
 	if (oldest.name == NULL || oldest.age < OLD_TRANSACTION)
 		return NULL;
 	return psprintf("it would wait for %s, whose snapshot or transaction is %s old",
 					oldest.name, dbops_figure_duration(oldest.age));
 }
 
-/* Has a prepared transaction the table? It may stay for ever. */
+/* Has a prepared transaction the table, if only to read it? It may stay for ever, and the old index is not dropped before. */
 static const char *
 prepared_obstacle(Oid table)
 {
@@ -206,7 +206,7 @@ prepared_obstacle(Oid table)
 	if (!dbops_query_value("SELECT format('the prepared transaction %L has its table, since %s', p.gid, p.prepared::timestamptz(0))"
 						   " FROM pg_locks l JOIN pg_locks x ON x.virtualtransaction = l.virtualtransaction AND x.pid IS NULL AND x.locktype = 'transactionid'"
 						   " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
-						   " WHERE l.pid IS NULL AND l.locktype = 'relation' AND l.relation = $1 AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')"
+						   " WHERE l.pid IS NULL AND l.locktype = 'relation' AND l.relation = $1"
 						   " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1",
 						   lengthof(params), params, TEXTOID, &found))
 		return NULL;

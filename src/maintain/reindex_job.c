@@ -6,8 +6,9 @@
  *		choose -> gate -> rebuild -> note -> gate ... -> the end
  *		               rebuild -> clean -> rebuild
  *
- * choose writes down which indexes come into question, the largest first; gate
- * measures the next one and sees whether it is worth it and can be begun;
+ * choose writes down which indexes come into question, the largest first, and the
+ * next ones when those are done with; gate measures the next one and sees whether
+ * it is worth it and can be begun;
  * rebuild has it rebuilt at top level and asks the catalogs what has come of it;
  * clean removes what a rebuild has left that was cut off; note measures again
  * and keeps both figures. A process may die at any point: another one goes on
@@ -22,7 +23,8 @@
 
 #include "catalog/pg_class.h"
 
-#define MOST_INDEXES	100		/* of one run; the others come with the next */
+#define MOST_INDEXES	100		/* that are chosen at once */
+#define MOST_REBUILT	100		/* in one run; the others come with the next */
 
 static void *open_job(DbopsJob *job);
 static Jsonb *result(DbopsJob *job, void *state);
@@ -31,6 +33,7 @@ static const char *keeps(const DbopsJob *job);
 static void choose_step(DbopsJob *job, void *state, DbopsStep *step);
 static void submit_leftovers(const DbopsJob *job);
 static List *choose(ReindexWork *work);
+static bool is_behind(const ReindexWork *work, const ReindexIndex *index);
 static bool is_chosen(const ReindexWork *work, const ReindexIndex *index, const List *policies);
 static void take_position(ReindexWork *work, const Jsonb *position);
 
@@ -114,18 +117,28 @@ static void
 choose_step(DbopsJob *job, void *state, DbopsStep *step)
 {
 	ReindexWork *work = state;
+
+	submit_leftovers(job);
+	dbops_reindex_choose(work);
+	dbops_reindex_go_to(step, work->length > 0 ? REINDEX_GATE : REINDEX_PHASES);
+	dbops_reindex_put_position(work, step);
+}
+
+/* Choose the next ones to be looked at. */
+void
+dbops_reindex_choose(ReindexWork *work)
+{
 	List	   *chosen = choose(work);
 	ListCell   *cell;
 
-	submit_leftovers(job);
 	work->queue = MemoryContextAlloc(work->memory, sizeof(int64) * (list_length(chosen) + 1));
+	work->length = 0;
+	work->next = 0;
 	foreach(cell, chosen)
 	{
 		work->queue[work->length++] = lfirst_oid(cell);
 		work->blocks += dbops_relation_bytes(lfirst_oid(cell)) / BLCKSZ;
 	}
-	dbops_reindex_go_to(step, work->length > 0 ? REINDEX_GATE : REINDEX_PHASES);
-	dbops_reindex_put_position(work, step);
 }
 
 /* What jobs of ours have left that have ended is removed first. */
@@ -145,18 +158,35 @@ choose(ReindexWork *work)
 	List	   *chosen = NIL;
 	ListCell   *cell;
 
+	work->more = false;
 	if (work->policy == NULL)
 		return dbops_reindex_leaves(dbops_jsonb_integer(work->job->spec, "index"));
 	foreach(cell, dbops_reindex_indexes(work->policy->relation, work->limits.min_bytes))
 	{
 		const ReindexIndex *index = lfirst(cell);
 
+		if (list_length(chosen) == MOST_INDEXES)
+		{
+			work->more = true;
+			break;
+		}
+		if (!is_behind(work, index))
+			continue;
 		if (is_chosen(work, index, policies))
 			chosen = lappend_oid(chosen, index->oid);
-		if (list_length(chosen) == MOST_INDEXES)
-			break;
+		work->last = index->oid;
+		work->last_bytes = index->bytes;
 	}
 	return chosen;
+}
+
+/* Does it come behind the last one that was looked at? The largest come first. */
+static bool
+is_behind(const ReindexWork *work, const ReindexIndex *index)
+{
+	if (!OidIsValid(work->last) || index->bytes < work->last_bytes)
+		return true;
+	return index->bytes == work->last_bytes && index->oid > work->last;
 }
 
 /* Does it look worth a sample, and is it this policy that looks after it? */
@@ -196,7 +226,8 @@ dbops_reindex_go_to_next(ReindexWork *work, DbopsStep *step)
 	work->took = 0;
 	work->met = NULL;
 	work->blocker = NULL;
-	dbops_reindex_go_to(step, work->next < work->length ? REINDEX_GATE : REINDEX_PHASES);
+	dbops_reindex_go_to(step, work->next < work->length || (work->more && work->rebuilt < MOST_REBUILT) ?
+						REINDEX_GATE : REINDEX_PHASES);
 }
 
 void
@@ -217,6 +248,9 @@ dbops_reindex_put_position(const ReindexWork *work, DbopsStep *step)
 		dbops_json_integer(&json, NULL, work->queue[i]);
 	dbops_json_array_end(&json);
 	dbops_json_integer(&json, "next", work->next);
+	dbops_json_boolean(&json, "more", work->more);
+	dbops_json_integer(&json, "last", work->last);
+	dbops_json_integer(&json, "last_bytes", work->last_bytes);
 	dbops_json_integer(&json, "rebuilt", work->rebuilt);
 	dbops_json_integer(&json, "skipped", work->skipped);
 	dbops_json_integer(&json, "failed", work->failed);
@@ -233,6 +267,9 @@ take_position(ReindexWork *work, const Jsonb *position)
 {
 	work->length = dbops_jsonb_integers(position, "queue", &work->queue);
 	work->next = dbops_jsonb_integer(position, "next");
+	work->more = dbops_jsonb_boolean(position, "more");
+	work->last = dbops_jsonb_integer(position, "last");
+	work->last_bytes = dbops_jsonb_integer(position, "last_bytes");
 	work->rebuilt = dbops_jsonb_integer(position, "rebuilt");
 	work->skipped = dbops_jsonb_integer(position, "skipped");
 	work->failed = dbops_jsonb_integer(position, "failed");

@@ -36,6 +36,8 @@ dbops_reindex_gate_step(DbopsJob *job, void *state, DbopsStep *step)
 	const ReindexIndex *index;
 
 	dbops_reindex_take_begun(work);
+	if (work->next >= work->length && work->more)
+		dbops_reindex_choose(work);
 	if (work->next >= work->length)
 		dbops_reindex_go_to(step, REINDEX_PHASES);
 	else if (work->begun != NULL)

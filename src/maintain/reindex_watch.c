@@ -23,7 +23,9 @@ dbops_reindex_watch(int pid, int64 *done, int64 *total)
 	DbopsParam	params[] = {dbops_param_int4(pid)};
 	Progress	progress = {.done = done,.total = total};
 
-	dbops_store_each("SELECT phase, CASE WHEN phase LIKE 'waiting%' AND current_locker_pid <> 0 THEN"
+	/* A prepared transaction has no process: the server then shows its own. */
+	dbops_store_each("SELECT phase, CASE WHEN phase LIKE 'waiting%' AND current_locker_pid = $1 THEN 'for a prepared transaction'"
+					 " WHEN phase LIKE 'waiting%' AND current_locker_pid <> 0 THEN"
 					 " format('for process %s (%s)', current_locker_pid,"
 					 " coalesce((SELECT nullif(a.application_name, '') FROM pg_stat_get_activity(current_locker_pid::integer) a), 'no application_name')) END,"
 					 " blocks_done, blocks_total FROM pg_stat_progress_create_index"

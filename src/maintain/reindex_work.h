@@ -31,6 +31,9 @@ typedef struct ReindexWork
 	int64	   *queue;			/* OIDs */
 	int			length;
 	int			next;			/* index into it */
+	bool		more;			/* there may be, behind the last index that was looked at */
+	Oid			last;
+	int64		last_bytes;
 	int64		rebuilt;		/* indexes */
 	int64		skipped;
 	int64		failed;
@@ -51,6 +54,7 @@ typedef struct ReindexWork
 
 /* ---- reindex_job.c: the cursor, and what was begun ---- */
 
+extern void dbops_reindex_choose(ReindexWork *work);
 extern void dbops_reindex_take_begun(ReindexWork *work);
 extern void dbops_reindex_go_to_next(ReindexWork *work, DbopsStep *step);
 extern void dbops_reindex_go_to(DbopsStep *step, int phase);
