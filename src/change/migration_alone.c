@@ -15,10 +15,13 @@
  *
  * A concurrent build that is cut off has worked in vain, so it waits for locks
  * without a limit of its own, as it waits for old transactions; neither keeps
- * anybody from reading or writing. It is not begun before its table is free.
+ * anybody from reading or writing. It is not begun before its table is free. In a
+ * deadlock it gives way all the same, and is begun anew: a transaction that it
+ * waits for has more to lose, and may be one that nobody will do again.
  */
 #include "change/migration_work.h"
 
+#include "core/server.h"
 #include "core/sql.h"
 
 #include "access/xlog.h"
@@ -312,6 +315,8 @@ run_outside(void *arg)
 	MemoryContext passing = MemoryContextSwitchTo(work->statement_memory);
 
 	work->at = work->next;
+	work->blocker = NULL;
+	dbops_blocker_watch_giving_way();
 	PG_TRY();
 	{
 		dbops_migration_settings_put(work);
@@ -320,15 +325,18 @@ run_outside(void *arg)
 		else
 			run_statement(work);
 		disable_timeout(STATEMENT_TIMEOUT, false);
+		dbops_blocker_unwatch();
 		dbops_job_settings_restore();
 	}
 	PG_CATCH();
 	{
 		disable_timeout(STATEMENT_TIMEOUT, false);
+		dbops_blocker_unwatch();
 		if (!dbops_migration_met_a_lock(geterrcode()))
 			dbops_migration_work_rethrow(work);
 		work->met = dbops_procedure_begin_anew(work->statement_memory);
 		dbops_job_settings_restore();
+		work->blocker = dbops_blocker_watched();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(passing);

@@ -70,9 +70,8 @@ dbops_migration_watch(MigrationReceipt *receipt, DbopsCallback work, void *arg)
 /*
  * The same for a statement that is alone in its transactions. Nested settings
  * would end with the first of them, and a session's would outlive an error, so
- * the server's variables are set themselves. A deadlock is not looked for sooner:
- * CREATE INDEX CONCURRENTLY must not be the one to give way. The memory of the
- * caller must outlive the transaction.
+ * the server's variables are set themselves. Who runs it has a deadlock looked for
+ * (blocker.c). The memory of the caller must outlive the transaction.
  */
 void
 dbops_migration_watch_alone(MigrationReceipt *receipt, DbopsCallback work, void *arg)

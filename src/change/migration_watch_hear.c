@@ -35,6 +35,7 @@ static void note_effect(Watch *watch, const ErrorData *error);
 static void note_text(MemoryContext memory, slist_head *list, const char *message_id,
 					  const char *prefix, const char *text);
 static bool is_logged(const LogSettings *log, const ErrorData *error);
+static bool is_told(const ErrorData *error);
 static bool reaches(int level, int least);
 
 void
@@ -134,7 +135,23 @@ is_logged(const LogSettings *log, const ErrorData *error)
 		return true;
 	return log->waits &&
 		TimestampDifferenceExceeds(get_timeout_start_time(DEADLOCK_TIMEOUT),
-								   GetCurrentTimestamp(), log->deadlock_timeout);
+								   GetCurrentTimestamp(), log->deadlock_timeout) &&
+		!is_told(error);
+}
+
+/* Is it said again of the same wait, for which a deadlock is looked for again and again? */
+static bool
+is_told(const ErrorData *error)
+{
+	static TimestampTz told;	/* the beginning of the wait */
+	TimestampTz begin = get_timeout_start_time(DEADLOCK_TIMEOUT);
+
+	if (strcmp(error->message_id, "process %d still waiting for %s on %s after %ld.%03d ms") != 0)
+		return false;
+	if (told == begin)
+		return true;
+	told = begin;
+	return false;
 }
 
 /* LOG stands between ERROR and FATAL here, as the server has it for its log. */

@@ -41,8 +41,8 @@ dbops_blocker_watch(long lock_timeout)
 }
 
 /*
- * The same, and be the one that a deadlock ends. Needs log_lock_waits to be off,
- * which would tell of each look.
+ * The same, and be the one that a deadlock ends. Where log_lock_waits is on the
+ * server tells of each look, which is to be kept from its log.
  */
 void
 dbops_blocker_watch_giving_way(void)
