@@ -590,8 +590,9 @@ CREATE PROCEDURE dbops.drain_default(parent regclass, max_lock interval DEFAULT 
 COMMENT ON PROCEDURE dbops.drain_default(regclass, interval) IS
     'Moves the rows of the default partition into partitions of their own, which it makes: one partition in each transaction, with all of its rows, so that nobody misses a row meanwhile. '
     'The interval is that of set_partitioning, else that of the partitions. Rows without a time, older than keep or newer than the runway stay. '
-    'max_lock: how long the default partition may be locked for each, as estimated from its size. For owners of the table (42501). '
-    'Errors: no default partition, or one that would be locked for longer (55000); triggers on DELETE or foreign keys that reference the table (0A000).';
+    'So do those from before 1700. max_lock: how long readers and writers of the table may be locked out for each, as estimated from its size; while rows are copied they are not, '
+    'but who changes one of these waits for a moment, and writers are locked out then until they are copied, if that is not longer. For owners of the table (42501). '
+    'Errors: no default partition, or a lock that would last longer (55000); triggers and rules on DELETE, foreign keys that reference the table, publications (0A000).';
 REVOKE ALL ON PROCEDURE dbops.drain_default(regclass, interval) FROM PUBLIC;
 
 CREATE PROCEDURE dbops.partition_table(table_name regclass, column_name name, every interval, dry_run boolean DEFAULT false)

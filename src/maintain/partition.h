@@ -103,8 +103,14 @@ extern List *dbops_partition_expired(const PartitionSet *set, int64 cutoff);
  */
 extern bool dbops_partition_lock(const Oid *relations, int n_relations, int mode, const char **why);
 
+/* Unlock the parent and the default partition, that were locked by the same transaction. */
+extern void dbops_partition_unlock(const PartitionSet *set, int mode);
+
 /* The same of what foreign keys of tables refer to and what refers to them, one after the other; those it had are kept. */
 extern bool dbops_partition_lock_referenced(const List *tables, int mode, const char **why);
+
+/* Is it, now that it is locked, still the table of that name, by which DDL reaches it? */
+extern bool dbops_partition_is_named(Oid relid, const char *schema, const char *relname, const char **why);
 
 extern bool dbops_partition_met_lock(const ErrorData *error);
 
@@ -177,6 +183,14 @@ extern const char *dbops_partition_too_long(const char *references);
 
 /* ---- partition_drop.c: get rid of a partition, in several steps ---- */
 
+/* A table, and what it was called. */
+typedef struct PartitionNamed
+{
+	Oid			relid;
+	const char *schema;
+	const char *relname;
+} PartitionNamed;
+
 typedef struct PartitionDrop
 {
 	DbopsJob   *job;
@@ -198,6 +212,9 @@ typedef struct PartitionDrop
 	MemoryContext memory;
 	const char *statement;		/* to be run outside */
 	PartitionLimit limit;		/* for it */
+	PartitionNamed named[2];	/* what it names: the parent and the partition */
+	Oid			pending;		/* the one that was last seen half detached */
+	TimestampTz pending_since;	/* that is known, on the server's clock */
 	ErrorData  *met;			/* what it has met there; or NULL */
 	TimestampTz waits_since;	/* on the server's clock; 0: it does not wait */
 } PartitionDrop;
@@ -352,6 +369,24 @@ extern char *dbops_partition_unseen_rows(const PartitionSet *set);
 
 /* Make one; PARTITION_WAITS or PARTITION_LEFT_OUT: nothing is made, see why; PARTITION_MADE: why says what it lacks, or is NULL. */
 extern PartitionAnswer dbops_partition_create(const PartitionSet *set, const PartitionGap *gap, Oid owner, const char **why);
+
+/* ---- partition_move.c: rows of the default partition on their way into another one ---- */
+
+typedef struct PartitionMove
+{
+	const PartitionSet *set;
+	const PartitionGap *gap;
+	Oid			owner;
+	const char *columns;		/* that can be inserted, as SQL */
+	bool		exclusive;		/* writers are kept out from the beginning */
+	int64		rows;
+	bool		copied;			/* all rows were, when it failed */
+	bool		disturbed;		/* it failed because others change rows that are moved */
+	const char *why;			/* it waits; or NULL */
+	const char *lacks;			/* what the partition was not given; or NULL */
+} PartitionMove;
+
+extern void dbops_partition_move(void *move);	/* in a subtransaction; 55P03: a lock was not to be had */
 
 /* ---- partition_rest.c: what stays in the default partition when it is drained ---- */
 

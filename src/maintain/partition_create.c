@@ -319,5 +319,6 @@ dbops_partition_lock_parents(const PartitionSet *set, const char **why)
 
 	return dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, why) &&
 		dbops_partition_lock_referenced(list_make1_oid(parent), ShareRowExclusiveLock, why) &&
-		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why));
+		(!OidIsValid(other) || dbops_partition_lock(&other, 1, AccessExclusiveLock, why)) &&
+		dbops_partition_is_named(parent, set->schema, set->relname, why);
 }

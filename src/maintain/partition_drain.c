@@ -6,17 +6,19 @@
  * A partition cannot be attached while the default has rows of its time, and
  * rows that are on their way in two transactions could be seen by nobody in
  * between. So each step makes one partition, moves its rows and attaches it in
- * one transaction: until it commits everybody sees the rows where they were.
- * The parent and the default partition are locked at the end of it, for the rows
- * that have come meanwhile and the server's own scan of what is left; how long that may take
- * is estimated before, and refused if it is longer than max_lock.
+ * one transaction, see partition_move.c: until it commits everybody sees the rows
+ * where they were. Everybody is locked out at the end of it, and writers from the
+ * beginning where others change the rows that are moved; how long that may take is
+ * estimated before, and refused if it is longer than max_lock.
  *
- * The rows leave by DELETE. Where that would mean something, by triggers or by
- * foreign keys that reference the table, it is refused.
+ * The rows leave by DELETE, and come into a table that is no partition yet. Where
+ * that would mean something, by triggers, rules, foreign keys that reference the
+ * table, or publications, it is refused.
  */
 #include "maintain/partition.h"
 
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -27,6 +29,8 @@
 #include "utils/lsyscache.h"
 
 #define SCAN_PER_MS		(512 * 1024)	/* bytes of a table that are read in a millisecond, with caution */
+#define COPY_PER_MS		(8 * 1024)	/* that are moved, with indexes and foreign keys */
+#define MOST_IN_VAIN	3
 
 PG_FUNCTION_INFO_V1(dbops_drain_default);
 
@@ -37,33 +41,25 @@ typedef struct Drain
 	Jsonb	   *spec;			/* of the policy; or NULL */
 	int64		max_lock;		/* ms */
 	TimestampTz waits_since;	/* 0: it does not wait */
+	bool		disturbed;		/* others change rows of the time that is moved */
+	int			in_vain;		/* times that all rows of it were copied, and could not be attached */
 	int			made;
 	int64		moved;
 } Drain;
 
-/* A partition on its way, as the owner makes it. */
-typedef struct Move
-{
-	const PartitionSet *set;
-	const PartitionGap *gap;
-	Oid			owner;
-	const char *columns;
-	int64		rows;
-	const char *why;
-	const char *lacks;			/* what the partition was not given; or NULL */
-} Move;
-
 static void *begin(DbopsJob *job);
 static void drain_step(DbopsJob *job, void *state, DbopsStep *step);
 static void end(const PartitionPlan *plan, const DbopsJob *job, DbopsStep *step);
-static void note(const Move *work);
+static void note(const PartitionMove *work);
 static void refuse_effects(const PartitionSet *set);
+static void refuse_published(const PartitionSet *set);
 static void refuse_long_lock(const Drain *drain, const PartitionSet *set);
+static void refuse_long_copy(const Drain *drain, const PartitionSet *set, Oid owner, const PartitionGap *gap);
+static int64 bytes_of(Oid relid);
 static bool find_first(const PartitionSet *set, Oid owner, const PartitionPlan *plan, PartitionGap *gap);
 static void bound_by_neighbours(const PartitionSet *set, PartitionGap *gap);
 static char *column_list(Oid relid);
-static void move(void *arg);
-static void move_rows(void *arg);
+static void undone(Drain *drain, const PartitionMove *work, DbopsStep *step, const char *why);
 static void wait_or_fail(Drain *drain, DbopsStep *step, const char *why);
 static void report(const Drain *drain);
 
@@ -106,6 +102,7 @@ dbops_drain_default(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s has no default partition", plan->set->name)));
 	refuse_effects(plan->set);
+	refuse_published(plan->set);
 	job.owner = dbops_relation_owner(drain->parent);
 	job.call = drain;
 	dbops_procedure_commit();
@@ -128,7 +125,7 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 	Drain	   *drain = state;
 	PartitionPlan *plan = dbops_partition_plan_read(drain->parent, drain->spec, drain->time_zone);
 	PartitionGap gap = {0};
-	Move		work = {.set = plan->set,.gap = &gap,.owner = job->owner};
+	PartitionMove work = {.set = plan->set,.gap = &gap,.owner = job->owner,.exclusive = drain->disturbed};
 	const char *why;
 
 	if (plan->set->default_partition == NULL || !find_first(plan->set, job->owner, plan, &gap))
@@ -137,15 +134,17 @@ drain_step(DbopsJob *job, void *state, DbopsStep *step)
 		return;
 	}
 	refuse_long_lock(drain, plan->set);
+	if (work.exclusive)
+		refuse_long_copy(drain, plan->set, job->owner, &gap);
 	plan->missing = list_make1(&gap);
 	dbops_partition_name_all(plan);
 	work.columns = column_list(plan->set->default_partition->relid);
-	if (!dbops_partition_try(move, &work, &why))
+	if (!dbops_partition_try(dbops_partition_move, &work, &why))
 	{
-		wait_or_fail(drain, step, work.why != NULL ? work.why : why);
+		undone(drain, &work, step, work.why != NULL ? work.why : why);
 		return;
 	}
-	drain->waits_since = 0;
+	drain->waits_since = drain->in_vain = drain->disturbed = 0;
 	drain->made++;
 	drain->moved += work.rows;
 	step->done = drain->made;
@@ -163,12 +162,12 @@ end(const PartitionPlan *plan, const DbopsJob *job, DbopsStep *step)
 	if (other == NULL)
 		return;
 	dbops_partition_rest_note(plan, job->owner, job->id);
-	if (dbops_relation_bytes(other->relid) > 0)
+	if (bytes_of(other->relid) > 0)
 		step->vacuum = other->relid;
 }
 
 static void
-note(const Move *work)
+note(const PartitionMove *work)
 {
 	MaintenanceNote said = {
 		MAINTENANCE_NOTE,
@@ -208,11 +207,37 @@ refuse_effects(const PartitionSet *set)
 				 errhint("Drop the foreign key, or disable the trigger or rule, while the rows are moved.")));
 }
 
+/* Subscribers would be told that rows leave, and not that they come into what is no partition yet. */
+static void
+refuse_published(const PartitionSet *set)
+{
+	List	   *tables = find_all_inheritors(set->default_partition->relid, NoLock, NULL);
+	DbopsParam	param;
+	char	   *publication;
+
+	tables = lappend_oid(tables, set->parent);
+	if (get_rel_relispartition(set->parent))
+		tables = list_concat(tables, get_partition_ancestors(set->parent));
+	param = dbops_param_oids(tables);
+	publication = dbops_query_text("SELECT quote_ident(pubname) FROM pg_publication p WHERE (pubinsert OR pubdelete) AND (puballtables"
+								   " OR EXISTS (SELECT FROM pg_publication_rel WHERE prpubid = p.oid AND prrelid = ANY ($1))"
+								   " OR EXISTS (SELECT FROM pg_publication_namespace JOIN pg_class ON relnamespace = pnnspid"
+								   "  WHERE pnpubid = p.oid AND pg_class.oid = ANY ($1))) ORDER BY pubname LIMIT 1",
+								   1, &param);
+	if (publication != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of default partition %s cannot be moved: publication %s replicates them",
+						set->default_partition->name, publication),
+				 errdetail("Subscribers would lose them: that they leave is published, and that they come into a table which is no partition yet is not."),
+				 errhint("In one transaction, move them by DELETE into an unlogged table, make their partition, and INSERT them into %s.", set->name)));
+}
+
 /* The server reads what is left under its lock. */
 static void
 refuse_long_lock(const Drain *drain, const PartitionSet *set)
 {
-	int64		bytes = dbops_relation_bytes(set->default_partition->relid);
+	int64		bytes = bytes_of(set->default_partition->relid);
 
 	if (bytes / SCAN_PER_MS <= drain->max_lock)
 		return;
@@ -223,6 +248,42 @@ refuse_long_lock(const Drain *drain, const PartitionSet *set)
 			 errdetail("It has " INT64_FORMAT " MB, which the server reads when a partition is attached.", bytes / 1024 / 1024),
 			 errhint("CALL dbops.drain_default(%s, max_lock => '" INT64_FORMAT " ms') at a quiet time.",
 					 quote_literal_cstr(set->name), bytes / SCAN_PER_MS + 1)));
+}
+
+/* Where others change these rows, writers are kept out while they are copied. */
+static void
+refuse_long_copy(const Drain *drain, const PartitionSet *set, Oid owner, const PartitionGap *gap)
+{
+	const char *column = dbops_quote_name(set->column);
+	int64		bytes = bytes_of(set->default_partition->relid);
+	char	   *sql = psprintf("SELECT count(*) FILTER (WHERE %s >= %s AND %s < %s)::float8 / greatest(count(*), 1) FROM %s",
+							   column, dbops_partition_literal(&set->clock, gap->lower),
+							   column, dbops_partition_literal(&set->clock, gap->upper), set->default_partition->name);
+	Datum		share;
+	int64		ms;
+
+	if (!dbops_partition_ask(owner, sql, FLOAT8OID, &share))
+		return;
+	ms = bytes / SCAN_PER_MS + bytes * DatumGetFloat8(share) / COPY_PER_MS;
+	if (ms <= drain->max_lock)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("other sessions change rows of default partition %s that are to be moved", set->default_partition->name),
+			 errdetail("All writers of table %s would have to wait for about " INT64_FORMAT " ms while these are copied.", set->name, ms),
+			 errhint("CALL dbops.drain_default(%s, max_lock => '" INT64_FORMAT " ms') at a quiet time.",
+					 quote_literal_cstr(set->name), ms + 1)));
+}
+
+static int64
+bytes_of(Oid relid)
+{
+	int64		bytes = 0;
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+		bytes += dbops_relation_bytes(lfirst_oid(cell));
+	return bytes;
 }
 
 /* ---- what comes first ---- */
@@ -270,48 +331,17 @@ column_list(Oid relid)
 							1, &param);
 }
 
-/* ---- to move ---- */
-
-/*
- * In a subtransaction: make the table, move its rows, and attach it with those
- * that have come meanwhile. Who comes then has to wait at the parent: a
- * statement that knows its partitions already, and waits at the default one,
- * would go on without the new one, and with a snapshot that sees the rows gone.
- */
+/* All of it was undone; what is not to be had is not tried again and again at the price of copying all. */
 static void
-move(void *arg)
+undone(Drain *drain, const PartitionMove *work, DbopsStep *step, const char *why)
 {
-	Move	   *work = arg;
-	Oid			relations[] = {work->set->parent, work->set->default_partition->relid};
-	PartitionMaking making = {.set = work->set,.gap = work->gap};
-
-	dbops_run_as(work->owner, dbops_partition_make_table, &making);
-	dbops_run_as(work->owner, move_rows, work);
-	if (!dbops_partition_lock_referenced(list_make1_oid(relations[0]), ShareRowExclusiveLock, &work->why) ||
-		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &work->why))
+	drain->disturbed |= work->disturbed;
+	if (work->copied && ++drain->in_vain == MOST_IN_VAIN)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("waits %s", work->why)));
-	work->why = NULL;
-	dbops_run_as(work->owner, move_rows, work);
-	dbops_run_as(work->owner, dbops_partition_attach_table, &making);
-	work->lacks = making.lacks;
-}
-
-static void
-move_rows(void *arg)
-{
-	Move	   *work = arg;
-	const PartitionSet *set = work->set;
-	const char *column = dbops_quote_name(set->column);
-	char	   *sql = psprintf("WITH moved AS (DELETE FROM %s WHERE %s >= %s AND %s < %s RETURNING *)"
-							   " INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM moved",
-							   set->default_partition->name, column, dbops_partition_literal(&set->clock, work->gap->lower),
-							   column, dbops_partition_literal(&set->clock, work->gap->upper),
-							   dbops_quote_qualified(dbops_partition_schema(set), work->gap->relname),
-							   work->columns, work->columns);
-
-	work->rows += dbops_query_change(sql);
+				 errmsg("all rows of a partition were copied %d times in vain: waited %s", drain->in_vain, why),
+				 errhint("What was moved before stays moved. CALL again at a quieter time.")));
+	wait_or_fail(drain, step, why);
 }
 
 static void

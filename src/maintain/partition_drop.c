@@ -29,27 +29,37 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+#define IMPATIENT		2000	/* ms of tries, before who has a snapshot is waited for longer */
+#define FINALIZE_WAIT	"5000"	/* ms, for each */
 
 static bool met_something(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void wait_or_fail(PartitionDrop *drop, DbopsStep *step, const char *what, const char *why);
 static const char *taken_over(const PartitionHand *hand);
 static int64 reach_of(const PartitionSet *set, const Partition *partition);
+static bool are_named(const PartitionSet *set, const Partition *partition, const char **why);
 static bool is_still(const PartitionSet *set, const PartitionHand *hand);
 static void leave(PartitionDrop *drop, const PartitionHand *hand, const char *why);
 static void detach(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool may_run_outside(const PartitionDrop *drop, const PartitionSet *set);
 static void have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *partition, DbopsStep *step);
+static void name_for_outside(PartitionDrop *drop, const PartitionSet *set, const Partition *partition);
 static void run_outside(void *arg);
 static void run_statement(void *arg);
+static void lock_for_session(const PartitionNamed *named);
+static void unlock_for_session(const PartitionNamed *named);
 static void detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static void run_detach(void *arg);
 static void run_ddl(void *arg);
 static PartitionLimit limit_of(const Partition *partition);
 static void finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step);
 static bool is_noted(const PartitionSet *set, Oid partition);
-static const char *older_snapshot(void);
+static const char *older_snapshot(PartitionDrop *drop, Oid pending);
+static void run_finalize(void *arg);
+static void run_sql(void *arg);
 static void remove_table(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *hand, DbopsStep *step);
 static bool lock_tree(Oid relid, const char **why);
 static void drop_or_keep(void *arg);
@@ -149,6 +159,14 @@ is_still(const PartitionSet *set, const PartitionHand *hand)
 	return there != NULL && reach_of(now, there) == hand->upper;
 }
 
+/* Now that they are locked: will a statement that names them reach them? */
+static bool
+are_named(const PartitionSet *set, const Partition *partition, const char **why)
+{
+	return dbops_partition_is_named(set->parent, set->schema, set->relname, why) &&
+		dbops_partition_is_named(partition->relid, partition->schema, partition->relname, why);
+}
+
 /* It does not go. */
 static void
 leave(PartitionDrop *drop, const PartitionHand *hand, const char *why)
@@ -239,20 +257,31 @@ have_detached(PartitionDrop *drop, const PartitionSet *set, const Partition *par
 	const char *why;
 
 	if (!dbops_partition_lock(relations, lengthof(relations), ShareUpdateExclusiveLock, &why) ||
-		!dbops_partition_lock_referenced(list_make1_oid(partition->relid), ShareRowExclusiveLock, &why))
+		!dbops_partition_lock_referenced(list_make1_oid(partition->relid), ShareRowExclusiveLock, &why) ||
+		!are_named(set, partition, &why))
 	{
 		wait_or_fail(drop, step, partition->name, why);
 		return;
 	}
 	dbops_partition_hand_set_begun(partition->relid, true);
-	drop->statement = MemoryContextStrdup(drop->memory,
-										  psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", set->name, partition->name));
+	name_for_outside(drop, set, partition);
 	drop->limit = limit_of(partition);
 	if (drop->limit.message != NULL)
 		drop->limit.message = MemoryContextStrdup(drop->memory, drop->limit.message);
 	step->outside = run_outside;
 	step->outside_arg = drop;
 	step->outside_what = psprintf("detaching of partition %s", partition->name);
+}
+
+static void
+name_for_outside(PartitionDrop *drop, const PartitionSet *set, const Partition *partition)
+{
+	MemoryContext passing = MemoryContextSwitchTo(drop->memory);
+
+	drop->statement = psprintf("ALTER TABLE %s DETACH PARTITION %s CONCURRENTLY", set->name, partition->name);
+	drop->named[0] = (PartitionNamed) {set->parent, pstrdup(set->schema), pstrdup(set->relname)};
+	drop->named[1] = (PartitionNamed) {partition->relid, pstrdup(partition->schema), pstrdup(partition->relname)};
+	MemoryContextSwitchTo(passing);
 }
 
 /*
@@ -268,7 +297,11 @@ run_outside(void *arg)
 	PG_TRY();
 	{
 		dbops_job_setting_put("lock_timeout", psprintf("%d", PARTITION_LOCK_WAIT));
+		for (int i = 0; i < lengthof(drop->named); i++)
+			lock_for_session(&drop->named[i]);
 		dbops_partition_within(&drop->limit, run_statement, drop);
+		for (int i = 0; i < lengthof(drop->named); i++)
+			unlock_for_session(&drop->named[i]);
 		dbops_job_settings_restore();
 	}
 	PG_CATCH();
@@ -295,6 +328,29 @@ run_statement(void *arg)
 	dbops_sql_run(raw, sql, true, None_Receiver, &completion);
 }
 
+/* Keep its name with it until the statement has found it by that; an error gives the lock back. */
+static void
+lock_for_session(const PartitionNamed *named)
+{
+	LockRelId	id = {.relId = named->relid,.dbId = MyDatabaseId};
+	const char *why;
+
+	LockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+	AcceptInvalidationMessages();
+	if (!dbops_partition_is_named(named->relid, named->schema, named->relname, &why))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another session has renamed or dropped table %s", dbops_quote_qualified(named->schema, named->relname))));
+}
+
+static void
+unlock_for_session(const PartitionNamed *named)
+{
+	LockRelId	id = {.relId = named->relid,.dbId = MyDatabaseId};
+
+	UnlockRelationIdForSession(&id, ShareUpdateExclusiveLock);
+}
+
 /* For how long a detach may look for rows that refer to the partition. */
 static PartitionLimit
 limit_of(const Partition *partition)
@@ -314,6 +370,7 @@ typedef struct Detaching
 	PartitionLimit limit;
 	bool		done;			/* else it met a lock, see why */
 	const char *why;
+	bool		patient;		/* with who has a snapshot */
 } Detaching;
 
 static void
@@ -330,7 +387,8 @@ detach_here(PartitionDrop *drop, const PartitionSet *set, const PartitionHand *h
 
 	detaching.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s", set->name, partition->name);
 	if (!dbops_partition_lock_referenced(list_make1_oid(partition->relid), ShareRowExclusiveLock, &detaching.why) ||
-		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why))
+		!dbops_partition_lock(relations, lengthof(relations), AccessExclusiveLock, &detaching.why) ||
+		!are_named(set, partition, &detaching.why))
 		wait_or_fail(drop, step, partition->name, detaching.why);
 	else if (!is_still(set, hand))
 		wait_or_fail(drop, step, partition->name, "to look again at its bounds");
@@ -363,14 +421,19 @@ finish_detach(PartitionDrop *drop, const PartitionSet *set, DbopsStep *step)
 	Oid			parent = set->parent;
 	Oid			partition = set->pending->relid;
 	PartitionHand hand = {.name = set->pending->name,.rows = -1,.bytes = -1};
-	const char *why = older_snapshot();
+	const char *why = older_snapshot(drop, partition);
+	Detaching	finishing = {
+		.role = drop->job->owner,
+		.sql = psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", set->name, set->pending->name),
+		.patient = drop->waits_since != 0 && TimestampDifferenceExceeds(drop->waits_since, GetCurrentTimestamp(), IMPATIENT)
+	};
 
 	if (why != NULL ||
 		!dbops_partition_lock(&parent, 1, ShareUpdateExclusiveLock, &why) ||
 		!dbops_partition_lock_referenced(list_make1_oid(partition), ShareRowExclusiveLock, &why) ||
 		!dbops_partition_lock(&partition, 1, AccessExclusiveLock, &why) ||
-		!dbops_partition_ddl(drop->job->owner,
-							 psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE", set->name, set->pending->name), &why))
+		!are_named(set, set->pending, &why) ||
+		!dbops_partition_try(run_finalize, &finishing, &why))
 		wait_or_fail(drop, step, set->pending->name, why);
 	else if (!is_noted(set, partition))
 		note(drop, &hand, "finish detach", "done", "somebody's concurrent detach was cut off; the table stays");
@@ -388,18 +451,48 @@ is_noted(const PartitionSet *set, Oid partition)
 	return false;
 }
 
-/* Who has a snapshot for long, for which the server would wait; NULL: nobody. */
-static const char *
-older_snapshot(void)
+/*
+ * The server waits for everybody who has an older snapshot, whatever he reads.
+ * Who has one now began when the partition was pending already, and ends soon.
+ */
+static void
+run_finalize(void *arg)
 {
+	Detaching  *finishing = arg;
+
+	if (finishing->patient)
+		dbops_set_nested("lock_timeout", FINALIZE_WAIT);
+	dbops_run_as(finishing->role, run_sql, finishing);
+}
+
+static void
+run_sql(void *arg)
+{
+	dbops_query_command(((Detaching *) arg)->sql);
+}
+
+/* Who has had a snapshot since before it was pending, as far as is known, and may see the partition; NULL: nobody. */
+static const char *
+older_snapshot(PartitionDrop *drop, Oid pending)
+{
+	DbopsParam	params[2];
+
+	if (drop->pending != pending)
+	{
+		drop->pending = pending;
+		drop->pending_since = GetCurrentTimestamp();
+	}
+	params[0] = dbops_param_oid(pending);
+	params[1] = dbops_param_time(drop->pending_since);
 	return dbops_store_text("SELECT format('for the transaction of process %s, which began at %s and may see the partition',"
 					 " a.pid, a.xact_start::timestamptz(0))"
-					 " FROM pg_stat_get_activity(NULL) a"
+					 " FROM pg_stat_get_activity(NULL) a JOIN pg_inherits i ON i.inhrelid = $1 AND i.inhdetachpending"
 					 " WHERE a.datid = (SELECT oid FROM pg_database WHERE datname = current_database())"
 					 " AND a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() AND a.backend_type <> 'autovacuum worker'"
 					 " AND a.xact_start < clock_timestamp() - interval '1 second'"
+					 " AND a.xact_start <= $2 AND age(a.backend_xmin) >= age(i.xmin)"
 					 " ORDER BY a.xact_start LIMIT 1",
-							0, NULL);
+							lengthof(params), params);
 }
 
 /* ---- to drop ---- */

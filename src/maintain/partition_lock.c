@@ -12,12 +12,14 @@
 #include "maintain/partition.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/timeout.h"
 
 #define TRIES			20		/* without waiting, before there is a wait */
@@ -102,6 +104,14 @@ unlock(const Oid *relations, int n_relations, int mode)
 			UnlockRelationOid(relations[i], mode);
 }
 
+void
+dbops_partition_unlock(const PartitionSet *set, int mode)
+{
+	Oid			relations[] = {set->parent, set->default_partition != NULL ? set->default_partition->relid : InvalidOid};
+
+	unlock(relations, lengthof(relations), mode);
+}
+
 /* With the first one locked, nobody comes to the others by way of it. */
 static bool
 lock_rest(const Oid *relations, int n_relations, int mode, Oid *met)
@@ -171,6 +181,18 @@ dbops_partition_wait(DbopsStep *step, const char *why)
 {
 	step->pause = SHORTEST_PAUSE + (long) (pg_prng_double(&pg_global_prng_state) * (LONGEST_PAUSE - SHORTEST_PAUSE));
 	step->waiting = why;
+}
+
+/* Who had the lock may have given the name to another table. */
+bool
+dbops_partition_is_named(Oid relid, const char *schema, const char *relname, const char **why)
+{
+	Oid			namespace = get_namespace_oid(schema, true);
+
+	if (OidIsValid(namespace) && get_relname_relid(relname, namespace) == relid)
+		return true;
+	*why = "to look again, as another session has renamed or dropped it";
+	return false;
 }
 
 /*
