@@ -116,6 +116,22 @@ SELECT count(*) FROM pg_index WHERE indrelid IN (SELECT inhrelid FROM pg_inherit
    AND indisclustered IS DISTINCT FROM (pg_get_indexdef(indexrelid) LIKE '%btree (id)') ;
 SELECT count(*) - count(attacl) AS without_grant FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid AND attname = '{table}' WHERE inhparent = 'counted'::regclass;
 
+-- by which index a row is known to subscribers, who else may count, and as which table changes are published
+CREATE TABLE known (at date NOT NULL, k int NOT NULL, id int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "Ids"));
+CREATE UNIQUE INDEX known_k ON known (k, at);
+ALTER TABLE known REPLICA IDENTITY USING INDEX known_k;
+GRANT USAGE ON SEQUENCE "Ids" TO PUBLIC;
+SET client_min_messages = error;
+CREATE PUBLICATION regress_turn FOR TABLES IN SCHEMA regress_turn;
+SET client_min_messages = warning;
+CALL dbops.partition_table('known', 'at', '7 days');
+ALTER PUBLICATION regress_turn SET (publish_via_partition_root = true);
+CALL dbops.partition_table('known', 'at', '7 days');
+DROP PUBLICATION regress_turn;
+SELECT count(*) > 2 AS several, count(*) FILTER (WHERE relreplident <> 'i') AS other FROM pg_class
+  WHERE oid IN (SELECT 'known'::regclass UNION SELECT inhrelid FROM pg_inherits WHERE inhparent = 'known'::regclass);
+SELECT pg_get_serial_sequence('known', 'id'), has_sequence_privilege('pg_monitor', '"Ids"', 'USAGE') AS others;
+
 -- what would go on to read the first partition alone
 CREATE TABLE used (at date NOT NULL);
 CREATE FUNCTION atomic() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM used; END;

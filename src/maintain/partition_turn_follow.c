@@ -43,13 +43,18 @@ static const char *const followers[] = {
 	/* Identity columns count on where they are. */
 	"SELECT format('ALTER TABLE %s ALTER %I DROP IDENTITY', $3, attname) FROM pg_attribute"
 	" WHERE attrelid = $1 AND attnum > 0 AND attidentity <> '' AND NOT attisdropped",
-	"SELECT format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s)', $2, attname,"
-	" CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,"
+	"SELECT format('ALTER TABLE %s ALTER %I ADD GENERATED %s AS IDENTITY (SEQUENCE NAME %I.%I START WITH %s INCREMENT BY %s MINVALUE %s MAXVALUE %s CACHE %s%s)', $2, attname,"
+	" CASE attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, n.nspname, c.relname,"
 	" coalesce(pg_sequence_last_value(s.seqrelid) + s.seqincrement, s.seqstart), s.seqincrement,"
 	" s.seqmin, s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END)"
 	" FROM pg_attribute a JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = a.attnum"
 	" AND d.classid = 'pg_class'::regclass AND d.deptype = 'i' JOIN pg_sequence s ON s.seqrelid = d.objid"
-	" WHERE attrelid = $1 AND attidentity <> ''",
+	" JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE attrelid = $1 AND attidentity <> ''",
+	"SELECT format('GRANT %s ON SEQUENCE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), c.oid::regclass,"
+	" " PARTITION_GRANTEE ", " PARTITION_GRANT_OPTION ")"
+	" FROM pg_depend d JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'S', aclexplode(c.relacl) x"
+	" WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.classid = 'pg_class'::regclass AND d.deptype = 'i'"
+	" AND x.grantee <> c.relowner GROUP BY c.oid, x.grantee, x.is_grantable",
 
 	/* Sequences are owned by the column of the new one. */
 	"SELECT format('ALTER SEQUENCE %s OWNED BY %s.%I', d.objid::regclass, $2, attname)"
@@ -92,6 +97,7 @@ static char *qualified_first(const PartitionTurn *turn);
 static List *follow_commands(const PartitionTurn *turn);
 static void take_commands(HeapTuple row, TupleDesc desc, void *arg);
 static char *attach_sql(const PartitionTurn *turn, const char *partition);
+static List *identity_command(const PartitionTurn *turn);
 
 /* All of the swap. */
 List *
@@ -100,7 +106,7 @@ dbops_partition_turn_commands(const PartitionTurn *turn)
 	const char *first = qualified_first(turn);
 	List	   *commands = follow_commands(turn);
 
-	commands = lappend(commands, attach_sql(turn, first));
+	commands = list_concat(lappend(commands, attach_sql(turn, first)), identity_command(turn));
 	return lappend(commands, psprintf("ALTER TABLE %s DROP CONSTRAINT " PARTITION_TABLE_PROOF, first));
 }
 
@@ -116,7 +122,20 @@ dbops_partition_turn_rehearsal(const PartitionTurn *turn)
 	List	   *commands = lcons(dbops_partition_turn_proof_sql(turn), follow_commands(turn));
 
 	commands = lappend(commands, psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL)", copy, qualified_first(turn)));
-	return lappend(commands, attach_sql(turn, copy));
+	return list_concat(lappend(commands, attach_sql(turn, copy)), identity_command(turn));
+}
+
+/* The index that is its replica identity, which is valid when that of the first partition is part of it. */
+static List *
+identity_command(const PartitionTurn *turn)
+{
+	DbopsParam	params[] = {dbops_param_oid(turn->table), dbops_param_text(turn->name)};
+	List	   *commands = NIL;
+
+	dbops_query_each("SELECT format('ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I', $2, x.relname)"
+					 " FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = $1 AND i.indisreplident",
+					 lengthof(params), params, take_commands, &commands);
+	return commands;
 }
 
 static char *

@@ -47,6 +47,9 @@ static const char *const questions[] = {
 	" FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE c.oid = $1 AND relrowsecurity AND relforcerowsecurity AND NOT rolsuper AND NOT rolbypassrls",
 	"SELECT format('it is in publication %I: take it out, and put it in again afterwards', pubname)"
 	" FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE prrelid = $1",
+	"SELECT format('publication %I would publish its partitions by their own names: ALTER PUBLICATION %I SET (publish_via_partition_root = true)', pubname, pubname)"
+	" FROM pg_publication p WHERE NOT pubviaroot AND (puballtables OR EXISTS (SELECT FROM pg_publication_namespace JOIN pg_class c ON c.relnamespace = pnnspid"
+	"  WHERE pnpubid = p.oid AND c.oid = $1))",
 	"SELECT 'it inherits, or is inherited from' FROM pg_inherits WHERE inhrelid = $1 OR inhparent = $1",
 	"SELECT 'it is a table of a type' FROM pg_class WHERE oid = $1 AND reloftype <> 0",
 	"SELECT format('column %I can be null: rows without a time have no partition', attname) FROM pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attnotnull"
