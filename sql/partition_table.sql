@@ -43,6 +43,12 @@ BEGIN;
 LOCK TABLE unproven IN SHARE UPDATE EXCLUSIVE MODE;
 SELECT severity, object, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.left_constraint';
 COMMIT;
+-- that of a run which nobody works for is told, too
+CREATE TABLE refused (at timestamptz) PARTITION BY RANGE (at);
+CREATE TABLE refused_rest PARTITION OF refused DEFAULT;
+ALTER TABLE refused_rest ADD CONSTRAINT dbops_no_rows_of_that_time CHECK (at < '2053-01-01');
+SELECT severity, object, message, remedy FROM dbops.health_checks() WHERE check_name = 'partitions.left_constraint' AND object LIKE '%refused_rest';
+DROP TABLE refused;
 CALL dbops.partition_table('unproven', 'at', '1 day');
 SELECT proofs('unproven'), is_plain('unproven');
 

@@ -164,6 +164,9 @@ typedef struct DbopsJobKind
 	 */
 	const char *(*abandon) (const DbopsJob *job, long patience);
 
+	/* What abandon removes is removed whenever a process leaves the job: a step makes it again. */
+	bool		passing;
+
 	/* The result of a job that ends so: what was done and stays done. Or NULL. */
 	Jsonb	   *(*remains) (const DbopsJob *job);
 

@@ -76,6 +76,7 @@ static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
 static bool is_helpful(Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
+static void pass(const Keeping *keeping);
 static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
 static void stop_timer(void);
@@ -420,8 +421,8 @@ look_between(Keeping *keeping, long pause, const char *waiting)
 		if (!are_equal(settings, keeping->job->job.settings))
 			pause = 0;
 		nap = (obstacle != NULL) ? NAP : Min(pause, NAP);
-		if (obstacle != NULL && waited >= PATIENCE && !keeping->job->job.foreground)
-			leave(keeping, "queued", NULL);
+		if (obstacle != NULL && waited >= PATIENCE)
+			keeping->job->job.foreground ? pass(keeping) : leave(keeping, "queued", NULL);
 		if (keeping->leave_as != NULL || nap <= 0)
 			break;
 
@@ -515,6 +516,16 @@ find_obstacle(Keeping *keeping)
 		keeping->phase = job->job.phase;
 	}
 	return obstacle;
+}
+
+/* It waits for long where it is: remove what must not stay meanwhile. */
+static void
+pass(const Keeping *keeping)
+{
+	if (!keeping->kind->passing)
+		return;
+	(void) dbops_job_abandon(keeping->job, 0);
+	dbops_procedure_commit();
 }
 
 static void

@@ -44,6 +44,7 @@ static void forget_pause(const StoredJob *job);
 static bool end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 						int sqlstate, const char *message, Jsonb *result);
 static void end_as_told(StoredJob *job);
+static const char *pass(const StoredJob *job);
 static void abandon(const StoredJob *job, const char *state, int sqlstate, const char *message);
 static void end_later(const StoredJob *job, Jsonb *ending, const char *left);
 static Jsonb *describe_end(const StoredJob *job, const char *state, int sqlstate, const char *message);
@@ -330,6 +331,7 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 	bool		stays = (strcmp(state, "blocked") == 0 || strcmp(state, "paused") == 0);
 	bool		fails = (strcmp(state, "failed") == 0 || strcmp(state, "cancelled") == 0);
 	bool		ours;
+	const char *left = (fails || strcmp(state, "succeeded") == 0) ? NULL : pass(job);
 	DbopsParam	params[] = {
 		dbops_param_int8(job->job.id),
 		dbops_param_int4(job->runner_pid),
@@ -337,7 +339,8 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 		dbops_param_text(state),
 		dbops_param_time(run_after),
 		dbops_param_text(sqlstate != 0 ? unpack_sql_state(sqlstate) : NULL),
-		dbops_param_text(stays ? psprintf("%s%s", message, dbops_job_keeps(job)) : message),
+		dbops_param_text(stays ? psprintf("%s%s%s%s", message, dbops_job_keeps(job),
+										  left != NULL ? "; this stays until it goes on: " : "", left != NULL ? left : "") : message),
 		dbops_param_jsonb(result),
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_int4(counts ? job->attempts : Max(job->attempts - 1, 0)),
@@ -357,6 +360,17 @@ end_claimed(const StoredJob *job, const char *state, TimestampTz run_after,
 	if (ours && fails)
 		abandon(job, state, sqlstate, message);
 	return ours;
+}
+
+/* Remove what must not stay while nobody works for the job; returns what is left, or NULL. */
+static const char *
+pass(const StoredJob *job)
+{
+	const DbopsJobKind *kind = dbops_job_kind_find(job->job.kind);
+
+	if (kind == NULL || !kind->passing)
+		return NULL;
+	return dbops_job_abandon(job, job->runner_pid == MyProcPid ? ABANDON_PATIENCE : 0);
 }
 
 /* Remove what must not stay of a job that has just ended without success, or have it end later. */

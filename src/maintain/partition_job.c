@@ -75,6 +75,7 @@ static const DbopsJobKind job_kind = {
 	.open = begin,
 	.result = result,
 	.abandon = abandon,
+	.passing = true,
 	.asked_again = true
 };
 
