@@ -168,3 +168,4 @@ SELECT dbops.revoke_access('regress_retention_monitor');
 SELECT dbops.revoke_access('regress_retention_operator');
 SELECT dbops.revoke_access('regress_retention_admin');
 DROP ROLE regress_retention_nobody, regress_retention_monitor, regress_retention_operator, regress_retention_admin, regress_retention_owner;
+SELECT count(*) >= 0 FROM dbops.run_maintenance();	-- policies of tables that are gone go
