@@ -30,6 +30,7 @@
 #define NAP			1000L		/* ms between two looks while the job waits */
 #define MOST_RECORDS 5			/* tries to record a failure that somebody interrupts */
 #define PATIENCE	10000L		/* ms after which a waiting job gives its process back */
+#define LONGEST_CLEARING 600000 /* ms for which a job is not left because of what it would leave behind */
 
 /* A stored job whose steps are being done. */
 typedef struct Keeping
@@ -44,6 +45,8 @@ typedef struct Keeping
 	TimestampTz looked;			/* when the last look within a step was */
 	long		waited;			/* ms, for what kept it from going on, since the cursor was written */
 	HelpersKept helpers;
+	TimestampTz clears_since;	/* tries to remove what must not stay when the job is left; 0: does not */
+	bool		cleared;		/* has done so, since the last step */
 	const char *leave_as;		/* the state to leave the job in; NULL: it goes on */
 	const char *why;
 } Keeping;
@@ -76,7 +79,7 @@ static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
 static bool is_helpful(Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
-static void pass(const Keeping *keeping);
+static char *clear_up(Keeping *keeping, char *obstacle);
 static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
 static void stop_timer(void);
@@ -273,6 +276,7 @@ begin_step(DbopsJob *job, void *arg)
 
 	if (job->worker == 0)
 		lock_cursor(keeping->job);
+	keeping->cleared = false;
 	SetCurrentStatementStartTimestamp();
 	if (keeping->kind->phases[job->phase].timed)
 		start_timer(keeping->job->timeout);
@@ -420,9 +424,11 @@ look_between(Keeping *keeping, long pause, const char *waiting)
 		/* What is tuned holds at once. */
 		if (!are_equal(settings, keeping->job->job.settings))
 			pause = 0;
+		if (obstacle != NULL && waited >= PATIENCE && !keeping->job->job.foreground)
+			leave(keeping, "queued", NULL);
+		if (keeping->leave_as != NULL || waited >= PATIENCE)
+			obstacle = clear_up(keeping, obstacle);
 		nap = (obstacle != NULL) ? NAP : Min(pause, NAP);
-		if (obstacle != NULL && waited >= PATIENCE)
-			keeping->job->job.foreground ? pass(keeping) : leave(keeping, "queued", NULL);
 		if (keeping->leave_as != NULL || nap <= 0)
 			break;
 
@@ -518,14 +524,29 @@ find_obstacle(Keeping *keeping)
 	return obstacle;
 }
 
-/* It waits for long where it is: remove what must not stay meanwhile. */
-static void
-pass(const Keeping *keeping)
+/*
+ * Remove what must not stay while nobody works on the job, or as long as it
+ * waits. Returns what keeps it from going on, or from being left, if that has not
+ * taken too long.
+ */
+static char *
+clear_up(Keeping *keeping, char *obstacle)
 {
-	if (!keeping->kind->passing)
-		return;
-	(void) dbops_job_abandon(keeping->job, 0);
+	const char *left;
+
+	if (!keeping->kind->passing || keeping->cleared || keeping->job->job.worker > 0)
+		return obstacle;
+	left = dbops_job_abandon(keeping->job, 0);
 	dbops_procedure_commit();
+	keeping->cleared = (left == NULL);
+	if (keeping->cleared)
+		keeping->clears_since = 0;
+	else if (keeping->clears_since == 0)
+		keeping->clears_since = GetCurrentTimestamp();
+	if (left == NULL || TimestampDifferenceExceeds(keeping->clears_since, GetCurrentTimestamp(), LONGEST_CLEARING))
+		return obstacle;
+	keeping->leave_as = NULL;
+	return psprintf("to remove %s", left);
 }
 
 static void
