@@ -57,8 +57,8 @@ static const struct config_enum_entry require_protection_options[] = {
 static void define_a_to_b(void);
 static void define_c_to_i(void);
 static void define_j_to_l(void);
-static void define_ma_to_mh(void);
-static void define_mi_to_s(void);
+static void define_max_a_to_r(void);
+static void define_max_w_to_s(void);
 static void define_t_to_z(void);
 static void set(const char *name, const char *value, GucAction action);
 
@@ -69,8 +69,8 @@ dbops_settings_init(void)
 	define_a_to_b();
 	define_c_to_i();
 	define_j_to_l();
-	define_ma_to_mh();
-	define_mi_to_s();
+	define_max_a_to_r();
+	define_max_w_to_s();
 	define_t_to_z();
 	MarkGUCPrefixReserved("dbops");
 }
@@ -236,7 +236,7 @@ define_j_to_l(void)
 }
 
 static void
-define_ma_to_mh(void)
+define_max_a_to_r(void)
 {
 	DefineCustomIntVariable("dbops.max_archive_backlog",
 							"Sets how many files of WAL may wait to be archived before jobs wait.",
@@ -302,7 +302,11 @@ define_ma_to_mh(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_max_w_to_s(void)
+{
 	DefineCustomIntVariable("dbops.max_workers",
 							"Sets how many jobs run at the same time, in all databases together.",
 							"Each takes one of max_worker_processes.",
@@ -328,11 +332,7 @@ define_ma_to_mh(void)
 							NULL,
 							NULL,
 							NULL);
-}
 
-static void
-define_mi_to_s(void)
-{
 	DefineCustomIntVariable("dbops.min_free_disk",
 							"Sets how much of each file system that the server uses must be free, in percent, or jobs wait.",
 							"50 GB are always enough. 0 means that none need be free.",
