@@ -6,8 +6,9 @@
  * the table then keeps its length, so that block numbers keep their meaning.
  * Nothing is waited for: a table that somebody has locked, such as autovacuum,
  * is left alone. Nor are others made to wait: the server cancels autovacuum for
- * who waits for its table, and so we cancel ourselves. VACUUM asks for the rights of the current user and takes the
- * costs of the session; functions of indexes run as the table's owner.
+ * who waits for its table, and so we cancel ourselves. VACUUM asks for the rights
+ * of the current user and takes the costs of the session; functions of indexes
+ * run as the table's owner.
  *
  * What fails is a warning and not the end of the work, but for a cancel.
  * VACUUM refuses to stand inside anything, so that no subtransaction can catch

@@ -25,6 +25,7 @@
 #define RETENTION_ROW	"dbops_row"		/* what conditions call a row of the table */
 #define RETENTION_ALONG	"dbops_along"	/* and one of a table whose rows go along with its rows */
 #define RETENTION_PASSES 50		/* over a table whose rows refer to each other, in a run */
+#define RETENTION_SAMPLE_ERROR 0.1	/* of a number of rows that was not counted */
 #define RETENTION_NONE	PARTITION_BEGINNING		/* position of no time at all */
 
 /* ---- retention_spec.c: what is asked for ---- */

@@ -29,7 +29,6 @@
 #include "utils/snapmgr.h"
 
 #define SAMPLE_TIME		1000	/* ms for all tables, of each of which some rows are looked at in any case */
-#define SAMPLE_ERROR	0.1		/* of a number of rows that was not counted */
 
 /* Tables are being found. */
 typedef struct Finding
@@ -342,7 +341,7 @@ dbops_retention_remember_along(List **along, const List *cascades)
 		RetentionAlong *one = palloc(sizeof(RetentionAlong));
 
 		one->table = cascade->table;
-		one->rows = cascade->gone * (cascade->exact ? 1 : 1 + SAMPLE_ERROR);
+		one->rows = cascade->gone * (cascade->exact ? 1 : 1 + RETENTION_SAMPLE_ERROR);
 		*along = lappend(*along, one);
 	}
 }
@@ -361,7 +360,7 @@ dbops_retention_limit_along(List *along, const List *cascades)
 
 		foreach(cell, cascades)
 			if (((RetentionCascade *) lfirst(cell))->table == one->table)
-				gone = ((RetentionCascade *) lfirst(cell))->gone * (1 + SAMPLE_ERROR);
+				gone = ((RetentionCascade *) lfirst(cell))->gone * (1 + RETENTION_SAMPLE_ERROR);
 		one->rows = Min(one->rows, gone);
 	}
 }

@@ -25,7 +25,6 @@
 #define SAMPLE_BLOCKS	300
 #define SAMPLE_TIME		2000	/* ms, after which no other block is looked at */
 #define PART_BLOCKS		16		/* of a small table, between two looks at the clock */
-#define SAMPLE_ERROR	0.1		/* of a number of rows that was not counted */
 #define STRIDE			7919	/* a prime, so that blocks come from all over however early it ends */
 
 /* A table that is looked at. */
@@ -281,7 +280,7 @@ dbops_retention_countable(const RetentionSpec *spec, const RetentionEstimate *es
 {
 	double		freed = dbops_retention_refers_to_itself(spec->relid) ? estimate->kept : 0;
 
-	return (estimate->expired + freed) * (estimate->exact ? 1 : 1 + SAMPLE_ERROR);
+	return (estimate->expired + freed) * (estimate->exact ? 1 : 1 + RETENTION_SAMPLE_ERROR);
 }
 
 /* How many of the expired rows nobody has confirmed: younger ones, and those that are more than there were. */
