@@ -217,8 +217,9 @@ packaged_bindir() {
 	echo "/usr/lib/postgresql/$1/bin"
 }
 
+# (pgxs.mk proves nothing: Debian's client package has it too.)
 has_server_dev() {
-	[ -e "/usr/lib/postgresql/$1/lib/pgxs/src/makefiles/pgxs.mk" ]
+	[ -e "/usr/include/postgresql/$1/server/postgres.h" ]
 }
 
 major_of() {
