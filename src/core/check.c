@@ -9,12 +9,14 @@
  */
 #include "core/core.h"
 
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define MAX_CHECK_SETS	8
+#define MAX_CHECK_SETS	24
 
 struct DbopsCheckRun
 {
+	DbopsCheckScope scope;
 	const void *facts[MAX_CHECK_SETS];	/* what each set has seen */
 	const DbopsCheck *check;	/* the one that is running */
 	const void *check_facts;	/* its set's */
@@ -24,9 +26,14 @@ struct DbopsCheckRun
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
 
+static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static List *judge(DbopsCheckRun *run, bool all);
 static void run_check(DbopsCheckRun *run);
 static void call_check(void *arg);
+static DbopsSeverity severity_of(double value, double guard, const DbopsThreshold *threshold);
+static bool is_beyond(double value, double limit, bool below);
+static Jsonb *describe(double value, double guard, const DbopsThreshold *threshold);
+static void put_figure(DbopsJson *json, const char *key, double figure);
 static int	by_severity_and_name(const ListCell *a, const ListCell *b);
 
 /* Add a set of checks; called when the library is loaded. */
@@ -44,9 +51,19 @@ dbops_check_look(void)
 {
 	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
 
+	run->scope = (DbopsCheckScope) {.database = MyDatabaseId, .connected = true};
 	for (int i = 0; i < n_check_sets; i++)
-		run->facts[i] = check_sets[i]->look();
+		if (can_read(&run->scope, check_sets[i]->reach))
+			run->facts[i] = check_sets[i]->look(&run->scope);
 	return run;
+}
+
+/* Can what a check needs be read where we are? */
+static bool
+can_read(const DbopsCheckScope *scope, DbopsCheckReach reach)
+{
+	return scope->connected || reach == DBOPS_REACH_CLUSTER ||
+		(reach == DBOPS_REACH_DATABASE && OidIsValid(scope->database));
 }
 
 /* What a set's look function returned in this run. */
@@ -80,10 +97,12 @@ judge(DbopsCheckRun *run, bool all)
 	for (int i = 0; i < n_check_sets; i++)
 	{
 		run->check_facts = run->facts[i];
+		if (!can_read(&run->scope, check_sets[i]->reach))
+			continue;
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
-			if (all || run->check->before_change)
+			if ((all || run->check->before_change) && can_read(&run->scope, run->check->reach))
 				run_check(run);
 		}
 	}
@@ -102,6 +121,94 @@ dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 		psprintf("%s:%s", finding.check_name, finding.object);
 	*kept = finding;
 	run->findings = lappend(run->findings, kept);
+}
+
+/*
+ * Called by a check that holds a value against the thresholds that are in force.
+ * guard is the absolute figure beside it, NaN where there is none. The remedy is
+ * left out where nothing is wrong.
+ */
+void
+dbops_check_report_value(DbopsCheckRun *run, double value, double guard, DbopsFinding finding)
+{
+	const DbopsThreshold *threshold = dbops_check_threshold(run);
+
+	finding.severity = severity_of(value, guard, threshold);
+	if (finding.severity == DBOPS_OK)
+		finding.remedy = NULL;
+	if (finding.data == NULL)
+		finding.data = describe(value, guard, threshold);
+	dbops_check_report(run, finding);
+}
+
+/* Called by a check that cannot tell, with the reason. */
+void
+dbops_check_report_unknown(DbopsCheckRun *run, const char *object, const char *message,
+						   const char *remedy)
+{
+	dbops_check_report(run, (DbopsFinding)
+					   {
+						   .severity = DBOPS_UNKNOWN,
+						   .object = object,
+						   .message = message,
+						   .remedy = remedy
+					   });
+}
+
+/* The thresholds of the check that is running. */
+const DbopsThreshold *
+dbops_check_threshold(const DbopsCheckRun *run)
+{
+	return &run->check->threshold;
+}
+
+/* A value that is not known is unknown, and one within its guard is ok. */
+static DbopsSeverity
+severity_of(double value, double guard, const DbopsThreshold *threshold)
+{
+	if (isnan(value))
+		return DBOPS_UNKNOWN;
+	if (threshold->guard_unit != NULL && !isnan(guard) &&
+		!is_beyond(guard, threshold->guard, threshold->below))
+		return DBOPS_OK;
+	return is_beyond(value, threshold->critical, threshold->below) ? DBOPS_CRITICAL :
+		is_beyond(value, threshold->warning, threshold->below) ? DBOPS_WARNING : DBOPS_OK;
+}
+
+static bool
+is_beyond(double value, double limit, bool below)
+{
+	if (limit == DBOPS_NO_THRESHOLD)
+		return false;
+	return below ? value < limit : value > limit;
+}
+
+/* The figures of a finding: value, unit, warning, critical, and the guard if there is one. */
+static Jsonb *
+describe(double value, double guard, const DbopsThreshold *threshold)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	put_figure(&json, "value", value);
+	dbops_json_text(&json, "unit", threshold->unit);
+	put_figure(&json, "warning", threshold->warning);
+	put_figure(&json, "critical", threshold->critical);
+	if (threshold->guard_unit != NULL)
+		put_figure(&json, "guard", guard);
+	return dbops_json_finish(&json);
+}
+
+/* A check that has no such threshold does not mention it. */
+static void
+put_figure(DbopsJson *json, const char *key, double figure)
+{
+	if (figure == DBOPS_NO_THRESHOLD)
+		return;
+	if (figure == floor(figure) && fabs(figure) < PG_INT64_MAX)
+		dbops_json_integer(json, key, (int64) figure);
+	else
+		dbops_json_decimal(json, key, figure);
 }
 
 /* Run one check; if it fails, that is its finding. */

@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "fmgr.h"
@@ -293,18 +295,58 @@ extern void dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding
 
 typedef struct DbopsCheckRun DbopsCheckRun;
 
+/* What a check must be able to read, and so which processes can judge it. */
+typedef enum DbopsCheckReach
+{
+	DBOPS_REACH_CATALOG,		/* catalogs or tables of a database: a session or scheduler there */
+	DBOPS_REACH_DATABASE,		/* memory, of one database: the launcher too */
+	DBOPS_REACH_CLUSTER			/* memory, of the cluster: the launcher too */
+} DbopsCheckReach;
+
+#define DBOPS_NO_THRESHOLD	INFINITY
+
+/*
+ * From where on a value is bad. What stands here is what dbops ships; a row of
+ * dbops.check_setting says otherwise.
+ */
+typedef struct DbopsThreshold
+{
+	const char *unit;			/* "percent", "s", "bytes", "count", "1/h", "1/min", "ids"; NULL: it has none */
+	bool		below;			/* what is below is bad, else what is above */
+	double		warning;		/* or DBOPS_NO_THRESHOLD */
+	double		critical;		/* likewise */
+	double		guard;			/* a second, absolute figure must be beyond this too */
+	const char *guard_unit;		/* NULL: there is no guard */
+	int			duration;		/* s that it must be so before an alert fires */
+	int			keep_firing;	/* s that an alert stays when it is so no more */
+	double		clear;			/* percent of the threshold that the value must be back by before an alert ends */
+	const char *source;			/* of these figures, in a few words */
+} DbopsThreshold;
+
 typedef struct DbopsCheck
 {
 	const char *name;			/* what it looks at, a dot, and at which aspect */
 	void		(*judge) (const void *facts, DbopsCheckRun *run);
 	bool		before_change;	/* what it finds also matters to who is about to change the schema */
+	DbopsCheckReach reach;
+	bool		advice;			/* what it finds changes no status and raises no alert */
+	bool		required;		/* that it is unknown is at least a warning of the whole */
+	DbopsThreshold threshold;
 } DbopsCheck;
+
+/* Whose facts are looked at. */
+typedef struct DbopsCheckScope
+{
+	Oid			database;		/* InvalidOid: only the cluster is judged */
+	bool		connected;		/* to that database, within a transaction */
+} DbopsCheckScope;
 
 typedef struct DbopsCheckSet
 {
-	const void *(*look) (void); /* gathers the facts; must not fail as a whole */
+	const void *(*look) (const DbopsCheckScope *scope); /* gathers the facts; must not fail as a whole */
 	const DbopsCheck *checks;
 	int			n_checks;
+	DbopsCheckReach reach;		/* the least that any of them needs: it is looked at only where that can be read */
 } DbopsCheckSet;
 
 extern void dbops_check_register(const DbopsCheckSet *set);
@@ -313,7 +355,44 @@ extern const void *dbops_check_facts(const DbopsCheckRun *run,
 									 const DbopsCheckSet *set);
 extern List *dbops_check_judge(DbopsCheckRun *run);
 extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
+
+/* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */
 extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);
+extern void dbops_check_report_value(DbopsCheckRun *run, double value, double guard,
+									 DbopsFinding finding);
+extern const DbopsThreshold *dbops_check_threshold(const DbopsCheckRun *run);
+extern void dbops_check_report_unknown(DbopsCheckRun *run, const char *object,
+									   const char *message, const char *remedy);
+
+/* ---- tick.c: what the launcher does besides starting schedulers ---- */
+
+/* Called without a database, outside a transaction; an error is logged and counted. */
+typedef struct DbopsTick
+{
+	const char *name;
+	long		every;			/* ms */
+	DbopsCallback run;
+} DbopsTick;
+
+extern void dbops_tick_register(const DbopsTick *tick);
+extern long dbops_tick_run(void);	/* ms until the next */
+
+/* ---- upkeep.c: what a scheduler does besides starting jobs ---- */
+
+/* Called in a transaction of its own, as the extension's owner, never on a standby. */
+typedef struct DbopsUpkeep
+{
+	const char *name;
+	long		every;			/* ms, in the home database */
+	long		elsewhere;		/* ms, in the others; 0: not there */
+	DbopsCallback run;
+} DbopsUpkeep;
+
+extern void dbops_upkeep_register(const DbopsUpkeep *upkeep);
+
+/* ---- home.c: which database holds what is the whole cluster's ---- */
+
+extern Oid	dbops_home_database(void);	/* InvalidOid: not known yet, or there is none */
 
 /* ---- backup.c: the registry of who records backups ---- */
 

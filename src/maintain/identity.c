@@ -64,15 +64,15 @@ static char *judge_base_backup(TimestampTz adopted);
 static char *judge_timeline(TimeLineID recorded);
 static char *find_recovery_target(TimeLineID since, TimeLineID present);
 static char *read_reason(char *line, TimeLineID *parent);
-static const void *look(void);
+static const void *look(const DbopsCheckScope *scope);
 static void judge_identity(const void *facts, DbopsCheckRun *run);
 static void judge_workers(const void *facts, DbopsCheckRun *run);
 static void report_workers(DbopsCheckRun *run, DbopsSeverity severity,
 						   const char *message, const char *remedy);
 
 static const DbopsCheck checks[] = {
-	{"jobs.quarantine", judge_identity, false},
-	{"jobs.workers", judge_workers, false}
+	{.name = "jobs.quarantine", .judge = judge_identity},
+	{.name = "jobs.workers", .judge = judge_workers}
 };
 
 static const DbopsCheckSet check_set = {
@@ -363,7 +363,7 @@ read_reason(char *line, TimeLineID *parent)
 
 /* The checks look for themselves, so that each can fail alone. */
 static const void *
-look(void)
+look(const DbopsCheckScope *scope)
 {
 	return NULL;
 }

@@ -36,7 +36,7 @@ typedef struct Judged
 	bool		default_is_unknown; /* somebody has locked it */
 } Judged;
 
-static const void *look(void);
+static const void *look(const DbopsCheckScope *scope);
 static bool is_any_policy(bool *locked);
 static const List *tables_of(const void *facts);
 static void read_plan(void *arg);
@@ -49,8 +49,8 @@ static void judge_default(const void *facts, DbopsCheckRun *run);
 static void report_default(const Judged *judged, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
-	{"partitions.runway", judge_runway, false},
-	{"partitions.default", judge_default, false}
+	{.name = "partitions.runway", .judge = judge_runway},
+	{.name = "partitions.default", .judge = judge_default}
 };
 
 static const DbopsCheckSet check_set = {
@@ -67,7 +67,7 @@ dbops_partition_check_init(void)
 
 /* Look at all tables with a policy. Where there is none, that must cost next to nothing. */
 static const void *
-look(void)
+look(const DbopsCheckScope *scope)
 {
 	Facts	   *facts = palloc0(sizeof(Facts));
 	ListCell   *cell;

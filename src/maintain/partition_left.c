@@ -25,14 +25,14 @@ typedef struct Left
 	List	   *defaults;		/* of default partitions, that a run has left one on */
 } Left;
 
-static const void *look(void);
+static const void *look(const DbopsCheckScope *scope);
 static void look_at_defaults(Left *left);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
 static void judge(const void *facts, DbopsCheckRun *run);
 static void report(const char *table, const char *constraint, const char *who, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
-	{"partitions.left_constraint", judge, false}
+	{.name = "partitions.left_constraint", .judge = judge}
 };
 
 static const DbopsCheckSet check_set = {
@@ -49,7 +49,7 @@ dbops_partition_left_init(void)
 
 /* Find the constraints by their name, of which there is an index. */
 static const void *
-look(void)
+look(const DbopsCheckScope *scope)
 {
 	Left	   *left = palloc0(sizeof(Left));
 

@@ -23,12 +23,12 @@ static void put_policy(const Policy *policy, ReturnSetInfo *rsinfo);
 static void take_job(HeapTuple row, TupleDesc desc, void *arg);
 static const char *why_stopped(const Policy *policy, const RetentionMemory *memory, int64 job, const char *state);
 static TimestampTz oldest_at(const Policy *policy, const RetentionMemory *memory);
-static const void *look(void);
+static const void *look(const DbopsCheckScope *scope);
 static void judge_backlog(const void *facts, DbopsCheckRun *run);
 static bool is_growing(const RetentionMemory *memory);
 
 static const DbopsCheck checks[] = {
-	{"retention.backlog", judge_backlog, false}
+	{.name = "retention.backlog", .judge = judge_backlog}
 };
 
 static const DbopsCheckSet check_set = {
@@ -156,7 +156,7 @@ oldest_at(const Policy *policy, const RetentionMemory *memory)
 /* ---- the check ---- */
 
 static const void *
-look(void)
+look(const DbopsCheckScope *scope)
 {
 	return dbops_policy_list(RETENTION_KIND);
 }

@@ -74,7 +74,7 @@ dbops_health_checks(PG_FUNCTION_ARGS)
 
 /* Look at each part; the one that fails keeps its error. */
 const void *
-dbops_health_look(void)
+dbops_health_look(const DbopsCheckScope *scope)
 {
 	Health	   *health = palloc0(sizeof(Health));
 

@@ -12,29 +12,30 @@
 #include <math.h>
 
 static const DbopsCheck checks[] = {
-	{"archiver.failing", dbops_judge_archiver, false},
-	{"cache.hit_ratio", dbops_judge_hit_ratio, false},
-	{"connections.active", dbops_judge_active, false},
-	{"connections.idle_in_transaction", dbops_judge_idle_in_transaction, true},
-	{"connections.used", dbops_judge_connections, true},
-	{"database.deadlocks", dbops_judge_deadlocks, false},
-	{"database.size", dbops_judge_size, false},
-	{"disk.free", dbops_judge_disks, true},
-	{"extension.pgstattuple", dbops_judge_pgstattuple, false},
-	{"locks.waiting", dbops_judge_lock_waits, false},
-	{"replication.lag", dbops_judge_replication_lag, true},
-	{"replication.slots", dbops_judge_slots, false},
-	{"statements.slow", dbops_judge_slow_statements, false},
-	{"transactions.oldest", dbops_judge_oldest_transaction, true},
-	{"transactions.prepared", dbops_judge_prepared, true},
-	{"wraparound.multixact", dbops_judge_multixact_age, false},
-	{"wraparound.xid", dbops_judge_xid_age, false}
+	{.name = "archiver.failing", .judge = dbops_judge_archiver},
+	{.name = "cache.hit_ratio", .judge = dbops_judge_hit_ratio},
+	{.name = "connections.active", .judge = dbops_judge_active},
+	{.name = "connections.idle_in_transaction", .judge = dbops_judge_idle_in_transaction, .before_change = true},
+	{.name = "connections.used", .judge = dbops_judge_connections, .before_change = true},
+	{.name = "database.deadlocks", .judge = dbops_judge_deadlocks},
+	{.name = "database.size", .judge = dbops_judge_size},
+	{.name = "disk.free", .judge = dbops_judge_disks, .before_change = true},
+	{.name = "extension.pgstattuple", .judge = dbops_judge_pgstattuple},
+	{.name = "locks.waiting", .judge = dbops_judge_lock_waits},
+	{.name = "replication.lag", .judge = dbops_judge_replication_lag, .before_change = true},
+	{.name = "replication.slots", .judge = dbops_judge_slots},
+	{.name = "statements.slow", .judge = dbops_judge_slow_statements},
+	{.name = "transactions.oldest", .judge = dbops_judge_oldest_transaction, .before_change = true},
+	{.name = "transactions.prepared", .judge = dbops_judge_prepared, .before_change = true},
+	{.name = "wraparound.multixact", .judge = dbops_judge_multixact_age},
+	{.name = "wraparound.xid", .judge = dbops_judge_xid_age}
 };
 
 const DbopsCheckSet dbops_health_checks_set = {
 	.look = dbops_health_look,
 	.checks = checks,
-	.n_checks = lengthof(checks)
+	.n_checks = lengthof(checks),
+	.reach = DBOPS_REACH_CLUSTER
 };
 
 static void put_figure(DbopsJson *json, const char *key, double figure);

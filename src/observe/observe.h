@@ -257,7 +257,7 @@ typedef struct Health
 	ErrorData  *errors[N_PARTS];	/* NULL: that part stands */
 } Health;
 
-extern const void *dbops_health_look(void);
+extern const void *dbops_health_look(const DbopsCheckScope *scope);
 extern bool dbops_health_stands(const Health *health, HealthPart part);
 extern bool dbops_health_has_statements(const Health *health);
 extern double dbops_health_age(TimestampTz at);
@@ -276,7 +276,7 @@ extern Jsonb *dbops_health_document(const Health *health, const char *status,
 #define MANY_SLOW		10
 #define LOW_HIT_RATIO	95		/* percent */
 
-#define NO_THRESHOLD	INFINITY
+#define NO_THRESHOLD	DBOPS_NO_THRESHOLD
 
 extern const DbopsCheckSet dbops_health_checks_set;
 
