@@ -26,6 +26,7 @@ struct DbopsCheckRun
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
 
+static bool has_check(const DbopsCheckSet *set, DbopsCheckReach reach);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static List *judge(DbopsCheckRun *run, bool all);
 static void run_check(DbopsCheckRun *run);
@@ -49,13 +50,68 @@ dbops_check_register(const DbopsCheckSet *set)
 DbopsCheckRun *
 dbops_check_look(void)
 {
+	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true};
+
+	return dbops_check_look_at(&scope);
+}
+
+/* The same as far as it can be read where we are. */
+DbopsCheckRun *
+dbops_check_look_at(const DbopsCheckScope *scope)
+{
 	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
 
-	run->scope = (DbopsCheckScope) {.database = MyDatabaseId, .connected = true};
+	run->scope = *scope;
 	for (int i = 0; i < n_check_sets; i++)
 		if (can_read(&run->scope, check_sets[i]->reach))
 			run->facts[i] = check_sets[i]->look(&run->scope);
 	return run;
+}
+
+/*
+ * Look at what the checks of one reach judge, and judge that only: the list is
+ * as dbops_check_judge's.
+ */
+List *
+dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
+{
+	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
+
+	run->scope = *scope;
+	for (int i = 0; i < n_check_sets; i++)
+	{
+		if (!has_check(check_sets[i], reach) || !can_read(scope, reach))
+			continue;
+		run->check_facts = check_sets[i]->look(scope);
+		for (int j = 0; j < check_sets[i]->n_checks; j++)
+		{
+			run->check = &check_sets[i]->checks[j];
+			if (run->check->reach == reach)
+				run_check(run);
+		}
+	}
+	list_sort(run->findings, by_severity_and_name);
+	return run->findings;
+}
+
+static bool
+has_check(const DbopsCheckSet *set, DbopsCheckReach reach)
+{
+	for (int i = 0; i < set->n_checks; i++)
+		if (set->checks[i].reach == reach)
+			return true;
+	return false;
+}
+
+/* The check of that name; NULL: there is none. */
+const DbopsCheck *
+dbops_check_find(const char *name)
+{
+	for (int i = 0; i < n_check_sets; i++)
+		for (int j = 0; j < check_sets[i]->n_checks; j++)
+			if (strcmp(check_sets[i]->checks[j].name, name) == 0)
+				return &check_sets[i]->checks[j];
+	return NULL;
 }
 
 /* Can what a check needs be read where we are? */

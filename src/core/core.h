@@ -331,6 +331,7 @@ typedef struct DbopsCheck
 	DbopsCheckReach reach;
 	bool		advice;			/* what it finds changes no status and raises no alert */
 	bool		required;		/* that it is unknown is at least a warning of the whole */
+	bool		settling;		/* says little in the first minutes after a start: no alert then */
 	DbopsThreshold threshold;
 } DbopsCheck;
 
@@ -350,11 +351,14 @@ typedef struct DbopsCheckSet
 } DbopsCheckSet;
 
 extern void dbops_check_register(const DbopsCheckSet *set);
+extern const DbopsCheck *dbops_check_find(const char *name);
 extern DbopsCheckRun *dbops_check_look(void);
+extern DbopsCheckRun *dbops_check_look_at(const DbopsCheckScope *scope);
 extern const void *dbops_check_facts(const DbopsCheckRun *run,
 									 const DbopsCheckSet *set);
 extern List *dbops_check_judge(DbopsCheckRun *run);
 extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
+extern List *dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach);
 
 /* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */
 extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);

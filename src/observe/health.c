@@ -6,7 +6,7 @@
  * document and judged by the checks. A part that cannot be looked at leaves
  * null figures and unknown checks, and the rest stands.
  */
-#include "observe/observe.h"
+#include "observe/board.h"
 
 #include <math.h>
 
@@ -42,6 +42,7 @@ void
 dbops_observe_init(void)
 {
 	dbops_check_register(&dbops_health_checks_set);
+	dbops_board_init();
 	dbops_replication_init();
 	dbops_sizes_init();
 	dbops_statements_init();
