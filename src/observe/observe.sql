@@ -24,3 +24,21 @@ REVOKE ALL ON FUNCTION dbops.health_checks() FROM PUBLIC;
 INSERT INTO dbops.function_access VALUES
     ('system_health_check', 'monitor'),
     ('health_checks', 'monitor');
+
+-- Observe: forecasts.
+
+CREATE FUNCTION dbops.forecast_series(times timestamptz[], series float8[], horizons int[] DEFAULT '{30,90,180,365}',
+    OUT horizon int, OUT forecast float8, OUT low float8, OUT high float8, OUT extrapolated boolean, OUT per_day float8,
+    OUT model text, OUT confidence text, OUT days int) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'dbops_forecast_series';
+COMMENT ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) IS
+    'Says where figures are going, a row for each horizon (days after the last figure, 1 to 3650). times and series are pairs, in any order; a null or NaN is '
+    'left out, and the median of a day (UTC) counts. Steps that happened once are taken out, a changed rate counts since it changed, what recurs is kept. '
+    'low and high: meant to have four of five outcomes between them. extrapolated: further ahead than four times the past. per_day: growth. model: '
+    'unknown (fewer than seven days; nothing else is told), flat, steady, recent (the rate has changed), cycle (recurring steps). confidence: low below '
+    '14 days, medium below 30, else high. Errors: arrays of different lengths, an infinite time or value, a horizon out of range.';
+REVOKE ALL ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('forecast_series', 'monitor');
