@@ -27,12 +27,9 @@ SELECT check_name, count(*) > 1 AS several FROM dbops.health_checks() GROUP BY 1
 -- the thresholds of those that compare
 SELECT DISTINCT check_name, data->'warning' AS warning, data->'critical' AS critical
   FROM dbops.health_checks()
- WHERE data ? 'warning' AND check_name NOT LIKE 'wraparound.%' AND check_name NOT LIKE 'replication.%' ORDER BY 1;
-SELECT check_name,
-       (data->>'warning')::numeric = 1.1 * current_setting(CASE check_name WHEN 'wraparound.xid' THEN 'autovacuum_freeze_max_age'
-                                                                          ELSE 'autovacuum_multixact_freeze_max_age' END)::numeric AS warning,
-       data->>'critical' = dbops.system_health_check()->'health'->split_part(check_name, '.', 2)->>'warn_age' AS critical
-  FROM dbops.health_checks() WHERE check_name LIKE 'wraparound.%' ORDER BY 1;
+ WHERE data ? 'warning' AND check_name NOT LIKE 'replication.%' ORDER BY 1;
+SELECT check_name, (data->>'value')::numeric BETWEEN 0 AND 1 AS share_of_the_limit
+  FROM dbops.health_checks() WHERE check_name IN ('wraparound.xid', 'wraparound.multixact') ORDER BY 1;
 
 -- the gravest first, then by name
 SELECT array_agg(key) = array_agg(key ORDER BY array_position(ARRAY['critical', 'warning', 'info', 'unknown', 'ok'], severity),

@@ -8,7 +8,9 @@
 #include "core/server.h"
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_tablespace.h"
+#include "commands/dbcommands.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -55,5 +57,18 @@ dbops_tablespace_name(Oid tablespace)
 		return psprintf("%u", tablespace);
 	name = get_tablespace_name(tablespace);
 	dbops_catalog_unlock(TableSpaceRelationId, TablespaceOidIndexId);
+	return name;
+}
+
+/* The same for a database. */
+char *
+dbops_database_name(Oid database)
+{
+	char	   *name;
+
+	if (!dbops_catalog_lock(DatabaseRelationId, DatabaseOidIndexId))
+		return psprintf("%u", database);
+	name = get_database_name(database);
+	dbops_catalog_unlock(DatabaseRelationId, DatabaseOidIndexId);
 	return name;
 }

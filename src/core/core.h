@@ -326,6 +326,7 @@ typedef struct DbopsThreshold
 typedef struct DbopsCheck
 {
 	const char *name;			/* what it looks at, a dot, and at which aspect */
+	const char *about;			/* what its value is, in a phrase */
 	void		(*judge) (const void *facts, DbopsCheckRun *run);
 	bool		before_change;	/* what it finds also matters to who is about to change the schema */
 	DbopsCheckReach reach;

@@ -29,6 +29,7 @@ extern bool dbops_catalog_lock(Oid catalog, Oid index);
 extern void dbops_catalog_unlock(Oid catalog, Oid index);
 extern char *dbops_role_name(Oid role);
 extern char *dbops_tablespace_name(Oid tablespace);
+extern char *dbops_database_name(Oid database);
 
 /* ---- processes.c ---- */
 

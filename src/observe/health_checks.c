@@ -1,34 +1,230 @@
 /*
  * health_checks.c
- *		What is judged about this server, and what the judging has in common.
+ *		What is judged of the figures that the health document shows.
  *
- * Three checks follow the function that applications had before: more than 50
- * active sessions, more than 10 slow statements, a hit ratio below 95 percent.
- * The other thresholds are those on which the usual tools agree; their names
- * stand beside them. What could not be looked at is unknown, never ok.
+ * The thresholds are those of the guides whose functions and alerts applications
+ * had before, and where these say nothing, those on which the usual tools agree;
+ * their names stand beside them. What could not be looked at is unknown, never
+ * ok.
  */
 #include "observe/observe.h"
 
-#include <math.h>
-
 static const DbopsCheck checks[] = {
-	{.name = "archiver.failing", .judge = dbops_judge_archiver},
-	{.name = "cache.hit_ratio", .judge = dbops_judge_hit_ratio},
-	{.name = "connections.active", .judge = dbops_judge_active},
-	{.name = "connections.idle_in_transaction", .judge = dbops_judge_idle_in_transaction, .before_change = true},
-	{.name = "connections.used", .judge = dbops_judge_connections, .before_change = true},
-	{.name = "database.deadlocks", .judge = dbops_judge_deadlocks},
-	{.name = "database.size", .judge = dbops_judge_size},
-	{.name = "disk.free", .judge = dbops_judge_disks, .before_change = true},
-	{.name = "extension.pgstattuple", .judge = dbops_judge_pgstattuple},
-	{.name = "locks.waiting", .judge = dbops_judge_lock_waits},
-	{.name = "replication.lag", .judge = dbops_judge_replication_lag, .before_change = true},
-	{.name = "replication.slots", .judge = dbops_judge_slots},
-	{.name = "statements.slow", .judge = dbops_judge_slow_statements},
-	{.name = "transactions.oldest", .judge = dbops_judge_oldest_transaction, .before_change = true},
-	{.name = "transactions.prepared", .judge = dbops_judge_prepared, .before_change = true},
-	{.name = "wraparound.multixact", .judge = dbops_judge_multixact_age},
-	{.name = "wraparound.xid", .judge = dbops_judge_xid_age}
+	{
+		.name = "archiver.failing",
+		.about = "for how long archiving WAL has failed",
+		.judge = dbops_judge_archiver,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "s", .warning = 0, .critical = SECS_PER_HOUR,
+			.source = "pgmonitor, pganalyze"
+		}
+	},
+	{
+		.name = "cache.hit_ratio",
+		.about = "share of the blocks asked for that were found in shared buffers",
+		.judge = dbops_judge_hit_ratio,
+		.reach = DBOPS_REACH_DATABASE,
+		.threshold = {
+			.unit = "percent", .below = true, .warning = 90, .critical = NO_THRESHOLD,
+			.duration = 15 * SECS_PER_MINUTE, .clear = 1, .source = "guide 000, temBoard"
+		}
+	},
+	{
+		.name = "connections.active",
+		.about = "sessions of clients that run a statement",
+		.judge = dbops_judge_active,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "count", .warning = 50, .critical = NO_THRESHOLD,
+			.duration = SECS_PER_MINUTE, .clear = 10, .source = "guide 000, pgFirstAid"
+		}
+	},
+	{
+		.name = "connections.idle_in_transaction",
+		.about = "for how long a session has idled in a transaction that holds something",
+		.judge = dbops_judge_idle_in_transaction,
+		.before_change = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "s", .warning = 5 * SECS_PER_MINUTE, .critical = 30 * SECS_PER_MINUTE,
+			.source = "pgmonitor, the advisor of RDS"
+		}
+	},
+	{
+		.name = "connections.used",
+		.about = "share of the connections that ordinary roles may open",
+		.judge = dbops_judge_connections,
+		.before_change = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 80, .critical = 95,
+			.duration = 2 * SECS_PER_MINUTE, .clear = 5, .source = "guide 002, check_postgres"
+		}
+	},
+	{
+		.name = "connections.waiting",
+		.about = "sessions of clients that wait for a lock",
+		.judge = dbops_judge_waiting,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "count", .warning = 5, .critical = 10,
+			.duration = 30, .clear = 20, .source = "guide 002, temBoard"
+		}
+	},
+	{
+		.name = "database.deadlocks",
+		.about = "deadlocks since the statistics' reset",
+		.judge = dbops_judge_deadlocks,
+		.reach = DBOPS_REACH_DATABASE,
+		.threshold = {
+			.unit = "count", .warning = NO_THRESHOLD, .critical = NO_THRESHOLD, .source = "none"
+		}
+	},
+	{
+		.name = "database.size",
+		.about = "what the database holds",
+		.judge = dbops_judge_size,
+		.advice = true,
+		.threshold = {
+			.unit = "bytes", .warning = NO_THRESHOLD, .critical = NO_THRESHOLD, .source = "none is good or bad as such"
+		}
+	},
+	{
+		.name = "disk.free",
+		.about = "share of a file system that the server may still use",
+		.judge = dbops_judge_disks,
+		.before_change = true,
+		.required = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .below = true, .warning = 20, .critical = 5,
+			.guard = PLENTY_FREE, .guard_unit = "bytes", .clear = 10, .source = "guide 002, check_postgres; the guard: pganalyze"
+		}
+	},
+	{
+		.name = "extension.pgstattuple",
+		.about = "whether the extension is missing that measures bloat exactly",
+		.judge = dbops_judge_pgstattuple,
+		.advice = true,
+		.threshold = {
+			.unit = "count", .warning = NO_THRESHOLD, .critical = NO_THRESHOLD, .source = "none"
+		}
+	},
+	{
+		.name = "locks.waiting",
+		.about = "processes that have waited for a lock for more than a minute",
+		.judge = dbops_judge_lock_waits,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "count", .warning = 0, .critical = 4, .source = "check_postgres, pganalyze"
+		}
+	},
+	{
+		.name = "replication.lag",
+		.about = "for how long the standby that is furthest behind has had something to replay",
+		.judge = dbops_judge_replication_lag,
+		.before_change = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "s", .warning = 30, .critical = 60,
+			.duration = 30, .clear = 20, .source = "guide 002"
+		}
+	},
+	{
+		.name = "replication.lag_bytes",
+		.about = "WAL that the standby that is furthest behind has yet to replay",
+		.judge = dbops_judge_replication_lag_bytes,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "bytes", .warning = 100 * MB, .critical = GB,
+			.duration = SECS_PER_MINUTE, .clear = 20, .source = "pganalyze, pgmonitor"
+		}
+	},
+	{
+		.name = "replication.slots",
+		.about = "WAL that a slot retains, of what max_slot_wal_keep_size allows it",
+		.judge = dbops_judge_slots,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 50, .critical = 80, .clear = 10, .source = "check_pgactivity, pgmonitor"
+		}
+	},
+	{
+		.name = "replication.slots_disk",
+		.about = "WAL that a slot without a limit retains, of the room that WAL may still take",
+		.judge = dbops_judge_slots_disk,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 20, .critical = 50, .clear = 10, .source = "check_pgactivity, pgmonitor"
+		}
+	},
+	{
+		.name = "statements.slow",
+		.about = "statements with a mean time of more than a second",
+		.judge = dbops_judge_slow_statements,
+		.threshold = {
+			.unit = "count", .warning = 5, .critical = NO_THRESHOLD, .source = "guide 000"
+		}
+	},
+	{
+		.name = "transactions.oldest",
+		.about = "for how long a transaction has kept vacuum from removing rows",
+		.judge = dbops_judge_oldest_transaction,
+		.before_change = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "s", .warning = SECS_PER_HOUR, .critical = SECS_PER_DAY, .source = "pganalyze"
+		}
+	},
+	{
+		.name = "transactions.prepared",
+		.about = "for how long a transaction has been prepared",
+		.judge = dbops_judge_prepared,
+		.before_change = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "s", .warning = 5 * SECS_PER_MINUTE, .critical = SECS_PER_HOUR, .source = "check_pgactivity"
+		}
+	},
+	{
+		.name = "wraparound.multixact",
+		.about = "age of the oldest multixact id, of the age at which the server stops",
+		.judge = dbops_judge_multixact_age,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 50, .critical = 80, .source = "pganalyze, pgmonitor"
+		}
+	},
+	{
+		.name = "wraparound.multixact_forced",
+		.about = "age of the oldest multixact id, of the age at which vacuum is forced",
+		.judge = dbops_judge_multixact_forced,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 110, .critical = NO_THRESHOLD,
+			.duration = 30 * SECS_PER_MINUTE, .source = "pgmonitor"
+		}
+	},
+	{
+		.name = "wraparound.xid",
+		.about = "age of the oldest transaction id, of the age at which the server stops",
+		.judge = dbops_judge_xid_age,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 50, .critical = 80, .source = "pganalyze, pgmonitor"
+		}
+	},
+	{
+		.name = "wraparound.xid_forced",
+		.about = "age of the oldest transaction id, of the age at which vacuum is forced",
+		.judge = dbops_judge_xid_forced,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "percent", .warning = 110, .critical = NO_THRESHOLD,
+			.duration = 30 * SECS_PER_MINUTE, .source = "pgmonitor"
+		}
+	}
 };
 
 const DbopsCheckSet dbops_health_checks_set = {
@@ -37,8 +233,6 @@ const DbopsCheckSet dbops_health_checks_set = {
 	.n_checks = lengthof(checks),
 	.reach = DBOPS_REACH_CLUSTER
 };
-
-static void put_figure(DbopsJson *json, const char *key, double figure);
 
 /* Give the facts; a check that needs a part that failed fails alike. */
 const Health *
@@ -49,55 +243,4 @@ dbops_health_require(const void *facts, HealthPart part)
 	if (health->errors[part] != NULL)
 		ReThrowError(health->errors[part]);
 	return health;
-}
-
-/* Report a figure that should not be above its thresholds. */
-void
-dbops_health_report_above(DbopsCheckRun *run, double value, double warning, double critical,
-						  DbopsFinding finding)
-{
-	finding.severity = (value > critical) ? DBOPS_CRITICAL :
-		(value > warning) ? DBOPS_WARNING : DBOPS_OK;
-	if (finding.severity == DBOPS_OK)
-		finding.remedy = NULL;
-	if (finding.data == NULL)
-		finding.data = dbops_health_figures(value, warning, critical);
-	dbops_check_report(run, finding);
-}
-
-void
-dbops_health_report_unknown(DbopsCheckRun *run, const char *object, const char *message,
-							const char *remedy)
-{
-	dbops_check_report(run, (DbopsFinding)
-					   {
-						   .severity = DBOPS_UNKNOWN,
-						   .object = object,
-						   .message = message,
-						   .remedy = remedy
-					   });
-}
-
-Jsonb *
-dbops_health_figures(double value, double warning, double critical)
-{
-	DbopsJson	json = {0};
-
-	dbops_json_object(&json, NULL);
-	put_figure(&json, "value", value);
-	put_figure(&json, "warning", warning);
-	put_figure(&json, "critical", critical);
-	return dbops_json_finish(&json);
-}
-
-/* A check that has no such threshold does not mention it. */
-static void
-put_figure(DbopsJson *json, const char *key, double figure)
-{
-	if (figure == NO_THRESHOLD)
-		return;
-	if (figure == floor(figure))
-		dbops_json_integer(json, key, (int64) figure);
-	else
-		dbops_json_decimal(json, key, figure);
 }

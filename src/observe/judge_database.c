@@ -7,13 +7,11 @@
  */
 #include "observe/observe.h"
 
-#include <math.h>
-
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* The rule of the old function. */
+static const char *in_database(Oid database);
+
 void
 dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 {
@@ -22,7 +20,7 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 	switch (statements->state)
 	{
 		case STATEMENTS_READ:
-			dbops_health_report_above(run, statements->slow, MANY_SLOW, NO_THRESHOLD, (DbopsFinding)
+			dbops_check_report_value(run, statements->slow, NAN, (DbopsFinding)
 									  {
 										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than 1 s on average",
 																	   INT64_FORMAT " statements take more than 1 s on average",
@@ -32,106 +30,130 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 									  });
 			break;
 		case STATEMENTS_MISSING:
-			dbops_health_report_unknown(run, NULL, "pg_stat_statements is not installed in this database",
+			dbops_check_report_unknown(run, NULL, "pg_stat_statements is not installed in this database",
 										"Add pg_stat_statements to shared_preload_libraries, restart, then CREATE EXTENSION pg_stat_statements;");
 			break;
 		case STATEMENTS_NOT_LOADED:
-			dbops_health_report_unknown(run, NULL, "pg_stat_statements is installed but not preloaded",
+			dbops_check_report_unknown(run, NULL, "pg_stat_statements is installed but not preloaded",
 										"Add pg_stat_statements to shared_preload_libraries and restart.");
 			break;
 		case STATEMENTS_TOO_OLD:
-			dbops_health_report_unknown(run, NULL, "the installed version of pg_stat_statements is too old",
+			dbops_check_report_unknown(run, NULL, "the installed version of pg_stat_statements is too old",
 										"ALTER EXTENSION pg_stat_statements UPDATE;");
 			break;
 		case STATEMENTS_DENIED:
-			dbops_health_report_unknown(run, NULL, "permission denied for the function of pg_stat_statements",
+			dbops_check_report_unknown(run, NULL, "permission denied for the function of pg_stat_statements",
 										psprintf("GRANT EXECUTE ON FUNCTION %s(boolean) TO %s;",
 												 dbops_extension_object("pg_stat_statements", "pg_stat_statements"),
 												 quote_identifier(GetUserNameFromId(GetUserId(), false))));
 			break;
 		case STATEMENTS_OFF:
-			dbops_health_report_unknown(run, NULL, "pg_stat_statements is told to track nothing",
+			dbops_check_report_unknown(run, NULL, "pg_stat_statements is told to track nothing",
 										"Set pg_stat_statements.track to top and compute_query_id to auto.");
 			break;
 		case STATEMENTS_NONE:
-			dbops_health_report_unknown(run, NULL, "pg_stat_statements has recorded nothing; a setting of this role, database or connection hides what it is told to track",
+			dbops_check_report_unknown(run, NULL, "pg_stat_statements has recorded nothing; a setting of this role, database or connection hides what it is told to track",
 										"See in postgresql.conf whether pg_stat_statements.track is none or compute_query_id is off.");
 			break;
 	}
 }
 
-/* The rule of the old function. */
 void
 dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 {
 	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
 	double		ratio = dbops_hit_ratio(counters);
-	bool		low = ratio < LOW_HIT_RATIO;
 
 	if (isnan(ratio))
 	{
-		dbops_health_report_unknown(run, NULL, "no block has been read since the statistics' reset",
+		dbops_check_report_unknown(run, NULL, "no block has been read since the statistics' reset",
 									"Look again when the database has been used.");
 		return;
 	}
-	dbops_check_report(run, (DbopsFinding)
-					   {
-						   .severity = low ? DBOPS_WARNING : DBOPS_OK,
-						   .message = psprintf("%.2f percent of the blocks read were in shared buffers, since the statistics' reset", ratio),
-						   .remedy = low ? "Raise shared_buffers, or find the statements that read the most in pg_stat_statements (shared_blks_read)." : NULL,
-						   .data = dbops_health_figures(ratio, LOW_HIT_RATIO, NO_THRESHOLD)
-					   });
+	dbops_check_report_value(run, ratio, NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("%.2f percent of the blocks read were in shared buffers, since the statistics' reset", ratio),
+								 .remedy = "Raise shared_buffers, or find the statements that read the most in pg_stat_statements (shared_blks_read)."
+							 });
 }
 
-/* A count since the reset cannot say that anything is wrong now. */
 void
 dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run)
 {
 	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
 
-	dbops_check_report(run, (DbopsFinding)
-					   {
-						   .severity = counters->deadlocks > 0 ? DBOPS_INFO : DBOPS_OK,
-						   .message = psprintf(ngettext(INT64_FORMAT " deadlock since the statistics' reset",
-														INT64_FORMAT " deadlocks since the statistics' reset",
-														counters->deadlocks), counters->deadlocks),
-						   .remedy = counters->deadlocks > 0 ? "The server's log names the statements of each." : NULL,
-						   .data = dbops_health_figures(counters->deadlocks, NO_THRESHOLD, NO_THRESHOLD)
-					   });
+	dbops_check_report_value(run, counters->deadlocks, NAN, (DbopsFinding)
+							 {
+								 .message = psprintf(ngettext(INT64_FORMAT " deadlock since the statistics' reset",
+															  INT64_FORMAT " deadlocks since the statistics' reset",
+															  counters->deadlocks), counters->deadlocks),
+								 .remedy = "The server's log names the statements of each."
+							 });
 }
 
-/* Vacuum is forced at the freeze age and has a tenth more to get it done. */
 void
 dbops_judge_xid_age(const void *facts, DbopsCheckRun *run)
 {
 	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
-	const char *database = get_database_name(ages->xid_database);
 
-	dbops_health_report_above(run, ages->xid_age, ages->xid_freeze_age * 1.1, ages->xid_warn_age, (DbopsFinding)
-							  {
-								  .message = psprintf("the oldest transaction id, in database %s, is " INT64_FORMAT " ids old; vacuum is forced at "
-													  INT64_FORMAT ", the server stops at " INT64_FORMAT,
-													  database == NULL ? "?" : quote_identifier(database),
-													  ages->xid_age, ages->xid_freeze_age, ages->xid_stop_age),
-								  .remedy = "End old and prepared transactions, drop unused replication slots, then VACUUM the tables with the oldest relfrozenxid in that database."
-							  });
+	dbops_check_report_value(run, dbops_figure_percent(ages->xid_age, ages->xid_stop_age), NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("the oldest transaction id%s is " INT64_FORMAT " ids old; the server complains at "
+													 INT64_FORMAT " and stops at " INT64_FORMAT,
+													 in_database(ages->xid_database), ages->xid_age,
+													 ages->xid_warn_age, ages->xid_stop_age),
+								 .remedy = "End old and prepared transactions, drop unused replication slots, then VACUUM the tables with the oldest relfrozenxid in that database."
+							 });
 }
 
-/* As for transaction ids; the space of their members can run out first. */
+/* Beyond the age that forces vacuum it is either at work or kept from it. */
+void
+dbops_judge_xid_forced(const void *facts, DbopsCheckRun *run)
+{
+	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
+
+	dbops_check_report_value(run, dbops_figure_percent(ages->xid_age, ages->xid_freeze_age), NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("the oldest transaction id%s is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT,
+													 in_database(ages->xid_database), ages->xid_age, ages->xid_freeze_age),
+								 .remedy = "See in pg_stat_progress_vacuum whether vacuum gets on; end old and prepared transactions and drop unused replication slots that keep it from freezing."
+							 });
+}
+
 void
 dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run)
 {
 	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
-	double		warning = ages->multixact_members_low ? 0 : ages->multixact_freeze_age * 1.1;
 
-	dbops_health_report_above(run, ages->multixact_age, warning, ages->multixact_warn_age, (DbopsFinding)
-							  {
-								  .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT
-													  ", the server stops at " INT64_FORMAT "%s",
-													  ages->multixact_age, ages->multixact_freeze_age, ages->multixact_stop_age,
-													  ages->multixact_members_low ? "; the space of their members is more than half used" : ""),
-								  .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
-							  });
+	dbops_check_report_value(run, dbops_figure_percent(ages->multixact_age, ages->multixact_stop_age), NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; the server complains at "
+													 INT64_FORMAT " and stops at " INT64_FORMAT,
+													 ages->multixact_age, ages->multixact_warn_age, ages->multixact_stop_age),
+								 .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
+							 });
+}
+
+void
+dbops_judge_multixact_forced(const void *facts, DbopsCheckRun *run)
+{
+	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
+
+	dbops_check_report_value(run, dbops_figure_percent(ages->multixact_age, ages->multixact_freeze_age), NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT,
+													 ages->multixact_age, ages->multixact_freeze_age),
+								 .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
+							 });
+}
+
+/* In which database, where its name can be had at once. */
+static const char *
+in_database(Oid database)
+{
+	const char *name = dbops_database_name(database);
+
+	return name == NULL ? "" : psprintf(", in database %s,", quote_identifier(name));
 }
 
 /* No size is good or bad as such, but a missing one must be seen. */
@@ -141,14 +163,13 @@ dbops_judge_size(const void *facts, DbopsCheckRun *run)
 	const Sizes *sizes = &dbops_health_require(facts, PART_SIZES)->sizes;
 
 	if (sizes->measured_at == 0)
-		dbops_health_report_unknown(run, NULL, "the database is still being measured",
+		dbops_check_report_unknown(run, NULL, "the database is still being measured",
 									"Call again, or SET dbops.health_max_age = 0 once, which waits for the measurement.");
 	else
-		dbops_check_report(run, (DbopsFinding)
-						   {
-							   .message = psprintf("the database holds %s", dbops_figure_bytes(sizes->database)),
-							   .data = dbops_health_figures(sizes->database, NO_THRESHOLD, NO_THRESHOLD)
-						   });
+		dbops_check_report_value(run, sizes->database, NAN, (DbopsFinding)
+								 {
+									 .message = psprintf("the database holds %s", dbops_figure_bytes(sizes->database))
+								 });
 }
 
 /* Exact figures of bloat need it; without it none are made up. */
@@ -158,10 +179,10 @@ dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run)
 	DbopsExtension extension = dbops_extension_find("pgstattuple");
 
 	if (extension.hidden)
-		dbops_health_report_unknown(run, NULL, "pg_extension is locked", "Look again later.");
+		dbops_check_report_unknown(run, NULL, "pg_extension is locked", "Look again later.");
 	else if (OidIsValid(extension.oid))
 		dbops_check_report(run, (DbopsFinding) {.message = "pgstattuple is installed"});
 	else
-		dbops_health_report_unknown(run, NULL, "pgstattuple is not installed, so that bloat cannot be measured exactly",
+		dbops_check_report_unknown(run, NULL, "pgstattuple is not installed, so that bloat cannot be measured exactly",
 									"CREATE EXTENSION pgstattuple;");
 }

@@ -281,11 +281,6 @@ extern Jsonb *dbops_health_document(const Health *health, const char *status,
 extern const DbopsCheckSet dbops_health_checks_set;
 
 extern const Health *dbops_health_require(const void *facts, HealthPart part);
-extern void dbops_health_report_above(DbopsCheckRun *run, double value, double warning,
-									  double critical, DbopsFinding finding);
-extern void dbops_health_report_unknown(DbopsCheckRun *run, const char *object,
-										const char *message, const char *remedy);
-extern Jsonb *dbops_health_figures(double value, double warning, double critical);
 
 /* ---- judge_sessions.c ---- */
 
@@ -293,6 +288,7 @@ extern void dbops_judge_active(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_connections(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_idle_in_transaction(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_waiting(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_oldest_transaction(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_prepared(const void *facts, DbopsCheckRun *run);
 
@@ -303,13 +299,17 @@ extern void dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_xid_age(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_xid_forced(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_multixact_forced(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_size(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_pgstattuple(const void *facts, DbopsCheckRun *run);
 
 /* ---- judge_server.c ---- */
 
 extern void dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_replication_lag_bytes(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_slots(const void *facts, DbopsCheckRun *run);
+extern void dbops_judge_slots_disk(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_archiver(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_disks(const void *facts, DbopsCheckRun *run);
 
