@@ -343,7 +343,10 @@ start_due(TimestampTz now)
 	}
 }
 
-/* Choose a database whose scheduler is due, the one that is most overdue. */
+/*
+ * Choose a database whose scheduler is due, the one that is most overdue; none
+ * while it is not known which of them have gone or have become templates.
+ */
 static Oid
 take_due(TimestampTz now)
 {
@@ -351,7 +354,7 @@ take_due(TimestampTz now)
 	Oid			oid = InvalidOid;
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < ENGINE_DATABASES && !dbops_engine->look_around; i++)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
