@@ -261,7 +261,7 @@ put_figure(DbopsJson *json, const char *key, double figure)
 {
 	if (figure == DBOPS_NO_THRESHOLD)
 		return;
-	if (figure == floor(figure) && fabs(figure) < PG_INT64_MAX)
+	if (figure == floor(figure) && fabs(figure) < 1e15)
 		dbops_json_integer(json, key, (int64) figure);
 	else
 		dbops_json_decimal(json, key, figure);
