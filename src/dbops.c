@@ -34,6 +34,7 @@ _PG_init(void)
 	dbops_data_loss_init();
 	dbops_database_commands_init();
 	dbops_engine_init();
+	dbops_home_init();
 	dbops_identity_init();
 	dbops_launcher_init();
 	dbops_migration_event_init();
@@ -47,5 +48,6 @@ _PG_init(void)
 	dbops_retention_init();
 	dbops_run_job_init();
 	dbops_scan_init();
+	dbops_upkeep_init();
 	dbops_vacuum_policy_init();
 }

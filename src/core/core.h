@@ -49,6 +49,7 @@ extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
+extern char *dbops_home_name;	/* the database that holds what is the cluster's; empty: the oldest */
 extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
 extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */
@@ -393,10 +394,21 @@ typedef struct DbopsUpkeep
 	DbopsCallback run;
 } DbopsUpkeep;
 
+extern void dbops_upkeep_init(void);
 extern void dbops_upkeep_register(const DbopsUpkeep *upkeep);
+extern void dbops_upkeep_wake_hook(void (*wake) (Oid database));
+extern void dbops_upkeep_request(Oid database, const char *name);	/* NULL: all of them */
+extern void dbops_upkeep_forget(Oid database);
+
+/* For the scheduler of this database. */
+extern const DbopsUpkeep *dbops_upkeep_take(void);
+extern void dbops_upkeep_run(const DbopsUpkeep *upkeep, bool (*may_run) (void));
+extern TimestampTz dbops_upkeep_next(void);
 
 /* ---- home.c: which database holds what is the whole cluster's ---- */
 
+extern void dbops_home_init(void);
+extern void dbops_home_note(Oid database);
 extern Oid	dbops_home_database(void);	/* InvalidOid: not known yet, or there is none */
 
 /* ---- backup.c: the registry of who records backups ---- */

@@ -23,6 +23,7 @@ int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
 int			dbops_health_max_age = 60;
+char	   *dbops_home_name = "";
 int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
@@ -190,6 +191,17 @@ define_c_to_i(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomStringVariable("dbops.home_database",
+							   "Sets which database holds the history and the alerts of the whole cluster.",
+							   "Empty means the oldest one that has dbops. It must have dbops too.",
+							   &dbops_home_name,
+							   "",
+							   PGC_SIGHUP,
+							   0,
+							   NULL,
+							   NULL,
+							   NULL);
 }
 
 static void

@@ -46,7 +46,10 @@ dbops_engine_init(void)
 	dbops_shared_request("dbops engine", sizeof(Engine), prepare_engine,
 						 (void **) &dbops_engine, &dbops_engine_lock);
 	if (process_shared_preload_libraries_in_progress)
+	{
 		dbops_job_submitted_hook(dbops_engine_wake_at_commit);
+		dbops_upkeep_wake_hook(dbops_engine_wake_database);
+	}
 }
 
 static void

@@ -50,6 +50,7 @@ static TimestampTz looked_around = 0;
 static TimestampTz next_try = 0;	/* after a failure to register; 0: at once */
 static int	failed_tries = 0;
 static bool was_enabled = true;
+static Oid	named_home = InvalidOid;	/* by dbops.home_database, as last looked around */
 
 static void take_office(void);
 static void leave_office(int code, Datum arg);
@@ -58,6 +59,7 @@ static void obey_switch(void);
 static void wake_all(void);
 static void stop_schedulers(void);
 static void look_around(TimestampTz now);
+static Oid	choose_home(void);
 static List *list_databases(void);
 static void enter_databases(List *oids);
 static bool is_unused(const DatabaseEntry *entry);
@@ -153,6 +155,7 @@ look_after(void)
 	if (looked_around == 0 || dbops_engine->look_around ||
 		TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
 		look_around(now);
+	dbops_home_note(choose_home());
 	finish_started();
 	start_due(now);
 	return until_next(now);
@@ -167,6 +170,7 @@ obey_switch(void)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 		wake_all();				/* limits may have become wider */
+		looked_around = 0;		/* another home may have been named */
 	}
 	if (was_enabled && !dbops_enabled)
 	{
@@ -218,6 +222,7 @@ list_databases(void)
 	TableScanDesc scan;
 	HeapTuple	tuple;
 
+	named_home = InvalidOid;
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
 	rel = table_open(DatabaseRelationId, AccessShareLock);
@@ -230,6 +235,8 @@ list_databases(void)
 		if (database->datallowconn && !database->datistemplate &&
 			database->datconnlimit != DATCONNLIMIT_INVALID_DB)
 			oids = lappend_oid(oids, database->oid);
+		if (strcmp(NameStr(database->datname), dbops_home_name) == 0)
+			named_home = database->oid;
 		MemoryContextSwitchTo(before);
 	}
 	table_endscan(scan);
@@ -252,7 +259,10 @@ enter_databases(List *oids)
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
 		if (OidIsValid(entry->oid) && is_unused(entry) && !list_member_oid(oids, entry->oid))
+		{
+			dbops_upkeep_forget(entry->oid);
 			*entry = (DatabaseEntry) {.next_due = DT_NOEND};
+		}
 	}
 	for (int i = 0; i < ENGINE_RUNNERS; i++)
 		if (dbops_engine->runners[i].state == RUNNER_DEAD &&
@@ -273,6 +283,35 @@ enter_databases(List *oids)
 		ereport(LOG,
 				(errmsg("dbops looks after %d databases and no more", ENGINE_DATABASES)));
 	complained = full;
+}
+
+/*
+ * Choose the database that holds what is the cluster's: the oldest that has
+ * dbops, once none that is older can turn out to have it. One into which no
+ * scheduler gets does not keep the others waiting.
+ */
+static Oid
+choose_home(void)
+{
+	const DatabaseEntry *oldest = NULL;
+	Oid			home;
+
+	if (dbops_home_name[0] != '\0')
+		return named_home;
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+	{
+		const DatabaseEntry *entry = &dbops_engine->databases[i];
+
+		if (!OidIsValid(entry->oid) || entry->state == DATABASE_ABSENT ||
+			(entry->state == DATABASE_UNKNOWN && entry->failures > 0))
+			continue;
+		if (oldest == NULL || entry->oid < oldest->oid)
+			oldest = entry;
+	}
+	home = (oldest != NULL && oldest->state == DATABASE_ACTIVE) ? oldest->oid : InvalidOid;
+	LWLockRelease(dbops_engine_lock);
+	return home;
 }
 
 /* Nobody has to do with the entry just now; the lock is held. */

@@ -64,6 +64,9 @@ static bool others_come_first(void);
 static bool choose_job(StoredJob *job, Look *look, TimestampTz now);
 static bool role_is_fit(StoredJob *job);
 static void wait_for_worker(bool waits);
+static void keep_up(void);
+static bool is_woken(void);
+static bool may_keep_up(void);
 static bool start_runners(Look *look);
 static bool is_wanted(const Look *look);
 static bool others_wait(void);
@@ -188,6 +191,8 @@ work(void)
 		if (busy)
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 							 LINGER, PG_WAIT_EXTENSION);
+		if (!found.gone && !found.locked)
+			keep_up();
 		if (!is_wanted(&found))
 			return;
 		MemoryContextReset(context);
@@ -393,6 +398,44 @@ wait_for_worker(bool waits)
 	LWLockRelease(dbops_engine_lock);
 }
 
+/* ---- upkeep ---- */
+
+/* Do what is due besides jobs, until there are new ones. */
+static void
+keep_up(void)
+{
+	const DbopsUpkeep *upkeep;
+
+	while (!is_woken() && (upkeep = dbops_upkeep_take()) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		dbops_upkeep_run(upkeep, may_keep_up);
+	}
+}
+
+/* Has anybody asked for a look since the last one? */
+static bool
+is_woken(void)
+{
+	DatabaseEntry *entry;
+	bool		woken;
+
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	entry = dbops_engine_database(my_database, false);
+	woken = (entry != NULL && entry->wake);
+	LWLockRelease(dbops_engine_lock);
+	return woken;
+}
+
+/* Within the upkeep's transaction: dbops stays for its length, and this is the database that it is meant for. */
+static bool
+may_keep_up(void)
+{
+	Look		look = {.next_due = DT_NOEND};
+
+	return extension_is_there(&look) && dbops_identity_refusal() == NULL;
+}
+
 /* ---- runners ---- */
 
 /* Start a runner in each reserved slot; true if any was started. */
@@ -433,7 +476,8 @@ is_wanted(const Look *look)
 		wanted = entry->wake && entry->holds == 0 && !others_wait();
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
 		entry->next_due = look->gone ? DT_NOEND :
-			Min(look->next_due, TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_IN_VAIN));
+			Min(Min(look->next_due, dbops_upkeep_next()),
+				TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_IN_VAIN));
 		entry->failures = 0;
 		if (!wanted)
 		{

@@ -1,0 +1,52 @@
+/*
+ * home.c
+ *		Which database holds what is the whole cluster's.
+ *
+ * Figures and alerts of the cluster are kept in one database, so that each is
+ * there once: the one that dbops.home_database names, or else the oldest that
+ * has dbops. The launcher alone knows which have it, and says so here; until
+ * then, and where dbops is not preloaded, there is no home.
+ */
+#include "core/core.h"
+
+typedef struct Home
+{
+	Oid			database;		/* InvalidOid: not known, or there is none */
+} Home;
+
+static Home *home = NULL;		/* NULL: not preloaded */
+static LWLock *home_lock = NULL;
+
+/* Ask for the shared memory. */
+void
+dbops_home_init(void)
+{
+	dbops_shared_request("dbops home", sizeof(Home), NULL, (void **) &home, &home_lock);
+}
+
+/* Say which database it is; InvalidOid: not known yet, or there is none. */
+Oid
+dbops_home_database(void)
+{
+	Oid			database;
+
+	if (home == NULL)
+		return InvalidOid;
+	LWLockAcquire(home_lock, LW_SHARED);
+	database = home->database;
+	LWLockRelease(home_lock);
+	return database;
+}
+
+/* Take note which it is, for the launcher. A new one has everything to do at once. */
+void
+dbops_home_note(Oid database)
+{
+	if (database == dbops_home_database())
+		return;
+	LWLockAcquire(home_lock, LW_EXCLUSIVE);
+	home->database = database;
+	LWLockRelease(home_lock);
+	if (OidIsValid(database))
+		dbops_upkeep_request(database, NULL);
+}
