@@ -136,7 +136,7 @@ SELECT h->'slow_queries' AS slow_queries FROM dbops.system_health_check() h;
 SELECT pg_sleep(1.1);
 SELECT h->'slow_queries' AS slow_queries, (h->'performance'->>'avg_query_time_ms')::numeric > 0 AS avg_query_time
   FROM dbops.system_health_check() h;
-SELECT severity, message, data FROM dbops.health_checks() WHERE check_name = 'statements.slow';
+SELECT severity, message, data->'value' AS value, data->'warning' AS warning FROM dbops.health_checks() WHERE check_name = 'statements.slow';
 
 -- what a session is told to track says nothing of the others
 SET pg_stat_statements.track = 'none';

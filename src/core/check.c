@@ -6,6 +6,10 @@
  * what they judge. Looking and judging are separate, so that a report can show
  * the very figures that were judged. Each check runs on its own: one that
  * fails is unknown, for the reason that it gave, and the others go on.
+ *
+ * A value is held against the thresholds in force: those that are shipped, but
+ * for what a user has changed. What a check of the cluster is held against, the
+ * home database says.
  */
 #include "core/core.h"
 
@@ -18,7 +22,10 @@ struct DbopsCheckRun
 {
 	DbopsCheckScope scope;
 	const void *facts[MAX_CHECK_SETS];	/* what each set has seen */
+	const DbopsOverrides *of_database;
+	const DbopsOverrides *of_cluster;	/* what the home database says */
 	const DbopsCheck *check;	/* the one that is running */
+	DbopsThreshold threshold;	/* in force for it */
 	const void *check_facts;	/* its set's */
 	List	   *findings;		/* of DbopsFinding * */
 };
@@ -26,14 +33,21 @@ struct DbopsCheckRun
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
 
+static DbopsCheckRun *begin(const DbopsCheckScope *scope);
 static bool has_check(const DbopsCheckSet *set, DbopsCheckReach reach);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static List *judge(DbopsCheckRun *run, bool all);
+static const DbopsOverrides *overrides_for(const DbopsCheckRun *run, const DbopsCheck *check);
 static void run_check(DbopsCheckRun *run);
 static void call_check(void *arg);
+static void report_disabled(DbopsCheckRun *run);
+static void mark_muted(DbopsCheckRun *run, int from);
 static DbopsSeverity severity_of(double value, double guard, const DbopsThreshold *threshold);
 static bool is_beyond(double value, double limit, bool below);
 static Jsonb *describe(double value, double guard, const DbopsThreshold *threshold);
+static void copy_members(DbopsJson *json, Jsonb *data);
+static void put_default(DbopsJson *json, const DbopsThreshold *threshold);
+static void put_setting(DbopsJson *json, const DbopsCheckSetting *setting);
 static void put_figure(DbopsJson *json, const char *key, double figure);
 static int	by_severity_and_name(const ListCell *a, const ListCell *b);
 
@@ -44,6 +58,47 @@ dbops_check_register(const DbopsCheckSet *set)
 	if (n_check_sets == MAX_CHECK_SETS)
 		elog(ERROR, "too many sets of checks");
 	check_sets[n_check_sets++] = set;
+}
+
+/* Find a check by its name; NULL: there is none. */
+const DbopsCheck *
+dbops_check_find(const char *name)
+{
+	const DbopsCheck *check;
+
+	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
+		if (strcmp(check->name, name) == 0)
+			return check;
+	return NULL;
+}
+
+/* The number of a check, the same in all processes of a server. */
+int
+dbops_check_number(const DbopsCheck *check)
+{
+	int			number = 0;
+
+	for (int i = 0; i < n_check_sets; i++)
+	{
+		if (check >= check_sets[i]->checks && check < check_sets[i]->checks + check_sets[i]->n_checks)
+			return number + (check - check_sets[i]->checks);
+		number += check_sets[i]->n_checks;
+	}
+	elog(ERROR, "check is not registered");
+	return -1;					/* keep the compiler quiet */
+}
+
+/* The check of a number; NULL: there is none. */
+const DbopsCheck *
+dbops_check_at(int number)
+{
+	for (int i = 0; i < n_check_sets; i++)
+	{
+		if (number < check_sets[i]->n_checks)
+			return &check_sets[i]->checks[number];
+		number -= check_sets[i]->n_checks;
+	}
+	return NULL;
 }
 
 /* Look at everything that the checks judge. */
@@ -59,12 +114,22 @@ dbops_check_look(void)
 DbopsCheckRun *
 dbops_check_look_at(const DbopsCheckScope *scope)
 {
-	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
+	DbopsCheckRun *run = begin(scope);
 
-	run->scope = *scope;
 	for (int i = 0; i < n_check_sets; i++)
 		if (can_read(&run->scope, check_sets[i]->reach))
 			run->facts[i] = check_sets[i]->look(&run->scope);
+	return run;
+}
+
+static DbopsCheckRun *
+begin(const DbopsCheckScope *scope)
+{
+	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
+
+	run->scope = *scope;
+	run->of_database = dbops_override_read(scope);
+	run->of_cluster = run->of_database;
 	return run;
 }
 
@@ -75,9 +140,8 @@ dbops_check_look_at(const DbopsCheckScope *scope)
 List *
 dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
 {
-	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
+	DbopsCheckRun *run = begin(scope);
 
-	run->scope = *scope;
 	for (int i = 0; i < n_check_sets; i++)
 	{
 		if (!has_check(check_sets[i], reach) || !can_read(scope, reach))
@@ -101,17 +165,6 @@ has_check(const DbopsCheckSet *set, DbopsCheckReach reach)
 		if (set->checks[i].reach == reach)
 			return true;
 	return false;
-}
-
-/* The check of that name; NULL: there is none. */
-const DbopsCheck *
-dbops_check_find(const char *name)
-{
-	for (int i = 0; i < n_check_sets; i++)
-		for (int j = 0; j < check_sets[i]->n_checks; j++)
-			if (strcmp(check_sets[i]->checks[j].name, name) == 0)
-				return &check_sets[i]->checks[j];
-	return NULL;
 }
 
 /* Can what a check needs be read where we are? */
@@ -172,6 +225,7 @@ dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 {
 	DbopsFinding *kept = palloc(sizeof(DbopsFinding));
 
+	finding.check = run->check;
 	finding.check_name = run->check->name;
 	finding.key = (finding.object == NULL) ? finding.check_name :
 		psprintf("%s:%s", finding.check_name, finding.object);
@@ -211,11 +265,11 @@ dbops_check_report_unknown(DbopsCheckRun *run, const char *object, const char *m
 					   });
 }
 
-/* The thresholds of the check that is running. */
+/* The thresholds in force for the check that is running. */
 const DbopsThreshold *
 dbops_check_threshold(const DbopsCheckRun *run)
 {
-	return &run->check->threshold;
+	return &run->threshold;
 }
 
 /* A value that is not known is unknown, and one within its guard is ok. */
@@ -255,6 +309,85 @@ describe(double value, double guard, const DbopsThreshold *threshold)
 	return dbops_json_finish(&json);
 }
 
+/*
+ * Add to the figures of a finding what dbops ships for its check, what a user
+ * has changed of that (null: nothing), whose figures they are, and since when
+ * it is so and until when it is muted.
+ */
+Jsonb *
+dbops_check_explain(const DbopsCheckRun *run, const DbopsFinding *finding)
+{
+	const DbopsCheck *check = finding->check;
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	if (finding->data != NULL)
+		copy_members(&json, finding->data);
+	if (check != NULL)
+	{
+		put_default(&json, &check->threshold);
+		put_setting(&json, dbops_override_of(overrides_for(run, check), check));
+	}
+	dbops_json_time(&json, "since", finding->since);
+	dbops_json_time(&json, "muted_until", finding->muted_until);
+	return dbops_json_finish(&json);
+}
+
+static void
+copy_members(DbopsJson *json, Jsonb *data)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&data->root);
+	JsonbValue	value;
+	JsonbIteratorToken token;
+
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+		if (token == WJB_KEY || token == WJB_VALUE)
+			pushJsonbValue(&json->state, token, &value);
+}
+
+static void
+put_default(DbopsJson *json, const DbopsThreshold *threshold)
+{
+	dbops_json_object(json, "default");
+	if (threshold->unit != NULL)
+	{
+		put_figure(json, "warning", threshold->warning);
+		put_figure(json, "critical", threshold->critical);
+		if (threshold->guard_unit != NULL)
+			put_figure(json, "guard", threshold->guard);
+	}
+	dbops_json_integer(json, "duration", threshold->duration);
+	dbops_json_integer(json, "keep_firing", threshold->keep_firing);
+	put_figure(json, "clear", threshold->clear);
+	dbops_json_object_end(json);
+	dbops_json_text(json, "source", threshold->source);
+}
+
+static void
+put_setting(DbopsJson *json, const DbopsCheckSetting *setting)
+{
+	if (setting == NULL)
+	{
+		dbops_json_null(json, "setting");
+		return;
+	}
+	dbops_json_object(json, "setting");
+	dbops_json_boolean(json, "enabled", setting->enabled);
+	if (!isnan(setting->warning))
+		put_figure(json, "warning", setting->warning);
+	if (!isnan(setting->critical))
+		put_figure(json, "critical", setting->critical);
+	if (!isnan(setting->guard))
+		put_figure(json, "guard", setting->guard);
+	if (setting->duration >= 0)
+		dbops_json_integer(json, "duration", setting->duration);
+	if (setting->keep_firing >= 0)
+		dbops_json_integer(json, "keep_firing", setting->keep_firing);
+	if (!isnan(setting->clear))
+		put_figure(json, "clear", setting->clear);
+	dbops_json_object_end(json);
+}
+
 /* A check that has no such threshold does not mention it. */
 static void
 put_figure(DbopsJson *json, const char *key, double figure)
@@ -267,25 +400,62 @@ put_figure(DbopsJson *json, const char *key, double figure)
 		dbops_json_decimal(json, key, figure);
 }
 
+static const DbopsOverrides *
+overrides_for(const DbopsCheckRun *run, const DbopsCheck *check)
+{
+	return (check->reach == DBOPS_REACH_CLUSTER) ? run->of_cluster : run->of_database;
+}
+
 /* Run one check; if it fails, that is its finding. */
 static void
 run_check(DbopsCheckRun *run)
 {
+	const DbopsOverrides *overrides = overrides_for(run, run->check);
+	const DbopsCheckSetting *setting = dbops_override_of(overrides, run->check);
 	int			before = list_length(run->findings);
 	ErrorData  *error;
 
-	if (dbops_attempt(call_check, run, &error))
-		return;
+	run->threshold = dbops_override_threshold(overrides, run->check);
+	if (setting != NULL && !setting->enabled)
+		report_disabled(run);
+	else if (!dbops_attempt(call_check, run, &error))
+	{
+		run->findings = list_truncate(run->findings, before);
+		dbops_check_report_unknown(run, NULL,
+								   psprintf("could not be judged: %s (SQLSTATE %s)", error->message,
+											unpack_sql_state(error->sqlerrcode)),
+								   error->hint);
+	}
+	mark_muted(run, before);
+}
 
-	run->findings = list_truncate(run->findings, before);
+/* What is turned off is neither good nor bad. */
+static void
+report_disabled(DbopsCheckRun *run)
+{
 	dbops_check_report(run, (DbopsFinding)
 					   {
-						   .severity = DBOPS_UNKNOWN,
-						   .message = psprintf("could not be judged: %s (SQLSTATE %s)",
-											   error->message,
-											   unpack_sql_state(error->sqlerrcode)),
-						   .remedy = error->hint
+						   .severity = DBOPS_INFO,
+						   .message = "is turned off",
+						   .remedy = psprintf("SELECT dbops.set_check('%s', enabled => true);",
+											  run->check->name)
 					   });
+}
+
+/* Say of the findings of one check, from the given one on, which are muted: here, or in the home database. */
+static void
+mark_muted(DbopsCheckRun *run, int from)
+{
+	for (int i = from; i < list_length(run->findings); i++)
+	{
+		DbopsFinding *finding = list_nth(run->findings, i);
+
+		finding->muted_until =
+			dbops_override_muted_until(run->of_database, finding->check_name, finding->key);
+		if (run->check->reach == DBOPS_REACH_CLUSTER)
+			finding->muted_until = Max(finding->muted_until,
+									   dbops_override_muted_until(run->of_cluster, finding->check_name, finding->key));
+	}
 }
 
 static void

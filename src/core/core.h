@@ -287,6 +287,11 @@ typedef struct DbopsFinding
 	const char *remedy;			/* SQL to run or a sentence; or NULL */
 	const char *key;			/* stable identity, for muting */
 	Jsonb	   *data;			/* the figures; or NULL */
+
+	/* of checks only */
+	const struct DbopsCheck *check; /* that found it; or NULL */
+	TimestampTz since;			/* it has been of this severity; 0: not known */
+	TimestampTz muted_until;	/* 0: it is not muted */
 } DbopsFinding;
 
 extern const char *dbops_severity_name(DbopsSeverity severity);
@@ -354,6 +359,8 @@ typedef struct DbopsCheckSet
 
 extern void dbops_check_register(const DbopsCheckSet *set);
 extern const DbopsCheck *dbops_check_find(const char *name);
+extern int	dbops_check_number(const DbopsCheck *check);
+extern const DbopsCheck *dbops_check_at(int number);	/* from 0; NULL: there are no more */
 extern DbopsCheckRun *dbops_check_look(void);
 extern DbopsCheckRun *dbops_check_look_at(const DbopsCheckScope *scope);
 extern const void *dbops_check_facts(const DbopsCheckRun *run,
@@ -369,6 +376,50 @@ extern void dbops_check_report_value(DbopsCheckRun *run, double value, double gu
 extern const DbopsThreshold *dbops_check_threshold(const DbopsCheckRun *run);
 extern void dbops_check_report_unknown(DbopsCheckRun *run, const char *object,
 									   const char *message, const char *remedy);
+
+/* For reports: the figures of a finding with what is shipped and what a user changed. */
+extern Jsonb *dbops_check_explain(const DbopsCheckRun *run, const DbopsFinding *finding);
+
+/* ---- check_override.c: what users changed of checks, and muted of what they find ---- */
+
+#define MAX_CHECKS	256			/* that are registered */
+
+/* What is not changed is NaN or -1. */
+typedef struct DbopsCheckSetting
+{
+	int			check;			/* its number */
+	bool		enabled;
+	double		warning;
+	double		critical;
+	double		guard;
+	double		clear;			/* percent */
+	int			duration;		/* s */
+	int			keep_firing;	/* s */
+} DbopsCheckSetting;
+
+typedef struct DbopsMute
+{
+	uint64		key;			/* hash of a finding's key, or of a check's name: all that it finds */
+	TimestampTz until;
+} DbopsMute;
+
+/* Of one database. */
+typedef struct DbopsOverrides
+{
+	int			n_settings;
+	DbopsCheckSetting *settings;
+	int			n_mutes;
+	DbopsMute  *mutes;
+} DbopsOverrides;
+
+extern void dbops_override_init(void);
+extern const DbopsOverrides *dbops_override_read(const DbopsCheckScope *scope);
+extern const DbopsCheckSetting *dbops_override_of(const DbopsOverrides *overrides,
+												  const DbopsCheck *check);
+extern DbopsThreshold dbops_override_threshold(const DbopsOverrides *overrides,
+											   const DbopsCheck *check);
+extern TimestampTz dbops_override_muted_until(const DbopsOverrides *overrides,
+											  const char *check_name, const char *key);
 
 /* ---- tick.c: what the launcher does besides starting schedulers ---- */
 

@@ -12,7 +12,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
-#define MAX_PIECES		32
+#define MAX_PIECES		64
 #define TRANCHE_NAME	"dbops"
 
 typedef struct Piece

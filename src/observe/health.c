@@ -41,6 +41,7 @@ static const char *judge_status(const Health *health, const List *findings);
 void
 dbops_observe_init(void)
 {
+	dbops_override_init();
 	dbops_check_register(&dbops_health_checks_set);
 	dbops_board_init();
 	dbops_replication_init();
@@ -65,11 +66,17 @@ Datum
 dbops_health_checks(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	DbopsCheckRun *run = dbops_check_look();
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, dbops_check_judge(dbops_check_look()))
-		dbops_finding_put(result, lfirst(cell));
+	foreach(cell, dbops_check_judge(run))
+	{
+		DbopsFinding finding = *(const DbopsFinding *) lfirst(cell);
+
+		finding.data = dbops_check_explain(run, &finding);
+		dbops_finding_put(result, &finding);
+	}
 	return (Datum) 0;
 }
 

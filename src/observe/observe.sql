@@ -21,6 +21,79 @@ COMMENT ON FUNCTION dbops.health_checks() IS
     'A check that could not be judged is unknown and says why. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.health_checks() FROM PUBLIC;
 
+-- Settings of checks. What is shipped is compiled in; here is only what somebody changed.
+
+CREATE TABLE dbops.check_setting (
+    check_name  text PRIMARY KEY,
+    enabled     boolean NOT NULL DEFAULT true,
+    warning     double precision CHECK (warning >= 0 AND warning <> 'NaN'),
+    critical    double precision CHECK (critical >= 0 AND critical <> 'NaN'),
+    guard       double precision CHECK (guard >= 0 AND guard <> 'NaN'),
+    duration    integer CHECK (duration BETWEEN 0 AND 604800),
+    keep_firing integer CHECK (keep_firing BETWEEN 0 AND 604800),
+    clear       double precision CHECK (clear BETWEEN 0 AND 100),
+    set_by      text,
+    set_at      timestamptz
+);
+COMMENT ON TABLE dbops.check_setting IS
+    'What was changed of checks, as set_check() does; null is what dbops ships. warning, critical and guard in the check''s unit, infinity for never; duration and keep_firing '
+    'in seconds; clear in percent of the threshold. Rows of checks of the whole cluster count in the home database.';
+REVOKE ALL ON TABLE dbops.check_setting FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.check_setting', '');
+
+CREATE TABLE dbops.muted_finding (
+    key      text PRIMARY KEY,
+    until    timestamptz NOT NULL CHECK (until <> 'infinity'),
+    reason   text NOT NULL CHECK (reason <> ''),
+    muted_by text NOT NULL,
+    muted_at timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.muted_finding IS 'Findings that do not count until a time, as mute_finding() says. key: of a finding, or the name of a check for all of its findings.';
+REVOKE ALL ON TABLE dbops.muted_finding FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.muted_finding', '');
+
+CREATE FUNCTION dbops.publish_overrides() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_publish_overrides';
+COMMENT ON FUNCTION dbops.publish_overrides() IS
+    'Serves the triggers of dbops.check_setting and dbops.muted_finding: what they hold is known to all processes when it is committed.';
+REVOKE ALL ON FUNCTION dbops.publish_overrides() FROM PUBLIC;
+CREATE TRIGGER publish_overrides AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.check_setting
+    FOR EACH STATEMENT EXECUTE FUNCTION dbops.publish_overrides();
+ALTER TABLE dbops.check_setting ENABLE ALWAYS TRIGGER publish_overrides;
+CREATE TRIGGER publish_overrides AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.muted_finding
+    FOR EACH STATEMENT EXECUTE FUNCTION dbops.publish_overrides();
+ALTER TABLE dbops.muted_finding ENABLE ALWAYS TRIGGER publish_overrides;
+
+CREATE FUNCTION dbops.set_check(
+    check_name  text,
+    warning     double precision DEFAULT NULL,
+    critical    double precision DEFAULT NULL,
+    guard       double precision DEFAULT NULL,
+    duration    interval DEFAULT NULL,
+    keep_firing interval DEFAULT NULL,
+    clear       double precision DEFAULT NULL,
+    enabled     boolean DEFAULT NULL
+) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_set_check';
+COMMENT ON FUNCTION dbops.set_check(text, double precision, double precision, double precision, interval, interval, double precision, boolean) IS
+    'Changes from where on a check is bad. warning, critical: in the check''s unit, infinity for never. guard: the second, absolute figure that must be beyond this too. '
+    'duration: for how long before an alert fires. keep_firing: for how long an alert stays afterwards. clear: percent of the threshold that the value must be back by before an alert ends. '
+    'enabled: false turns the check off. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
+    'Errors: no such check (42704); NaN, a negative figure, more than 100 percent, a warning beyond critical, a threshold or guard that the check does not have, nothing to set (22023); not the home database (55000).';
+REVOKE ALL ON FUNCTION dbops.set_check(text, double precision, double precision, double precision, interval, interval, double precision, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.reset_check(check_name text) RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_reset_check';
+COMMENT ON FUNCTION dbops.reset_check(text) IS 'Goes back to what dbops ships for a check; false: nothing had been changed. Errors: no such check (42704).';
+REVOKE ALL ON FUNCTION dbops.reset_check(text) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('set_check', 'admin'),
+    ('reset_check', 'admin');
+
 INSERT INTO dbops.function_access VALUES
     ('system_health_check', 'monitor'),
     ('health_checks', 'monitor');

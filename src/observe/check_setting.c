@@ -1,0 +1,257 @@
+/*
+ * check_setting.c
+ *		set_check() and reset_check(): thresholds other than those shipped.
+ *
+ * What is shipped is compiled in, and the table holds only what somebody
+ * changed: a dump takes that along, and a new version's figures reach everybody
+ * who has not decided otherwise. Each value is judged together with what holds
+ * beside it.
+ */
+#include "observe/observe.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#define LONGEST			(7 * SECS_PER_DAY)	/* of duration and keep_firing */
+#define LIKELY_MEANT	5		/* letters that differ */
+
+PG_FUNCTION_INFO_V1(dbops_set_check);
+PG_FUNCTION_INFO_V1(dbops_reset_check);
+
+static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
+static const char *most_like(const char *name);
+static double take_threshold(FunctionCallInfo fcinfo, int number, const char *argument,
+							 const DbopsCheck *check);
+static double take_guard(FunctionCallInfo fcinfo, const DbopsCheck *check);
+static double take_clear(FunctionCallInfo fcinfo);
+static double take_figure(FunctionCallInfo fcinfo, int number, const char *argument, const char *unit);
+static int	take_seconds(FunctionCallInfo fcinfo, int number, const char *argument);
+static void require_order(const DbopsCheck *check, const DbopsCheckSetting *setting);
+static void store(const DbopsCheck *check, const DbopsCheckSetting *setting, DbopsParam enabled);
+static DbopsParam figure_param(double figure);
+static DbopsParam seconds_param(int seconds);
+
+/*
+ * set_check(check_name text, warning float8, critical float8, guard float8,
+ *			duration interval, keep_firing interval, clear float8, enabled bool)
+ */
+Datum
+dbops_set_check(PG_FUNCTION_ARGS)
+{
+	const DbopsCheck *check = take_check(fcinfo);
+	DbopsCheckSetting setting = {
+		.warning = take_threshold(fcinfo, 1, "warning", check),
+		.critical = take_threshold(fcinfo, 2, "critical", check),
+		.guard = take_guard(fcinfo, check),
+		.duration = take_seconds(fcinfo, 4, "duration"),
+		.keep_firing = take_seconds(fcinfo, 5, "keep_firing"),
+		.clear = take_clear(fcinfo)
+	};
+	bool		any = false;
+
+	for (int i = 1; i < PG_NARGS(); i++)
+		any = any || !PG_ARGISNULL(i);
+	if (!any)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nothing to set for check %s", check->name),
+				 errhint("Give warning, critical, guard, duration, keep_firing, clear or enabled; dbops.reset_check goes back to what is shipped.")));
+	require_order(check, &setting);
+	store(check, &setting, PG_ARGISNULL(7) ? (DbopsParam) {.type = BOOLOID, .isnull = true} :
+		  dbops_param_bool(PG_GETARG_BOOL(7)));
+	PG_RETURN_VOID();
+}
+
+/* reset_check(check_name text) → whether anything had been changed */
+Datum
+dbops_reset_check(PG_FUNCTION_ARGS)
+{
+	const DbopsCheck *check = take_check(fcinfo);
+	DbopsParam	name = dbops_param_text(check->name);
+
+	PG_RETURN_BOOL(dbops_store_each("DELETE FROM dbops.check_setting WHERE check_name = $1",
+									1, &name, NULL, NULL) > 0);
+}
+
+static const DbopsCheck *
+take_check(FunctionCallInfo fcinfo)
+{
+	const DbopsCheck *check;
+	const char *name;
+	const char *like;
+
+	dbops_require_argument(fcinfo, 0, "check_name");
+	name = dbops_text_argument(fcinfo, 0);
+	check = dbops_check_find(name);
+	if (check != NULL)
+		return check;
+	like = most_like(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("check \"%s\" does not exist", name),
+			 like != NULL ? errhint("Perhaps you mean \"%s\".", like) :
+			 errhint("SELECT check_name FROM dbops.health_checks(); lists them.")));
+	return NULL;				/* keep the compiler quiet */
+}
+
+/* The check whose name differs least, if it does not differ much; or NULL. */
+static const char *
+most_like(const char *name)
+{
+	const DbopsCheck *check;
+	const char *like = NULL;
+	int			least = LIKELY_MEANT + 1;
+
+	if (strlen(name) > NAMEDATALEN)
+		return NULL;
+	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
+	{
+		int			distance = varstr_levenshtein(name, strlen(name), check->name, strlen(check->name), 1, 1, 1, true);
+
+		if (distance >= least)
+			continue;
+		least = distance;
+		like = check->name;
+	}
+	return like;
+}
+
+static double
+take_threshold(FunctionCallInfo fcinfo, int number, const char *argument, const DbopsCheck *check)
+{
+	if (!PG_ARGISNULL(number) && check->threshold.unit == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check %s has no threshold", check->name),
+				 errhint("Its duration, keep_firing and enabled can be set.")));
+	return take_figure(fcinfo, number, argument, check->threshold.unit);
+}
+
+static double
+take_guard(FunctionCallInfo fcinfo, const DbopsCheck *check)
+{
+	if (!PG_ARGISNULL(3) && check->threshold.guard_unit == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("check %s has no guard", check->name),
+				 errhint("Set its warning or critical.")));
+	return take_figure(fcinfo, 3, "guard", check->threshold.guard_unit);
+}
+
+static double
+take_clear(FunctionCallInfo fcinfo)
+{
+	double		clear = take_figure(fcinfo, 6, "clear", "percent");
+
+	if (clear == DBOPS_NO_THRESHOLD)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("clear must not be infinite"),
+				 errhint("It is the percent of the threshold that the value must be back by, such as 10.")));
+	return clear;
+}
+
+/* A figure in its unit; null is NaN: as it stands. */
+static double
+take_figure(FunctionCallInfo fcinfo, int number, const char *argument, const char *unit)
+{
+	double		figure;
+
+	if (PG_ARGISNULL(number))
+		return NAN;
+	figure = PG_GETARG_FLOAT8(number);
+	if (isnan(figure))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be NaN", argument),
+				 errhint("Give a number of %s, 'infinity' for never, or null to leave it as it is.", unit)));
+	if (figure < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", argument),
+				 errhint("Give a number of %s, or 'infinity' for never.", unit)));
+	if (strcmp(unit, "percent") == 0 && figure > 100 && !isinf(figure))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be above 100 percent", argument),
+				 errhint("Give a number between 0 and 100, or 'infinity' for never.")));
+	return figure;
+}
+
+/* A length of time in whole seconds; null is -1: as it stands. */
+static int
+take_seconds(FunctionCallInfo fcinfo, int number, const char *argument)
+{
+	int64		ms;
+
+	if (PG_ARGISNULL(number))
+		return -1;
+	ms = dbops_interval_ms(PG_GETARG_INTERVAL_P(number));
+	if (ms < 0 || ms > LONGEST * INT64CONST(1000))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be between 0 and 7 days", argument),
+				 errhint("Such as '5 minutes'; 0 is at once.")));
+	return (int) ((ms + 999) / 1000);
+}
+
+/* What is critical must be beyond what is a warning, given now or standing already. */
+static void
+require_order(const DbopsCheck *check, const DbopsCheckSetting *setting)
+{
+	DbopsCheckScope here = {.database = MyDatabaseId, .connected = true};
+	DbopsThreshold threshold = dbops_override_threshold(dbops_override_read(&here), check);
+	double		warning = isnan(setting->warning) ? threshold.warning : setting->warning;
+	double		critical = isnan(setting->critical) ? threshold.critical : setting->critical;
+
+	if (isinf(warning) || isinf(critical) ||
+		(threshold.below ? warning >= critical : warning <= critical))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("warning (%g) is beyond critical (%g)", warning, critical),
+			 errdetail("Of %s, what is %s is bad.", check->name, threshold.below ? "below" : "above"),
+			 errhint("Give both, critical %s warning; 'infinity' is never.",
+					 threshold.below ? "at most" : "at least")));
+}
+
+static void
+store(const DbopsCheck *check, const DbopsCheckSetting *setting, DbopsParam enabled)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(check->name),
+		enabled,
+		figure_param(setting->warning),
+		figure_param(setting->critical),
+		figure_param(setting->guard),
+		seconds_param(setting->duration),
+		seconds_param(setting->keep_firing),
+		figure_param(setting->clear),
+		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		dbops_param_time(dbops_clock_now())
+	};
+
+	dbops_store_each("INSERT INTO dbops.check_setting AS s"
+					 " (check_name, enabled, warning, critical, guard, duration, keep_firing, clear, set_by, set_at)"
+					 " VALUES ($1, coalesce($2, true), $3, $4, $5, $6, $7, $8, $9, $10)"
+					 " ON CONFLICT (check_name) DO UPDATE SET enabled = coalesce($2, s.enabled),"
+					 " warning = coalesce($3, s.warning), critical = coalesce($4, s.critical),"
+					 " guard = coalesce($5, s.guard), duration = coalesce($6, s.duration),"
+					 " keep_firing = coalesce($7, s.keep_firing), clear = coalesce($8, s.clear),"
+					 " set_by = $9, set_at = $10",
+					 lengthof(params), params, NULL, NULL);
+}
+
+static DbopsParam
+figure_param(double figure)
+{
+	return (DbopsParam) {.type = FLOAT8OID, .value = Float8GetDatum(figure), .isnull = isnan(figure)};
+}
+
+static DbopsParam
+seconds_param(int seconds)
+{
+	return (DbopsParam) {.type = INT4OID, .value = Int32GetDatum(seconds), .isnull = seconds < 0};
+}
