@@ -148,6 +148,81 @@ find_setting(const char *name)
 #define stat_database_counter(entry, name) ((entry)->name)
 #endif
 
+/* The statements of a database that conflicts with recovery have cancelled. 16 added a cause. */
+static inline int64
+stat_database_conflicts(const PgStat_StatDBEntry *entry)
+{
+	int64		conflicts = stat_database_counter(entry, conflict_tablespace) +
+		stat_database_counter(entry, conflict_lock) +
+		stat_database_counter(entry, conflict_snapshot) +
+		stat_database_counter(entry, conflict_bufferpin) +
+		stat_database_counter(entry, conflict_startup_deadlock);
+
+#if PG_VERSION_NUM >= 160000
+	conflicts += stat_database_counter(entry, conflict_logicalslot);
+#endif
+	return conflicts;
+}
+
+/* What the server counts of WAL. 18 put it into a struct of its own. */
+static inline void
+stat_wal(double *records, double *full_page_images, double *buffers_full, TimestampTz *reset)
+{
+	PgStat_WalStats *stats = pgstat_fetch_stat_wal();
+
+#if PG_VERSION_NUM < 180000
+#define stat_wal_counter(name) (stats->name)
+#else
+#define stat_wal_counter(name) (stats->wal_counters.name)
+#endif
+	*records = stat_wal_counter(wal_records);
+	*full_page_images = stat_wal_counter(wal_fpi);
+	*buffers_full = stat_wal_counter(wal_buffers_full);
+	*reset = stats->stat_reset_timestamp;
+}
+
+/* What the server counts of checkpoints. 17 dropped the prefix and gave it a time of reset. */
+#if PG_VERSION_NUM < 170000
+#define stat_checkpoints_timed(stats) ((stats)->timed_checkpoints)
+#define stat_checkpoints_requested(stats) ((stats)->requested_checkpoints)
+#define stat_checkpoints_write_time(stats) ((stats)->checkpoint_write_time)
+#define stat_checkpoints_sync_time(stats) ((stats)->checkpoint_sync_time)
+#define stat_checkpoints_buffers(stats) ((stats)->buf_written_checkpoints)
+#define stat_checkpoints_reset(stats) ((TimestampTz) 0)
+#else
+#define stat_checkpoints_timed(stats) ((stats)->num_timed)
+#define stat_checkpoints_requested(stats) ((stats)->num_requested)
+#define stat_checkpoints_write_time(stats) ((stats)->write_time)
+#define stat_checkpoints_sync_time(stats) ((stats)->sync_time)
+#define stat_checkpoints_buffers(stats) ((stats)->buffers_written)
+#define stat_checkpoints_reset(stats) ((stats)->stat_reset_timestamp)
+#endif
+
+/* What clients had to write and flush themselves. 17 counts it among all I/O, of each kind of process. */
+static inline void
+stat_backend_writes(double *buffers, double *flushes, TimestampTz *reset)
+{
+#if PG_VERSION_NUM < 170000
+	PgStat_CheckpointerStats *stats = pgstat_fetch_stat_checkpointer();
+
+	*buffers = stats->buf_written_backend;
+	*flushes = stats->buf_fsync_backend;
+	*reset = 0;
+#else
+	PgStat_IO  *stats = pgstat_fetch_stat_io();
+	const PgStat_BktypeIO *clients = &stats->stats[B_BACKEND];
+
+	*buffers = 0;
+	*flushes = 0;
+	for (int context = 0; context < IOCONTEXT_NUM_TYPES; context++)
+	{
+		*buffers += clients->counts[IOOBJECT_RELATION][context][IOOP_WRITE];
+		*flushes += clients->counts[IOOBJECT_RELATION][context][IOOP_FSYNC];
+	}
+	*reset = stats->stat_reset_timestamp;
+#endif
+}
+
 /* 16 moved the declarations of archiving. */
 #if PG_VERSION_NUM < 160000
 #include "postmaster/pgarch.h"

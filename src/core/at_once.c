@@ -47,13 +47,13 @@ dbops_role_name(Oid role)
 	return name;
 }
 
-/* The same for a tablespace. */
+/* The same for a tablespace; without a database its catalog cannot be read. */
 char *
 dbops_tablespace_name(Oid tablespace)
 {
 	char	   *name;
 
-	if (!dbops_catalog_lock(TableSpaceRelationId, TablespaceOidIndexId))
+	if (!OidIsValid(MyDatabaseId) || !dbops_catalog_lock(TableSpaceRelationId, TablespaceOidIndexId))
 		return psprintf("%u", tablespace);
 	name = get_tablespace_name(tablespace);
 	dbops_catalog_unlock(TableSpaceRelationId, TablespaceOidIndexId);

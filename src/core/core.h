@@ -45,6 +45,7 @@ extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
 extern bool dbops_backfill_yield;	/* leave time to commits that wait */
+extern bool dbops_collector;	/* the launcher samples */
 extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
@@ -423,16 +424,33 @@ extern TimestampTz dbops_override_muted_until(const DbopsOverrides *overrides,
 
 /* ---- tick.c: what the launcher does besides starting schedulers ---- */
 
-/* Called without a database, outside a transaction; an error is logged and counted. */
+/*
+ * Called without a database, in a transaction of its own, on a standby too; an
+ * error is logged and counted.
+ */
 typedef struct DbopsTick
 {
 	const char *name;
 	long		every;			/* ms */
+	const int  *every_setting;	/* or a setting that says so, where 0 is never; NULL: every does */
 	DbopsCallback run;
 } DbopsTick;
 
+#define DBOPS_TICK_BUDGET	1.0	/* ms that all that is due at a time may take */
+
+/* Of all ticks together. */
+typedef struct DbopsTickCost
+{
+	double		ms;
+	int64		rounds;			/* times that at least one was due */
+	int64		overruns;		/* of them took more than the budget */
+	int64		failures;
+} DbopsTickCost;
+
+extern void dbops_tick_init(void);
 extern void dbops_tick_register(const DbopsTick *tick);
 extern long dbops_tick_run(void);	/* ms until the next */
+extern void dbops_tick_cost(DbopsTickCost *cost);
 
 /* ---- upkeep.c: what a scheduler does besides starting jobs ---- */
 

@@ -8,13 +8,16 @@
 #include "core/server.h"
 
 #include "access/twophase.h"
+#include "miscadmin.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 
 static Process describe_process(PGPROC *proc);
 static bool holds_horizon(PGPROC *proc);
 static int	by_pid(const void *a, const void *b);
 static bool may_have_prepared(void);
+static void count_prepared(Prepared *prepared);
 static void take_prepared(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Copy what matters of every process's slot, ordered by pid. */
@@ -82,12 +85,16 @@ by_pid(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* Ask how many transactions are prepared, and how old the oldest is. */
+/* Ask how many transactions are prepared, and how old the oldest is; without a database, about how old. */
 void
 dbops_prepared_read(Prepared *prepared)
 {
 	*prepared = (Prepared) {0};
-	if (may_have_prepared())
+	if (!may_have_prepared())
+		return;
+	if (!OidIsValid(MyDatabaseId))
+		count_prepared(prepared);
+	else
 		prepared->count = (int)
 			dbops_query_each("SELECT gid, prepared FROM pg_prepared_xact() ORDER BY prepared DESC",
 							 0, NULL, take_prepared, prepared);
@@ -101,6 +108,21 @@ may_have_prepared(void)
 		if (TransactionIdIsValid(PreparedXactProcs[i].xid))
 			return true;
 	return false;
+}
+
+/* One that was used keeps its mark, whose transaction has ended then. */
+static void
+count_prepared(Prepared *prepared)
+{
+	for (int i = 0; i < max_prepared_xacts; i++)
+	{
+		TransactionId xid = PreparedXactProcs[i].xid;
+
+		if (!TransactionIdIsValid(xid) || !TransactionIdIsInProgress(xid))
+			continue;
+		prepared->count++;
+		prepared->age = Max(prepared->age, dbops_past_since_xid(xid));
+	}
 }
 
 /* The last one taken is the oldest. */

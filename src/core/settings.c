@@ -19,6 +19,7 @@ int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
 bool		dbops_backfill_yield = true;
+bool		dbops_collector = true;
 int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
@@ -144,6 +145,17 @@ define_a_to_b(void)
 static void
 define_c_to_i(void)
 {
+	DefineCustomBoolVariable("dbops.collector",
+							 "Lets dbops sample the server every ten seconds.",
+							 "The samples of an hour are kept in memory.",
+							 &dbops_collector,
+							 true,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomIntVariable("dbops.dry_run_max_hold",
 							"Sets how long check_migration may hold locks for which others would have to wait.",
 							"A trial ends where it is when locks stronger than ROW EXCLUSIVE have been held for so long.",

@@ -8,7 +8,8 @@
  * being dropped or copied. It looks into none itself: the first scheduler of a
  * database says whether dbops is there, and when it is next wanted.
  *
- * On a standby it writes nothing and waits for promotion.
+ * In between it runs the ticks that areas have registered. On a standby it does
+ * that as well, writes nothing and waits for promotion.
  */
 #include "maintain/maintain.h"
 
@@ -145,12 +146,14 @@ static long
 look_after(void)
 {
 	TimestampTz now = dbops_clock_now();
+	long		until_tick;
 
 	obey_switch();
-	if (RecoveryInProgress())
-		return LOOK_RECOVERY;
 	if (!dbops_enabled)
-		return LOOK_AROUND;
+		return RecoveryInProgress() ? LOOK_RECOVERY : LOOK_AROUND;
+	until_tick = dbops_tick_run();
+	if (RecoveryInProgress())
+		return Min(LOOK_RECOVERY, until_tick);
 
 	if (looked_around == 0 || dbops_engine->look_around ||
 		TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
@@ -158,7 +161,7 @@ look_after(void)
 	dbops_home_note(choose_home());
 	finish_started();
 	start_due(now);
-	return until_next(now);
+	return Min(until_next(now), until_tick);
 }
 
 /* Take over the configuration; stop everything, or begin again, by dbops.enabled. */

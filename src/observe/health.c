@@ -7,6 +7,7 @@
  * null figures and unknown checks, and the rest stands.
  */
 #include "observe/board.h"
+#include "observe/metric.h"
 
 #include <math.h>
 
@@ -44,6 +45,7 @@ dbops_observe_init(void)
 	dbops_override_init();
 	dbops_check_register(&dbops_health_checks_set);
 	dbops_board_init();
+	dbops_collector_init();
 	dbops_replication_init();
 	dbops_sizes_init();
 	dbops_statements_init();

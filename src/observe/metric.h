@@ -8,10 +8,14 @@
  * told from two samples, by dbops_ring_window(), which knows of resets. What is
  * not known is NaN, never 0.
  *
- * The launcher alone writes samples; sessions and schedulers read them under a
- * shared lock, held for copying only. A figure that needs a connection is put
+ * The launcher samples, and a session that calls sample_server(); all read under
+ * a shared lock, held for copying only. A figure that needs a connection is put
  * into the place of its own (dbops_metric_supply) by the home database's
- * scheduler, and the launcher copies it into each sample until it is too old.
+ * scheduler, and goes from there into each sample until it is too old.
+ *
+ * Where dbops is not preloaded, and in a session that has set dbops.test_now
+ * while the server's own processes do not obey that, the ring is the session's
+ * own: empty at first, and filled by its sample_server() alone.
  */
 #ifndef DBOPS_METRIC_H
 #define DBOPS_METRIC_H
@@ -166,6 +170,8 @@ typedef struct Sample
 } Sample;
 
 extern void dbops_ring_init(void);
+extern bool dbops_ring_is_own(void);	/* this session's: not preloaded, or a test has set its time */
+extern bool dbops_ring_take(Oid database, TimestampTz at, bool active);
 extern void dbops_ring_put(Oid database, const Sample *sample);
 extern int	dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most);	/* the oldest first */
 extern bool dbops_ring_newest(Oid database, Sample *sample);
@@ -175,7 +181,7 @@ extern void dbops_metric_supply(Oid database, int position, double value, Timest
 typedef struct SampleWindow
 {
 	double		seconds;		/* 0: there is no window yet */
-	bool		reset;			/* counters were reset within it: deltas are of what came after */
+	bool		reset;			/* counters were reset within it: it begins after that */
 	int			n;				/* samples */
 	double		delta[N_MOST_METRICS];	/* of counters; NaN: not known. Of gauges the change */
 	Sample		newest;
@@ -184,11 +190,23 @@ typedef struct SampleWindow
 extern bool dbops_ring_window(Oid database, double seconds, SampleWindow *window);
 extern double dbops_ring_per_second(const SampleWindow *window, int position);
 
-/* ---- collect.c, collector.c: the sampling, in the launcher's tick ---- */
+/* ---- collect_databases.c: counters and sessions of each database, and their sums ---- */
+
+/* The first figures of databases are the server's own counters of them, up to DM_CHECKSUM_FAILURES. */
+#define FIRST_COUNTED	DM_TRANSACTIONS_COMMITTED
+#define N_COUNTED		(DM_CHECKSUM_FAILURES - FIRST_COUNTED + 1)
+
+extern void dbops_collect_databases_init(void);
+extern void dbops_collect_databases(Sample *cluster);
+
+/* ---- collect.c: what is the cluster's ---- */
 
 extern void dbops_collect_cluster(Sample *sample);
-extern void dbops_collect_database(Oid database, Sample *sample);
+
+/* ---- collector.c: the sampling, in the launcher's tick ---- */
+
 extern void dbops_collector_init(void);
+extern void dbops_collector_sample(void);
 
 /* Whether samples still come; not preloaded: they never did. */
 typedef struct CollectorState
@@ -197,9 +215,9 @@ typedef struct CollectorState
 	bool		stale;			/* no sample for three ticks */
 	TimestampTz last;			/* 0: never */
 	double		age;			/* s; NaN */
-	double		tick_ms;		/* mean of the ticks in the ring */
-	int64		ticks;
-	int64		overruns;		/* ticks that took longer than 1 ms */
+	double		tick_ms;		/* mean of the ticks in the ring; NaN: not known */
+	int64		ticks;			/* samples taken since the server was started */
+	int64		overruns;		/* times that the launcher's ticks took longer than 1 ms */
 } CollectorState;
 
 extern void dbops_collector_state(CollectorState *state);

@@ -115,3 +115,29 @@ REVOKE ALL ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) FRO
 
 INSERT INTO dbops.function_access VALUES
     ('forecast_series', 'monitor');
+
+-- The collector: what the launcher samples.
+
+CREATE FUNCTION dbops.metrics(OUT name text, OUT database text, OUT kind text, OUT unit text,
+                              OUT value double precision, OUT per_second double precision, OUT about text)
+    RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_metrics';
+COMMENT ON FUNCTION dbops.metrics() IS
+    'Lists every figure that is sampled, as of the newest sample: of the whole cluster (database is null) and of this database. kind: gauge or counter. '
+    'unit: bytes, s, ms, percent, ids, or empty for a number of things. value: null where it is not known. per_second: what a counter gained over the '
+    'last minute, null where it was reset or is not known for so long. Where nobody samples, because dbops is not preloaded, a sample is taken at once. '
+    'Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.metrics() FROM PUBLIC;
+
+CREATE FUNCTION dbops.sample_server() RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_sample_server';
+COMMENT ON FUNCTION dbops.sample_server() IS
+    'Takes a sample of the cluster and of the databases in use now, as the launcher does every ten seconds. Where dbops is not preloaded, and in a '
+    'session that has set dbops.test_now in a server without dbops.test_clock, it goes into the session''s own memory. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.sample_server() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('metrics', 'monitor'),
+    ('sample_server', 'admin');

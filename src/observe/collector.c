@@ -1,0 +1,154 @@
+/*
+ * collector.c
+ *		Samples, tick after tick, and whether they still come.
+ *
+ * The launcher takes one of the cluster and of each database that is used, on a
+ * standby as well. sample_server() does the same now. A clock that jumps against
+ * the one that only counts on begins a new epoch: what lies between two samples
+ * is not what the times say.
+ */
+#include "observe/metric.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "utils/guc.h"
+
+#define CLOCK_JUMP		5.0		/* s that the clock may gain or lose between two samples */
+#define STALE_AFTER		(3 * TICK)	/* ms */
+#define WHOLE_RING		3600.0	/* s */
+
+PG_FUNCTION_INFO_V1(dbops_sample_server);
+
+/* What the processes that sample have in common. */
+typedef struct Collector
+{
+	int64		samples;
+	TimestampTz epoch;			/* of a jump of the clock; 0: there was none */
+	TimestampTz at;				/* of the last sample, by either clock */
+	instr_time	counted;
+} Collector;
+
+static Collector *shared_collector = NULL;	/* or NULL */
+static LWLock *shared_collector_lock = NULL;
+static Collector own_collector;
+
+static void tick(void *arg);
+static void begin_sample(Sample *sample);
+static bool has_jumped(const Collector *collector, TimestampTz at, instr_time counted);
+static void add_own_cost(double *values, int64 samples);
+
+static const DbopsTick sampling = {.name = "sampling", .every = TICK, .run = tick};
+
+/* Ask for the shared memory, and to be called. */
+void
+dbops_collector_init(void)
+{
+	dbops_shared_request("dbops collector", sizeof(Collector), NULL,
+						 (void **) &shared_collector, &shared_collector_lock);
+	dbops_collect_databases_init();
+	dbops_ring_init();
+	dbops_tick_register(&sampling);
+}
+
+static void
+tick(void *arg)
+{
+	if (dbops_collector)
+		dbops_collector_sample();
+}
+
+/* sample_server() → void */
+Datum
+dbops_sample_server(PG_FUNCTION_ARGS)
+{
+	dbops_collector_sample();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Take a sample of everything. What the server counts is read as it stands,
+ * whatever the caller's transaction has seen of it, and each figure alone: a
+ * snapshot of all that is counted would grow with the number of tables.
+ */
+void
+dbops_collector_sample(void)
+{
+	int			nest_level = NewGUCNestLevel();
+	Sample		sample;
+
+	dbops_set_nested("stats_fetch_consistency", "none");
+	pgstat_clear_snapshot();
+	begin_sample(&sample);
+	dbops_collect_databases(&sample);
+	dbops_collect_cluster(&sample);
+	dbops_ring_put(InvalidOid, &sample);
+	AtEOXact_GUC(true, nest_level);
+}
+
+/* A sample of this time, in which nothing is known yet but what this costs. */
+static void
+begin_sample(Sample *sample)
+{
+	bool		own = dbops_ring_is_own();
+	Collector  *collector = own ? &own_collector : shared_collector;
+	instr_time	counted;
+
+	INSTR_TIME_SET_CURRENT(counted);
+	sample->at = dbops_clock_now();
+	sample->cadence = TICK;
+	for (int i = 0; i < N_MOST_METRICS; i++)
+		sample->values[i] = NAN;
+
+	if (!own)
+		LWLockAcquire(shared_collector_lock, LW_EXCLUSIVE);
+	if (has_jumped(collector, sample->at, counted))
+		collector->epoch = sample->at;
+	collector->at = sample->at;
+	collector->counted = counted;
+	collector->samples++;
+	sample->epoch = Max(PgStartTime, collector->epoch);
+	add_own_cost(sample->values, collector->samples);
+	if (!own)
+		LWLockRelease(shared_collector_lock);
+}
+
+/* The time that a test sets does not run. */
+static bool
+has_jumped(const Collector *collector, TimestampTz at, instr_time counted)
+{
+	double		passed = (at - collector->at) / (double) USECS_PER_SEC;
+
+	if (collector->at == 0 || dbops_test_now > 0)
+		return false;
+	INSTR_TIME_SUBTRACT(counted, collector->counted);
+	return fabs(passed - INSTR_TIME_GET_DOUBLE(counted)) > CLOCK_JUMP;
+}
+
+static void
+add_own_cost(double *values, int64 samples)
+{
+	DbopsTickCost cost;
+
+	dbops_tick_cost(&cost);
+	values[CM_COLLECTOR_TIME] = cost.ms;
+	values[CM_COLLECTOR_TICKS] = samples;
+}
+
+/* Say whether samples come, when the last one did, and what they cost. */
+void
+dbops_collector_state(CollectorState *state)
+{
+	DbopsTickCost cost;
+	SampleWindow window;
+
+	dbops_tick_cost(&cost);
+	(void) dbops_ring_window(InvalidOid, WHOLE_RING, &window);
+	state->preloaded = (shared_collector != NULL);
+	state->last = window.newest.at;
+	state->age = (state->last == 0) ? NAN : (dbops_clock_now() - state->last) / (double) USECS_PER_SEC;
+	state->stale = (state->last == 0 || state->age * 1000 > STALE_AFTER);
+	state->tick_ms = window.delta[CM_COLLECTOR_TIME] / window.delta[CM_COLLECTOR_TICKS];
+	state->ticks = dbops_ring_is_own() ? own_collector.samples : shared_collector->samples;
+	state->overruns = cost.overruns;
+}

@@ -1,0 +1,325 @@
+/*
+ * ring.c
+ *		The samples of the last hour, in memory.
+ *
+ * One ring is the cluster's, the others are those of the databases that were
+ * active last. All stand in one piece of shared memory of about 3 MB, under one
+ * lock, held for copying. A clock that was set back makes the samples that it
+ * has not reached again worthless: they go, so that a ring is always in order.
+ *
+ * A session has a ring of its own when dbops is not preloaded, and when a test
+ * has set the session's time: what it samples then is nobody else's business.
+ */
+#include "observe/metric.h"
+
+#include "utils/memutils.h"
+
+#define SUPPLY_KEEPS	(1800 * USECS_PER_SEC)	/* for so long a supplied figure is shown */
+#define KEEPS_RING		(60 * USECS_PER_SEC)	/* for so long a database keeps its ring from others */
+
+/* When a sample was taken; its values stand apart. */
+typedef struct Mark
+{
+	TimestampTz at;
+	TimestampTz epoch;
+	int			cadence;
+} Mark;
+
+typedef struct Supply
+{
+	double		value;
+	TimestampTz at;				/* 0: none */
+} Supply;
+
+typedef struct Track
+{
+	Oid			database;		/* InvalidOid: of the cluster, or free */
+	TimestampTz active;			/* when somebody was last there */
+	int			next;			/* place of the next sample */
+	int			n;
+	Mark		marks[RING_TICKS];
+	Supply		supplies[N_MOST_METRICS];
+} Track;
+
+typedef struct Ring
+{
+	Track		tracks[1 + RING_DATABASES]; /* the cluster's first */
+	double		cluster[RING_TICKS][N_CLUSTER_METRICS];
+	double		databases[RING_DATABASES][RING_TICKS][N_DATABASE_METRICS];
+} Ring;
+
+static Ring *shared_ring = NULL;	/* or NULL */
+static LWLock *shared_ring_lock = NULL;
+static Ring *own_ring = NULL;
+
+static Ring *lock_ring(LWLockMode mode);
+static void unlock_ring(void);
+static Track *find_track(Ring *ring, Oid database);
+static Track *take_track(Ring *ring, Oid database, TimestampTz at);
+static double *values_at(Ring *ring, const Track *track, int place);
+static int	place_back(const Track *track, int back);
+static void forget_future(Track *track, TimestampTz now);
+static void fill_in_supplied(const Track *track, int n_metrics, TimestampTz now, double *values);
+static void copy_sample(Ring *ring, const Track *track, int back, Sample *sample);
+static void compare(Ring *ring, const Track *track, double seconds, SampleWindow *window);
+
+/* Ask for the shared memory. */
+void
+dbops_ring_init(void)
+{
+	dbops_shared_request("dbops samples", sizeof(Ring), NULL,
+						 (void **) &shared_ring, &shared_ring_lock);
+}
+
+/* Whether what this process samples and reads is its own. */
+bool
+dbops_ring_is_own(void)
+{
+	return shared_ring == NULL ||
+		(dbops_test_now > 0 && !dbops_test_clock && !AmBackgroundWorkerProcess());
+}
+
+/* Whether a database has a ring; one that is active gets one if there is room. */
+bool
+dbops_ring_take(Oid database, TimestampTz at, bool active)
+{
+	Ring	   *ring = lock_ring(LW_EXCLUSIVE);
+	Track	   *track = find_track(ring, database);
+
+	if (track == NULL && active)
+		track = take_track(ring, database, at);
+	if (track != NULL && active)
+		track->active = at;
+	unlock_ring();
+	return track != NULL;
+}
+
+/* Add a sample; one of the same time takes the place of the one before. */
+void
+dbops_ring_put(Oid database, const Sample *sample)
+{
+	int			n_metrics = dbops_metric_count(database);
+	Ring	   *ring = lock_ring(LW_EXCLUSIVE);
+	Track	   *track = find_track(ring, database);
+
+	if (track != NULL)
+	{
+		double	   *values;
+
+		forget_future(track, sample->at - 1);
+		values = values_at(ring, track, track->next);
+		track->marks[track->next] = (Mark)
+		{
+			.at = sample->at, .epoch = sample->epoch, .cadence = sample->cadence
+		};
+		memcpy(values, sample->values, sizeof(double) * n_metrics);
+		fill_in_supplied(track, n_metrics, sample->at, values);
+		track->next = (track->next + 1) % RING_TICKS;
+		track->n = Min(track->n + 1, RING_TICKS);
+	}
+	unlock_ring();
+}
+
+/* Copy the samples after a time, the oldest first, no more than there is room for. Returns how many. */
+int
+dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most)
+{
+	Ring	   *ring = lock_ring(LW_SHARED);
+	const Track *track = find_track(ring, database);
+	int			n = 0;
+
+	for (int back = (track == NULL) ? 0 : track->n; back > 0 && n < most; back--)
+		if (track->marks[place_back(track, back)].at > after)
+			copy_sample(ring, track, back, &samples[n++]);
+	unlock_ring();
+	return n;
+}
+
+/* Copy the newest sample; false: there is none. */
+bool
+dbops_ring_newest(Oid database, Sample *sample)
+{
+	Ring	   *ring = lock_ring(LW_SHARED);
+	const Track *track = find_track(ring, database);
+	bool		found = (track != NULL && track->n > 0);
+
+	if (found)
+		copy_sample(ring, track, 1, sample);
+	unlock_ring();
+	return found;
+}
+
+/* Put a figure that the next samples are to show; a database that has no ring has no use for it. */
+void
+dbops_metric_supply(Oid database, int position, double value, TimestampTz at)
+{
+	Ring	   *ring = lock_ring(LW_EXCLUSIVE);
+	Track	   *track = find_track(ring, database);
+
+	Assert(position >= 0 && position < dbops_metric_count(database));
+	if (track != NULL)
+		track->supplies[position] = (Supply) {.value = value, .at = at};
+	unlock_ring();
+}
+
+/*
+ * Compare the newest sample with the one that is so much older, or with the
+ * oldest that can be compared with it. False: there is nothing to compare with,
+ * and only what newest says is known, if there is any.
+ */
+bool
+dbops_ring_window(Oid database, double seconds, SampleWindow *window)
+{
+	Ring	   *ring = lock_ring(LW_SHARED);
+	const Track *track = find_track(ring, database);
+
+	window->seconds = 0;
+	window->reset = false;
+	window->n = 0;
+	window->newest.at = 0;
+	for (int i = 0; i < N_MOST_METRICS; i++)
+		window->delta[i] = NAN;
+	if (track != NULL && track->n > 0)
+		compare(ring, track, seconds, window);
+	unlock_ring();
+	return window->seconds > 0;
+}
+
+/* How much of a counter there was in a second; NaN if it is not known. */
+double
+dbops_ring_per_second(const SampleWindow *window, int position)
+{
+	return (window->seconds > 0) ? window->delta[position] / window->seconds : NAN;
+}
+
+static Ring *
+lock_ring(LWLockMode mode)
+{
+	if (!dbops_ring_is_own())
+	{
+		LWLockAcquire(shared_ring_lock, mode);
+		return shared_ring;
+	}
+	if (own_ring == NULL)
+		own_ring = MemoryContextAllocZero(TopMemoryContext, sizeof(Ring));
+	return own_ring;
+}
+
+static void
+unlock_ring(void)
+{
+	if (!dbops_ring_is_own())
+		LWLockRelease(shared_ring_lock);
+}
+
+/* NULL: the database has none. */
+static Track *
+find_track(Ring *ring, Oid database)
+{
+	if (!OidIsValid(database))
+		return &ring->tracks[0];
+	for (int i = 1; i <= RING_DATABASES; i++)
+		if (ring->tracks[i].database == database)
+			return &ring->tracks[i];
+	return NULL;
+}
+
+/* Take a free one, or that of the database that was active least recently; NULL: all of them are. */
+static Track *
+take_track(Ring *ring, Oid database, TimestampTz at)
+{
+	Track	   *chosen = NULL;
+
+	for (int i = 1; i <= RING_DATABASES; i++)
+	{
+		Track	   *track = &ring->tracks[i];
+
+		if (chosen == NULL || !OidIsValid(track->database) ||
+			(OidIsValid(chosen->database) && track->active < chosen->active))
+			chosen = track;
+	}
+	if (OidIsValid(chosen->database) && chosen->active > at - KEEPS_RING && chosen->active <= at)
+		return NULL;
+	memset(chosen, 0, sizeof(Track));
+	chosen->database = database;
+	return chosen;
+}
+
+static double *
+values_at(Ring *ring, const Track *track, int place)
+{
+	int			number = track - ring->tracks;
+
+	return (number == 0) ? ring->cluster[place] : ring->databases[number - 1][place];
+}
+
+/* The place of a sample; the newest is 1 back. */
+static int
+place_back(const Track *track, int back)
+{
+	return (track->next - back + RING_TICKS) % RING_TICKS;
+}
+
+static void
+forget_future(Track *track, TimestampTz now)
+{
+	while (track->n > 0 && track->marks[place_back(track, 1)].at > now)
+	{
+		track->next = place_back(track, 1);
+		track->n--;
+	}
+}
+
+static void
+fill_in_supplied(const Track *track, int n_metrics, TimestampTz now, double *values)
+{
+	for (int i = 0; i < n_metrics; i++)
+	{
+		const Supply *supply = &track->supplies[i];
+
+		if (isnan(values[i]) && supply->at != 0 && supply->at >= now - SUPPLY_KEEPS)
+			values[i] = supply->value;
+	}
+}
+
+static void
+copy_sample(Ring *ring, const Track *track, int back, Sample *sample)
+{
+	int			place = place_back(track, back);
+	const Mark *mark = &track->marks[place];
+	int			n_metrics = dbops_metric_count(track->database);
+
+	sample->at = mark->at;
+	sample->epoch = mark->epoch;
+	sample->cadence = mark->cadence;
+	memcpy(sample->values, values_at(ring, track, place), sizeof(double) * n_metrics);
+	for (int i = n_metrics; i < N_MOST_METRICS; i++)
+		sample->values[i] = NAN;
+}
+
+/* A sample may come a little late: half a tick more than was asked for is let pass. */
+static void
+compare(Ring *ring, const Track *track, double seconds, SampleWindow *window)
+{
+	Sample	   *newest = &window->newest;
+	TimestampTz since;
+	int			back = 1;
+	const double *old;
+
+	copy_sample(ring, track, 1, newest);
+	since = newest->at - (TimestampTz) ((seconds + newest->cadence / 2000.0) * USECS_PER_SEC);
+	for (int i = 2; i <= track->n && track->marks[place_back(track, i)].at >= since; i++)
+	{
+		window->reset = (track->marks[place_back(track, i)].epoch != newest->epoch);
+		if (window->reset)
+			break;
+		back = i;
+	}
+	old = values_at(ring, track, place_back(track, back));
+	window->n = back;
+	window->seconds = (newest->at - track->marks[place_back(track, back)].at) / (double) USECS_PER_SEC;
+	if (window->seconds <= 0)
+		return;
+	for (int i = 0; i < dbops_metric_count(track->database); i++)
+		window->delta[i] = newest->values[i] - old[i];
+}
