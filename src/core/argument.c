@@ -26,6 +26,44 @@ dbops_text_argument(FunctionCallInfo fcinfo, int number)
 	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
+/* A reason that somebody can read later: there must be one, of bounded length. */
+char *
+dbops_reason_argument(FunctionCallInfo fcinfo, int number)
+{
+	char	   *reason = PG_ARGISNULL(number) ? "" : dbops_text_argument(fcinfo, number);
+
+	if (strspn(reason, " \t\r\n") == strlen(reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("reason must not be empty"),
+				 errhint("Say why, for those who wonder later.")));
+	if (strlen(reason) >= NOTE_REASON_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("reason must not be longer than %d bytes", NOTE_REASON_SIZE - 1),
+				 errhint("Say it in a sentence.")));
+	return reason;
+}
+
+/* Until when something is so: a time to come, and not for ever. */
+TimestampTz
+dbops_until_argument(FunctionCallInfo fcinfo, int number)
+{
+	TimestampTz until = PG_ARGISNULL(number) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(number);
+
+	if (TIMESTAMP_NOT_FINITE(until))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until must be given"),
+				 errhint("Such as now() + interval '1 hour'; it ends by itself then.")));
+	if (until <= dbops_clock_now())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until must be in the future"),
+				 errhint("Such as now() + interval '1 hour'.")));
+	return until;
+}
+
 /* An interval in milliseconds, rounded up; a month has 30 days. */
 int64
 dbops_interval_ms(const Interval *interval)

@@ -126,10 +126,12 @@ static DbopsCheckRun *
 begin(const DbopsCheckScope *scope)
 {
 	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
+	DbopsCheckScope home = {.database = dbops_home_database()};
 
 	run->scope = *scope;
 	run->of_database = dbops_override_read(scope);
-	run->of_cluster = run->of_database;
+	run->of_cluster = (!OidIsValid(home.database) || home.database == scope->database) ?
+		run->of_database : dbops_override_read(&home);
 	return run;
 }
 

@@ -81,7 +81,16 @@ static LWLock *pool_lock = NULL;
 /* The transaction that has changed the tables, which others do not see yet. */
 static FullTransactionId changed_by = {0};
 
+static void refresh(void *arg);
+
 typedef void (*RowReader) (HeapTuple row, TupleDesc desc, DbopsOverrides *overrides);
+
+static const DbopsUpkeep upkeep = {
+	.name = "check settings",
+	.every = 60000,
+	.elsewhere = 600000,
+	.run = refresh
+};
 
 static bool recall(const DbopsCheckScope *scope, DbopsOverrides *overrides);
 static KnownDatabase *find_database(Oid database);
@@ -105,6 +114,18 @@ dbops_override_init(void)
 {
 	dbops_shared_request("dbops check overrides", sizeof(Pool), NULL,
 						 (void **) &pool, &pool_lock);
+	dbops_upkeep_register(&upkeep);
+}
+
+/* Publish what a restart has forgotten, or what came without a trigger. */
+static void
+refresh(void *arg)
+{
+	uint64		seen = generation();
+	DbopsOverrides overrides = {0};
+
+	if (read_tables(&overrides))
+		publish_unless_changed(&overrides, seen);
 }
 
 /* Give what was changed in a database, as far as it can be known here. */

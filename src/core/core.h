@@ -86,6 +86,8 @@ extern void dbops_clock_restart_timeouts(void);
 
 extern void dbops_require_argument(FunctionCallInfo fcinfo, int number, const char *name);
 extern char *dbops_text_argument(FunctionCallInfo fcinfo, int number);
+extern char *dbops_reason_argument(FunctionCallInfo fcinfo, int number);
+extern TimestampTz dbops_until_argument(FunctionCallInfo fcinfo, int number);
 extern int64 dbops_interval_ms(const Interval *interval);
 extern Interval *dbops_interval_of_ms(int64 ms);
 extern char *dbops_interval_text(const Interval *interval);
@@ -219,6 +221,32 @@ extern void dbops_data_loss_register(const char *table, const char *what);
 extern void dbops_shared_request(const char *name, Size size,
 								 DbopsCallback prepare,
 								 void **place, LWLock **lock);
+
+/* ---- kept_note.c: a note about the cluster that outlives the server ---- */
+
+#define NOTE_REASON_SIZE	256
+
+typedef struct DbopsNote
+{
+	TimestampTz since;			/* 0: there is none */
+	TimestampTz until;			/* DT_NOEND: for ever */
+	int			encoding;		/* of the texts */
+	char		by[NAMEDATALEN];
+	char		reason[NOTE_REASON_SIZE];
+} DbopsNote;
+
+/* place and lock are those of a request for shared memory. */
+typedef struct DbopsKeptNote
+{
+	const char *file_name;
+	DbopsNote  *place;			/* NULL: not preloaded */
+	LWLock	   *lock;
+} DbopsKeptNote;
+
+extern void dbops_note_restore(const DbopsKeptNote *kept, DbopsNote *place);
+extern void dbops_note_keep(DbopsKeptNote *kept, const char *by, const char *reason, TimestampTz until);
+extern void dbops_note_remove(DbopsKeptNote *kept, DbopsCallback removed);
+extern DbopsNote dbops_note_read(const DbopsKeptNote *kept);
 
 /* ---- extension.c: extensions that are looked into ---- */
 

@@ -22,6 +22,7 @@ PG_FUNCTION_INFO_V1(dbops_reset_check);
 
 static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
 static const char *most_like(const char *name);
+static void require_decider(const DbopsCheck *check);
 static double take_threshold(FunctionCallInfo fcinfo, int number, const char *argument,
 							 const DbopsCheck *check);
 static double take_guard(FunctionCallInfo fcinfo, const DbopsCheck *check);
@@ -58,6 +59,7 @@ dbops_set_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("nothing to set for check %s", check->name),
 				 errhint("Give warning, critical, guard, duration, keep_firing, clear or enabled; dbops.reset_check goes back to what is shipped.")));
+	require_decider(check);
 	require_order(check, &setting);
 	store(check, &setting, PG_ARGISNULL(7) ? (DbopsParam) {.type = BOOLOID, .isnull = true} :
 		  dbops_param_bool(PG_GETARG_BOOL(7)));
@@ -116,6 +118,20 @@ most_like(const char *name)
 		like = check->name;
 	}
 	return like;
+}
+
+/* A check of the whole cluster obeys one database; a row elsewhere would change nothing. */
+static void
+require_decider(const DbopsCheck *check)
+{
+	Oid			home = dbops_home_database();
+
+	if (check->reach == DBOPS_REACH_CLUSTER && OidIsValid(home) && home != MyDatabaseId)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("check %s is of the whole cluster, and another database decides about those", check->name),
+				 errdetail("That is the database with OID %u.", home),
+				 errhint("Call it there, or set dbops.home_database to this database.")));
 }
 
 static double

@@ -7,6 +7,7 @@
  * null figures and unknown checks, and the rest stands.
  */
 #include "observe/board.h"
+#include "observe/maintenance_mode.h"
 #include "observe/metric.h"
 
 #include <math.h>
@@ -42,6 +43,7 @@ static const char *judge_status(const Health *health, const List *findings);
 void
 dbops_observe_init(void)
 {
+	dbops_maintenance_mode_init();
 	dbops_override_init();
 	dbops_check_register(&dbops_health_checks_set);
 	dbops_board_init();

@@ -94,6 +94,53 @@ INSERT INTO dbops.function_access VALUES
     ('set_check', 'admin'),
     ('reset_check', 'admin');
 
+-- Findings that are known and not to count.
+
+CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_mute_finding';
+COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
+    'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() gives it, or the name of a check for all that it finds, also later. '
+    'reason: at most 255 bytes. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
+    'Errors: no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001).';
+REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION dbops.unmute_finding(key text) RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_unmute_finding';
+COMMENT ON FUNCTION dbops.unmute_finding(text) IS 'Ends what mute_finding() began, and says whether the finding was muted. Errors: no key (22004, 22023).';
+REVOKE ALL ON FUNCTION dbops.unmute_finding(text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.muted_findings(OUT key text, OUT reason text, OUT until timestamptz, OUT muted_by text, OUT muted_at timestamptz) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_muted_findings';
+COMMENT ON FUNCTION dbops.muted_findings() IS 'Lists what is muted in this database, by key.';
+REVOKE ALL ON FUNCTION dbops.muted_findings() FROM PUBLIC;
+
+-- Work on the server.
+
+CREATE FUNCTION dbops.begin_maintenance_mode(reason text, until timestamptz) RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_begin_maintenance_mode';
+COMMENT ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) IS
+    'Says that work is being done on this server: health and node_status() show it, and no alert is raised. From COMMIT until the time given, across restarts; '
+    'a second call replaces the first. Works on a standby, of which it is the own. reason: at most 255 bytes. '
+    'Errors: no reason, no end, an end that has passed (22023); a reason that is too long (22001); not preloaded (55000).';
+REVOKE ALL ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION dbops.end_maintenance_mode() RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_end_maintenance_mode';
+COMMENT ON FUNCTION dbops.end_maintenance_mode() IS 'Ends what begin_maintenance_mode() began, at COMMIT, and says whether it was still on. Errors: not preloaded (55000).';
+REVOKE ALL ON FUNCTION dbops.end_maintenance_mode() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('mute_finding', 'operator'),
+    ('unmute_finding', 'operator'),
+    ('muted_findings', 'monitor'),
+    ('begin_maintenance_mode', 'operator'),
+    ('end_maintenance_mode', 'operator');
+
 INSERT INTO dbops.function_access VALUES
     ('system_health_check', 'monitor'),
     ('health_checks', 'monitor');

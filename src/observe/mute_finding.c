@@ -1,0 +1,91 @@
+/*
+ * mute_finding.c
+ *		mute_finding(), unmute_finding(), muted_findings(): known, and not to count.
+ *
+ * A muted finding is still shown and still says how grave it is; it changes no
+ * status and raises no alert. Who mutes must say why and until when, so that
+ * nothing stays muted that nobody remembers.
+ */
+#include "observe/observe.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+
+#define LONGEST_KEY		512		/* bytes */
+
+PG_FUNCTION_INFO_V1(dbops_mute_finding);
+PG_FUNCTION_INFO_V1(dbops_unmute_finding);
+PG_FUNCTION_INFO_V1(dbops_muted_findings);
+
+static const char *take_key(FunctionCallInfo fcinfo);
+static void forget_ended(void);
+
+/* mute_finding(key text, reason text, until timestamptz) */
+Datum
+dbops_mute_finding(PG_FUNCTION_ARGS)
+{
+	const char *key = take_key(fcinfo);
+	DbopsParam	params[] = {
+		dbops_param_text(key),
+		dbops_param_text(dbops_reason_argument(fcinfo, 1)),
+		dbops_param_time(dbops_until_argument(fcinfo, 2)),
+		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		dbops_param_time(dbops_clock_now())
+	};
+
+	forget_ended();
+	dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
+					 " ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, until = excluded.until,"
+					 " muted_by = excluded.muted_by, muted_at = excluded.muted_at",
+					 lengthof(params), params, NULL, NULL);
+	PG_RETURN_VOID();
+}
+
+/* unmute_finding(key text) → whether it was muted */
+Datum
+dbops_unmute_finding(PG_FUNCTION_ARGS)
+{
+	DbopsParam	params[] = {dbops_param_text(take_key(fcinfo)), dbops_param_time(dbops_clock_now())};
+	Datum		was_muted;
+
+	PG_RETURN_BOOL(dbops_store_value("DELETE FROM dbops.muted_finding WHERE key = $1 RETURNING nullif(until > $2, false)",
+									 lengthof(params), params, BOOLOID, &was_muted));
+}
+
+/* muted_findings() → those that are muted now */
+Datum
+dbops_muted_findings(PG_FUNCTION_ARGS)
+{
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
+
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT key, reason, until, muted_by, muted_at FROM dbops.muted_finding WHERE until > $1 ORDER BY key",
+					   1, &now);
+	return (Datum) 0;
+}
+
+/* The key of a finding begins with the name of its check, which may stand for all of that. */
+static const char *
+take_key(FunctionCallInfo fcinfo)
+{
+	const char *key;
+
+	dbops_require_argument(fcinfo, 0, "key");
+	key = dbops_text_argument(fcinfo, 0);
+	if (*key == '\0' || strlen(key) > LONGEST_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key must have between 1 and %d bytes", LONGEST_KEY),
+				 errhint("It is in the column key of dbops.health_checks().")));
+	return key;
+}
+
+/* What has ended says nothing any more. */
+static void
+forget_ended(void)
+{
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
+
+	dbops_store_each("DELETE FROM dbops.muted_finding WHERE until <= $1", 1, &now, NULL, NULL);
+}
