@@ -56,7 +56,10 @@ dbops_robust_scale(const double *values, int n, double centre)
 	return scale;
 }
 
-/* How much a value says of the next, from 0: deviations beyond three scales count as three. */
+/*
+ * How much a value says of the next, from 0: deviations beyond three scales
+ * count as three. Few values understate it, and that is made good (Kendall 1954).
+ */
 double
 dbops_robust_autocorrelation(const double *values, int n)
 {
@@ -74,7 +77,9 @@ dbops_robust_autocorrelation(const double *values, int n)
 		squares += deviation * deviation;
 		before = deviation;
 	}
-	return squares > 0 ? Min(Max(products / squares, 0), MOST_CORRELATION) : 0;
+	if (squares <= 0 || n < 6 || products <= 0)
+		return 0;
+	return Min((products / squares * n + 1) / (n - 3), MOST_CORRELATION);
 }
 
 /*

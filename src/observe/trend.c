@@ -17,7 +17,7 @@
 #define ANCHOR_DAYS		14		/* of which the median says where the line stands */
 #define TOLD_FROM_NONE	1.96	/* standard errors of a slope */
 #define TENTH			0.1
-#define HANGS_TOGETHER	0.6		/* an autocorrelation from which on figures may not come back to a line */
+#define HANGS_TOGETHER	0.5		/* an autocorrelation from which on figures may not come back to a line */
 #define FAR				4		/* scales of noise that the newest figure is away from the line */
 #define LEAST_SHARE		0.03	/* of the figures' level that it is away too */
 
@@ -25,6 +25,7 @@ static void take_days(const double *days, const double *values, int n, TrendSeri
 static void put_point(TrendSeries *series, double day, const double *values, int n);
 static void lay_line(const TrendSeries *series, int first, Trend *trend);
 static double daily_change(const double *rest, int n);
+static double acceleration(const TrendSeries *series);
 static void measure_rest(const TrendSeries *series, int first, Trend *trend);
 
 /*
@@ -62,6 +63,7 @@ dbops_trend_line(const double *days, const double *values, int n, Trend *trend)
 			trend->model = (first > 0) ? TREND_RECENT : TREND_STEADY;
 		}
 		lay_line(series, first, trend);
+		trend->acceleration = acceleration(series);
 		measure_rest(series, first, trend);
 	}
 	pfree(series);
@@ -151,6 +153,25 @@ lay_line(const TrendSeries *series, int first, Trend *trend)
 	pfree(rest);
 }
 
+/* By how much the rate of the later half exceeds that of the earlier, a day; 0: that may be chance. */
+static double
+acceleration(const TrendSeries *series)
+{
+	int			half = series->n / 2;
+	double		span = series->day[series->n - 1] - series->day[0];
+	double		early;
+	double		late;
+	double		early_error;
+	double		late_error;
+
+	dbops_robust_slope(series->day, series->value, half, 1, &early, &early_error);
+	dbops_robust_slope(series->day + half, series->value + half, series->n - half, 1, &late, &late_error);
+	if (fabs(late - early) < TOLD_FROM_NONE * hypot(early_error, late_error))
+		return 0;
+	return (late - early) / (span / 2);
+}
+
+/* The scale of what changes from one point to the next. */
 static double
 daily_change(const double *rest, int n)
 {

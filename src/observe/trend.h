@@ -59,6 +59,7 @@ typedef struct Trend
 	double		above;			/* the same over it */
 	double		since;			/* the day from which on the line holds */
 
+	double		acceleration;	/* of the rate, a day; 0: not told from chance */
 	double		wander;			/* of a day, of a figure that does not come back to a line */
 	double		scale;			/* the usual size of the figures */
 	double		undecided;		/* how far the newest lies off, a spike or a step; 0: it does not */

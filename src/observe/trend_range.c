@@ -23,10 +23,12 @@
 #define OTHER_WAY		0.3		/* of a step, that counts for steps the other way */
 #define PRIOR_WEIGHT	3.0		/* of what is expected, in looks back */
 #define LOOKS_WEIGHT	3.0		/* of all looks back: they overlap */
-#define MOST_SURPRISE	5.0		/* that a look can tell */
+#define FEW_DAYS		5.0		/* that make the errors twice as large */
+#define MOST_SURPRISE	3.0		/* that a look can tell */
 #define LOOKS			12		/* pasts that are held against what came */
 
 static void spread(const Trend *trend, double ahead, double *down, double *up);
+static double side(const Trend *trend, double scatter, double both, double steps, double bent);
 static double step_spread(const Trend *trend, double ahead, int direction);
 static double look_back(const double *days, const double *values, int n, int now);
 
@@ -53,18 +55,28 @@ dbops_trend_forecast(const Trend *trend, double ahead, TrendForecast *forecast)
 static void
 spread(const Trend *trend, double ahead, double *down, double *up)
 {
-	double		slope = DEVIATES * trend->slope_error * ahead;
 	double		held = trend->last - trend->since;
-	double		rate = DEVIATES * RATE_CHANGE * trend->slope * ahead * sqrt(ahead / (ahead + held));
-	double		wander = DEVIATES * trend->wander * sqrt(ahead);
-	double		both = slope * slope + rate * rate + wander * wander;
-	double		step_down = DEVIATES * step_spread(trend, ahead, -1);
-	double		step_up = DEVIATES * step_spread(trend, ahead, 1);
+	double		slope = trend->slope_error * ahead;
+	double		rate = RATE_CHANGE * trend->slope * ahead * sqrt(ahead / (ahead + held));
+	double		wander = trend->wander * sqrt(ahead);
+	double		few = 1 + FEW_DAYS / trend->n;
+	double		both = few * few * (slope * slope + rate * rate + wander * wander);
+	double		bent = trend->acceleration * ahead * (ahead + held) / 2;
 
-	*down = trend->surprise * sqrt(trend->below * trend->below + both + step_down * step_down);
-	*up = trend->surprise * sqrt(trend->above * trend->above + both + step_up * step_up);
+	*down = side(trend, trend->below, both, step_spread(trend, ahead, -1), -bent);
+	*up = side(trend, trend->above, both, step_spread(trend, ahead, 1), bent);
 	*down = Max(*down, -trend->undecided);
 	*up = Max(*up, trend->undecided);
+}
+
+/* The parts of one side together; that lines were right before makes the scatter no less. */
+static double
+side(const Trend *trend, double scatter, double both, double steps, double bent)
+{
+	double		line = DEVIATES * trend->surprise * sqrt(both + steps * steps);
+
+	scatter *= Max(trend->surprise, 1);
+	return sqrt(scatter * scatter + line * line) + Max(bent, 0);
 }
 
 /* What steps of one direction may come to until then, as a standard deviation. */
