@@ -429,8 +429,8 @@ proc_holds_locks(PGPROC *proc)
 
 /*
  * The locks that a process holds or waits for in the main table, one after the
- * other, and the processes that wait for a lock, the first in line first; NULL
- * after the last one. The lock's partition must be locked. 16 changed the lists.
+ * other, who holds or waits for a lock, and the processes that wait for one, the
+ * first in line first; NULL after the last one. The lock's partition must be locked. 16 changed the lists.
  */
 #if PG_VERSION_NUM < 160000
 static inline PROCLOCK *
@@ -440,6 +440,15 @@ next_proclock(PGPROC *proc, int partition, PROCLOCK *after)
 
 	return (PROCLOCK *) SHMQueueNext(list, after == NULL ? list : &after->procLink,
 									 offsetof(PROCLOCK, procLink));
+}
+
+static inline PROCLOCK *
+next_holder(LOCK *lock, PROCLOCK *after)
+{
+	SHM_QUEUE  *list = &lock->procLocks;
+
+	return (PROCLOCK *) SHMQueueNext(list, after == NULL ? list : &after->lockLink,
+									 offsetof(PROCLOCK, lockLink));
 }
 
 static inline PGPROC *
@@ -466,6 +475,15 @@ next_proclock(PGPROC *proc, int partition, PROCLOCK *after)
 									after == NULL ? NULL : &after->procLink);
 
 	return node == NULL ? NULL : dlist_container(PROCLOCK, procLink, node);
+}
+
+static inline PROCLOCK *
+next_holder(LOCK *lock, PROCLOCK *after)
+{
+	dlist_node *node = next_in_list(&lock->procLocks,
+									after == NULL ? NULL : &after->lockLink);
+
+	return node == NULL ? NULL : dlist_container(PROCLOCK, lockLink, node);
 }
 
 static inline PGPROC *

@@ -8,12 +8,15 @@
 #include "core/server.h"
 
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_tablespace.h"
 #include "commands/dbcommands.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 
 /* Lock a catalog and the index used on it, unless that means to wait. */
 bool
@@ -70,5 +73,25 @@ dbops_database_name(Oid database)
 		return psprintf("%u", database);
 	name = get_database_name(database);
 	dbops_catalog_unlock(DatabaseRelationId, DatabaseOidIndexId);
+	return name;
+}
+
+/* The same for a relation of this database, with its schema. */
+char *
+dbops_relation_name(Oid relation)
+{
+	char	   *name = psprintf("%u", relation);
+
+	if (!dbops_catalog_lock(RelationRelationId, ClassOidIndexId))
+		return name;
+	if (dbops_catalog_lock(NamespaceRelationId, NamespaceOidIndexId))
+	{
+		char	   *schema = get_namespace_name(get_rel_namespace(relation));
+		char	   *own = get_rel_name(relation);
+
+		name = (schema != NULL && own != NULL) ? dbops_quote_qualified(schema, own) : NULL;
+		dbops_catalog_unlock(NamespaceRelationId, NamespaceOidIndexId);
+	}
+	dbops_catalog_unlock(RelationRelationId, ClassOidIndexId);
 	return name;
 }

@@ -30,6 +30,7 @@ extern void dbops_catalog_unlock(Oid catalog, Oid index);
 extern char *dbops_role_name(Oid role);
 extern char *dbops_tablespace_name(Oid tablespace);
 extern char *dbops_database_name(Oid database);
+extern char *dbops_relation_name(Oid relation);
 
 /* ---- processes.c ---- */
 

@@ -170,8 +170,17 @@ typedef struct Sizes
 	}			largest[N_LARGEST];
 } Sizes;
 
+/* Of any database, as last measured. */
+typedef struct DatabaseSize
+{
+	Oid			database;
+	int64		bytes;
+	TimestampTz measured_at;
+} DatabaseSize;
+
 extern void dbops_sizes_init(void);
 extern void dbops_sizes_read(Sizes *sizes);
+extern List *dbops_sizes_list(void);
 
 /* ---- measure.c: the measuring itself, of files ---- */
 

@@ -188,3 +188,68 @@ REVOKE ALL ON FUNCTION dbops.sample_server() FROM PUBLIC;
 INSERT INTO dbops.function_access VALUES
     ('metrics', 'monitor'),
     ('sample_server', 'admin');
+-- Reports: what one would otherwise ask the server's views for.
+
+CREATE FUNCTION dbops.connections(
+    OUT pid integer, OUT database_name text, OUT role_name text, OUT application_name text, OUT client_addr text, OUT encrypted boolean,
+    OUT state text, OUT state_age interval, OUT transaction_age interval, OUT connected_at timestamptz,
+    OUT wait_type text, OUT wait text, OUT blocked_by integer[], OUT workers integer, OUT query_id bigint, OUT query text) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_connections';
+COMMENT ON FUNCTION dbops.connections() IS
+    'Lists the sessions of clients in all databases, the longest transactions first. state: as in pg_stat_activity. state_age, transaction_age: since when. '
+    'client_addr: null is a local socket. blocked_by: the processes whose locks it waits for, 0 is a prepared transaction. workers: parallel processes that work for it. '
+    'query: the latest statement, only shown to members of pg_read_all_stats. Count them by state: SELECT state, count(*) FROM dbops.connections() GROUP BY 1. '
+    'Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.connections() FROM PUBLIC;
+
+CREATE FUNCTION dbops.blocking_sessions(
+    OUT tree text, OUT depth integer, OUT pid integer, OUT root_blocker text, OUT root_idle_since timestamptz, OUT remedy text,
+    OUT blocks integer, OUT blocked_by integer[], OUT circle boolean, OUT path text,
+    OUT waited interval, OUT lock_type text, OUT lock_mode text, OUT relation text, OUT object text,
+    OUT database_name text, OUT role_name text, OUT application_name text, OUT backend_type text,
+    OUT state text, OUT state_since timestamptz, OUT transaction_since timestamptz, OUT workers integer, OUT query text) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_blocking_sessions';
+COMMENT ON FUNCTION dbops.blocking_sessions() IS
+    'Shows who waits for a lock and for whom, as a tree: a row for each session or prepared transaction that waits or keeps another waiting, those with most waiting for them first; no row: nobody waits. '
+    'tree: the process, or the name of the prepared transaction, indented. root_blocker: whom all of its branch wait for; root_idle_since: since when that one idles in its transaction. '
+    'remedy: what to type for them to go on: it cancels the root blocker''s statement, ends its session if there is no statement to cancel, or rolls the prepared transaction back (in its database); null: a process of the server. '
+    'blocks: how many wait for it, through others too. blocked_by: those that hold a conflicting lock, or else are ahead in the queue; 0 is a prepared transaction. '
+    'circle: it waits for itself through others, which the server ends after deadlock_timeout. waited: since when it waits. '
+    'relation: whose lock or row is waited for; of another database its oid. Parallel workers count with their leader. query: only shown to members of pg_read_all_stats. '
+    'Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.blocking_sessions() FROM PUBLIC;
+
+CREATE FUNCTION dbops.replication_status(
+    OUT kind text, OUT name text, OUT pid integer, OUT client_addr text, OUT state text, OUT sync_state text,
+    OUT sent_lsn pg_lsn, OUT write_lsn pg_lsn, OUT flush_lsn pg_lsn, OUT replay_lsn pg_lsn, OUT lag interval, OUT lag_bytes bigint,
+    OUT slot_name text, OUT slot_type text, OUT slot_state text, OUT database_name text,
+    OUT retained_bytes bigint, OUT safe_bytes bigint, OUT heard_at timestamptz) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_replication_status';
+COMMENT ON FUNCTION dbops.replication_status() IS
+    'Lists who receives WAL from this server, the replication slots, and on a standby first where it receives from. '
+    'kind: upstream, standby, subscriber (of a logical slot), receiver (applies nothing, as pg_receivewal), backup, or slot (that nobody receives from). '
+    'state: as in pg_stat_replication; of an upstream disconnected when nothing is received; of a slot inactive. '
+    'lag: how old the WAL is that is still to be applied there, 0 when there is none; at least so much where the server has not measured it; null: not known. lag_bytes: how much that is. '
+    'slot_state: reserved, extended, unreserved or lost. retained_bytes: of WAL kept for the slot. safe_bytes: that can be written before the slot may be lost; null: no limit. '
+    'heard_at: when the other side last answered. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.replication_status() FROM PUBLIC;
+
+CREATE FUNCTION dbops.disk_usage(
+    OUT kind text, OUT name text, OUT bytes bigint, OUT total_bytes bigint, OUT used_bytes bigint, OUT free_bytes bigint,
+    OUT free_percent numeric, OUT same_disk_as text, OUT measured_at timestamptz) RETURNS SETOF record
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_disk_usage';
+COMMENT ON FUNCTION dbops.disk_usage() IS
+    'Lists the disks of WAL and of the tablespaces, then what databases take. kind: WAL, tablespace or database. bytes: that WAL or the database takes; of a database as of measured_at. '
+    'total_bytes, used_bytes, free_bytes: of the file system; free is what the server can still use. free_percent: of what is used or free. '
+    'same_disk_as: the first of those that share a disk. Databases are there when something has measured them: this one always is. No path is shown. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.disk_usage() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('connections', 'monitor'),
+    ('blocking_sessions', 'monitor'),
+    ('replication_status', 'monitor'),
+    ('disk_usage', 'monitor');

@@ -47,6 +47,7 @@ static Entry own_entry;			/* when there are none */
 static Measurement *measurement = NULL; /* this session's, unfinished */
 static TimestampTz measurement_began;
 
+static int	by_bytes(const ListCell *a, const ListCell *b);
 static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
 static void measure(Sizes *sizes);
@@ -82,6 +83,48 @@ dbops_sizes_read(Sizes *sizes)
 	unlock_entry();
 	if (!dbops_health_is_fresh(sizes->measured_at, sizes->took))
 		measure(sizes);
+}
+
+/* List what is known of any database, the largest first; List of DatabaseSize *. */
+List *
+dbops_sizes_list(void)
+{
+	Entry	   *copy = &own_entry;
+	int			n = 1;
+	List	   *sizes = NIL;
+
+	if (entries != NULL)
+	{
+		n = N_ENTRIES;
+		copy = palloc(sizeof(Entry) * n);
+		LWLockAcquire(entries_lock, LW_SHARED);
+		memcpy(copy, entries, sizeof(Entry) * n);
+		LWLockRelease(entries_lock);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		DatabaseSize *size = palloc(sizeof(DatabaseSize));
+
+		if (copy[i].sizes.measured_at == 0)
+			continue;
+		size->database = (entries != NULL) ? copy[i].database : MyDatabaseId;
+		size->bytes = copy[i].sizes.database;
+		size->measured_at = copy[i].sizes.measured_at;
+		sizes = lappend(sizes, size);
+	}
+	list_sort(sizes, by_bytes);
+	return sizes;
+}
+
+static int
+by_bytes(const ListCell *a, const ListCell *b)
+{
+	const DatabaseSize *left = lfirst(a);
+	const DatabaseSize *right = lfirst(b);
+
+	if (left->bytes != right->bytes)
+		return left->bytes < right->bytes ? 1 : -1;
+	return (left->database > right->database) - (left->database < right->database);
 }
 
 /*
