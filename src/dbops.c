@@ -35,6 +35,7 @@ _PG_init(void)
 	dbops_database_commands_init();
 	dbops_engine_init();
 	dbops_home_init();
+	dbops_heartbeat_init();
 	dbops_identity_init();
 	dbops_launcher_init();
 	dbops_migration_event_init();

@@ -113,6 +113,26 @@ extern int	dbops_archive_waiting(int at_most);
 
 extern bool dbops_backup_restored(TimestampTz *begun);
 
+/* ---- heartbeat.c ---- */
+
+extern void dbops_heartbeat_init(void);
+
+/* ---- host.c: what the machine, or its container, gives the server ---- */
+
+/* What is not known is NaN. */
+typedef struct Host
+{
+	double		cpus;			/* that the server may use, a quota counted */
+	double		load;			/* average of a minute, of the machine */
+	double		memory_total;	/* bytes that the server may use */
+	double		memory_available;	/* bytes of it that are left, with what caches files */
+	double		pressure_cpu;	/* percent of the last minute in which something waited */
+	double		pressure_io;
+	double		pressure_memory;
+} Host;
+
+extern void dbops_host_read(const char *root, Host *host);
+
 /* ---- disks.c ---- */
 
 typedef struct Disk

@@ -25,6 +25,7 @@ bool		dbops_enabled = true;
 char	   *dbops_environment = "";
 int			dbops_health_max_age = 60;
 char	   *dbops_home_name = "";
+int			dbops_heartbeat = 1000;
 int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
@@ -200,6 +201,19 @@ define_c_to_i(void)
 							86400,
 							PGC_USERSET,
 							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.heartbeat",
+							"Sets how often an empty transaction is committed, by which standbys can tell their lag.",
+							"It costs one transaction id and a few bytes of WAL. 0 means never: then lag in time is not known while nobody writes.",
+							&dbops_heartbeat,
+							1000,
+							0,
+							60000,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
 							NULL,
 							NULL,
 							NULL);

@@ -18,6 +18,7 @@
 #include "utils/backend_status.h"
 
 static bool read_sender(WalSnd *sender, XLogRecPtr written, Standby *standby);
+static double lag_of(XLogRecPtr reached, TimeOffset measured);
 static bool decodes(int pid);
 
 /* Up to where there is WAL for others on this server. */
@@ -68,11 +69,23 @@ read_sender(WalSnd *sender, XLogRecPtr written, Standby *standby)
 	if (standby->pid == 0 || state == WALSNDSTATE_BACKUP || XLogRecPtrIsInvalid(standby->reached))
 		return false;
 	standby->lag_bytes = (written > standby->reached) ? written - standby->reached : 0;
-	if (standby->lag_bytes == 0)
-		standby->lag = 0;
-	else
-		standby->lag = (measured >= 0) ? measured / (double) USECS_PER_SEC : NAN;
+	standby->lag = (standby->lag_bytes == 0) ? 0 : lag_of(standby->reached, measured);
 	return true;
+}
+
+/*
+ * What the sender measured is of the last reply that told something new, and
+ * says nothing of a standby that is stuck: then it is as late as what it has not
+ * reached is old.
+ */
+static double
+lag_of(XLogRecPtr reached, TimeOffset measured)
+{
+	double		since = dbops_past_since_written(reached);
+
+	if (measured < 0 && since == 0)
+		return NAN;
+	return Max(since, measured / (double) USECS_PER_SEC);
 }
 
 /* Does a process use a logical slot? */

@@ -22,6 +22,7 @@ static void collect_checkpoints(Sample *sample);
 static void collect_replication(double *values);
 static void collect_archiving(Sample *sample);
 static void collect_disks(double *values);
+static void collect_host(double *values);
 static int	count_autovacuum_workers(void);
 static void begin_no_earlier(Sample *sample, TimestampTz reset);
 
@@ -36,6 +37,7 @@ dbops_collect_cluster(Sample *sample)
 	collect_replication(sample->values);
 	collect_archiving(sample);
 	collect_disks(sample->values);
+	collect_host(sample->values);
 	sample->values[CM_AUTOVACUUM_WORKERS] = count_autovacuum_workers();
 }
 
@@ -159,6 +161,21 @@ collect_disks(double *values)
 		values[CM_DISK_FREE] = free;
 		values[CM_DISK_FREE_BYTES] = disk->free;
 	}
+}
+
+static void
+collect_host(double *values)
+{
+	Host		host;
+
+	dbops_host_read("", &host);
+	values[CM_HOST_LOAD] = host.load;
+	values[CM_HOST_CPUS] = host.cpus;
+	values[CM_MEMORY_TOTAL] = host.memory_total;
+	values[CM_MEMORY_AVAILABLE] = host.memory_available;
+	values[CM_PRESSURE_CPU] = host.pressure_cpu;
+	values[CM_PRESSURE_IO] = host.pressure_io;
+	values[CM_PRESSURE_MEMORY] = host.pressure_memory;
 }
 
 static int
