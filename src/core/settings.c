@@ -24,8 +24,9 @@ int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
 int			dbops_health_max_age = 60;
-char	   *dbops_home_name = "";
 int			dbops_heartbeat = 1000;
+int			dbops_history_max_size = 256;
+char	   *dbops_home_name = "";
 int			dbops_job_history_age = 30 * 24 * 60;
 int			dbops_job_history_count = 1000;
 int			dbops_job_result_rows = 100;
@@ -214,6 +215,19 @@ define_c_to_i(void)
 							60000,
 							PGC_SIGHUP,
 							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.history_max_size",
+							"Sets how much the history of a database's figures may take.",
+							"Beyond it the oldest minutes are dropped, then what is coarser; days stay. 0 means any size.",
+							&dbops_history_max_size,
+							256,
+							0,
+							1048576,
+							PGC_SIGHUP,
+							GUC_UNIT_MB,
 							NULL,
 							NULL,
 							NULL);

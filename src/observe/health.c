@@ -8,6 +8,7 @@
  */
 #include "observe/board.h"
 #include "observe/maintenance_mode.h"
+#include "observe/history.h"
 #include "observe/metric.h"
 
 #include <math.h>
@@ -48,6 +49,8 @@ dbops_observe_init(void)
 	dbops_check_register(&dbops_health_checks_set);
 	dbops_board_init();
 	dbops_collector_init();
+	dbops_history_init();
+	dbops_rollup_init();
 	dbops_replication_init();
 	dbops_sizes_init();
 	dbops_statements_init();

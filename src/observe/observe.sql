@@ -253,3 +253,100 @@ INSERT INTO dbops.function_access VALUES
     ('blocking_sessions', 'monitor'),
     ('replication_status', 'monitor'),
     ('disk_usage', 'monitor');
+
+
+-- History: what is kept of the samples. Not in dumps: it is of this server.
+
+CREATE TABLE dbops.metric_1m (
+    at       timestamptz NOT NULL,
+    cluster  boolean NOT NULL,
+    n        integer NOT NULL,
+    cadence  integer NOT NULL,
+    coverage real NOT NULL,
+    span     real NOT NULL,
+    reset    boolean NOT NULL,
+    mins     real[] NOT NULL,
+    avgs     real[] NOT NULL,
+    maxs     real[] NOT NULL,
+    lasts    double precision[] NOT NULL,
+    deltas   double precision[] NOT NULL,
+    PRIMARY KEY (at, cluster)
+) PARTITION BY RANGE (at);
+ALTER TABLE dbops.metric_1m
+    ALTER mins SET STORAGE MAIN, ALTER avgs SET STORAGE MAIN, ALTER maxs SET STORAGE MAIN,
+    ALTER lasts SET STORAGE MAIN, ALTER deltas SET STORAGE MAIN;
+COMMENT ON TABLE dbops.metric_1m IS
+    'Minutes of 7 days, in partitions of days. at: when one begins; cluster: figures of the whole cluster, written in the home database, else of this database; n: samples; cadence: ms that '
+    'were meant to be between them; coverage: the part of the time that they stand for, 0 to 1; span: s over which deltas run; reset: a counter began anew. The arrays have a metric at its '
+    'position, the first at 1, and null where it is not known: mins, avgs, maxs and lasts of gauges, deltas of counters.';
+REVOKE ALL ON TABLE dbops.metric_1m FROM PUBLIC;
+
+CREATE TABLE dbops.metric_5m (LIKE dbops.metric_1m INCLUDING INDEXES INCLUDING STORAGE) PARTITION BY RANGE (at);
+COMMENT ON TABLE dbops.metric_5m IS '5 minutes of 30 days, in partitions of days; otherwise as dbops.metric_1m.';
+REVOKE ALL ON TABLE dbops.metric_5m FROM PUBLIC;
+
+CREATE TABLE dbops.metric_1h (LIKE dbops.metric_1m INCLUDING INDEXES INCLUDING STORAGE) PARTITION BY RANGE (at);
+COMMENT ON TABLE dbops.metric_1h IS 'Hours of 400 days, in partitions of months; otherwise as dbops.metric_1m.';
+REVOKE ALL ON TABLE dbops.metric_1h FROM PUBLIC;
+
+CREATE TABLE dbops.metric_1d (LIKE dbops.metric_1m INCLUDING INDEXES INCLUDING STORAGE) PARTITION BY RANGE (at);
+COMMENT ON TABLE dbops.metric_1d IS 'Days (UTC), kept for ever, in partitions of years; otherwise as dbops.metric_1m.';
+REVOKE ALL ON TABLE dbops.metric_1d FROM PUBLIC;
+
+CREATE TABLE dbops.history_progress (
+    tier         text NOT NULL,
+    cluster      boolean NOT NULL,
+    rolled_until timestamptz NOT NULL,
+    PRIMARY KEY (tier, cluster)
+);
+COMMENT ON TABLE dbops.history_progress IS 'How far each tier of history has been rolled up. Who writes history locks this table.';
+REVOKE ALL ON TABLE dbops.history_progress FROM PUBLIC;
+
+CREATE FUNCTION dbops.metric_history(
+    metric     text,
+    since      timestamptz DEFAULT NULL,
+    until      timestamptz DEFAULT NULL,
+    step       interval DEFAULT NULL,
+    of_cluster boolean DEFAULT NULL,
+    OUT at timestamptz, OUT n integer, OUT coverage double precision, OUT reset boolean, OUT tier text,
+    OUT minimum double precision, OUT average double precision, OUT maximum double precision, OUT last double precision,
+    OUT delta double precision, OUT per_second double precision
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_metric_history';
+COMMENT ON FUNCTION dbops.metric_history(text, timestamptz, timestamptz, interval, boolean) IS
+    'Says how a metric has been, a row for each step in which there were samples. metric: as in metrics(). since: an hour before until; until: now; step: chosen to give up to 800 rows '
+    '(a month has 30 days). of_cluster: null means this database''s metric if it has one of that name, else the cluster''s. at: when the step begins, in UTC. n: samples. coverage: the part of it that '
+    'samples stand for, 0 to 1. reset: a counter began anew within it, and there was at least as much as it says. tier: the coarsest that the row is from (ring, 1m, 5m, 1h, 1d); where finer ones are gone, '
+    'rows are farther apart than the step. minimum, average, maximum, last: of a gauge, in its unit. delta, per_second: of a counter. Null where it is not known. The cluster''s history is in the '
+    'home database; elsewhere only the last hour is shown. Errors: no such metric (42704); since not before until, an infinite time, a step under a second, more than 100,000 rows (22023).';
+REVOKE ALL ON FUNCTION dbops.metric_history(text, timestamptz, timestamptz, interval, boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.roll_up_metrics(of_cluster boolean DEFAULT NULL) RETURNS integer
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_roll_up_metrics';
+COMMENT ON FUNCTION dbops.roll_up_metrics(boolean) IS
+    'Writes what is over into history now, as a scheduler does every minute in the home database and every ten minutes elsewhere. of_cluster: the cluster''s figures too; null means in the home database. '
+    'Returns how many rows were written; 0 also when somebody else is at it. Errors: on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.roll_up_metrics(boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.prune_history() RETURNS integer
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_prune_history';
+COMMENT ON FUNCTION dbops.prune_history() IS
+    'Drops partitions of history that are too old, and the oldest while all of it takes more than dbops.history_max_size, as a scheduler does every ten minutes in the home database and every hour '
+    'elsewhere. One that somebody reads stays until the next time. Returns how many went. Errors: on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.prune_history() FROM PUBLIC;
+
+CREATE FUNCTION dbops.put_sample(figures jsonb, epoch timestamptz DEFAULT '2000-01-01 00:00+00', cadence interval DEFAULT '10 s', of_cluster boolean DEFAULT false) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_put_sample';
+COMMENT ON FUNCTION dbops.put_sample(jsonb, timestamptz, interval, boolean) IS
+    'Puts a sample of figures that one knows into the memory of the session, for tests. figures: numbers by metric. epoch: changes with a restart. Errors: the session has no memory of its own, '
+    'since it has not set dbops.test_now (55000); no such metric, no number, no cadence (22023).';
+REVOKE ALL ON FUNCTION dbops.put_sample(jsonb, timestamptz, interval, boolean) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('metric_history', 'monitor'),
+    ('roll_up_metrics', 'admin'),
+    ('prune_history', 'admin');
