@@ -50,9 +50,9 @@ extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
+extern int	dbops_heartbeat;	/* ms; 0: none */
 extern int	dbops_history_max_size; /* MB, in a database; 0: no limit */
 extern char *dbops_home_name;	/* the database that holds what is the cluster's; empty: the oldest */
-extern int	dbops_heartbeat;	/* ms; 0: none */
 extern int	dbops_job_history_age;	/* min that ended jobs are kept */
 extern int	dbops_job_history_count;	/* ended jobs kept, of each kind */
 extern int	dbops_job_result_rows;	/* rows of a command's result that are kept */

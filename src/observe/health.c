@@ -7,8 +7,8 @@
  * null figures and unknown checks, and the rest stands.
  */
 #include "observe/board.h"
-#include "observe/maintenance_mode.h"
 #include "observe/history.h"
+#include "observe/maintenance_mode.h"
 #include "observe/metric.h"
 
 #include <math.h>
