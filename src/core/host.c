@@ -13,6 +13,7 @@
  */
 #include "core/server.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 
 #define MOST_MOUNTS		65536	/* bytes of the list of mounts that are read */
 #define MOST_STATUS		8192	/* bytes of any other file */
+#define LOOK_AGAIN		(60 * USECS_PER_SEC)	/* whether it is in other groups */
 
 /* Where the control groups of a kind are, and the one that this process is in. */
 typedef struct ControlGroup
@@ -30,12 +32,22 @@ typedef struct ControlGroup
 	char		path[MAXPGPATH];	/* below it; empty: its root */
 } ControlGroup;
 
+/* The groups that matter to this process, which stays in them as a rule. */
+typedef struct Groups
+{
+	TimestampTz found_at;		/* 0: not yet */
+	ControlGroup cpu;
+	ControlGroup memory;
+	ControlGroup unified;
+} Groups;
+
 typedef void (*GroupLook) (const char *directory, bool unified, Host *host);
 
 static void read_machine(const char *root, Host *host);
 static double count_cpus(const char *root);
 static double count_listed(const char *list);
-static void find_group(const char *root, const char *controller, ControlGroup *group);
+static void find_groups(const char *root, Groups *groups);
+static void find_group(const char *root, const char *cgroups, const char *mounts, const char *controller, ControlGroup *group);
 static bool find_path(const char *cgroups, const char *controller, ControlGroup *group);
 static bool find_mount(const char *root, const char *mounts, const char *controller, ControlGroup *group);
 static bool is_mount_of(const char *line, const char *controller, bool unified);
@@ -43,7 +55,6 @@ static bool has_word(const char *words, const char *word, int length);
 static void walk_group(const ControlGroup *group, GroupLook look, Host *host);
 static void limit_cpus(const char *directory, bool unified, Host *host);
 static void limit_memory(const char *directory, bool unified, Host *host);
-static void read_pressures(const char *root, Host *host);
 static double read_pressure(const char *root, const ControlGroup *group, const char *what);
 static double some_of_a_minute(const char *text);
 static char *read_file(const char *directory, const char *name, size_t most);
@@ -54,14 +65,17 @@ static double number_after(const char *text, const char *key);
 void
 dbops_host_read(const char *root, Host *host)
 {
-	ControlGroup		group;
+	static Groups own_groups;
+	Groups		other_groups = {0};
+	Groups	   *groups = (*root == '\0') ? &own_groups : &other_groups;
 
+	find_groups(root, groups);
 	read_machine(root, host);
-	find_group(root, "cpu", &group);
-	walk_group(&group, limit_cpus, host);
-	find_group(root, "memory", &group);
-	walk_group(&group, limit_memory, host);
-	read_pressures(root, host);
+	walk_group(&groups->cpu, limit_cpus, host);
+	walk_group(&groups->memory, limit_memory, host);
+	host->pressure_cpu = read_pressure(root, &groups->unified, "cpu");
+	host->pressure_io = read_pressure(root, &groups->unified, "io");
+	host->pressure_memory = read_pressure(root, &groups->unified, "memory");
 }
 
 /* What the machine has, before any limit. */
@@ -77,20 +91,20 @@ read_machine(const char *root, Host *host)
 	host->memory_available = number_after(memory, "MemAvailable:") * 1024;
 }
 
-/* Those that are on; of these, the ones that the process may run on. */
+/* Those that the process may run on. */
 static double
 count_cpus(const char *root)
 {
-	char	   *online = read_file(root, "/sys/devices/system/cpu/online", MOST_STATUS);
-	double		cpus = (online == NULL) ? sysconf(_SC_NPROCESSORS_ONLN) : count_listed(online);
+	char	   *online;
 
 #ifdef CPU_COUNT
 	cpu_set_t	allowed;
 
 	if (*root == '\0' && sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
-		cpus = Min(cpus, CPU_COUNT(&allowed));
+		return CPU_COUNT(&allowed);
 #endif
-	return cpus;
+	online = read_file(root, "/sys/devices/system/cpu/online", MOST_STATUS);
+	return (online == NULL) ? sysconf(_SC_NPROCESSORS_ONLN) : count_listed(online);
 }
 
 /* Count the numbers of a list such as 0-3,8. */
@@ -113,22 +127,36 @@ count_listed(const char *list)
 
 /* ---- control groups ---- */
 
-/* Find the group of this process that a controller works by: version 1 where that has it, else version 2. */
+/* Find the groups of this process, and now and then anew. */
 static void
-find_group(const char *root, const char *controller, ControlGroup *group)
+find_groups(const char *root, Groups *groups)
 {
-	char	   *cgroups = read_file(root, "/proc/self/cgroup", MOST_STATUS);
-	char	   *mounts = read_file(root, "/proc/self/mountinfo", MOST_MOUNTS);
+	TimestampTz now = GetCurrentTimestamp();
+	char	   *cgroups;
+	char	   *mounts;
 
-	group->found = false;
+	if (groups->found_at != 0 && groups->found_at <= now && groups->found_at > now - LOOK_AGAIN)
+		return;
+	*groups = (Groups) {.found_at = now};
+	cgroups = read_file(root, "/proc/self/cgroup", MOST_STATUS);
+	mounts = read_file(root, "/proc/self/mountinfo", MOST_MOUNTS);
 	if (cgroups == NULL || mounts == NULL)
 		return;
-	group->unified = false;
+	find_group(root, cgroups, mounts, "", &groups->unified);
+	find_group(root, cgroups, mounts, "cpu", &groups->cpu);
+	if (!groups->cpu.found)
+		groups->cpu = groups->unified;
+	find_group(root, cgroups, mounts, "memory", &groups->memory);
+	if (!groups->memory.found)
+		groups->memory = groups->unified;
+}
+
+/* Find the group that a controller of version 1 works by; that of version 2 has no name. */
+static void
+find_group(const char *root, const char *cgroups, const char *mounts, const char *controller, ControlGroup *group)
+{
+	group->unified = (*controller == '\0');
 	group->found = find_path(cgroups, controller, group) && find_mount(root, mounts, controller, group);
-	if (group->found)
-		return;
-	group->unified = true;
-	group->found = find_path(cgroups, "", group) && find_mount(root, mounts, "", group);
 }
 
 /* Lines are number:controllers:path. */
@@ -284,21 +312,6 @@ limit_memory(const char *directory, bool unified, Host *host)
 
 /* ---- pressure: how much of the time something waited ---- */
 
-static void
-read_pressures(const char *root, Host *host)
-{
-	ControlGroup		group = {0};
-	char	   *cgroups = read_file(root, "/proc/self/cgroup", MOST_STATUS);
-	char	   *mounts = read_file(root, "/proc/self/mountinfo", MOST_MOUNTS);
-
-	group.unified = true;
-	group.found = cgroups != NULL && mounts != NULL &&
-		find_path(cgroups, "", &group) && find_mount(root, mounts, "", &group);
-	host->pressure_cpu = read_pressure(root, &group, "cpu");
-	host->pressure_io = read_pressure(root, &group, "io");
-	host->pressure_memory = read_pressure(root, &group, "memory");
-}
-
 /* That of the group, or else of the machine. */
 static double
 read_pressure(const char *root, const ControlGroup *group, const char *what)
@@ -328,17 +341,22 @@ some_of_a_minute(const char *text)
 static char *
 read_file(const char *directory, const char *name, size_t most)
 {
-	FILE	   *file = AllocateFile(psprintf("%s%s", directory, name), "r");
+	char		path[MAXPGPATH * 2];
 	char	   *text;
-	size_t		n;
+	int			file;
+	ssize_t		n;
+	size_t		length = 0;
 
-	if (file == NULL)
+	snprintf(path, sizeof(path), "%s%s", directory, name);
+	file = OpenTransientFile(path, O_RDONLY);
+	if (file < 0)
 		return NULL;
 	text = palloc(most + 1);
-	n = fread(text, 1, most, file);
-	FreeFile(file);
-	text[n] = '\0';
-	return (n == 0) ? NULL : text;
+	while (length < most && (n = read(file, text + length, most - length)) > 0)
+		length += n;
+	CloseTransientFile(file);
+	text[length] = '\0';
+	return (length == 0) ? NULL : text;
 }
 
 /* NaN: there is no such file, or it says that there is no limit. */

@@ -151,4 +151,5 @@ dbops_collector_state(CollectorState *state)
 	state->tick_ms = window.delta[CM_COLLECTOR_TIME] / window.delta[CM_COLLECTOR_TICKS];
 	state->ticks = dbops_ring_is_own() ? own_collector.samples : shared_collector->samples;
 	state->overruns = cost.overruns;
+	state->failures = cost.failures;
 }

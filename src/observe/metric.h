@@ -171,6 +171,7 @@ typedef struct Sample
 
 extern void dbops_ring_init(void);
 extern bool dbops_ring_is_own(void);	/* this session's: not preloaded, or a test has set its time */
+extern int	dbops_ring_databases(Oid *databases);	/* at most RING_DATABASES; returns how many */
 extern bool dbops_ring_take(Oid database, TimestampTz at, bool active);
 extern void dbops_ring_put(Oid database, const Sample *sample);
 extern int	dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most);	/* the oldest first */
@@ -218,6 +219,7 @@ typedef struct CollectorState
 	double		tick_ms;		/* mean of the ticks in the ring; NaN: not known */
 	int64		ticks;			/* samples taken since the server was started */
 	int64		overruns;		/* times that the launcher's ticks took longer than 1 ms */
+	int64		failures;		/* of single ticks */
 } CollectorState;
 
 extern void dbops_collector_state(CollectorState *state);

@@ -1,22 +1,28 @@
 /*
  * metrics.c
- *		metrics(): every figure that is sampled, as it stands.
+ *		metrics(), collector_status() and host_figures(): what is sampled, as it stands.
  *
- * From the newest sample, with what a counter gained in a second over the last
+ * Figures are those of the newest sample, with what a counter gained in a second over the last
  * minute. Where the session has a ring of its own, because dbops is not
  * preloaded, the first sample is taken for the caller.
  */
 #include "observe/metric.h"
 
 #include "catalog/pg_database.h"
+#include "catalog/pg_authid_d.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "access/htup_details.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #define LAST_MINUTE		60.0	/* s */
 
+PG_FUNCTION_INFO_V1(dbops_collector_status);
+PG_FUNCTION_INFO_V1(dbops_host_figures);
 PG_FUNCTION_INFO_V1(dbops_metrics);
 
+static void require_file_rights(void);
 static void put_metrics(ReturnSetInfo *result, Oid database, const char *name);
 static Datum number(double value, bool *isnull);
 
@@ -35,6 +41,65 @@ dbops_metrics(PG_FUNCTION_ARGS)
 	put_metrics(result, InvalidOid, NULL);
 	put_metrics(result, MyDatabaseId, name);
 	return (Datum) 0;
+}
+
+/* collector_status() → (preloaded, stale, last_sample, tick_ms, samples, overruns, failures) */
+Datum
+dbops_collector_status(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	CollectorState state;
+	Datum		values[7];
+	bool		nulls[7] = {0};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "a row is expected");
+	dbops_collector_state(&state);
+	values[0] = BoolGetDatum(state.preloaded);
+	values[1] = BoolGetDatum(state.stale);
+	values[2] = TimestampTzGetDatum(state.last);
+	nulls[2] = (state.last == 0);
+	values[3] = number(state.tick_ms, &nulls[3]);
+	values[4] = Int64GetDatum(state.ticks);
+	values[5] = Int64GetDatum(state.overruns);
+	values[6] = Int64GetDatum(state.failures);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* host_figures(directory text) → (cpus, load, memory_total, memory_available, pressure_cpu, pressure_io, pressure_memory) */
+Datum
+dbops_host_figures(PG_FUNCTION_ARGS)
+{
+	char	   *directory = dbops_text_argument(fcinfo, 0);
+	TupleDesc	desc;
+	Host		host;
+	Datum		values[7];
+	bool		nulls[7];
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "a row is expected");
+	if (directory != NULL)
+		require_file_rights();
+	dbops_host_read(directory == NULL ? "" : directory, &host);
+	values[0] = number(host.cpus, &nulls[0]);
+	values[1] = number(host.load, &nulls[1]);
+	values[2] = number(host.memory_total, &nulls[2]);
+	values[3] = number(host.memory_available, &nulls[3]);
+	values[4] = number(host.pressure_cpu, &nulls[4]);
+	values[5] = number(host.pressure_io, &nulls[5]);
+	values[6] = number(host.pressure_memory, &nulls[6]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* Other directories than the kernel's are read as any file of the server is. */
+static void
+require_file_rights(void)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to read files of the server"),
+				 errhint("Leave the directory out, or have a superuser GRANT pg_read_server_files.")));
 }
 
 static void

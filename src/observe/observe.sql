@@ -185,8 +185,52 @@ COMMENT ON FUNCTION dbops.sample_server() IS
     'session that has set dbops.test_now in a server without dbops.test_clock, it goes into the session''s own memory. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.sample_server() FROM PUBLIC;
 
+CREATE FUNCTION dbops.collector_status(OUT preloaded boolean, OUT stale boolean, OUT last_sample timestamptz, OUT tick_ms double precision,
+                                       OUT samples bigint, OUT overruns bigint, OUT failures bigint)
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_collector_status';
+COMMENT ON FUNCTION dbops.collector_status() IS
+    'Says whether samples come and what they cost. stale: none has come for 30 s. last_sample: null if there never was one. tick_ms: what the launcher '
+    'spends every ten seconds on sampling and on all else that it does besides, mean of the last hour. samples: since the server was started. overruns: times '
+    'that it took longer than 1 ms. failures: things that failed, which the log tells. Errors: none.';
+REVOKE ALL ON FUNCTION dbops.collector_status() FROM PUBLIC;
+
+CREATE FUNCTION dbops.host_figures(directory text DEFAULT NULL, OUT cpus double precision, OUT load double precision,
+                                   OUT memory_total double precision, OUT memory_available double precision,
+                                   OUT pressure_cpu double precision, OUT pressure_io double precision, OUT pressure_memory double precision)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_host_figures';
+COMMENT ON FUNCTION dbops.host_figures(text) IS
+    'Says what the machine, or the container that the server is in, gives it. cpus: that it may use, a quota counted. load: average of a minute, of the '
+    'machine. memory_total, memory_available (bytes): of the tightest limit, files in the page cache counted as available. pressure_*: percent of the last '
+    'minute in which something waited for it. What the kernel does not tell is null. directory: where a copy of /proc and /sys lies, to be read instead. '
+    'Errors: 42501 when a directory is given by one who may not read files of the server.';
+REVOKE ALL ON FUNCTION dbops.host_figures(text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.openmetrics() RETURNS text
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_openmetrics';
+COMMENT ON FUNCTION dbops.openmetrics() IS
+    'Gives what is sampled, and the state of every check, in the text format of Prometheus. dbops_*: of the cluster; dbops_database_*: of each of the 32 '
+    'databases that were used last; seconds, bytes and ratios. dbops_check_status: 0 ok, 1 warning, 2 critical, 3 unknown, at most 200 of them and '
+    'muted ones not. What is not known is left out. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.openmetrics() FROM PUBLIC;
+
+CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_nagios';
+COMMENT ON FUNCTION dbops.nagios(text) IS
+    'Gives one check, or with null all that are not ok, as plugins of Nagios print it: OK, WARNING, CRITICAL or UNKNOWN, what was found, and behind a bar '
+    'value;warning;critical of up to 50 objects; further findings follow, a line each. Muted findings are left out. Errors: 22023 for a check that '
+    'there is not.';
+REVOKE ALL ON FUNCTION dbops.nagios(text) FROM PUBLIC;
+
 INSERT INTO dbops.function_access VALUES
+    ('collector_status', 'monitor'),
+    ('host_figures', 'monitor'),
     ('metrics', 'monitor'),
+    ('nagios', 'monitor'),
+    ('openmetrics', 'monitor'),
     ('sample_server', 'admin');
 -- Reports: what one would otherwise ask the server's views for.
 

@@ -79,6 +79,20 @@ dbops_ring_is_own(void)
 		(dbops_test_now > 0 && !dbops_test_clock && !AmBackgroundWorkerProcess());
 }
 
+/* Which databases have samples. */
+int
+dbops_ring_databases(Oid *databases)
+{
+	Ring	   *ring = lock_ring(LW_SHARED);
+	int			n = 0;
+
+	for (int i = 1; i <= RING_DATABASES; i++)
+		if (OidIsValid(ring->tracks[i].database))
+			databases[n++] = ring->tracks[i].database;
+	unlock_ring();
+	return n;
+}
+
 /* Whether a database has a ring; one that is active gets one if there is room. */
 bool
 dbops_ring_take(Oid database, TimestampTz at, bool active)
