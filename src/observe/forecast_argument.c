@@ -7,7 +7,8 @@
 #include "catalog/pg_type.h"
 
 #define MOST_HORIZONS	20
-#define FURTHEST		3650	/* days */
+#define SHORTEST_PAST	7		/* days */
+#define LONGEST_PAST	3650
 
 /* Days ahead, in the order given. */
 int *
@@ -26,10 +27,26 @@ dbops_forecast_horizons(FunctionCallInfo fcinfo, int number, int *n)
 	*n = ARR_DIMS(array)[0];
 	horizons = (int *) ARR_DATA_PTR(array);
 	for (int i = 0; i < *n; i++)
-		if (horizons[i] < 1 || horizons[i] > FURTHEST)
+		if (horizons[i] < 1 || horizons[i] > TREND_FURTHEST)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a horizon of %d days is not between 1 and %d", horizons[i], FURTHEST),
+					 errmsg("a horizon of %d days is not between 1 and %d", horizons[i], TREND_FURTHEST),
 					 errhint("Such as '{30,90,180,365}'.")));
 	return horizons;
+}
+
+/* The past that is looked at, told by how long it is; returns when it begins. */
+TimestampTz
+dbops_forecast_since(FunctionCallInfo fcinfo, int number)
+{
+	int64		ms;
+
+	dbops_require_argument(fcinfo, number, "lookback");
+	ms = dbops_interval_ms(PG_GETARG_INTERVAL_P(number));
+	if (ms < (int64) SHORTEST_PAST * SECS_PER_DAY * 1000 || ms > (int64) LONGEST_PAST * SECS_PER_DAY * 1000)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lookback must be between %d and %d days", SHORTEST_PAST, LONGEST_PAST),
+				 errhint("Such as '90 days'.")));
+	return dbops_clock_now() - ms * 1000;
 }

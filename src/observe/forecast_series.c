@@ -18,16 +18,16 @@
 
 PG_FUNCTION_INFO_V1(dbops_forecast_series);
 
-typedef struct Figure
+typedef struct Pair
 {
-	double		day;
+	TimestampTz at;
 	double		value;
-} Figure;
+} Pair;
 
-static Figure *take_figures(ArrayType *times, ArrayType *values, int *n);
+static void take_figures(ArrayType *times, ArrayType *values, Figures *figures);
+static Pair *take_pairs(ArrayType *times, ArrayType *values, int *n);
 static void require_one_dimension(const ArrayType *array, const char *name);
-static int	compare_figures(const void *a, const void *b);
-static void fit(const Figure *figures, int n, Trend *trend);
+static int	compare_pairs(const void *a, const void *b);
 static void put_row(ReturnSetInfo *rsinfo, const Trend *trend, int horizon);
 
 /* forecast_series(times timestamptz[], series float8[], horizons int[]) → setof record */
@@ -37,24 +37,36 @@ dbops_forecast_series(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int			n_horizons;
 	int		   *horizons;
-	int			n;
-	Figure	   *figures;
+	Figures		figures = {0};
 	Trend		trend;
 
 	dbops_require_argument(fcinfo, 0, "times");
 	dbops_require_argument(fcinfo, 1, "series");
 	horizons = dbops_forecast_horizons(fcinfo, 2, &n_horizons);
-	figures = take_figures(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1), &n);
-	fit(figures, n, &trend);
+	take_figures(PG_GETARG_ARRAYTYPE_P(0), PG_GETARG_ARRAYTYPE_P(1), &figures);
+	dbops_figures_fit(&figures, &trend);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < n_horizons; i++)
 		put_row(rsinfo, &trend, horizons[i]);
 	return (Datum) 0;
 }
 
-/* The pairs of which both are known, in the order of time. */
-static Figure *
-take_figures(ArrayType *times, ArrayType *values, int *n)
+/* What is known of both arrays, in the order of time. */
+static void
+take_figures(ArrayType *times, ArrayType *values, Figures *figures)
+{
+	int			n;
+	Pair	   *pairs = take_pairs(times, values, &n);
+
+	qsort(pairs, n, sizeof(Pair), compare_pairs);
+	for (int i = 0; i < n; i++)
+		dbops_figures_add(figures, pairs[i].at, pairs[i].value);
+	pfree(pairs);
+}
+
+/* The pairs of which both are known. */
+static Pair *
+take_pairs(ArrayType *times, ArrayType *values, int *n)
 {
 	Datum	   *time;
 	Datum	   *value;
@@ -62,7 +74,7 @@ take_figures(ArrayType *times, ArrayType *values, int *n)
 	bool	   *no_value;
 	int			n_times;
 	int			n_values;
-	Figure	   *figures;
+	Pair	   *pairs;
 
 	require_one_dimension(times, "times");
 	require_one_dimension(values, "series");
@@ -73,7 +85,7 @@ take_figures(ArrayType *times, ArrayType *values, int *n)
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("there are %d times and %d values", n_times, n_values),
 				 errhint("Give one value for each time, such as array_agg(at ORDER BY at), array_agg(value ORDER BY at).")));
-	figures = palloc(Max(n_times, 1) * sizeof(Figure));
+	pairs = palloc(Max(n_times, 1) * sizeof(Pair));
 	*n = 0;
 	for (int i = 0; i < n_times; i++)
 	{
@@ -86,10 +98,9 @@ take_figures(ArrayType *times, ArrayType *values, int *n)
 					 errmsg("times and values must be finite"),
 					 errhint("Give null for what is not known.")));
 		if (!no_time[i] && !isnan(known))
-			figures[(*n)++] = (Figure) {.day = at / (double) USECS_PER_DAY, .value = known};
+			pairs[(*n)++] = (Pair) {.at = at,.value = known};
 	}
-	qsort(figures, *n, sizeof(Figure), compare_figures);
-	return figures;
+	return pairs;
 }
 
 static void
@@ -108,30 +119,14 @@ require_one_dimension(const ArrayType *array, const char *name)
 
 /* Of one time the smaller value comes first, so that the order of the arguments says nothing. */
 static int
-compare_figures(const void *a, const void *b)
+compare_pairs(const void *a, const void *b)
 {
-	const Figure *x = a;
-	const Figure *y = b;
+	const Pair *x = a;
+	const Pair *y = b;
 
-	if (x->day != y->day)
-		return x->day < y->day ? -1 : 1;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
 	return (x->value > y->value) - (x->value < y->value);
-}
-
-static void
-fit(const Figure *figures, int n, Trend *trend)
-{
-	double	   *days = palloc(Max(n, 1) * sizeof(double));
-	double	   *values = palloc(Max(n, 1) * sizeof(double));
-
-	for (int i = 0; i < n; i++)
-	{
-		days[i] = figures[i].day;
-		values[i] = figures[i].value;
-	}
-	dbops_trend_fit(days, values, n, trend);
-	pfree(days);
-	pfree(values);
 }
 
 static void

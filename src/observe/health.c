@@ -52,6 +52,7 @@ dbops_observe_init(void)
 	dbops_history_init();
 	dbops_rollup_init();
 	dbops_replication_init();
+	dbops_sequences_init();
 	dbops_sizes_init();
 	dbops_statements_init();
 }

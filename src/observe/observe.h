@@ -236,6 +236,10 @@ extern bool dbops_measure_relations(Measurement *measurement,
 									const MeasureDeadline *deadline);
 extern void dbops_measure_rank(Measurement *measurement, Sizes *sizes);
 
+/* ---- sequences.c ---- */
+
+extern void dbops_sequences_init(void);
+
 /* ---- health.c: all of it ---- */
 
 extern void dbops_observe_init(void);

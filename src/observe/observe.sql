@@ -160,8 +160,32 @@ COMMENT ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) IS
     '14 days, medium below 30, else high. Errors: arrays of different lengths, an infinite time or value, a horizon out of range.';
 REVOKE ALL ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) FROM PUBLIC;
 
+CREATE TABLE dbops.sequence_1d (
+    sequence   oid NOT NULL,
+    at         timestamptz NOT NULL,
+    last_value bigint NOT NULL,
+    PRIMARY KEY (sequence, at)
+);
+COMMENT ON TABLE dbops.sequence_1d IS
+    'Where sequences were each day, those of which a thousandth is used, for 400 days. History: a dump leaves it out.';
+REVOKE ALL ON TABLE dbops.sequence_1d FROM PUBLIC;
+
+CREATE FUNCTION dbops.growth_forecast(horizons int[] DEFAULT '{30,90,180,365}', lookback interval DEFAULT '90 days') RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_growth_forecast';
+COMMENT ON FUNCTION dbops.growth_forecast(int[], interval) IS
+    'Says how large this database will be and what that fills. horizons: days ahead, 1 to 3650; lookback: of history, 7 to 3650 days. '
+    'current: size, utilization of the disk of its tablespace. forecast: for each horizon, as 30days, value and range as text, the same in bytes, and whether it is '
+    'extrapolated (further ahead than four times the past). growth: of the database; disks, tables (the ten that grew most), transaction_ids and sequences (those used most; '
+    'bound: where the sequence or the type of its column ends): each with its past in days, its rate a day, the model (flat, steady, recent: the rate has changed, cycle: recurring steps), '
+    'steps that were taken out, and unknown, which says what is missing below seven days; then all that is forecast is null. days_until_full and the like: '
+    'low (at the earliest), likely, high; null: never, or not in looks_ahead_days. A range is meant to have four of five outcomes in it. Disks and transaction_ids are known in '
+    'the home database. recommendations: sentences. Errors: a horizon or lookback out of range.';
+REVOKE ALL ON FUNCTION dbops.growth_forecast(int[], interval) FROM PUBLIC;
+
 INSERT INTO dbops.function_access VALUES
-    ('forecast_series', 'monitor');
+    ('forecast_series', 'monitor'),
+    ('growth_forecast', 'monitor');
 
 -- The collector: what the launcher samples.
 

@@ -16,6 +16,7 @@
 #define TREND_STEPS		16		/* that are remembered, the largest */
 #define TREND_COVERAGE	80		/* percent of what came that lay within the range, measured */
 #define TREND_REACH		4		/* times the days of the past: what lies beyond is extrapolated */
+#define TREND_FURTHEST	3650	/* days ahead, at most */
 
 typedef enum TrendModel
 {
@@ -95,6 +96,7 @@ extern const char *dbops_trend_confidence(const Trend *trend);
 extern void dbops_trend_learn(const double *days, const double *values, int n, Trend *trend);
 extern void dbops_trend_forecast(const Trend *trend, double ahead, TrendForecast *forecast);
 extern void dbops_trend_arrival(const Trend *trend, double bound, TrendArrival *arrival);
+extern double dbops_trend_furthest(const Trend *trend);
 
 /* trend_steps.c */
 extern bool dbops_trend_find_steps(const TrendSeries *series, Trend *trend);

@@ -51,6 +51,41 @@ dbops_trend_forecast(const Trend *trend, double ahead, TrendForecast *forecast)
 	}
 }
 
+/*
+ * When a bound will be reached, from below; NaN: not as far ahead as the past
+ * allows to look. What recurs reaches it with its peaks.
+ */
+void
+dbops_trend_arrival(const Trend *trend, double bound, TrendArrival *arrival)
+{
+	double		furthest = dbops_trend_furthest(trend);
+	double		peak = (trend->model == TREND_CYCLE) ? trend->above : 0;
+
+	*arrival = (TrendArrival) {.low = NAN,.likely = NAN,.high = NAN};
+	for (int ahead = 0; ahead <= furthest; ahead++)
+	{
+		TrendForecast forecast;
+
+		dbops_trend_forecast(trend, ahead, &forecast);
+		if (isnan(arrival->low) && forecast.high >= bound)
+			arrival->low = ahead;
+		if (isnan(arrival->likely) && forecast.value + peak >= bound)
+			arrival->likely = ahead;
+		if (forecast.low >= bound)
+		{
+			arrival->high = ahead;
+			break;
+		}
+	}
+}
+
+/* How many days ahead anything is said of when. */
+double
+dbops_trend_furthest(const Trend *trend)
+{
+	return Min(TREND_REACH * trend->span, TREND_FURTHEST);
+}
+
 /* How far below and above the line a figure may come to lie. */
 static void
 spread(const Trend *trend, double ahead, double *down, double *up)
