@@ -7,7 +7,7 @@
  */
 #include "observe/forecast.h"
 
-#include <math.h>
+#include "catalog/pg_type.h"
 
 /* A gauge of this database at the end of each day, then of each hour since. */
 #define SIZES \
@@ -42,6 +42,7 @@
 #define SEQUENCES \
 	"SELECT at, last_value, sequence FROM dbops.sequence_1d WHERE at >= $1 ORDER BY sequence, at"
 
+static bool is_there(const char *table);
 static void add_figure(HeapTuple row, TupleDesc desc, void *arg);
 static void add_disk(HeapTuple row, TupleDesc desc, void *arg);
 static void add_table(HeapTuple row, TupleDesc desc, void *arg);
@@ -54,7 +55,8 @@ dbops_forecast_size(TimestampTz since, Figures *figures)
 {
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(DM_SIZE + 1)};
 
-	dbops_store_each(SIZES, lengthof(params), params, add_figure, figures);
+	if (is_there("dbops.metric_1d"))
+		dbops_store_each(SIZES, lengthof(params), params, add_figure, figures);
 }
 
 /* How many transaction ids were given out since then, added up. */
@@ -63,7 +65,8 @@ dbops_forecast_xids(TimestampTz since, Figures *figures)
 {
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(CM_XIDS_GIVEN + 1)};
 
-	dbops_store_each(TOTALS, lengthof(params), params, add_figure, figures);
+	if (is_there("dbops.metric_1d"))
+		dbops_store_each(TOTALS, lengthof(params), params, add_figure, figures);
 }
 
 /* The bytes used of each disk. */
@@ -73,7 +76,8 @@ dbops_forecast_disks(TimestampTz since)
 	DbopsParam	params[] = {dbops_param_time(since)};
 	List	   *disks = NIL;
 
-	dbops_store_each(DISKS, lengthof(params), params, add_disk, &disks);
+	if (is_there("dbops.disk_1h"))
+		dbops_store_each(DISKS, lengthof(params), params, add_disk, &disks);
 	return disks;
 }
 
@@ -84,7 +88,8 @@ dbops_forecast_tables(TimestampTz since, int most)
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(most)};
 	List	   *tables = NIL;
 
-	dbops_store_each(TABLES, lengthof(params), params, add_table, &tables);
+	if (is_there("dbops.relation_1d"))
+		dbops_store_each(TABLES, lengthof(params), params, add_table, &tables);
 	return tables;
 }
 
@@ -97,6 +102,15 @@ dbops_forecast_sequences(TimestampTz since)
 
 	dbops_store_each(SEQUENCES, lengthof(params), params, add_sequence, &sequences);
 	return sequences;
+}
+
+static bool
+is_there(const char *table)
+{
+	DbopsParam	name = dbops_param_text(table);
+	Datum		there;
+
+	return dbops_store_value("SELECT to_regclass($1) IS NOT NULL", 1, &name, BOOLOID, &there) && DatumGetBool(there);
 }
 
 static void

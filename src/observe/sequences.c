@@ -14,7 +14,7 @@
 
 #include <math.h>
 
-#include "access/xlog.h"
+#include "access/relation.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -32,8 +32,8 @@
  * fills: as serial or identity, or in a default. A domain counts as its type.
  */
 #define SEQUENCES \
-	"SELECT s.seqrelid, n.nspname, c.relname, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, f.relid, f.attname, " \
-	"coalesce(f.type, s.seqtype)::regtype::text, " \
+	"SELECT s.seqrelid, n.nspname::text, c.relname::text, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, f.relid, f.attname::text, " \
+	"coalesce(f.type, s.seqtypid)::regtype::text, " \
 	"CASE f.type WHEN 21 THEN 32767 WHEN 23 THEN 2147483647 ELSE 9223372036854775807 END::int8 " \
 	"FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace " \
 	"LEFT JOIN LATERAL (" \
