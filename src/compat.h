@@ -23,6 +23,7 @@
 #include "pgstat.h"
 #include "postmaster/postmaster.h"
 #include "replication/slot.h"
+#include "storage/pg_shmem.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/backend_status.h"
@@ -141,6 +142,25 @@ find_setting(const char *name)
 #endif
 }
 
+/* All settings. 16 lists them by a function that counts them. */
+static inline struct config_generic **
+all_settings(int *n)
+{
+#if PG_VERSION_NUM < 160000
+	*n = GetNumConfigOptions();
+	return get_guc_variables();
+#else
+	return get_guc_variables(n);
+#endif
+}
+
+/* 17 tells whether shared memory is in huge pages; before, that is known only where nothing else would have done. */
+#if PG_VERSION_NUM < 170000
+#define HUGE_PAGES_STATUS (huge_pages == HUGE_PAGES_ON ? "on" : huge_pages == HUGE_PAGES_OFF ? "off" : "unknown")
+#else
+#define HUGE_PAGES_STATUS GetConfigOption("huge_pages_status", false, false)
+#endif
+
 /* 16 took the prefix off a database's counters. */
 #if PG_VERSION_NUM < 160000
 #define stat_database_counter(entry, name) ((entry)->n_##name)
@@ -223,6 +243,24 @@ stat_backend_writes(double *buffers, double *flushes, TimestampTz *reset)
 #endif
 }
 
+
+/* 16 took it off a table's counters too, renamed two of them and the times. */
+#if PG_VERSION_NUM < 160000
+#define stat_table_live(entry) ((entry)->n_live_tuples)
+#define stat_table_dead(entry) ((entry)->n_dead_tuples)
+#define stat_table_changed(entry) ((entry)->changes_since_analyze)
+#define stat_table_inserted(entry) ((entry)->inserts_since_vacuum)
+#define stat_table_analyzed(entry) \
+	Max((entry)->analyze_timestamp, (entry)->autovac_analyze_timestamp)
+#else
+#define stat_table_live(entry) ((entry)->live_tuples)
+#define stat_table_dead(entry) ((entry)->dead_tuples)
+#define stat_table_changed(entry) ((entry)->mod_since_analyze)
+#define stat_table_inserted(entry) ((entry)->ins_since_vacuum)
+#define stat_table_analyzed(entry) \
+	Max((entry)->last_analyze_time, (entry)->last_autoanalyze_time)
+#endif
+
 /* 16 moved the declarations of archiving. */
 #if PG_VERSION_NUM < 160000
 #include "postmaster/pgarch.h"
@@ -259,6 +297,18 @@ slot_is_invalidated(const ReplicationSlot *slot)
 #define ProcNumberForTempRelations() BackendIdForTempRelations()
 #else
 #include "storage/procnumber.h"
+#endif
+
+/* 16 renamed what says where a relation's files are. */
+#if PG_VERSION_NUM < 160000
+#include "storage/relfilenode.h"
+#define RelFileLocator RelFileNode
+#define relation_locator(tablespace, database, number) \
+	((RelFileNode) {.spcNode = (tablespace), .dbNode = (database), .relNode = (number)})
+#else
+#include "storage/relfilelocator.h"
+#define relation_locator(tablespace, database, number) \
+	((RelFileLocator) {.spcOid = (tablespace), .dbOid = (database), .relNumber = (number)})
 #endif
 
 /* 17 renamed what knows the transaction ids. */

@@ -160,11 +160,12 @@ extern DbopsParam dbops_param_oids(const List *oids);
 extern DbopsParam dbops_param_time(TimestampTz time);
 extern DbopsParam dbops_param_jsonb(const Jsonb *document);
 
-/* Columns of a row, from 1, in the current memory; null is NULL, 0 or false. */
+/* Columns of a row, from 1, in the current memory; null is NULL, NaN, 0 or false. */
 extern char *dbops_row_text(HeapTuple row, TupleDesc desc, int column);
 extern List *dbops_row_texts(HeapTuple row, TupleDesc desc, int column);
 extern int64 dbops_row_int8(HeapTuple row, TupleDesc desc, int column);
 extern int32 dbops_row_int4(HeapTuple row, TupleDesc desc, int column);
+extern double dbops_row_float8(HeapTuple row, TupleDesc desc, int column);
 extern bool dbops_row_bool(HeapTuple row, TupleDesc desc, int column);
 extern Oid	dbops_row_oid(HeapTuple row, TupleDesc desc, int column);
 extern TimestampTz dbops_row_time(HeapTuple row, TupleDesc desc, int column);

@@ -126,6 +126,15 @@ dbops_row_int4(HeapTuple row, TupleDesc desc, int column)
 	return isnull ? 0 : DatumGetInt32(value);
 }
 
+double
+dbops_row_float8(HeapTuple row, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = column_value(row, desc, column, FLOAT8OID, &isnull);
+
+	return isnull ? NAN : DatumGetFloat8(value);
+}
+
 bool
 dbops_row_bool(HeapTuple row, TupleDesc desc, int column)
 {

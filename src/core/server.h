@@ -13,6 +13,7 @@
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
 #include "storage/lock.h"
+#include "utils/rel.h"
 
 /* ---- figure.c: figures as people read them ---- */
 
@@ -103,6 +104,22 @@ typedef bool (*HorizonIgnores) (int pid);
 
 extern void dbops_horizon_oldest(HorizonIgnores ignores, HorizonHolder *oldest);
 extern void dbops_horizon_oldest_session(HorizonIgnores ignores, HorizonHolder *oldest);
+
+/* ---- vacuum_threshold.c: when the server's own autovacuum would act on a table ---- */
+
+typedef struct VacuumThresholds
+{
+	double		dead;			/* rows */
+	double		inserted;		/* rows since VACUUM; negative: they do not count */
+	double		changed;		/* rows since ANALYZE */
+	int			xid_age;		/* of the oldest id, at which wraparound is prevented */
+	int			mxid_age;
+} VacuumThresholds;
+
+extern bool dbops_vacuum_thresholds(Oid relid, Oid main, VacuumThresholds *thresholds);
+extern void dbops_vacuum_thresholds_of(Form_pg_class class, const AutoVacOpts *options,
+									   VacuumThresholds *thresholds);
+extern AutoVacOpts *dbops_vacuum_options(char kind, Datum reloptions);
 
 /* ---- archive.c ---- */
 

@@ -6,19 +6,7 @@
 #define DBOPS_VACUUM_H
 
 #include "maintain/policy.h"
-
-/* ---- vacuum_threshold.c: when the server's own autovacuum would act ---- */
-
-typedef struct VacuumThresholds
-{
-	double		dead;			/* rows */
-	double		inserted;		/* rows since VACUUM; negative: they do not count */
-	double		changed;		/* rows since ANALYZE */
-	int			xid_age;		/* of the oldest id, at which wraparound is prevented */
-	int			mxid_age;
-} VacuumThresholds;
-
-extern bool dbops_vacuum_thresholds(Oid relid, Oid main, VacuumThresholds *thresholds);
+#include "core/server.h"
 
 /* ---- vacuum_figures.c: what the server has counted ---- */
 

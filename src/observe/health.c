@@ -7,6 +7,7 @@
  * null figures and unknown checks, and the rest stands.
  */
 #include "observe/board.h"
+#include "observe/checks.h"
 #include "observe/history.h"
 #include "observe/maintenance_mode.h"
 #include "observe/metric.h"
@@ -47,6 +48,7 @@ dbops_observe_init(void)
 	dbops_maintenance_mode_init();
 	dbops_override_init();
 	dbops_check_register(&dbops_health_checks_set);
+	dbops_checks_init();
 	dbops_board_init();
 	dbops_collector_init();
 	dbops_history_init();

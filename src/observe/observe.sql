@@ -145,6 +145,21 @@ INSERT INTO dbops.function_access VALUES
     ('system_health_check', 'monitor'),
     ('health_checks', 'monitor');
 
+-- Checks: what there is to judge.
+
+CREATE FUNCTION dbops.check_list() RETURNS TABLE (check_name text, about text, reach text, advice boolean, unit text, bad_if text,
+                                                  warning float8, critical float8, guard float8, guard_unit text, source text)
+    LANGUAGE c STRICT STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'dbops_check_list';
+COMMENT ON FUNCTION dbops.check_list() IS
+    'Lists every check with the thresholds that dbops ships. about: what the value is. reach: what must be read to judge it: catalog (of this database), '
+    'database or cluster (memory). advice: what it finds changes no status. bad_if: the value is bad above or below its thresholds, and the guard, in '
+    'guard_unit, is beyond its own too. source: the tools or guides that the thresholds come from. What is null it has not. Errors: none.';
+REVOKE ALL ON FUNCTION dbops.check_list() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('check_list', 'monitor');
+
 -- Observe: forecasts.
 
 CREATE FUNCTION dbops.forecast_series(times timestamptz[], series float8[], horizons int[] DEFAULT '{30,90,180,365}',

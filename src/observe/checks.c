@@ -1,0 +1,77 @@
+/*
+ * checks.c
+ *		Which sets of checks there are, and what is known of each check.
+ *
+ * The list tells a user what can be changed and muted, also of checks that
+ * have nothing to say right now.
+ */
+#include "observe/checks.h"
+
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(dbops_check_list);
+
+static void put_check(ReturnSetInfo *result, const DbopsCheck *check);
+static void put_number(Datum *value, bool *isnull, double number);
+
+/* Register all of them. */
+void
+dbops_checks_init(void)
+{
+	dbops_check_register(&dbops_limit_checks_set);
+	dbops_check_register(&dbops_relation_checks_set);
+	dbops_check_register(&dbops_schema_checks_set);
+	dbops_check_register(&dbops_sequence_checks_set);
+	dbops_check_register(&dbops_setting_checks_set);
+}
+
+/* check_list() → every check with what it looks at and its shipped thresholds */
+Datum
+dbops_check_list(PG_FUNCTION_ARGS)
+{
+	const DbopsCheck *check;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
+		put_check((ReturnSetInfo *) fcinfo->resultinfo, check);
+	return (Datum) 0;
+}
+
+static void
+put_check(ReturnSetInfo *result, const DbopsCheck *check)
+{
+	static const char *const reaches[] = {
+		[DBOPS_REACH_CATALOG] = "catalog",
+		[DBOPS_REACH_DATABASE] = "database",
+		[DBOPS_REACH_CLUSTER] = "cluster"
+	};
+	const DbopsThreshold *threshold = &check->threshold;
+	Datum		values[11];
+	bool		nulls[11] = {0};
+	bool		judged = (threshold->unit != NULL);
+
+	values[0] = CStringGetTextDatum(check->name);
+	nulls[1] = (check->about == NULL);
+	values[1] = CStringGetTextDatum(nulls[1] ? "" : check->about);
+	values[2] = CStringGetTextDatum(reaches[check->reach]);
+	values[3] = BoolGetDatum(check->advice);
+	nulls[4] = !judged;
+	values[4] = CStringGetTextDatum(judged ? threshold->unit : "");
+	values[5] = CStringGetTextDatum(threshold->below ? "below" : "above");
+	nulls[5] = !judged;
+	put_number(&values[6], &nulls[6], judged ? threshold->warning : DBOPS_NO_THRESHOLD);
+	put_number(&values[7], &nulls[7], judged ? threshold->critical : DBOPS_NO_THRESHOLD);
+	put_number(&values[8], &nulls[8], threshold->guard_unit != NULL ? threshold->guard : DBOPS_NO_THRESHOLD);
+	nulls[9] = (threshold->guard_unit == NULL);
+	values[9] = CStringGetTextDatum(nulls[9] ? "" : threshold->guard_unit);
+	nulls[10] = (threshold->source == NULL);
+	values[10] = CStringGetTextDatum(nulls[10] ? "" : threshold->source);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_number(Datum *value, bool *isnull, double number)
+{
+	*isnull = (number == DBOPS_NO_THRESHOLD);
+	*value = Float8GetDatum(*isnull ? 0 : number);
+}

@@ -1,0 +1,69 @@
+/*
+ * checks.h
+ *		The sets of checks, and what those have in common that look at many objects.
+ *
+ * A set is a file: what it looks at, its table of checks and how they judge.
+ */
+#ifndef DBOPS_CHECKS_H
+#define DBOPS_CHECKS_H
+
+#include "observe/observe.h"
+
+/* ---- checks.c: the sets ---- */
+
+extern void dbops_checks_init(void);
+
+extern const DbopsCheckSet dbops_limit_checks_set;
+extern const DbopsCheckSet dbops_relation_checks_set;
+extern const DbopsCheckSet dbops_schema_checks_set;
+extern const DbopsCheckSet dbops_sequence_checks_set;
+extern const DbopsCheckSet dbops_setting_checks_set;
+
+/* ---- check_objects.c: what checks say of many objects ---- */
+
+#define N_WORST			10		/* objects that a check reports on their own */
+#define LONGEST_WAIT	100		/* ms, for a lock on what every query reads, such as types */
+
+/*
+ * A question to the catalogs. Each row is an object that is bad: its name, a
+ * sentence, its remedy, and how many there are in all.
+ */
+typedef struct CatalogQuestion
+{
+	const char *sql;			/* constant; at most N_WORST rows */
+	int			n_catalogs;
+	const Oid  *catalogs;		/* that it reads: if somebody has locked one, the check is unknown */
+	const char *none;			/* what there is to say when there is no row */
+	bool		as_owner;		/* it is asked with the rights of the extension's owner */
+} CatalogQuestion;
+
+extern void dbops_check_ask(DbopsCheckRun *run, const CatalogQuestion *question,
+							int nparams, const DbopsParam *params);
+extern void dbops_catalogs_require(int n, const Oid *catalogs);
+
+/* An object with its figure, among many. */
+typedef struct Notable
+{
+	Oid			object;
+	double		value;
+	double		guard;			/* NaN: none */
+	double		figure;			/* another one that is told; or 0 */
+} Notable;
+
+/* The worst of many, as many as are counted exactly. */
+typedef struct Notables
+{
+	int			n;
+	Notable    *all;			/* room for twice N_NOTABLE */
+} Notables;
+
+#define N_NOTABLE		1000
+
+/* Say what is wrong with one; NULL: it is gone. */
+typedef const DbopsFinding *(*NotableCallback) (const Notable *notable);
+
+extern void dbops_notables_add(Notables *notables, Notable notable);
+extern void dbops_notables_report(DbopsCheckRun *run, Notables *notables,
+								  NotableCallback describe, const char *none);
+
+#endif							/* DBOPS_CHECKS_H */
