@@ -35,6 +35,8 @@ static int	n_check_sets = 0;
 
 static DbopsCheckRun *begin(const DbopsCheckScope *scope);
 static bool has_check(const DbopsCheckSet *set, DbopsCheckReach reach);
+static bool is_apart(const DbopsCheck *check);
+static bool is_looked_at(const DbopsCheckScope *scope, const DbopsCheckSet *set);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static List *judge(DbopsCheckRun *run, bool all);
 static const DbopsOverrides *overrides_for(const DbopsCheckRun *run, const DbopsCheck *check);
@@ -117,7 +119,7 @@ dbops_check_look_at(const DbopsCheckScope *scope)
 	DbopsCheckRun *run = begin(scope);
 
 	for (int i = 0; i < n_check_sets; i++)
-		if (can_read(&run->scope, check_sets[i]->reach))
+		if (is_looked_at(scope, check_sets[i]))
 			run->facts[i] = check_sets[i]->look(&run->scope);
 	return run;
 }
@@ -158,6 +160,86 @@ dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
 	}
 	list_sort(run->findings, by_severity_and_name);
 	return run->findings;
+}
+
+/*
+ * Judge those that are left out of a sparing run: the sets that need catalogs as
+ * a whole. The list is as dbops_check_judge's.
+ */
+List *
+dbops_check_judge_apart(const DbopsCheckScope *scope)
+{
+	DbopsCheckRun *run = begin(scope);
+
+	for (int i = 0; i < n_check_sets; i++)
+	{
+		if (check_sets[i]->reach != DBOPS_REACH_CATALOG)
+			continue;
+		run->check_facts = check_sets[i]->look(scope);
+		for (int j = 0; j < check_sets[i]->n_checks; j++)
+		{
+			run->check = &check_sets[i]->checks[j];
+			run_check(run);
+		}
+	}
+	list_sort(run->findings, by_severity_and_name);
+	return run->findings;
+}
+
+/*
+ * Take what was found of them before into a sparing run, and return all of its
+ * findings. What was turned off or muted since is so.
+ */
+List *
+dbops_check_adopt(DbopsCheckRun *run, const List *findings)
+{
+	ListCell   *cell;
+
+	foreach(cell, findings)
+	{
+		const DbopsFinding *found = lfirst(cell);
+		const DbopsCheckSetting *setting;
+		DbopsFinding *adopted;
+
+		run->check = dbops_check_find(found->check_name);
+		if (run->check == NULL || !is_apart(run->check))
+			continue;
+		setting = dbops_override_of(overrides_for(run, run->check), run->check);
+		if (setting != NULL && !setting->enabled && found->severity != DBOPS_INFO)
+			continue;
+		adopted = palloc(sizeof(DbopsFinding));
+		*adopted = *found;
+		adopted->check = run->check;
+		run->findings = lappend(run->findings, adopted);
+		mark_muted(run, list_length(run->findings) - 1);
+	}
+	list_sort(run->findings, by_severity_and_name);
+	return run->findings;
+}
+
+/* What a user has changed of a check, as this run saw it; NULL: nothing. */
+const DbopsCheckSetting *
+dbops_check_setting(const DbopsCheckRun *run, const char *name)
+{
+	const DbopsCheck *check = dbops_check_find(name);
+
+	return (check == NULL) ? NULL : dbops_override_of(overrides_for(run, check), check);
+}
+
+static bool
+is_apart(const DbopsCheck *check)
+{
+	for (int i = 0; i < n_check_sets; i++)
+		if (check >= check_sets[i]->checks && check < check_sets[i]->checks + check_sets[i]->n_checks)
+			return check_sets[i]->reach == DBOPS_REACH_CATALOG;
+	return false;
+}
+
+static bool
+is_looked_at(const DbopsCheckScope *scope, const DbopsCheckSet *set)
+{
+	return can_read(scope, set->reach) &&
+		!(scope->sparing && set->reach == DBOPS_REACH_CATALOG);
 }
 
 static bool
@@ -208,7 +290,7 @@ judge(DbopsCheckRun *run, bool all)
 	for (int i = 0; i < n_check_sets; i++)
 	{
 		run->check_facts = run->facts[i];
-		if (!can_read(&run->scope, check_sets[i]->reach))
+		if (!is_looked_at(&run->scope, check_sets[i]))
 			continue;
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{

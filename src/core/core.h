@@ -374,11 +374,25 @@ typedef struct DbopsCheck
 	DbopsThreshold threshold;
 } DbopsCheck;
 
+/* What a user has changed of a check. What is not changed is NaN or -1. */
+typedef struct DbopsCheckSetting
+{
+	int			check;			/* its number */
+	bool		enabled;
+	double		warning;
+	double		critical;
+	double		guard;
+	double		clear;			/* percent */
+	int			duration;		/* s */
+	int			keep_firing;	/* s */
+} DbopsCheckSetting;
+
 /* Whose facts are looked at. */
 typedef struct DbopsCheckScope
 {
 	Oid			database;		/* InvalidOid: only the cluster is judged */
 	bool		connected;		/* to that database, within a transaction */
+	bool		sparing;		/* leave out the sets that need catalogs */
 } DbopsCheckScope;
 
 typedef struct DbopsCheckSet
@@ -400,6 +414,9 @@ extern const void *dbops_check_facts(const DbopsCheckRun *run,
 extern List *dbops_check_judge(DbopsCheckRun *run);
 extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
 extern List *dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach);
+extern List *dbops_check_judge_apart(const DbopsCheckScope *scope);
+extern List *dbops_check_adopt(DbopsCheckRun *run, const List *findings);
+extern const DbopsCheckSetting *dbops_check_setting(const DbopsCheckRun *run, const char *name);
 
 /* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */
 extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);
@@ -415,19 +432,6 @@ extern Jsonb *dbops_check_explain(const DbopsCheckRun *run, const DbopsFinding *
 /* ---- check_override.c: what users changed of checks, and muted of what they find ---- */
 
 #define MAX_CHECKS	256			/* that are registered */
-
-/* What is not changed is NaN or -1. */
-typedef struct DbopsCheckSetting
-{
-	int			check;			/* its number */
-	bool		enabled;
-	double		warning;
-	double		critical;
-	double		guard;
-	double		clear;			/* percent */
-	int			duration;		/* s */
-	int			keep_firing;	/* s */
-} DbopsCheckSetting;
 
 typedef struct DbopsMute
 {

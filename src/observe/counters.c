@@ -20,11 +20,11 @@
 #define MULTIXACT_WARN_MARGIN	40000000
 #define MULTIXACT_STOP_MARGIN	3000000
 
-/* Read the counters of this database. */
+/* Read the counters of a database; without one there are none. */
 void
-dbops_counters_read(Counters *counters)
+dbops_counters_read(Oid database, Counters *counters)
 {
-	PgStat_StatDBEntry *entry = pgstat_fetch_stat_dbentry(MyDatabaseId);
+	PgStat_StatDBEntry *entry = OidIsValid(database) ? pgstat_fetch_stat_dbentry(database) : NULL;
 
 	if (entry == NULL)
 		return;

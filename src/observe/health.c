@@ -8,9 +8,10 @@
  */
 #include "observe/board.h"
 #include "observe/checks.h"
+#include "observe/growth.h"
 #include "observe/history.h"
 #include "observe/maintenance_mode.h"
-#include "observe/metric.h"
+#include "observe/verdict.h"
 
 #include <math.h>
 
@@ -18,7 +19,9 @@
 
 PG_FUNCTION_INFO_V1(dbops_system_health_check);
 PG_FUNCTION_INFO_V1(dbops_health_checks);
+PG_FUNCTION_INFO_V1(dbops_health_public);
 
+static bool needs_connection(HealthPart part);
 static void look_at_sessions(void *health);
 static void look_at_statements(void *health);
 static void look_at_counters(void *health);
@@ -39,7 +42,7 @@ static const DbopsCallback looks[N_PARTS] = {
 	[PART_SIZES] = look_at_sizes
 };
 
-static const char *judge_status(const Health *health, const List *findings);
+static void reach_verdict(void *verdict);
 
 /* Register the checks and ask for the memory of what is kept. */
 void
@@ -51,6 +54,7 @@ dbops_observe_init(void)
 	dbops_checks_init();
 	dbops_board_init();
 	dbops_collector_init();
+	dbops_growth_init();
 	dbops_history_init();
 	dbops_rollup_init();
 	dbops_replication_init();
@@ -63,12 +67,30 @@ dbops_observe_init(void)
 Datum
 dbops_system_health_check(PG_FUNCTION_ARGS)
 {
-	DbopsCheckRun *run = dbops_check_look();
-	const Health *health = dbops_check_facts(run, &dbops_health_checks_set);
-	List	   *findings = dbops_check_judge(run);
+	Verdict		verdict;
 
-	PG_RETURN_JSONB_P(dbops_health_document(health, judge_status(health, findings),
-											findings, PG_GETARG_BOOL(0)));
+	dbops_verdict_reach(&verdict, false);
+	PG_RETURN_JSONB_P(dbops_health_document(&verdict, PG_GETARG_BOOL(0)));
+}
+
+/* health_public() → jsonb: the status and the time, the same whoever asks */
+Datum
+dbops_health_public(PG_FUNCTION_ARGS)
+{
+	DbopsJson	json = {0};
+	Verdict		verdict;
+
+	dbops_run_as_extension(reach_verdict, &verdict);
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "status", verdict.status);
+	dbops_json_time(&json, "timestamp", dbops_clock_now());
+	PG_RETURN_JSONB_P(dbops_json_finish(&json));
+}
+
+static void
+reach_verdict(void *verdict)
+{
+	dbops_verdict_reach(verdict, false);
 }
 
 /* health_checks() → SETOF finding */
@@ -76,15 +98,17 @@ Datum
 dbops_health_checks(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	DbopsCheckRun *run = dbops_check_look();
+	Verdict		verdict;
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, dbops_check_judge(run))
+	dbops_verdict_reach(&verdict, true);
+	foreach(cell, verdict.findings)
 	{
 		DbopsFinding finding = *(const DbopsFinding *) lfirst(cell);
 
-		finding.data = dbops_check_explain(run, &finding);
+		finding.since = dbops_verdict_since(&finding);
+		finding.data = dbops_check_explain(verdict.run, &finding);
 		dbops_finding_put(result, &finding);
 	}
 	return (Datum) 0;
@@ -96,9 +120,18 @@ dbops_health_look(const DbopsCheckScope *scope)
 {
 	Health	   *health = palloc0(sizeof(Health));
 
+	health->scope = *scope;
 	for (int part = 0; part < N_PARTS; part++)
-		(void) dbops_attempt(looks[part], health, &health->errors[part]);
+		if (scope->connected || !needs_connection(part))
+			(void) dbops_attempt(looks[part], health, &health->errors[part]);
 	return health;
+}
+
+/* What has to be read in the database itself; those who judge from elsewhere do without. */
+static bool
+needs_connection(HealthPart part)
+{
+	return part == PART_STATEMENTS || part == PART_SIZES;
 }
 
 static void
@@ -116,7 +149,9 @@ look_at_statements(void *health)
 static void
 look_at_counters(void *health)
 {
-	dbops_counters_read(&((Health *) health)->counters);
+	Health	   *all = health;
+
+	dbops_counters_read(all->scope.database, &all->counters);
 }
 
 static void
@@ -189,23 +224,4 @@ double
 dbops_hit_ratio(const Counters *counters)
 {
 	return round(dbops_figure_percent(counters->blocks_hit, counters->blocks_fetched) * 100) / 100;
-}
-
-/*
- * Sum it up in the word that applications know: the three rules that they
- * always had, unless a check is critical. A figure that is not known breaks no
- * rule.
- */
-static const char *
-judge_status(const Health *health, const List *findings)
-{
-	/* Findings come with the gravest first. */
-	if (findings != NIL &&
-		((const DbopsFinding *) linitial(findings))->severity == DBOPS_CRITICAL)
-		return "critical";
-	if ((dbops_health_stands(health, PART_SESSIONS) && health->sessions.active > MANY_ACTIVE) ||
-		(dbops_health_has_statements(health) && health->statements.slow > MANY_SLOW) ||
-		(dbops_health_stands(health, PART_COUNTERS) && dbops_hit_ratio(&health->counters) < LOW_HIT_RATIO))
-		return "warning";
-	return "healthy";
 }

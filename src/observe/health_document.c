@@ -5,7 +5,8 @@
  * The flat keys at the top are a contract with the applications that read
  * them; everything else is nested. What is not known is null.
  */
-#include "observe/observe.h"
+#include "observe/health_document.h"
+#include "observe/maintenance_mode.h"
 
 #include <math.h>
 
@@ -18,42 +19,40 @@
 static void put_flat(DbopsJson *json, const Health *health, const char *status);
 static void put_count(DbopsJson *json, const char *key, bool known, int64 count);
 static void put_connections(DbopsJson *json, const Health *health);
-static void put_performance(DbopsJson *json, const Health *health);
-static bool has_index_figures(const Health *health);
 static void put_health(DbopsJson *json, const Health *health);
 static void put_replication(DbopsJson *json, bool known, const Replication *replication);
 static void put_oldest_transaction(DbopsJson *json, const Health *health);
 static void put_age(DbopsJson *json, const char *key, bool known, int64 age,
 					int64 freeze_age, int64 warn_age, int64 stop_age);
-static void put_storage(DbopsJson *json, const Health *health);
-static void put_largest_tables(DbopsJson *json, const Sizes *sizes);
-static void put_disks(DbopsJson *json, const Disks *disks);
-static void put_disk(DbopsJson *json, const char *key, const Disk *disk);
 static void put_server(DbopsJson *json);
 static void put_extension(DbopsJson *json, const char *name);
-static void put_freshness(DbopsJson *json, const Health *health);
+static void put_freshness(DbopsJson *json, const Verdict *verdict);
 static void put_summary(DbopsJson *json, const List *findings);
+static void put_verdict(DbopsJson *json, const Verdict *verdict);
 static void put_checks(DbopsJson *json, const List *findings, bool verbose);
 static void put_finding(DbopsJson *json, const DbopsFinding *finding);
 static int64 megabytes_hundredths(int64 bytes);
 
 /* Put it together from what was looked at and what was found. */
 Jsonb *
-dbops_health_document(const Health *health, const char *status,
-					  const List *findings, bool verbose)
+dbops_health_document(const Verdict *verdict, bool verbose)
 {
+	const Health *health = verdict->health;
 	DbopsJson	json = {0};
 
 	dbops_json_object(&json, NULL);
-	put_flat(&json, health, status);
+	put_flat(&json, health, verdict->status);
 	put_connections(&json, health);
-	put_performance(&json, health);
+	dbops_health_put_performance(&json, health);
 	put_health(&json, health);
-	put_storage(&json, health);
+	dbops_health_put_storage(&json, health);
+	dbops_health_put_host(&json);
 	put_server(&json);
-	put_freshness(&json, health);
-	put_summary(&json, findings);
-	put_checks(&json, findings, verbose);
+	put_freshness(&json, verdict);
+	dbops_maintenance_mode_put(&json, "maintenance");
+	put_summary(&json, verdict->findings);
+	put_verdict(&json, verdict);
+	put_checks(&json, verdict->findings, verbose);
 	return dbops_json_finish(&json);
 }
 
@@ -107,35 +106,6 @@ put_connections(DbopsJson *json, const Health *health)
 }
 
 static void
-put_performance(DbopsJson *json, const Health *health)
-{
-	const Sizes *sizes = &health->sizes;
-	const Statements *statements = &health->statements;
-
-	dbops_json_object(json, "performance");
-	dbops_json_decimal(json, "avg_query_time_ms",
-					   dbops_health_has_statements(health) && statements->calls > 0 ?
-					   statements->total_time / statements->calls : NAN);
-	dbops_json_decimal(json, "cache_hit_ratio",
-					   dbops_health_stands(health, PART_COUNTERS) ? dbops_hit_ratio(&health->counters) : NAN);
-	dbops_json_decimal(json, "index_hit_ratio",
-					   has_index_figures(health) ?
-					   dbops_figure_percent(sizes->index_hit, sizes->index_fetched) : NAN);
-	dbops_json_time(json, "since",
-					dbops_health_stands(health, PART_COUNTERS) ? health->counters.since : 0);
-	dbops_json_object_end(json);
-}
-
-/* What was measured before the statistics' reset is not of today's statistics. */
-static bool
-has_index_figures(const Health *health)
-{
-	return dbops_health_stands(health, PART_SIZES) && health->sizes.measured_at != 0 &&
-		dbops_health_stands(health, PART_COUNTERS) &&
-		health->sizes.measured_at >= health->counters.since;
-}
-
-static void
 put_health(DbopsJson *json, const Health *health)
 {
 	const Ages *ages = &health->ages;
@@ -159,6 +129,7 @@ static void
 put_replication(DbopsJson *json, bool known, const Replication *replication)
 {
 	dbops_json_decimal(json, "replication_lag_s", known ? replication->lag : NAN);
+	dbops_json_decimal(json, "replication_lag_ms", known ? replication->lag * 1000 : NAN);
 	put_count(json, "replication_lag_bytes", known && replication->lag_bytes >= 0,
 			  replication->lag_bytes);
 	put_count(json, "standbys", known, replication->standbys);
@@ -204,83 +175,6 @@ put_age(DbopsJson *json, const char *key, bool known, int64 age, int64 freeze_ag
 }
 
 static void
-put_storage(DbopsJson *json, const Health *health)
-{
-	const Sizes *sizes = &health->sizes;
-
-	dbops_json_object(json, "storage");
-	if (dbops_health_stands(health, PART_SIZES) && sizes->measured_at != 0)
-	{
-		dbops_json_integer(json, "database_size", sizes->database);
-		put_largest_tables(json, sizes);
-	}
-	else
-	{
-		dbops_json_null(json, "database_size");
-		dbops_json_null(json, "largest_tables");
-	}
-	put_disks(json, dbops_health_stands(health, PART_DISKS) ? &health->disks : NULL);
-	dbops_json_object_end(json);
-}
-
-/* WAL's comes first. */
-static void
-put_disks(DbopsJson *json, const Disks *disks)
-{
-	if (disks == NULL)
-	{
-		dbops_json_null(json, "wal");
-		dbops_json_null(json, "tablespaces");
-		return;
-	}
-	put_disk(json, "wal", linitial(disks->list));
-	dbops_json_array(json, "tablespaces");
-	for (int i = 1; i < list_length(disks->list); i++)
-		put_disk(json, NULL, list_nth(disks->list, i));
-	dbops_json_array_end(json);
-}
-
-/* Names are those of now; a table that was dropped since is left out. */
-static void
-put_largest_tables(DbopsJson *json, const Sizes *sizes)
-{
-	dbops_json_array(json, "largest_tables");
-	for (int i = 0; i < sizes->n_largest; i++)
-	{
-		Oid			relid = sizes->largest[i].relid;
-		char	   *schema = get_namespace_name(get_rel_namespace(relid));
-		char	   *name = get_rel_name(relid);
-
-		if (schema == NULL || name == NULL)
-			continue;
-		dbops_json_object(json, NULL);
-		dbops_json_text(json, "name", quote_qualified_identifier(schema, name));
-		dbops_json_integer(json, "bytes", sizes->largest[i].bytes);
-		dbops_json_object_end(json);
-	}
-	dbops_json_array_end(json);
-}
-
-static void
-put_disk(DbopsJson *json, const char *key, const Disk *disk)
-{
-	dbops_json_object(json, key);
-	if (disk->tablespace != NULL)
-		dbops_json_text(json, "name", disk->tablespace);
-	if (disk->total > 0)
-	{
-		dbops_json_integer(json, "total_bytes", disk->total);
-		dbops_json_integer(json, "used_bytes", disk->used);
-		dbops_json_integer(json, "free_bytes", disk->free);
-	}
-	else
-		dbops_json_null(json, "free_bytes");
-	dbops_json_decimal(json, "free_percent", dbops_disk_free_percent(disk));
-	dbops_json_text(json, "same_device_as", disk->same_as);
-	dbops_json_object_end(json);
-}
-
-static void
 put_server(DbopsJson *json)
 {
 	dbops_json_object(json, "server");
@@ -303,20 +197,24 @@ put_extension(DbopsJson *json, const char *name)
 	dbops_json_text(json, name, dbops_extension_find(name).version);
 }
 
-/* How old is what was not looked at just now. */
+/* How old is what was not looked at just now, and whether samples come. */
 static void
-put_freshness(DbopsJson *json, const Health *health)
+put_freshness(DbopsJson *json, const Verdict *verdict)
 {
+	const Health *health = verdict->health;
 	double		age = dbops_health_stands(health, PART_SIZES) ?
 		dbops_health_age(health->sizes.measured_at) : NAN;
 
 	dbops_json_object(json, "freshness");
-	dbops_json_text(json, "collector", "none");
+	dbops_json_text(json, "collector", dbops_collector_word(&verdict->collector));
+	dbops_json_decimal(json, "sample_age_s", verdict->collector.age);
+	dbops_json_decimal(json, "sample_cost_ms", verdict->collector.tick_ms);
+	dbops_json_decimal(json, "checks_age_s", dbops_health_age(verdict->judged_at));
 	dbops_json_decimal(json, "statements_age_s", dbops_health_has_statements(health) ?
 					   dbops_health_age(health->statements.read_at) : NAN);
 	dbops_json_decimal(json, "size_age_s", age);
 	dbops_json_decimal(json, "largest_tables_age_s", age);
-	dbops_json_decimal(json, "index_hit_ratio_age_s", has_index_figures(health) ? age : NAN);
+	dbops_json_decimal(json, "index_hit_ratio_age_s", dbops_health_has_index_figures(health) ? age : NAN);
 	dbops_json_object_end(json);
 }
 
@@ -333,6 +231,22 @@ put_summary(DbopsJson *json, const List *findings)
 	dbops_json_object(json, "summary");
 	for (DbopsSeverity severity = DBOPS_OK; severity <= DBOPS_CRITICAL; severity++)
 		dbops_json_integer(json, dbops_severity_name(severity), counts[severity]);
+	dbops_json_object_end(json);
+}
+
+/* What the checks together say, and which of them made the status what it is. */
+static void
+put_verdict(DbopsJson *json, const Verdict *verdict)
+{
+	ListCell   *cell;
+
+	dbops_json_object(json, "verdict");
+	dbops_json_text(json, "worst", dbops_severity_name(verdict->worst));
+	dbops_json_integer(json, "muted", verdict->muted);
+	dbops_json_array(json, "reasons");
+	foreach(cell, verdict->reasons)
+		dbops_json_text(json, NULL, lfirst(cell));
+	dbops_json_array_end(json);
 	dbops_json_object_end(json);
 }
 
@@ -363,6 +277,9 @@ put_finding(DbopsJson *json, const DbopsFinding *finding)
 	dbops_json_text(json, "remedy", finding->remedy);
 	dbops_json_text(json, "key", finding->key);
 	dbops_json_document(json, "data", finding->data);
+	dbops_json_text(json, "source", finding->check == NULL ? NULL : finding->check->threshold.source);
+	dbops_json_time(json, "since", dbops_verdict_since(finding));
+	dbops_json_time(json, "muted_until", finding->muted_until);
 	dbops_json_object_end(json);
 }
 

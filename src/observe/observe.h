@@ -112,7 +112,7 @@ typedef struct Ages
 	bool		multixact_members_low;	/* their space is more than half used */
 } Ages;
 
-extern void dbops_counters_read(Counters *counters);
+extern void dbops_counters_read(Oid database, Counters *counters);
 extern void dbops_ages_read(Ages *ages);
 
 /* ---- replication.c ---- */
@@ -259,6 +259,7 @@ typedef enum HealthPart
 
 typedef struct Health
 {
+	DbopsCheckScope scope;		/* from where it was looked at */
 	Sessions	sessions;
 	Statements	statements;
 	Counters	counters;
@@ -279,8 +280,8 @@ extern double dbops_hit_ratio(const Counters *counters);
 
 /* ---- health_document.c ---- */
 
-extern Jsonb *dbops_health_document(const Health *health, const char *status,
-									const List *findings, bool verbose);
+struct Verdict;
+extern Jsonb *dbops_health_document(const struct Verdict *verdict, bool verbose);
 
 /* ---- health_checks.c: the checks, and what they share ---- */
 

@@ -21,6 +21,23 @@ COMMENT ON FUNCTION dbops.health_checks() IS
     'A check that could not be judged is unknown and says why. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.health_checks() FROM PUBLIC;
 
+CREATE FUNCTION dbops.health_public() RETURNS jsonb
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_health_public';
+COMMENT ON FUNCTION dbops.health_public() IS
+    'The status and the timestamp of system_health_check(), and nothing else: for load balancers and roles that nobody has logged in as. The same whoever asks. '
+    'GRANT EXECUTE on it, and USAGE on schema dbops, to such a role. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.health_public() FROM PUBLIC;
+
+CREATE FUNCTION dbops.node_status(max_lag interval DEFAULT '30 seconds', max_lag_bytes bigint DEFAULT NULL) RETURNS jsonb
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_node_status';
+COMMENT ON FUNCTION dbops.node_status(interval, bigint) IS
+    'For routers: role (primary, standby), timeline, read_ok, write_ok, lag_s and lag_bytes of what is yet to be replayed, the bounds that were given, started, maintenance '
+    '(null, or reason, begun_by, since, until), and on a standby receiving and replay_paused. read_ok: a primary, or a standby that is known to be behind by no more than max_lag and '
+    'max_lag_bytes (null: any number). Maintenance mode changes neither. Errors: a bound that is negative, or over a day (22023); no max_lag (22004).';
+REVOKE ALL ON FUNCTION dbops.node_status(interval, bigint) FROM PUBLIC;
+
 -- Settings of checks. What is shipped is compiled in; here is only what somebody changed.
 
 CREATE TABLE dbops.check_setting (
@@ -143,7 +160,9 @@ INSERT INTO dbops.function_access VALUES
 
 INSERT INTO dbops.function_access VALUES
     ('system_health_check', 'monitor'),
-    ('health_checks', 'monitor');
+    ('health_checks', 'monitor'),
+    ('health_public', 'monitor'),
+    ('node_status', 'monitor');
 
 -- Checks: what there is to judge.
 

@@ -1,0 +1,295 @@
+/*
+ * verdict.c
+ *		What all checks together say of the server.
+ *
+ * What is judged from memory is judged now. What needs catalogs or tables grows
+ * with them, so it is served as it was judged last: by the scheduler, who puts
+ * it on the board, or where there is none, as on a standby, by this session,
+ * which keeps it for as long as its cost is small in that time. However old, it
+ * says since when it is so.
+ *
+ * The status follows the three rules that applications always had, unless a
+ * check is critical, a check that must be known is not, or the collector has
+ * stopped. What is advice, muted or turned off does not count.
+ */
+#include "observe/verdict.h"
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "observe/board.h"
+
+#define BOARD_SERVES	1200.0	/* s: two rounds of the schedulers */
+#define OWN_SERVES		1200.0	/* s, at most */
+#define REUSE_FACTOR	1000.0	/* times its cost */
+#define LOCK_WAIT		10		/* ms, of a check that needs a table of dbops */
+#define STARTING		30.0	/* s without a sample, at first */
+
+/* What this session has judged, in a memory context of its own. */
+typedef struct Judged
+{
+	MemoryContext context;		/* NULL: nothing */
+	List	   *findings;
+	TimestampTz at;
+	double		took;			/* ms */
+	Oid			role;			/* that judged, and may have been refused something */
+} Judged;
+
+static Judged own = {0};
+
+static List *serve_catalogs(TimestampTz *judged_at);
+static List *read_board(TimestampTz *judged_at);
+static bool own_serves(void);
+static List *judge_catalogs(void);
+static void keep(const List *findings, double took);
+static DbopsFinding *copy_finding(const DbopsFinding *finding);
+static void sum_up(Verdict *verdict);
+static bool counts(const DbopsFinding *finding);
+static bool breaks_a_rule(Verdict *verdict);
+static bool rule_holds(Verdict *verdict, const char *check_name, double value, double limit, bool below);
+static const DbopsFinding *find_finding(const List *findings, const char *check_name);
+
+/* Judge; anew is all of it, whatever that costs. */
+void
+dbops_verdict_reach(Verdict *verdict, bool anew)
+{
+	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true, .sparing = !anew};
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+
+	memset(verdict, 0, sizeof(Verdict));
+	verdict->run = dbops_check_look_at(&scope);
+	verdict->health = dbops_check_facts(verdict->run, &dbops_health_checks_set);
+	verdict->findings = dbops_check_judge(verdict->run);
+	verdict->judged_at = dbops_clock_now();
+	if (!anew)
+	{
+		List	   *served = serve_catalogs(&verdict->judged_at);
+
+		verdict->findings = dbops_check_adopt(verdict->run, served);
+	}
+	dbops_collector_state(&verdict->collector);
+	sum_up(verdict);
+	AtEOXact_GUC(true, nest_level);
+}
+
+/* ---- what needs catalogs ---- */
+
+/* Findings of checks that need catalogs, as judged last, or now. */
+static List *
+serve_catalogs(TimestampTz *judged_at)
+{
+	List	   *findings = read_board(judged_at);
+
+	if (findings != NIL)
+		return findings;
+	if (!own_serves())
+		return judge_catalogs();
+	*judged_at = own.at;
+	return own.findings;
+}
+
+/* NIL if nothing stands there, or only what is too old. */
+static List *
+read_board(TimestampTz *judged_at)
+{
+	TimestampTz at;
+	List	   *findings = NIL;
+	ListCell   *cell;
+	double		age;
+
+	if (dbops_health_max_age == 0)
+		return NIL;
+	foreach(cell, dbops_board_read(MyDatabaseId, DBOPS_REACH_CATALOG, &at))
+	{
+		BoardFinding *posted = lfirst(cell);
+
+		posted->finding.since = posted->since;
+		findings = lappend(findings, &posted->finding);
+	}
+	age = dbops_health_age(at);
+	if (!(age >= 0 && age < BOARD_SERVES))
+		return NIL;
+	*judged_at = at;
+	return findings;
+}
+
+static bool
+own_serves(void)
+{
+	double		age = dbops_health_age(own.at);
+
+	return own.context != NULL && own.role == GetUserId() && dbops_health_max_age > 0 &&
+		age >= 0 && age < Min(OWN_SERVES, own.took * REUSE_FACTOR / 1000);
+}
+
+static List *
+judge_catalogs(void)
+{
+	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true};
+	instr_time	start;
+	instr_time	end;
+	List	   *findings;
+
+	INSTR_TIME_SET_CURRENT(start);
+	findings = dbops_check_judge_apart(&scope);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	keep(findings, INSTR_TIME_GET_MILLISEC(end));
+	return findings;
+}
+
+static void
+keep(const List *findings, double took)
+{
+	MemoryContext caller;
+	ListCell   *cell;
+
+	if (own.context != NULL)
+		MemoryContextDelete(own.context);
+	own = (Judged) {.context = NULL};
+	caller = MemoryContextSwitchTo(AllocSetContextCreate(TopMemoryContext, "dbops verdict",
+														 ALLOCSET_DEFAULT_SIZES));
+	foreach(cell, findings)
+		own.findings = lappend(own.findings, copy_finding(lfirst(cell)));
+	own.at = dbops_clock_now();
+	own.took = took;
+	own.role = GetUserId();
+	own.context = MemoryContextSwitchTo(caller);
+}
+
+static DbopsFinding *
+copy_finding(const DbopsFinding *finding)
+{
+	DbopsFinding *copy = palloc(sizeof(DbopsFinding));
+
+	*copy = *finding;
+	copy->check_name = pstrdup(finding->check_name);
+	copy->key = pstrdup(finding->key);
+	if (finding->object != NULL)
+		copy->object = pstrdup(finding->object);
+	if (finding->message != NULL)
+		copy->message = pstrdup(finding->message);
+	if (finding->remedy != NULL)
+		copy->remedy = pstrdup(finding->remedy);
+	if (finding->data != NULL)
+	{
+		copy->data = palloc(VARSIZE(finding->data));
+		memcpy(copy->data, finding->data, VARSIZE(finding->data));
+	}
+	return copy;
+}
+
+/* ---- the sum of it ---- */
+
+static void
+sum_up(Verdict *verdict)
+{
+	bool		critical = false;
+	bool		warning = false;
+	ListCell   *cell;
+
+	foreach(cell, verdict->findings)
+	{
+		const DbopsFinding *finding = lfirst(cell);
+
+		verdict->muted += (finding->muted_until != 0);
+		if (!counts(finding))
+			continue;
+		verdict->worst = Max(verdict->worst, finding->severity);
+		if (finding->severity == DBOPS_CRITICAL)
+			critical = true;
+		else if (finding->severity == DBOPS_UNKNOWN && finding->check != NULL && finding->check->required)
+			warning = true;
+		else
+			continue;
+		verdict->reasons = lappend(verdict->reasons, unconstify(char *, finding->key));
+	}
+	if (breaks_a_rule(verdict))
+		warning = true;
+	if (strcmp(dbops_collector_word(&verdict->collector), "stale") == 0)
+	{
+		warning = true;
+		verdict->reasons = lappend(verdict->reasons, "collector");
+		verdict->worst = Max(verdict->worst, DBOPS_WARNING);
+	}
+	verdict->status = critical ? "critical" : warning ? "warning" : "healthy";
+}
+
+static bool
+counts(const DbopsFinding *finding)
+{
+	return finding->muted_until == 0 && !(finding->check != NULL && finding->check->advice);
+}
+
+/* The rules that applications always had. A figure that is not known breaks none. */
+static bool
+breaks_a_rule(Verdict *verdict)
+{
+	const Health *health = verdict->health;
+	bool		broken = false;
+
+	if (dbops_health_stands(health, PART_SESSIONS))
+		broken |= rule_holds(verdict, "connections.active", health->sessions.active, MANY_ACTIVE, false);
+	if (dbops_health_has_statements(health))
+		broken |= rule_holds(verdict, "statements.slow", health->statements.slow, MANY_SLOW, false);
+	if (dbops_health_stands(health, PART_COUNTERS))
+		broken |= rule_holds(verdict, "cache.hit_ratio", dbops_hit_ratio(&health->counters), LOW_HIT_RATIO, true);
+	return broken;
+}
+
+/* A rule has its check's threshold where a user has set that, and is off with it. */
+static bool
+rule_holds(Verdict *verdict, const char *check_name, double value, double limit, bool below)
+{
+	const DbopsCheckSetting *setting = dbops_check_setting(verdict->run, check_name);
+	const DbopsFinding *finding = find_finding(verdict->findings, check_name);
+
+	if ((setting != NULL && !setting->enabled) ||
+		(finding != NULL && finding->muted_until != 0))
+		return false;
+	if (setting != NULL && !isnan(setting->warning))
+		limit = setting->warning;
+	if (isinf(limit) || !(below ? value < limit : value > limit))
+		return false;
+	verdict->reasons = lappend(verdict->reasons, unconstify(char *, check_name));
+	return true;
+}
+
+static const DbopsFinding *
+find_finding(const List *findings, const char *check_name)
+{
+	ListCell   *cell;
+
+	foreach(cell, findings)
+		if (strcmp(((const DbopsFinding *) lfirst(cell))->check_name, check_name) == 0)
+			return lfirst(cell);
+	return NULL;
+}
+
+/* Since when a finding has been as it is, as far as somebody has noted it; 0: not known. */
+TimestampTz
+dbops_verdict_since(const DbopsFinding *finding)
+{
+	bool		of_cluster = (finding->check != NULL && finding->check->reach == DBOPS_REACH_CLUSTER);
+
+	if (finding->since != 0)
+		return finding->since;
+	return dbops_board_since(of_cluster ? InvalidOid : MyDatabaseId, finding->key);
+}
+
+/* A server that has just started has no sample yet. */
+const char *
+dbops_collector_word(const CollectorState *state)
+{
+	double		up = (dbops_clock_now() - PgStartTime) / (double) USECS_PER_SEC;
+
+	if (!state->preloaded || (state->last == 0 && dbops_ring_is_own()))
+		return "none";
+	if (!dbops_collector)
+		return "off";
+	if (state->last == 0 && up < STARTING)
+		return "starting";
+	return state->stale ? "stale" : "ok";
+}
