@@ -3,14 +3,15 @@
 -- Figures that no test can fix are held against the server's own views.
 \set VERBOSITY terse
 
--- every key, in a database that lacks both extensions
+-- every key, in a database that lacks both extensions, of a server that has been sampled
+SELECT dbops.sample_server();
 SELECT key, jsonb_typeof(value) AS type
   FROM jsonb_each(dbops.system_health_check()) ORDER BY key;
 SELECT section, key, jsonb_typeof(value) AS type
   FROM dbops.system_health_check() h,
-       unnest(ARRAY['connections', 'performance', 'health', 'storage', 'server', 'freshness', 'summary']) section,
+       unnest(ARRAY['connections', 'performance', 'health', 'storage', 'server', 'freshness', 'summary', 'verdict']) section,
        jsonb_each(h->section)
- WHERE key <> 'since'
+ WHERE key NOT IN ('since', 'window', 'sample_cost_ms', 'queries_per_second')
  ORDER BY section, key;
 
 -- a missing extension gives null and an unknown check with the remedy, no false ok
@@ -20,6 +21,20 @@ SELECT h->'slow_queries' AS slow_queries, h->'performance'->'avg_query_time_ms' 
 SELECT c->>'check_name' AS check_name, c->>'severity' AS severity, c->>'message' AS message, c->>'remedy' AS remedy
   FROM jsonb_array_elements(dbops.system_health_check()->'checks') c
  WHERE c->>'severity' = 'unknown';
+
+-- every check
+SELECT check_name, count(*) > 1 AS several FROM dbops.health_checks() GROUP BY 1 ORDER BY 1;
+
+-- the thresholds of those that compare
+SELECT DISTINCT check_name, data->'warning' AS warning, data->'critical' AS critical
+  FROM dbops.health_checks()
+ WHERE data ? 'warning' AND check_name NOT LIKE 'replication.%' ORDER BY 1;
+SELECT check_name, (data->>'value')::numeric BETWEEN 0 AND 1 AS share_of_the_limit
+  FROM dbops.health_checks() WHERE check_name IN ('wraparound.xid', 'wraparound.multixact') ORDER BY 1;
+
+-- of each check the figures, what is shipped and what was changed, whose figures they are and since when it is so
+SELECT DISTINCT jsonb_object_keys(data) AS key FROM dbops.health_checks() WHERE data ? 'value' AND data ? 'warning' AND data ? 'critical' AND NOT data ? 'guard' ORDER BY 1;
+SELECT count(*) AS without_source FROM dbops.health_checks() WHERE data ? 'value' AND data->>'source' IS NULL;
 
 -- the gravest first, then by name
 SELECT array_agg(key) = array_agg(key ORDER BY array_position(ARRAY['critical', 'warning', 'info', 'unknown', 'ok'], severity),
@@ -69,6 +84,36 @@ SELECT h->>'status' = CASE WHEN (h->'summary'->>'critical')::int > 0 THEN 'criti
 -- the statistics' reset leaves nothing to divide by
 SELECT pg_stat_reset() IS NOT NULL AS reset;
 SELECT h->>'status' <> '' AS answers FROM dbops.system_health_check() h;
+
+-- for everybody no more than the status and the time
+SELECT key, jsonb_typeof(value) AS type FROM jsonb_each(dbops.health_public()) ORDER BY key;
+SELECT dbops.health_public()->'status' = dbops.system_health_check()->'status' AS same_status;
+
+-- the guides' other figures are the same as those that were there before, in their units
+SELECT h->'storage'->'size_bytes' = h->'storage'->'database_size' AS size,
+       h->'performance'->'slow_queries' = h->'slow_queries' AS slow_queries,
+       (SELECT bool_and(t->'bytes' = t->'size_bytes') FROM jsonb_array_elements(h->'storage'->'largest_tables') t) AS largest
+  FROM dbops.system_health_check() h;
+
+-- what goes on now is told from samples, in a session's own time from its own
+SET dbops.test_now = 1800000000;
+SELECT dbops.sample_server();
+SELECT h->'performance'->'window' AS a_window, h->'freshness'->'collector' AS collector FROM dbops.system_health_check() h;
+SET dbops.test_now = 1800000060;
+SELECT dbops.sample_server();
+SELECT jsonb_object_keys(h->'performance'->'window') AS key FROM dbops.system_health_check() h ORDER BY 1;
+SELECT h->'performance'->'window'->'seconds' AS seconds, (h->'performance'->'window'->>'transactions_per_second')::numeric >= 0 AS transactions,
+       h->'freshness'->'collector' AS collector, h->'freshness'->'sample_age_s' AS sample_age
+  FROM dbops.system_health_check() h;
+
+-- figures that come no more are stale, which is at least a warning
+SET dbops.test_now = 1800000089;
+SELECT h->'freshness'->'collector' AS collector FROM dbops.system_health_check() h;
+SET dbops.test_now = 1800000091;
+SELECT h->'freshness'->'collector' AS collector, h->'status' AS status, h->'verdict'->'reasons' ? 'collector' AS is_the_reason,
+       dbops.health_public()->'status' AS public_status
+  FROM dbops.system_health_check() h;
+RESET dbops.test_now;
 
 -- in a read-only transaction
 BEGIN READ ONLY;

@@ -182,12 +182,12 @@ take_figure(FunctionCallInfo fcinfo, int number, const char *argument, const cha
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not be NaN", argument),
-				 errhint("Give a number of %s, 'infinity' for never, or null to leave it as it is.", unit)));
+				 errhint("Give a number (%s), 'infinity' for never, or null to leave it as it is.", unit)));
 	if (figure < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must not be negative", argument),
-				 errhint("Give a number of %s, or 'infinity' for never.", unit)));
+				 errhint("Give a number (%s), or 'infinity' for never.", unit)));
 	if (strcmp(unit, "percent") == 0 && figure > 100 && !isinf(figure))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -16,5 +16,6 @@ extern void dbops_health_put_host(DbopsJson *json);
 /* ---- health_storage.c ---- */
 
 extern void dbops_health_put_storage(DbopsJson *json, const Health *health);
+extern void dbops_health_put_bytes(DbopsJson *json, const char *key, double bytes);
 
 #endif							/* DBOPS_HEALTH_DOCUMENT_H */

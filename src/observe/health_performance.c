@@ -156,8 +156,8 @@ dbops_health_put_host(DbopsJson *json)
 	dbops_json_object(json, "host");
 	dbops_json_decimal(json, "cpus", sample.values[CM_HOST_CPUS]);
 	dbops_json_decimal(json, "load", sample.values[CM_HOST_LOAD]);
-	dbops_json_decimal(json, "memory_total_bytes", sample.values[CM_MEMORY_TOTAL]);
-	dbops_json_decimal(json, "memory_available_bytes", sample.values[CM_MEMORY_AVAILABLE]);
+	dbops_health_put_bytes(json, "memory_total_bytes", sample.values[CM_MEMORY_TOTAL]);
+	dbops_health_put_bytes(json, "memory_available_bytes", sample.values[CM_MEMORY_AVAILABLE]);
 	dbops_json_decimal(json, "cpu_pressure_percent", sample.values[CM_PRESSURE_CPU]);
 	dbops_json_decimal(json, "io_pressure_percent", sample.values[CM_PRESSURE_IO]);
 	dbops_json_decimal(json, "memory_pressure_percent", sample.values[CM_PRESSURE_MEMORY]);

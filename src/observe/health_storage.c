@@ -35,7 +35,7 @@ dbops_health_put_storage(DbopsJson *json, const Health *health)
 		dbops_json_null(json, "size_bytes");
 		dbops_json_null(json, "largest_tables");
 	}
-	dbops_json_decimal(json, "growth_bytes_per_day", dbops_growth_per_day(MyDatabaseId));
+	dbops_health_put_bytes(json, "growth_bytes_per_day", dbops_growth_per_day(MyDatabaseId));
 	put_disks(json, dbops_health_stands(health, PART_DISKS) ? &health->disks : NULL);
 	dbops_json_object_end(json);
 }
@@ -96,4 +96,14 @@ put_disk(DbopsJson *json, const char *key, const Disk *disk)
 	dbops_json_decimal(json, "free_percent", dbops_disk_free_percent(disk));
 	dbops_json_text(json, "same_device_as", disk->same_as);
 	dbops_json_object_end(json);
+}
+
+/* Whole bytes; NaN is null. */
+void
+dbops_health_put_bytes(DbopsJson *json, const char *key, double bytes)
+{
+	if (isfinite(bytes))
+		dbops_json_integer(json, key, llround(bytes));
+	else
+		dbops_json_null(json, key);
 }

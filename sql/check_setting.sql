@@ -1,0 +1,104 @@
+-- set_check() and reset_check(): what is changed is in force wherever a check is
+-- judged, and only that is kept; what cannot be meant is refused.
+CREATE FUNCTION pg_temp.active() RETURNS TABLE (severity text, value jsonb, warning jsonb, critical jsonb, shipped jsonb, setting jsonb) LANGUAGE sql AS $$
+    SELECT severity, data->'value', data->'warning', data->'critical', data->'default'->'warning', data->'setting'
+      FROM dbops.health_checks() WHERE check_name = 'connections.active'
+$$;
+
+-- as shipped
+SELECT * FROM dbops.check_setting;
+SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
+
+-- changed, by this transaction and for it only until it commits
+BEGIN;
+SELECT dbops.set_check('connections.active', warning => 0);
+SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
+ROLLBACK;
+SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
+BEGIN;
+SELECT dbops.set_check('connections.active', warning => 0);
+SAVEPOINT before_more;
+SELECT dbops.set_check('connections.active', critical => 0);
+SELECT severity FROM pg_temp.active();
+ROLLBACK TO before_more;
+SELECT severity FROM pg_temp.active();
+COMMIT;
+SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
+\c -
+CREATE FUNCTION pg_temp.active() RETURNS TABLE (severity text, value jsonb, warning jsonb, critical jsonb, shipped jsonb, setting jsonb) LANGUAGE sql AS $$
+    SELECT severity, data->'value', data->'warning', data->'critical', data->'default'->'warning', data->'setting'
+      FROM dbops.health_checks() WHERE check_name = 'connections.active'
+$$;
+SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
+
+-- the flat status follows
+SELECT h->'status' AS status, h->'verdict'->'reasons' ? 'connections.active' AS is_the_reason FROM dbops.system_health_check() h;
+
+-- a second call changes what it names, and never is 'infinity'
+SELECT dbops.set_check('connections.active', warning => 'infinity', critical => 0, duration => '5 minutes', keep_firing => '1 minute', clear => 20);
+SELECT severity, warning, critical, setting FROM pg_temp.active();
+SELECT h->'status' AS status FROM dbops.system_health_check() h;
+SELECT check_name, enabled, warning, critical, guard, duration, keep_firing, clear FROM dbops.check_setting;
+
+-- turned off
+SELECT dbops.set_check('connections.active', enabled => false);
+SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'connections.active';
+SELECT h->'verdict'->'reasons' ? 'connections.active' AS is_a_reason FROM dbops.system_health_check() h;
+SELECT dbops.set_check('connections.active', enabled => true);
+SELECT severity FROM pg_temp.active();
+
+-- back to what is shipped
+SELECT dbops.reset_check('connections.active'), dbops.reset_check('connections.active') AS again;
+SELECT severity, warning, critical, setting FROM pg_temp.active();
+
+-- what the table's owner does there counts too, and cannot be nonsense
+INSERT INTO dbops.check_setting (check_name, warning) VALUES ('connections.active', 0), ('of.another.version', 1);
+SELECT severity FROM pg_temp.active();
+TRUNCATE dbops.check_setting;
+SELECT severity FROM pg_temp.active();
+\set VERBOSITY terse
+INSERT INTO dbops.check_setting (check_name, warning) VALUES ('connections.active', 'NaN');
+INSERT INTO dbops.check_setting (check_name, critical) VALUES ('connections.active', -1);
+\set VERBOSITY default
+
+-- a guard: the absolute figure that must be beyond its limit too
+SELECT dbops.set_check('disk.free', warning => 100, critical => 0, guard => 'infinity');
+SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';
+SELECT dbops.set_check('disk.free', guard => 0);
+SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';
+SELECT dbops.reset_check('disk.free');
+
+-- what cannot be meant
+SELECT dbops.set_check(NULL, 1);
+\echo :SQLSTATE
+SELECT dbops.set_check('conections.active', 1);
+\echo :SQLSTATE
+SELECT dbops.set_check('nothing like that at all', 1);
+\echo :SQLSTATE
+SELECT dbops.reset_check('disk.fre');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.active');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.active', 'NaN');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.active', critical => '-1');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.active', '-infinity');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', 101);
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', 96);
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', warning => 50, critical => 40);
+\echo :SQLSTATE
+SELECT dbops.set_check('disk.free', warning => 5, critical => 10);
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', guard => 5);
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', clear => 'infinity');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', duration => '-1 second');
+\echo :SQLSTATE
+SELECT dbops.set_check('connections.used', keep_firing => '1 year');
+\echo :SQLSTATE
+SELECT * FROM dbops.check_setting;
