@@ -62,7 +62,7 @@ INSERT INTO dbops.check_setting (check_name, critical) VALUES ('connections.acti
 \set VERBOSITY default
 
 -- a guard: the absolute figure that must be beyond its limit too
-SELECT dbops.set_check('disk.free', warning => 100, critical => 0, guard => 'infinity');
+SELECT dbops.set_check('disk.free', warning => 100, critical => 0, guard => 1e18);
 SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';
 SELECT dbops.set_check('disk.free', guard => 0);
 SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';

@@ -50,6 +50,7 @@ static Jsonb *describe(double value, double guard, const DbopsThreshold *thresho
 static void copy_members(DbopsJson *json, Jsonb *data);
 static void put_default(DbopsJson *json, const DbopsThreshold *threshold);
 static void put_setting(DbopsJson *json, const DbopsCheckSetting *setting);
+static void put_changed(DbopsJson *json, const char *key, double figure);
 static void put_figure(DbopsJson *json, const char *key, double figure);
 static int	by_severity_and_name(const ListCell *a, const ListCell *b);
 
@@ -457,19 +458,25 @@ put_setting(DbopsJson *json, const DbopsCheckSetting *setting)
 	}
 	dbops_json_object(json, "setting");
 	dbops_json_boolean(json, "enabled", setting->enabled);
-	if (!isnan(setting->warning))
-		put_figure(json, "warning", setting->warning);
-	if (!isnan(setting->critical))
-		put_figure(json, "critical", setting->critical);
-	if (!isnan(setting->guard))
-		put_figure(json, "guard", setting->guard);
+	put_changed(json, "warning", setting->warning);
+	put_changed(json, "critical", setting->critical);
+	put_changed(json, "guard", setting->guard);
+	put_changed(json, "clear", setting->clear);
 	if (setting->duration >= 0)
 		dbops_json_integer(json, "duration", setting->duration);
 	if (setting->keep_firing >= 0)
 		dbops_json_integer(json, "keep_firing", setting->keep_firing);
-	if (!isnan(setting->clear))
-		put_figure(json, "clear", setting->clear);
 	dbops_json_object_end(json);
+}
+
+/* What was not changed is left out. */
+static void
+put_changed(DbopsJson *json, const char *key, double figure)
+{
+	if (figure == DBOPS_NO_THRESHOLD)
+		dbops_json_text(json, key, "never");
+	else if (!isnan(figure))
+		put_figure(json, key, figure);
 }
 
 /* A check that has no such threshold does not mention it. */

@@ -25,8 +25,11 @@ typedef struct Growth
 static Growth *growths = NULL;	/* NULL: not preloaded */
 static LWLock *growths_lock = NULL;
 
-/* The figure of size has a fixed place among a database's. */
-#define GROWTH_QUERY	"SELECT null::float8"
+/* The slope of a week of hours; of less than a day it says nothing. */
+#define GROWTH_QUERY \
+	"SELECT regr_slope(h.last, extract(epoch FROM h.at)::float8) * 86400" \
+	"  FROM dbops.metric_history('size', $1 - interval '7 days', $1, '1 hour', false) h" \
+	" WHERE h.last IS NOT NULL HAVING max(h.at) - min(h.at) >= interval '23 hours'"
 
 static void ask_history(void *arg);
 static void note(Oid database, double bytes);
@@ -64,13 +67,13 @@ dbops_growth_per_day(Oid database)
 	return bytes;
 }
 
-/* Compare the last size that history has with the one of a week before, or with the first if that is a day old. */
 static void
 ask_history(void *arg)
 {
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
 	Datum		bytes;
 
-	if (dbops_store_value(GROWTH_QUERY, 0, NULL, FLOAT8OID, &bytes))
+	if (dbops_store_value(GROWTH_QUERY, 1, &now, FLOAT8OID, &bytes))
 		note(MyDatabaseId, DatumGetFloat8(bytes));
 }
 
