@@ -22,16 +22,6 @@ SELECT c->>'check_name' AS check_name, c->>'severity' AS severity, c->>'message'
   FROM jsonb_array_elements(dbops.system_health_check()->'checks') c
  WHERE c->>'severity' = 'unknown';
 
--- every check
-SELECT check_name, count(*) > 1 AS several FROM dbops.health_checks() GROUP BY 1 ORDER BY 1;
-
--- the thresholds of those that compare
-SELECT DISTINCT check_name, data->'warning' AS warning, data->'critical' AS critical
-  FROM dbops.health_checks()
- WHERE data ? 'warning' AND check_name NOT LIKE 'replication.%' ORDER BY 1;
-SELECT check_name, (data->>'value')::numeric BETWEEN 0 AND 1 AS share_of_the_limit
-  FROM dbops.health_checks() WHERE check_name IN ('wraparound.xid', 'wraparound.multixact') ORDER BY 1;
-
 -- of each check the figures, what is shipped and what was changed, whose figures they are and since when it is so
 SELECT DISTINCT jsonb_object_keys(data) AS key FROM dbops.health_checks() WHERE data ? 'value' AND data ? 'warning' AND data ? 'critical' AND NOT data ? 'guard' ORDER BY 1;
 SELECT count(*) AS without_source FROM dbops.health_checks() WHERE data ? 'value' AND data->>'source' IS NULL;
