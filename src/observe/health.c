@@ -12,6 +12,8 @@
 #include "observe/history.h"
 #include "observe/maintenance_mode.h"
 #include "observe/verdict.h"
+#include "observe/metric.h"
+#include "observe/size_history.h"
 
 #include <math.h>
 
@@ -59,6 +61,7 @@ dbops_observe_init(void)
 	dbops_rollup_init();
 	dbops_replication_init();
 	dbops_sequences_init();
+	dbops_size_history_init();
 	dbops_sizes_init();
 	dbops_statements_init();
 }

@@ -31,7 +31,7 @@ static bool open_next_directory(Measurement *measurement);
 static void close_directory(Measurement *measurement);
 static bool measure_next_file(Measurement *measurement);
 static void add_file(Measurement *measurement, const char *name, int64 bytes);
-static int64 least_candidate(HTAB *files);
+static int64 least_candidate(HTAB *files, int wanted);
 static int	by_size(const void *a, const void *b);
 
 /* Begin a measurement of the current database. */
@@ -53,6 +53,11 @@ dbops_measure_begin(void)
 	measurement->tablespaces = list_tablespaces();
 	measurement->files = hash_create("dbops files", 1024, &options,
 									 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	options.keysize = sizeof(Oid);
+	options.entrysize = sizeof(MeasuredTable);
+	measurement->candidates = hash_create("dbops measured tables", 1024, &options,
+										  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	measurement->wanted = N_MEASURED;
 	measurement->least = -1;
 	MemoryContextSwitchTo(caller);
 	return measurement;
@@ -70,7 +75,8 @@ dbops_measure_continue(Measurement *measurement, double budget, Sizes *sizes)
 
 	INSTR_TIME_SET_CURRENT(deadline.start);
 	done = measure_files(measurement, &deadline) &&
-		dbops_measure_relations(measurement, &deadline);
+		dbops_measure_relations(measurement, &deadline) &&
+		dbops_measure_tables(measurement, &deadline);
 	if (done)
 		dbops_measure_rank(measurement, sizes);
 	measurement->took += dbops_measure_elapsed(&deadline);
@@ -130,7 +136,7 @@ measure_files(Measurement *measurement, const MeasureDeadline *deadline)
 	{
 		if (measurement->directory == NULL && !open_next_directory(measurement))
 		{
-			measurement->least = least_candidate(measurement->files);
+			measurement->least = least_candidate(measurement->files, measurement->wanted);
 			break;
 		}
 		for (int i = 0; i < FILES_AT_ONCE && measurement->directory != NULL; i++)
@@ -232,7 +238,7 @@ add_file(Measurement *measurement, const char *name, int64 bytes)
 
 /* How much the last relation holds that is large enough to be a candidate. */
 static int64
-least_candidate(HTAB *files)
+least_candidate(HTAB *files, int wanted)
 {
 	long		n = hash_get_num_entries(files);
 	int64	   *all;
@@ -241,14 +247,14 @@ least_candidate(HTAB *files)
 	FileTotal   *file;
 	long		i = 0;
 
-	if (n <= N_MEASURED)
+	if (n <= wanted)
 		return 0;
 	all = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * n);
 	hash_seq_init(&scan, files);
 	while ((file = hash_seq_search(&scan)) != NULL)
 		all[i++] = file->bytes;
 	qsort(all, n, sizeof(int64), by_size);
-	least = all[N_MEASURED - 1];
+	least = all[wanted - 1];
 	pfree(all);
 	return least;
 }

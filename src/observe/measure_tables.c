@@ -32,17 +32,21 @@
 #include "utils/syscache.h"
 
 #define BLOCKS_AT_ONCE	32		/* between two looks at the clock */
+#define TABLES_AT_ONCE	16		/* likewise */
 
 static void scan_blocks(Measurement *measurement, Relation catalog,
 						Snapshot snapshot, BlockNumber n);
 static void take_relation(Measurement *measurement, Form_pg_class form);
+static bool is_wanted(const Measurement *measurement, int64 bytes);
 static void add_index_blocks(Measurement *measurement, Oid index);
 static Oid	owning_table(Oid relid, char relkind, const char *name);
 static Oid	owner_of_toast(Oid relid, const char *name);
-static int64 table_bytes(Measurement *measurement, Oid relid);
-static int64 indexes_bytes(Measurement *measurement, Oid relid);
-static int64 relation_bytes(Measurement *measurement, Oid relid, Oid *toast);
-static int64 file_bytes(Measurement *measurement, Form_pg_class form);
+static void list_candidates(Measurement *measurement);
+static bool is_larger(const MeasuredTable *table, const Sizes *sizes, int place);
+static int64 table_bytes(const Measurement *measurement, Oid relid);
+static int64 indexes_bytes(const Measurement *measurement, Oid relid);
+static int64 relation_bytes(const Measurement *measurement, Oid relid, Oid *toast);
+static int64 file_bytes(const Measurement *measurement, Form_pg_class form);
 
 /* Go through pg_class; false if the time is up before its end. */
 bool
@@ -87,7 +91,6 @@ scan_blocks(Measurement *measurement, Relation catalog, Snapshot snapshot,
 static void
 take_relation(Measurement *measurement, Form_pg_class form)
 {
-	MemoryContext caller;
 	int64		bytes;
 	Oid			table;
 
@@ -98,18 +101,29 @@ take_relation(Measurement *measurement, Form_pg_class form)
 		add_index_blocks(measurement, form->oid);
 
 	bytes = file_bytes(measurement, form);
-	if (bytes == 0 || bytes < measurement->least)
-		return;
-	/* Thousands of tables may be of just that size: a few will do. */
-	if (bytes == measurement->least &&
-		list_length(measurement->candidates) >= N_MEASURED * 2)
+	if (bytes == 0 || !is_wanted(measurement, bytes))
 		return;
 	table = owning_table(form->oid, form->relkind, NameStr(form->relname));
-	if (!OidIsValid(table))
-		return;
-	caller = MemoryContextSwitchTo(measurement->context);
-	measurement->candidates = list_append_unique_oid(measurement->candidates, table);
-	MemoryContextSwitchTo(caller);
+	if (OidIsValid(table))
+		dbops_measure_add_table(measurement, table);
+}
+
+/* Is a relation of this size large enough? Thousands may be of just the least one: a few will do. */
+static bool
+is_wanted(const Measurement *measurement, int64 bytes)
+{
+	if (measurement->tracked > 0 && bytes >= measurement->tracked)
+		return true;
+	return bytes > measurement->least ||
+		(bytes == measurement->least && hash_get_num_entries(measurement->candidates) < measurement->wanted * 2);
+}
+
+/* Have a table measured. */
+void
+dbops_measure_add_table(Measurement *measurement, Oid relid)
+{
+	Assert(measurement->tables == NULL);
+	(void) hash_search(measurement->candidates, &relid, HASH_ENTER, NULL);
 }
 
 /*
@@ -178,45 +192,92 @@ owner_of_toast(Oid relid, const char *name)
 	return table;
 }
 
-/* Rank the candidates by all that they hold. */
+/* Measure the candidates; false if the time is up before the last. */
+bool
+dbops_measure_tables(Measurement *measurement, const MeasureDeadline *deadline)
+{
+	if (measurement->tables == NULL)
+		list_candidates(measurement);
+	while (measurement->next_table < measurement->n_tables)
+	{
+		MeasuredTable *table = &measurement->tables[measurement->next_table++];
+
+		table->bytes = table_bytes(measurement, table->relid);
+		CHECK_FOR_INTERRUPTS();
+		if (measurement->next_table % TABLES_AT_ONCE == 0 &&
+			dbops_measure_elapsed(deadline) >= deadline->budget)
+			return false;
+	}
+	return true;
+}
+
+/* A hash table cannot be gone through across transactions, an array can. */
+static void
+list_candidates(Measurement *measurement)
+{
+	HASH_SEQ_STATUS scan;
+	MeasuredTable *table;
+
+	measurement->tables = MemoryContextAllocHuge(measurement->context, sizeof(MeasuredTable) *
+												 (hash_get_num_entries(measurement->candidates) + 1));
+	hash_seq_init(&scan, measurement->candidates);
+	while ((table = hash_seq_search(&scan)) != NULL)
+		measurement->tables[measurement->n_tables++] = (MeasuredTable) {.relid = table->relid};
+}
+
+/* Rank the tables by all that they hold. */
 void
 dbops_measure_rank(Measurement *measurement, Sizes *sizes)
 {
-	ListCell   *cell;
-
 	sizes->n_largest = 0;
-	foreach(cell, measurement->candidates)
+	for (int i = 0; i < measurement->n_tables; i++)
 	{
-		Oid			relid = lfirst_oid(cell);
-		int64		bytes = table_bytes(measurement, relid);
+		const MeasuredTable *table = &measurement->tables[i];
 		int			place = Min(sizes->n_largest, N_LARGEST - 1);
 
-		if (sizes->n_largest == N_LARGEST && sizes->largest[place].bytes >= bytes)
+		if (sizes->n_largest == N_LARGEST && !is_larger(table, sizes, place))
 			continue;
 		sizes->n_largest = place + 1;
-		for (; place > 0 && sizes->largest[place - 1].bytes < bytes; place--)
+		for (; place > 0 && is_larger(table, sizes, place - 1); place--)
 			sizes->largest[place] = sizes->largest[place - 1];
-		sizes->largest[place].relid = relid;
-		sizes->largest[place].bytes = bytes;
+		sizes->largest[place].relid = table->relid;
+		sizes->largest[place].bytes = table->bytes;
 	}
+}
+
+/* Than the one that has a place. Of two that are as large the older one comes first. */
+static bool
+is_larger(const MeasuredTable *table, const Sizes *sizes, int place)
+{
+	if (table->bytes != sizes->largest[place].bytes)
+		return table->bytes > sizes->largest[place].bytes;
+	return table->relid < sizes->largest[place].relid;
 }
 
 /* Sum up a table, its indexes, its TOAST table and that one's index. */
 static int64
-table_bytes(Measurement *measurement, Oid relid)
+table_bytes(const Measurement *measurement, Oid relid)
+{
+	MeasuredParts parts;
+
+	dbops_measure_parts(measurement, relid, &parts);
+	return parts.table + parts.indexes + parts.toast;
+}
+
+/* Measure the parts of a table. */
+void
+dbops_measure_parts(const Measurement *measurement, Oid relid, MeasuredParts *parts)
 {
 	Oid			toast;
-	int64		bytes = relation_bytes(measurement, relid, &toast) +
-		indexes_bytes(measurement, relid);
 
-	if (OidIsValid(toast))
-		bytes += relation_bytes(measurement, toast, NULL) +
-			indexes_bytes(measurement, toast);
-	return bytes;
+	parts->table = relation_bytes(measurement, relid, &toast);
+	parts->indexes = indexes_bytes(measurement, relid);
+	parts->toast = !OidIsValid(toast) ? 0 :
+		relation_bytes(measurement, toast, NULL) + indexes_bytes(measurement, toast);
 }
 
 static int64
-indexes_bytes(Measurement *measurement, Oid relid)
+indexes_bytes(const Measurement *measurement, Oid relid)
 {
 	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
 	int64		bytes = 0;
@@ -236,7 +297,7 @@ indexes_bytes(Measurement *measurement, Oid relid)
 }
 
 static int64
-relation_bytes(Measurement *measurement, Oid relid, Oid *toast)
+relation_bytes(const Measurement *measurement, Oid relid, Oid *toast)
 {
 	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	int64		bytes = 0;
@@ -253,7 +314,7 @@ relation_bytes(Measurement *measurement, Oid relid, Oid *toast)
 }
 
 static int64
-file_bytes(Measurement *measurement, Form_pg_class form)
+file_bytes(const Measurement *measurement, Form_pg_class form)
 {
 	FileKey		key = {
 		.tablespace = OidIsValid(form->reltablespace) ? form->reltablespace : MyDatabaseTableSpace,

@@ -181,10 +181,18 @@ typedef struct DatabaseSize
 extern void dbops_sizes_init(void);
 extern void dbops_sizes_read(Sizes *sizes);
 extern List *dbops_sizes_list(void);
+extern void dbops_sizes_publish(const Sizes *sizes);
 
 /* ---- measure.c: the measuring itself, of files ---- */
 
-#define N_MEASURED	256			/* relations whose tables are ranked */
+#define N_MEASURED	256			/* relations whose tables are ranked, if not more are asked for */
+
+/* A table, with its indexes and its TOAST table. */
+typedef struct MeasuredTable
+{
+	Oid			relid;
+	int64		bytes;
+} MeasuredTable;
 
 /* Which relation's files: numbers are unique in a tablespace only. */
 typedef struct FileKey
@@ -211,9 +219,14 @@ typedef struct Measurement
 	int64		bytes;
 	HTAB	   *files;			/* of FileTotal, the empty ones left out */
 
+	int			wanted;			/* relations whose tables are ranked, at least */
+	int64		tracked;		/* bytes from which a relation's table is measured in any case; 0: none is */
 	int64		least;			/* bytes of the last candidate; -1: files first */
 	BlockNumber next_block;		/* of pg_class */
-	List	   *candidates;		/* oids of tables */
+	HTAB	   *candidates;		/* of MeasuredTable, without their bytes */
+	MeasuredTable *tables;		/* the same when all are known; NULL: not yet */
+	int			n_tables;
+	int			next_table;		/* the first that is not measured */
 	int64		index_fetched;
 	int64		index_hit;
 } Measurement;
@@ -229,11 +242,23 @@ extern bool dbops_measure_continue(Measurement *measurement, double budget,
 								   Sizes *sizes);
 extern void dbops_measure_abandon(Measurement *measurement);
 extern double dbops_measure_elapsed(const MeasureDeadline *deadline);
+extern void dbops_measure_add_table(Measurement *measurement, Oid relid);
 
 /* ---- measure_tables.c: of tables ---- */
 
 extern bool dbops_measure_relations(Measurement *measurement,
 									const MeasureDeadline *deadline);
+extern bool dbops_measure_tables(Measurement *measurement,
+								 const MeasureDeadline *deadline);
+/* What a table holds, by its parts, in bytes. */
+typedef struct MeasuredParts
+{
+	int64		table;
+	int64		indexes;
+	int64		toast;			/* with its index */
+} MeasuredParts;
+
+extern void dbops_measure_parts(const Measurement *measurement, Oid relid, MeasuredParts *parts);
 extern void dbops_measure_rank(Measurement *measurement, Sizes *sizes);
 
 /* ---- sequences.c ---- */

@@ -290,6 +290,7 @@ INSERT INTO dbops.function_access VALUES
     ('nagios', 'monitor'),
     ('openmetrics', 'monitor'),
     ('sample_server', 'admin');
+
 -- Reports: what one would otherwise ask the server's views for.
 
 CREATE FUNCTION dbops.connections(
@@ -452,3 +453,50 @@ INSERT INTO dbops.function_access VALUES
     ('metric_history', 'monitor'),
     ('roll_up_metrics', 'admin'),
     ('prune_history', 'admin');
+-- Sizes of the past. The tables of history are not dumped: they are about this server.
+
+CREATE TABLE dbops.relation_1d (
+    relid oid         NOT NULL,
+    at    timestamptz NOT NULL,
+    bytes bigint      NOT NULL,
+    PRIMARY KEY (relid, at)
+);
+COMMENT ON TABLE dbops.relation_1d IS
+    'What tables of 1 MB and more held on a day (UTC), with indexes and TOAST; only written when it has changed by more than 1 % or 8 MB. relid 0: the whole database, each day that was measured.';
+REVOKE ALL ON TABLE dbops.relation_1d FROM PUBLIC;
+
+CREATE TABLE dbops.disk_1h (
+    at          timestamptz NOT NULL,
+    disk        text        NOT NULL,
+    total_bytes bigint      NOT NULL,
+    used_bytes  bigint      NOT NULL,
+    free_bytes  bigint      NOT NULL,
+    PRIMARY KEY (at, disk)
+);
+COMMENT ON TABLE dbops.disk_1h IS
+    'How full each device was, every hour; in the home database. disk: as in disk_usage(), the first of those that share it. free_bytes: that the server can use.';
+REVOKE ALL ON TABLE dbops.disk_1h FROM PUBLIC;
+
+CREATE FUNCTION dbops.measure_sizes() RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_measure_sizes';
+COMMENT ON FUNCTION dbops.measure_sizes() IS
+    'Measures this database and the disks now, as the background does every ten minutes and every hour, and writes their history; in slices of 20 ms with rests between them. '
+    'A standby writes nothing. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.measure_sizes() FROM PUBLIC;
+
+CREATE FUNCTION dbops.largest_relations(
+    row_limit integer DEFAULT 20,
+    OUT relation text, OUT bytes bigint, OUT table_bytes bigint, OUT index_bytes bigint, OUT toast_bytes bigint, OUT row_estimate bigint,
+    OUT growth_bytes bigint, OUT growth_bytes_per_day bigint, OUT since timestamptz) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_largest_relations';
+COMMENT ON FUNCTION dbops.largest_relations(integer) IS
+    'Lists the largest tables of this database, as their files are now; no table is locked. row_limit: at least 1 (22023), null is all. bytes: with indexes and TOAST. '
+    'row_estimate: of the last VACUUM or ANALYZE; null: never. growth_bytes: since the time since, which is at most 30 days ago, growth_bytes_per_day its mean; '
+    'null: the table has been known for less than a day, or is smaller than 1 MB. Errors: pg_class is locked (55P03).';
+REVOKE ALL ON FUNCTION dbops.largest_relations(integer) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('measure_sizes', 'admin'),
+    ('largest_relations', 'monitor');

@@ -43,6 +43,12 @@ add(ReportRow *row, Datum value, bool isnull)
 }
 
 void
+dbops_report_null(ReportRow *row)
+{
+	add(row, (Datum) 0, true);
+}
+
+void
 dbops_report_text(ReportRow *row, const char *text)
 {
 	add(row, text == NULL ? (Datum) 0 : CStringGetTextDatum(text), text == NULL);

@@ -27,6 +27,7 @@ typedef struct ReportRow
 
 extern void dbops_report_begin(ReportRow *row, ReturnSetInfo *rsinfo);
 extern void dbops_report_put(ReportRow *row);
+extern void dbops_report_null(ReportRow *row);
 extern void dbops_report_text(ReportRow *row, const char *text);	/* NULL is null, and so on */
 extern void dbops_report_integer(ReportRow *row, int number);
 extern void dbops_report_pid(ReportRow *row, int pid);	/* 0 is null */

@@ -58,7 +58,6 @@ static void end_measurement(void);
 static bool claim(Sizes *sizes, double *budget);
 static bool may_claim(const Entry *entry);
 static double next_slice(Entry *entry);
-static void publish(const Sizes *sizes);
 static void give_up_claim(void);
 static Entry *lock_entry(LWLockMode mode);
 static void unlock_entry(void);
@@ -166,7 +165,7 @@ measure_and_publish(double budget, Sizes *sizes)
 	PG_TRY();
 	{
 		if (measure_slice(budget, sizes))
-			publish(sizes);
+			dbops_sizes_publish(sizes);
 	}
 	PG_CATCH();
 	{
@@ -258,8 +257,9 @@ next_slice(Entry *entry)
 	return slice;
 }
 
-static void
-publish(const Sizes *sizes)
+/* Have everybody in this database see a measurement. */
+void
+dbops_sizes_publish(const Sizes *sizes)
 {
 	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
 
