@@ -67,6 +67,7 @@ extern int	dbops_min_free_disk;	/* percent; 0: no gate */
 extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
 extern int	dbops_require_protection;	/* a DbopsRequireProtection */
+extern int	dbops_slow_query_time;	/* ms that a slow statement takes on average */
 extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
 extern double dbops_test_now;	/* s since 1970; 0 is the real time */
 extern int	dbops_watched_log_level;	/* log_min_messages without a watch; 0: there is none */
@@ -157,6 +158,7 @@ extern DbopsParam dbops_param_int8(int64 number);
 extern DbopsParam dbops_param_bool(bool boolean);
 extern DbopsParam dbops_param_oid(Oid oid);
 extern DbopsParam dbops_param_oids(const List *oids);
+extern DbopsParam dbops_param_array(Datum *values, int n, Oid type);
 extern DbopsParam dbops_param_time(TimestampTz time);
 extern DbopsParam dbops_param_jsonb(const Jsonb *document);
 

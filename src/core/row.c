@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 static Datum column_value(HeapTuple row, TupleDesc desc, int column, Oid type, bool *isnull);
 
@@ -75,6 +76,22 @@ dbops_param_oids(const List *oids)
 	{
 		.type = OIDARRAYOID,
 		.value = PointerGetDatum(construct_array(values, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT))
+	};
+}
+
+/* Values of a type that has arrays, as one; none is null. */
+DbopsParam
+dbops_param_array(Datum *values, int n, Oid type)
+{
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	return (DbopsParam)
+	{
+		.type = get_array_type(type),
+		.value = PointerGetDatum(construct_array(values, n, type, length, by_value, align))
 	};
 }
 

@@ -41,6 +41,7 @@ int			dbops_min_free_disk = 10;
 int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
 int			dbops_require_protection = DBOPS_PROTECTION_OFF;
+int			dbops_slow_query_time = 1000;
 bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
 int			dbops_watched_log_level = 0;
@@ -440,6 +441,19 @@ static void
 define_t_to_z(void)
 {
 	/* Not preloaded, such a setting could not be defined; then there are no background processes. */
+	DefineCustomIntVariable("dbops.slow_query_time",
+							"Sets from which mean time on a statement counts as slow.",
+							"It is the mean of a minute, out of pg_stat_statements.",
+							&dbops_slow_query_time,
+							1000,
+							1,
+							INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomBoolVariable("dbops.test_clock",
 							 "Lets background processes obey dbops.test_now, for tests.",
 							 NULL,

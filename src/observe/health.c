@@ -14,6 +14,7 @@
 #include "observe/verdict.h"
 #include "observe/metric.h"
 #include "observe/size_history.h"
+#include "observe/statement.h"
 
 #include <math.h>
 
@@ -63,6 +64,7 @@ dbops_observe_init(void)
 	dbops_sequences_init();
 	dbops_size_history_init();
 	dbops_sizes_init();
+	dbops_statement_history_init();
 	dbops_statements_init();
 }
 

@@ -500,3 +500,62 @@ REVOKE ALL ON FUNCTION dbops.largest_relations(integer) FROM PUBLIC;
 INSERT INTO dbops.function_access VALUES
     ('measure_sizes', 'admin'),
     ('largest_relations', 'monitor');
+
+-- Statements. Their history is not dumped: role, database and query ids are this server's.
+
+CREATE TABLE dbops.statement_1h (
+    at          timestamptz NOT NULL,
+    database_id oid         NOT NULL,
+    role_id     oid         NOT NULL,
+    query_id    bigint      NOT NULL,
+    toplevel    boolean     NOT NULL,
+    calls       float8      NOT NULL,
+    ms          float8      NOT NULL,
+    row_count   float8      NOT NULL,
+    blocks_hit  float8      NOT NULL,
+    blocks_read float8      NOT NULL,
+    temp_blocks float8      NOT NULL,
+    wal_bytes   float8      NOT NULL,
+    PRIMARY KEY (at, database_id, role_id, query_id, toplevel)
+);
+COMMENT ON TABLE dbops.statement_1h IS
+    'What statements did in an hour, out of pg_stat_statements, for 30 days; in the home database. The 500 that took most time have rows of their own, the others share the one with query_id 0.';
+REVOKE ALL ON TABLE dbops.statement_1h FROM PUBLIC;
+
+CREATE TABLE dbops.statement_text (
+    query_id    bigint NOT NULL,
+    database_id oid    NOT NULL,
+    query       text   NOT NULL,
+    PRIMARY KEY (query_id, database_id)
+);
+COMMENT ON TABLE dbops.statement_text IS 'The texts of the statements in statement_1h, without their constants, up to 4000 characters.';
+REVOKE ALL ON TABLE dbops.statement_text FROM PUBLIC;
+CREATE INDEX ON dbops.statement_1h (query_id, database_id);
+
+CREATE FUNCTION dbops.sample_statements() RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_sample_statements';
+COMMENT ON FUNCTION dbops.sample_statements() IS
+    'Looks at pg_stat_statements now, as the background does once a minute in the home database, and writes what has happened to the history when ten minutes or the hour are over. '
+    'A session that has set dbops.test_now in a server without dbops.test_clock compares with its own last look. Does nothing where pg_stat_statements is not there. Errors: only that of a cancelled query.';
+REVOKE ALL ON FUNCTION dbops.sample_statements() FROM PUBLIC;
+
+CREATE FUNCTION dbops.slow_queries(
+    row_limit integer     DEFAULT 20,
+    order_by  text        DEFAULT 'mean',
+    since     timestamptz DEFAULT NULL,
+    OUT query_id bigint, OUT database_name text, OUT role_name text, OUT calls bigint, OUT mean_ms numeric, OUT total_ms numeric, OUT share_percent numeric,
+    OUT row_count bigint, OUT rows_per_call numeric, OUT cache_hit_percent numeric, OUT read_bytes bigint, OUT temp_bytes bigint, OUT wal_bytes bigint,
+    OUT toplevel boolean, OUT counted_since timestamptz, OUT query text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_slow_queries';
+COMMENT ON FUNCTION dbops.slow_queries(integer, text, timestamptz) IS
+    'Lists the statements of all databases that take most. row_limit: at least 1, null is all. order_by: mean (time of a call), total, share (of the time of all), calls, cache (blocks that were not in it), temp, wal. '
+    'since: what happened since the beginning of that hour, from dbops'' own history (30 days; only in the home database; figures are up to a minute old); null: all that pg_stat_statements has, since counted_since. '
+    'Nothing resets pg_stat_statements. rows_per_call near 1 with very many calls is what a loop over single rows looks like. The last row without a query_id sums up the statements of the history that have no row of their own. '
+    'query: only shown to members of pg_read_all_stats. Errors: an argument that makes no sense (22023, 22004); pg_stat_statements is not there, or since where no history is kept (55000).';
+REVOKE ALL ON FUNCTION dbops.slow_queries(integer, text, timestamptz) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('sample_statements', 'admin'),
+    ('slow_queries', 'monitor');

@@ -134,12 +134,7 @@ bytes_param(const List *bytes)
 
 	foreach(cell, bytes)
 		values[foreach_current_index(cell)] = Int64GetDatum(*(int64 *) lfirst(cell));
-	return (DbopsParam)
-	{
-		.type = INT8ARRAYOID,
-		.value = PointerGetDatum(construct_array(values, list_length(bytes), INT8OID,
-												 sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))
-	};
+	return dbops_param_array(values, list_length(bytes), INT8OID);
 }
 
 /* Another table may get the number of one that is gone. */

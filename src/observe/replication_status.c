@@ -25,7 +25,6 @@ PG_FUNCTION_INFO_V1(dbops_replication_status);
 static void put_upstream(ReturnSetInfo *rsinfo);
 static void put_receivers(ReturnSetInfo *rsinfo);
 static void put_row(HeapTuple row, TupleDesc desc, void *arg);
-static DbopsParam array_param(Datum *values, int n, Oid type, Oid array_type);
 static double lag_of(const Standby *standby);
 static DbopsParam lsn_param(XLogRecPtr position);
 static DbopsParam interval_param(double seconds);
@@ -83,9 +82,9 @@ put_receivers(ReturnSetInfo *rsinfo)
 		lags[i] = Float8GetDatum(lag_of(standby));
 		bytes[i] = Int64GetDatum(standby->lag_bytes);
 	}
-	params[0] = array_param(pids, n, INT4OID, INT4ARRAYOID);
-	params[1] = array_param(lags, n, FLOAT8OID, FLOAT8ARRAYOID);
-	params[2] = array_param(bytes, n, INT8OID, INT8ARRAYOID);
+	params[0] = dbops_param_array(pids, n, INT4OID);
+	params[1] = dbops_param_array(lags, n, FLOAT8OID);
+	params[2] = dbops_param_array(bytes, n, INT8OID);
 	params[3] = lsn_param(written);
 	dbops_store_each("SELECT CASE WHEN w.pid IS NULL THEN 'slot' WHEN w.state = 'backup' THEN 'backup'"
 					 " WHEN s.slot_type = 'logical' THEN 'subscriber' WHEN w.replay_lsn IS NULL THEN 'receiver' ELSE 'standby' END,"
@@ -121,21 +120,6 @@ put_row(HeapTuple row, TupleDesc desc, void *arg)
 		values[DATABASE_COLUMN] = CStringGetTextDatum(name != NULL ? name : psprintf("%u", database));
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-static DbopsParam
-array_param(Datum *values, int n, Oid type, Oid array_type)
-{
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	return (DbopsParam)
-	{
-		.type = array_type,
-		.value = PointerGetDatum(construct_array(values, n, type, length, by_value, align))
-	};
 }
 
 static double
