@@ -157,6 +157,18 @@ dbops_role_can_login(Oid role)
 	return can;
 }
 
+/* Refuse a role that no process can log in as, where that is so. */
+void
+dbops_require_login(Oid role)
+{
+	if (!NOLOGIN_ROLES_RUN && !dbops_role_can_login(role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role \"%s\" cannot log in, so that no process can run its commands",
+						GetUserNameFromId(role, false)),
+				 errhint("SET ROLE to a role with LOGIN that has the same rights, or use PostgreSQL 17 or later.")));
+}
+
 /* May the current user do something to what belongs to a role? */
 bool
 dbops_acts_for(Oid role)

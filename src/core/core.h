@@ -40,6 +40,7 @@ typedef enum DbopsRequireProtection
 	DBOPS_PROTECTION_ENFORCE
 } DbopsRequireProtection;
 
+extern int	dbops_alert_repeat; /* s between two tellings of an alert that goes on; 0: it is told once */
 extern bool dbops_allow_data_loss;	/* DROP EXTENSION may take what is nowhere else */
 extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
@@ -203,6 +204,7 @@ extern void dbops_run_as(Oid role, DbopsCallback callback, void *arg);
 extern void dbops_run_as_extension(DbopsCallback callback, void *arg);
 extern Oid	dbops_extension_owner(void);
 extern bool dbops_role_can_login(Oid role);
+extern void dbops_require_login(Oid role);
 extern bool dbops_is_admin(void);
 extern bool dbops_acts_for(Oid role);
 

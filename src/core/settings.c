@@ -14,6 +14,7 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 
+int			dbops_alert_repeat = 14400;
 bool		dbops_allow_data_loss = false;
 int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
@@ -83,6 +84,19 @@ dbops_settings_init(void)
 static void
 define_a_to_b(void)
 {
+	DefineCustomIntVariable("dbops.alert_repeat",
+							"Sets after how long an alert that goes on is told again.",
+							"0 tells it once.",
+							&dbops_alert_repeat,
+							14400,
+							0,
+							2592000,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomBoolVariable("dbops.allow_data_loss",
 							 "Lets DROP EXTENSION take what dbops holds and nobody else does.",
 							 "Such as the ledger of migrations.",

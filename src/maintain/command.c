@@ -85,18 +85,6 @@ dbops_command_check(const char *sql)
 	return text;
 }
 
-/* Refuse a role that no process can log in as, where that is so. */
-void
-dbops_command_require_login(Oid role)
-{
-	if (!NOLOGIN_ROLES_RUN && !dbops_role_can_login(role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" cannot log in, so that no process can run its commands",
-						GetUserNameFromId(role, false)),
-				 errhint("SET ROLE to a role with LOGIN that has the same rights, or use PostgreSQL 17 or later.")));
-}
-
 /* Refuse what has no meaning in a job. */
 static void
 refuse_statement(Node *statement)

@@ -29,7 +29,7 @@ dbops_enqueue(PG_FUNCTION_ARGS)
 	dbops_require_argument(fcinfo, 0, "command");
 	request.command = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	checked = dbops_command_check(request.command);
-	dbops_command_require_login(request.owner);
+	dbops_require_login(request.owner);
 
 	request.name = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	request.run_after = PG_ARGISNULL(2) ? 0 : PG_GETARG_TIMESTAMPTZ(2);

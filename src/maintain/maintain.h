@@ -454,7 +454,6 @@ typedef struct CommandText
 } CommandText;
 
 extern CommandText dbops_command_check(const char *sql);
-extern void dbops_command_require_login(Oid role);
 extern Jsonb *dbops_command_run(const char *sql, bool *committed);
 
 /* ---- enqueue.c: arguments that several calls have ---- */

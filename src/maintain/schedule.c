@@ -114,7 +114,7 @@ take_definition(FunctionCallInfo fcinfo)
 		definition.next_run = dbops_recurrence_next(&recurrence, dbops_clock_now());
 	checked = dbops_command_check(definition.command);
 	definition.idempotent |= checked.repeatable;
-	dbops_command_require_login(definition.owner);
+	dbops_require_login(definition.owner);
 	definition.atomic = checked.atomic;
 	definition.class = checked.class;
 	definition.path = dbops_query_submission_path();

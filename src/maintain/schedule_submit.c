@@ -38,7 +38,7 @@ submit(Due *due)
 	if (schedule == NULL || schedule->owner != due->owner)
 		return;
 	dbops_due_require_role(schedule->owner);
-	dbops_command_require_login(schedule->owner);
+	dbops_require_login(schedule->owner);
 	recurrence = dbops_recurrence(schedule->schedule, schedule->time_window, schedule->time_zone);
 	times = dbops_due_times(&recurrence, schedule->next_run, schedule->broken, due->now);
 	reason = judge(schedule, &times);

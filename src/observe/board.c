@@ -16,9 +16,9 @@
  * its database and key in an array of its own, which stays in the cache.
  */
 #include "observe/board.h"
+#include "observe/shared_text.h"
 
 #include "common/hashfn.h"
-#include "mb/pg_wchar.h"
 
 #define BOARD_SHEETS	512
 #define BOARD_ROWS		2048
@@ -73,9 +73,7 @@ static void drop_stale(int sheet);
 static void free_row(int row);
 static uint64 hash_key(Oid database, const char *key);
 static void fill_row(Row *row, const DbopsFinding *finding, TimestampTz now);
-static void copy_text(char *place, const char *text, Size bytes);
 static BoardFinding *read_row(const Row *row);
-static char *read_text(const char *text);
 static int	by_severity_and_key(const ListCell *a, const ListCell *b);
 
 /* Ask for the shared memory. */
@@ -238,35 +236,15 @@ fill_row(Row *row, const DbopsFinding *finding, TimestampTz now)
 	row->severity = finding->severity;
 	row->has_object = (finding->object != NULL);
 	row->has_remedy = (finding->remedy != NULL);
-	copy_text(row->check_name, finding->check_name, CHECK_BYTES);
-	copy_text(row->object, finding->object, OBJECT_BYTES);
-	copy_text(row->message, finding->message, TEXT_BYTES);
-	copy_text(row->remedy, finding->remedy, TEXT_BYTES);
+	dbops_shared_text_put(row->check_name, finding->check_name, CHECK_BYTES);
+	dbops_shared_text_put(row->object, finding->object, OBJECT_BYTES);
+	dbops_shared_text_put(row->message, finding->message, TEXT_BYTES);
+	dbops_shared_text_put(row->remedy, finding->remedy, TEXT_BYTES);
 	row->data_bytes = (finding->data == NULL) ? 0 : VARSIZE(finding->data);
 	if (row->data_bytes > DATA_BYTES)
 		row->data_bytes = 0;
 	if (row->data_bytes > 0)
 		memcpy(row->data, finding->data, row->data_bytes);
-}
-
-/*
- * Cut a text to what there is room for, not within a character of UTF-8: the
- * launcher has no database whose encoding would say.
- */
-static void
-copy_text(char *place, const char *text, Size bytes)
-{
-	Size		length = (text == NULL) ? 0 : strlen(text);
-
-	if (length >= bytes)
-	{
-		length = bytes - 1;
-		while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
-			length--;
-	}
-	if (length > 0)
-		memcpy(place, text, length);
-	place[length] = '\0';
 }
 
 /* Give what stands there of a database and a reach. */
@@ -300,27 +278,14 @@ read_row(const Row *row)
 
 	read->since = row->since;
 	read->finding.severity = row->severity;
-	read->finding.check_name = pstrdup(row->check_name);
-	read->finding.object = row->has_object ? read_text(row->object) : NULL;
-	read->finding.message = read_text(row->message);
-	read->finding.remedy = row->has_remedy ? read_text(row->remedy) : NULL;
+	read->finding.check_name = dbops_shared_text_get(row->check_name);
+	read->finding.object = row->has_object ? dbops_shared_text_get(row->object) : NULL;
+	read->finding.message = dbops_shared_text_get(row->message);
+	read->finding.remedy = row->has_remedy ? dbops_shared_text_get(row->remedy) : NULL;
 	read->finding.key = row->has_object ?
 		psprintf("%s:%s", row->check_name, read->finding.object) : read->finding.check_name;
 	if (row->data_bytes > 0)
 		read->finding.data = memcpy(palloc(row->data_bytes), row->data, row->data_bytes);
-	return read;
-}
-
-/* What another database's encoding has made of a name may be nothing in ours. */
-static char *
-read_text(const char *text)
-{
-	char	   *read = pstrdup(text);
-
-	if (!pg_verifymbstr(read, strlen(read), true))
-		for (char *c = read; *c != '\0'; c++)
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
 	return read;
 }
 

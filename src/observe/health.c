@@ -6,6 +6,7 @@
  * document and judged by the checks. A part that cannot be looked at leaves
  * null figures and unknown checks, and the rest stands.
  */
+#include "observe/alert.h"
 #include "observe/board.h"
 #include "observe/checks.h"
 #include "observe/growth.h"
@@ -57,6 +58,7 @@ dbops_observe_init(void)
 	dbops_checks_init();
 	dbops_board_init();
 	dbops_collector_init();
+	dbops_alert_init();
 	dbops_growth_init();
 	dbops_history_init();
 	dbops_rollup_init();

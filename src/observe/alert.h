@@ -1,0 +1,165 @@
+/*
+ * alert.h
+ *		Alerts: what is remembered of them, and what is told.
+ */
+#ifndef DBOPS_ALERT_H
+#define DBOPS_ALERT_H
+
+#include "observe/alert_state.h"
+#include "observe/observe.h"
+
+#define ALERT_OBJECTS		20	/* of one check that have alerts of their own; more are one alert */
+#define ALERT_ALL_OBJECTS	"*"	/* the object of that alert */
+#define ALERT_SETTLING		300 /* s after a start in which checks that must settle tell nothing */
+
+/* s between two looks: at what needs no catalog, and at what does. */
+#define ALERT_INTERVAL		10
+#define ALERT_INTERVAL_HOME	60
+#define ALERT_INTERVAL_ELSEWHERE	600
+
+/* Why nobody is told that an alert fires. */
+typedef enum AlertSuppression
+{
+	ALERT_NOT_SUPPRESSED,
+	ALERT_IN_MAINTENANCE,
+	ALERT_SILENCED,
+	ALERT_MUTED,
+	ALERT_SETTLES				/* the server has just been started */
+} AlertSuppression;
+
+extern const char *dbops_alert_suppression_name(AlertSuppression suppression);
+extern AlertSuppression dbops_alert_suppression_named(const char *name);
+
+/* ---- alert_subject.c: what is alerted about ---- */
+
+/* One thing that was judged; its texts are its maker's. */
+typedef struct AlertSubject
+{
+	const char *check_name;
+	const char *object;			/* or NULL */
+	const char *key;
+	const char *message;
+	const char *remedy;			/* or NULL */
+	const char *unit;			/* or NULL */
+	DbopsSeverity severity;
+	double		value;			/* NaN: there is none */
+	int			objects;		/* that it stands for; 0: it is about one */
+	const List *details;		/* char *: of these objects */
+	AlertRule	rule;
+	bool		settling;
+	bool		muted;
+} AlertSubject;
+
+typedef bool (*AlertIsGrouped) (Oid database, const char *check_name);
+
+extern const DbopsOverrides *dbops_alert_overrides(Oid database);
+extern AlertRule dbops_alert_rule(Oid database, const DbopsOverrides *overrides, const DbopsCheck *check);
+extern List *dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_grouped);
+
+/* ---- alert_memory.c: the alerts that there are, and what is to be told of them ---- */
+
+#define ALERT_CHECK_BYTES	64
+#define ALERT_OBJECT_BYTES	192
+#define ALERT_TEXT_BYTES	384
+#define ALERT_UNIT_BYTES	16
+#define ALERT_DETAIL_BYTES	3072
+
+/* One alert as it is remembered. Texts are read with dbops_shared_text_get. */
+typedef struct AlertEntry
+{
+	Oid			database;		/* InvalidOid: it is the cluster's */
+	Alert		alert;
+	AlertSuppression suppression;
+	int			objects;
+	bool		has_object;
+	bool		handed_over;	/* what was told of it has been, or will be, written down */
+	uint32		turn;			/* of the memory, in which it was last judged */
+	uint64		version;		/* goes up with each change that is to be stored */
+	uint64		stored;			/* the version that is */
+	char		check_name[ALERT_CHECK_BYTES];
+	char		object[ALERT_OBJECT_BYTES];
+	char		message[ALERT_TEXT_BYTES];
+	char		remedy[ALERT_TEXT_BYTES];	/* empty: none */
+	char		unit[ALERT_UNIT_BYTES]; /* likewise */
+} AlertEntry;
+
+/* Something that happened to one, until it has been written down and told. */
+typedef struct AlertNews
+{
+	uint64		number;			/* 0: the place is free */
+	bool		for_own;		/* its database, or home for the cluster's, has yet to take it */
+	bool		for_home;		/* home has yet to hear of another database's */
+	TimestampTz at;
+	AlertStep	step;
+	AlertEntry	entry;			/* as it was then */
+	int			detail_bytes;
+	char		details[ALERT_DETAIL_BYTES];	/* texts with their ends */
+} AlertNews;
+
+extern void dbops_alert_memory_init(void);
+extern bool dbops_alert_memory_is_own(void);
+extern void dbops_alert_memory_forget_own(void);
+extern TimestampTz dbops_alert_memory_began(void);
+extern void dbops_alert_memory_begin_anew(TimestampTz now);
+extern bool dbops_alert_memory_is_loaded(Oid database);
+extern void dbops_alert_memory_lock(LWLockMode mode);
+extern void dbops_alert_memory_unlock(void);
+
+/* With the lock held. */
+extern uint32 dbops_alert_memory_next_turn(void);
+extern AlertEntry *dbops_alert_memory_find(Oid database, const char *key);
+extern AlertEntry *dbops_alert_memory_take(Oid database, const AlertSubject *subject);
+extern void dbops_alert_memory_each(void (*each) (AlertEntry *entry, void *arg), void *arg);
+extern void dbops_alert_memory_sweep(void);
+extern void dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step,
+										const List *details, TimestampTz now);
+extern bool dbops_alert_entry_lives(const AlertEntry *entry);
+extern void dbops_alert_memory_set_loaded(Oid database);
+
+/* Without it: copies of what a database has yet to take, and that it has. */
+extern List *dbops_alert_memory_news(Oid database, bool home);
+extern List *dbops_alert_memory_unstored(Oid database, bool home);
+extern List *dbops_alert_memory_copy(Oid database);
+extern void dbops_alert_memory_taken(const List *news, const List *stored, Oid database, bool home);
+extern List *dbops_alert_memory_databases(void);
+extern List *dbops_alert_memory_waited_for(void);
+extern uint64 dbops_alert_memory_lost(void);
+
+/* ---- alert_silence.c: what nobody wants to hear of ---- */
+
+extern void dbops_alert_silence_init(void);
+extern void dbops_alert_silence_load(void);
+extern bool dbops_alert_is_silenced(Oid database, const char *key, TimestampTz now);
+
+/* ---- alert_evaluate.c: from findings to events ---- */
+
+extern int	dbops_alert_evaluate(Oid database, const List *findings, bool whole, DbopsCheckReach reach);
+extern char *dbops_alert_key(const AlertEntry *entry);
+
+/* ---- alert_store.c: alerts in their table ---- */
+
+extern void dbops_alert_store_load(bool home);
+extern void dbops_alert_store_save(const List *entries);
+extern int64 dbops_alert_store_next_id(void);
+extern void dbops_alert_store_history(int64 id, const AlertNews *news, const Jsonb *payload);
+extern void dbops_alert_store_prune(void);
+
+/* ---- alert_payload.c: what listeners get ---- */
+
+extern Jsonb *dbops_alert_payload(int64 id, const AlertNews *news);
+
+/* ---- alert_function.c: a user's function that is told ---- */
+
+extern void dbops_alert_function_call(const char *payload);
+
+/* ---- alert_deliver.c: write down and tell ---- */
+
+extern void dbops_alert_deliver_alone(void);
+extern void dbops_alert_deliver(void);
+extern bool dbops_alert_is_home(void);
+
+/* ---- alert_upkeep.c: who judges, and when ---- */
+
+extern void dbops_alert_init(void);
+
+#endif							/* DBOPS_ALERT_H */

@@ -1,0 +1,186 @@
+/*
+ * alert_function.c
+ *		set_alert_function(): a user's function that is told of alerts.
+ *
+ * It is called in a job of whoever has set it, in a session of that role, so
+ * that neither it nor its owner gains anything by it, and one that fails, hangs
+ * or is dropped keeps nothing else waiting. Where many calls are waiting
+ * already, no more are added: the notification and the history are there.
+ */
+#include "observe/alert.h"
+
+#include "core/job.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+#define JOB_NAME		"alert function"
+#define MOST_WAITING	50		/* calls */
+#define LONGEST_TIMEOUT	3600000 /* ms */
+
+PG_FUNCTION_INFO_V1(dbops_set_alert_function);
+PG_FUNCTION_INFO_V1(dbops_remove_alert_function);
+PG_FUNCTION_INFO_V1(dbops_alert_function);
+
+/* A call that is to be submitted. */
+typedef struct Call
+{
+	const char *payload;
+	const char *name;			/* of the function, qualified and quoted */
+	Oid			owner;
+	const char *path;
+	long		timeout;		/* ms */
+	int64		waiting;		/* calls that are */
+} Call;
+
+static void require_fit(Oid function);
+static long take_timeout(FunctionCallInfo fcinfo);
+static void take_function(HeapTuple row, TupleDesc desc, void *arg);
+static void submit(void *arg);
+
+/* set_alert_function(function_name regprocedure, timeout interval) → void */
+Datum
+dbops_set_alert_function(PG_FUNCTION_ARGS)
+{
+	Oid			function;
+	long		timeout;
+
+	dbops_require_argument(fcinfo, 0, "function_name");
+	function = PG_GETARG_OID(0);
+	require_fit(function);
+	timeout = take_timeout(fcinfo);
+	dbops_require_login(GetUserId());
+	dbops_store_each("INSERT INTO dbops.alert_function (function_name, owner, path, timeout, set_at) VALUES ($1, $2, $3, $4, $5)"
+					 " ON CONFLICT (one) DO UPDATE SET (function_name, owner, path, timeout, set_at) = ($1, $2, $3, $4, $5)",
+					 5, (DbopsParam[]) {
+		dbops_param_text(dbops_quote_qualified(get_namespace_name(get_func_namespace(function)),
+											   get_func_name(function))),
+		dbops_param_oid(GetUserId()),
+		dbops_param_text(dbops_query_submission_path()),
+		dbops_param_int8(timeout),
+		dbops_param_time(dbops_clock_now())
+	}, NULL, NULL);
+	PG_RETURN_VOID();
+}
+
+/* remove_alert_function() → boolean: whether there was one */
+Datum
+dbops_remove_alert_function(PG_FUNCTION_ARGS)
+{
+	Datum		was;
+
+	PG_RETURN_BOOL(dbops_store_value("DELETE FROM dbops.alert_function RETURNING true", 0, NULL, BOOLOID, &was));
+}
+
+/* alert_function() → the one that is set, if any */
+Datum
+dbops_alert_function(PG_FUNCTION_ARGS)
+{
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT function_name, owner, timeout * interval '1 ms', set_at FROM dbops.alert_function",
+					   0, NULL);
+	return (Datum) 0;
+}
+
+/* A function that exists, may be called by the caller and takes one jsonb. */
+static void
+require_fit(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc proc;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("there is no function %u", function),
+				 errhint("Give its name with the type of its argument: 'page_me(jsonb)'.")));
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	if (proc->prokind != PROKIND_FUNCTION || proc->pronargs != 1 || proc->proargtypes.values[0] != JSONBOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("%s cannot be told of alerts", format_procedure(function)),
+				 errdetail("It must be a function of one argument of type jsonb."),
+				 errhint("CREATE FUNCTION page_me(alert jsonb) RETURNS void …")));
+	ReleaseSysCache(tuple);
+	if (object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+}
+
+static long
+take_timeout(FunctionCallInfo fcinfo)
+{
+	int64		ms;
+
+	dbops_require_argument(fcinfo, 1, "timeout");
+	ms = dbops_interval_ms(PG_GETARG_INTERVAL_P(1));
+	if (ms < 1 || ms > LONGEST_TIMEOUT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must be more than 0 and at most an hour"),
+				 errhint("Such as '30 seconds'.")));
+	return (long) ms;
+}
+
+/* Have the function called, if there is one. That it cannot be is told to the log and stops nothing. */
+void
+dbops_alert_function_call(const char *payload)
+{
+	Call		call = {.payload = payload};
+	ErrorData  *error;
+
+	dbops_store_each("SELECT function_name, owner::oid, path, timeout,"
+					 " (SELECT count(*) FROM dbops.job WHERE name = '" JOB_NAME "' AND kind = 'command' AND finished_at IS NULL)"
+					 " FROM dbops.alert_function",
+					 0, NULL, take_function, &call);
+	if (call.name == NULL)
+		return;
+	if (call.waiting >= MOST_WAITING)
+		ereport(LOG,
+				(errmsg("dbops does not call the alert function %s: " INT64_FORMAT " calls are waiting already",
+						call.name, call.waiting)));
+	else if (!dbops_attempt(submit, &call, &error))
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("dbops cannot call the alert function %s: %s", call.name, error->message)));
+}
+
+static void
+take_function(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Call	   *call = arg;
+
+	call->name = dbops_row_text(row, desc, 1);
+	call->owner = dbops_row_oid(row, desc, 2);
+	call->path = dbops_row_text(row, desc, 3);
+	call->timeout = (long) dbops_row_int8(row, desc, 4);
+	call->waiting = dbops_row_int8(row, desc, 5);
+}
+
+static void
+submit(void *arg)
+{
+	const Call *call = arg;
+	DbopsJobRequest request = {
+		DBOPS_JOB_REQUEST,
+		.kind = "command",
+		.name = JOB_NAME,
+		.owner = call->owner,
+		.path = call->path,
+		.class = DBOPS_CLASS_PLAIN,
+		.atomic = true
+	};
+
+	dbops_require_login(call->owner);
+	request.timeout = call->timeout;
+	request.lock_timeout = call->timeout;
+	request.command = psprintf("SELECT %s(%s::pg_catalog.jsonb)", call->name, quote_literal_cstr(call->payload));
+	dbops_job_submit(&request);
+}

@@ -1,0 +1,233 @@
+/*
+ * alert_silence.c
+ *		silence_alerts() and unsilence_alerts(): what nobody wants to hear of.
+ *
+ * A silence is a row of the database whose alerts it is about; those of the
+ * home database are also about the cluster's. The launcher cannot read rows, so
+ * each database's are copied to shared memory whenever its alerts are looked
+ * after, which a change asks for when it commits.
+ */
+#include "observe/alert.h"
+#include "observe/shared_text.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+
+#define SILENCES		256		/* of all databases, in memory */
+#define PATTERN_BYTES	128
+#define LONGEST			366		/* days */
+
+PG_FUNCTION_INFO_V1(dbops_silence_alerts);
+PG_FUNCTION_INFO_V1(dbops_unsilence_alerts);
+PG_FUNCTION_INFO_V1(dbops_alert_silences);
+
+typedef struct Silence
+{
+	Oid			database;		/* InvalidOid: free */
+	TimestampTz until;
+	char		pattern[PATTERN_BYTES];
+} Silence;
+
+static Silence *shared_silences = NULL; /* SILENCES; or NULL */
+static LWLock *shared_silences_lock = NULL;
+static Silence own_silences[SILENCES];
+
+static char *take_pattern(FunctionCallInfo fcinfo);
+static bool ends_in_escape(const char *pattern);
+static TimestampTz take_until(FunctionCallInfo fcinfo);
+static bool matches(const char *key, const char *pattern);
+static void refresh(void *unused);
+static Silence *lock_silences(LWLockMode mode);
+static void unlock_silences(void);
+static void take_silence(HeapTuple row, TupleDesc desc, void *arg);
+
+/* Ask for the shared memory. */
+void
+dbops_alert_silence_init(void)
+{
+	dbops_shared_request("dbops alert silences", sizeof(Silence) * SILENCES, NULL,
+						 (void **) &shared_silences, &shared_silences_lock);
+}
+
+/* silence_alerts(pattern text, reason text, until timestamptz) → bigint */
+Datum
+dbops_silence_alerts(PG_FUNCTION_ARGS)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(take_pattern(fcinfo)),
+		dbops_param_text(dbops_reason_argument(fcinfo, 1)),
+		dbops_param_time(take_until(fcinfo)),
+		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		dbops_param_time(dbops_clock_now())
+	};
+	Datum		id;
+
+	(void) dbops_store_value("INSERT INTO dbops.alert_silence (pattern, reason, until, silenced_by, silenced_at)"
+							 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
+							 lengthof(params), params, INT8OID, &id);
+	dbops_at_commit(refresh, NULL);
+	PG_RETURN_DATUM(id);
+}
+
+/* unsilence_alerts(silence_id bigint) → boolean: whether it silenced anything */
+Datum
+dbops_unsilence_alerts(PG_FUNCTION_ARGS)
+{
+	DbopsParam	params[] = {dbops_param_int8(PG_GETARG_INT64(0)), dbops_param_time(dbops_clock_now())};
+	Datum		was;
+
+	if (!dbops_store_value("DELETE FROM dbops.alert_silence WHERE id = $1 RETURNING until > $2",
+						   2, params, BOOLOID, &was))
+		PG_RETURN_BOOL(false);
+	dbops_at_commit(refresh, NULL);
+	PG_RETURN_DATUM(was);
+}
+
+/* alert_silences() → those that are not over */
+Datum
+dbops_alert_silences(PG_FUNCTION_ARGS)
+{
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
+
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT id, pattern, reason, until, silenced_by, silenced_at"
+					   " FROM dbops.alert_silence WHERE until > $1 ORDER BY until, id",
+					   1, &now);
+	return (Datum) 0;
+}
+
+/* A pattern that LIKE understands. */
+static char *
+take_pattern(FunctionCallInfo fcinfo)
+{
+	char	   *pattern;
+
+	dbops_require_argument(fcinfo, 0, "pattern");
+	pattern = dbops_text_argument(fcinfo, 0);
+	if (pattern[0] == '\0' || strlen(pattern) >= PATTERN_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pattern must have 1 to %d bytes", PATTERN_BYTES - 1),
+				 errhint("Give the key of an alert, as dbops.alerts() shows it, or a part of it with %% for the rest.")));
+	if (ends_in_escape(pattern))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ESCAPE_SEQUENCE),
+				 errmsg("pattern must not end with an escape character"),
+				 errhint("Write a backslash twice.")));
+	return pattern;
+}
+
+/* LIKE would fail, in the launcher. */
+static bool
+ends_in_escape(const char *pattern)
+{
+	const char *end = pattern + strlen(pattern);
+	int			n = 0;
+
+	while (n < end - pattern && end[-1 - n] == '\\')
+		n++;
+	return n % 2 == 1;
+}
+
+static TimestampTz
+take_until(FunctionCallInfo fcinfo)
+{
+	TimestampTz until = dbops_until_argument(fcinfo, 2);
+
+	if (until == DT_NOEND || until > dbops_clock_now() + LONGEST * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a silence must have an end, at most %d days ahead", LONGEST),
+				 errhint("What is never to be told can be turned off: dbops.set_check(check_name, enabled => false).")));
+	return until;
+}
+
+static bool
+matches(const char *key, const char *pattern)
+{
+	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID,
+												CStringGetTextDatum(key), CStringGetTextDatum(pattern)));
+}
+
+/* Runs at commit. */
+static void
+refresh(void *unused)
+{
+	dbops_upkeep_request(MyDatabaseId, "alerts");
+}
+
+/* ---- in memory ---- */
+
+/* Copy those of this database. */
+void
+dbops_alert_silence_load(void)
+{
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
+	List	   *found = NIL;
+	ListCell   *cell;
+	Silence    *silences;
+
+	dbops_store_each("SELECT pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC",
+					 1, &now, take_silence, &found);
+	silences = lock_silences(LW_EXCLUSIVE);
+	for (int i = 0; i < SILENCES; i++)
+		if (silences[i].database == MyDatabaseId)
+			silences[i].database = InvalidOid;
+	cell = list_head(found);
+	for (int i = 0; i < SILENCES && cell != NULL; i++)
+		if (!OidIsValid(silences[i].database))
+		{
+			silences[i] = *(Silence *) lfirst(cell);
+			cell = lnext(found, cell);
+		}
+	unlock_silences();
+}
+
+static void
+take_silence(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **found = arg;
+	Silence    *silence = palloc0(sizeof(Silence));
+
+	silence->database = MyDatabaseId;
+	strlcpy(silence->pattern, dbops_row_text(row, desc, 1), PATTERN_BYTES);
+	silence->until = dbops_row_time(row, desc, 2);
+	*found = lappend(*found, silence);
+}
+
+/* Does nobody want to hear of an alert of a database, or of the cluster? */
+bool
+dbops_alert_is_silenced(Oid database, const char *key, TimestampTz now)
+{
+	Oid			keeper = OidIsValid(database) ? database :
+		dbops_alert_memory_is_own() ? MyDatabaseId : dbops_home_database();
+	Silence    *silences = lock_silences(LW_SHARED);
+	bool		silenced = false;
+
+	for (int i = 0; OidIsValid(keeper) && i < SILENCES && !silenced; i++)
+		silenced = silences[i].database == keeper && silences[i].until > now &&
+			matches(key, silences[i].pattern);
+	unlock_silences();
+	return silenced;
+}
+
+static Silence *
+lock_silences(LWLockMode mode)
+{
+	if (dbops_alert_memory_is_own())
+		return own_silences;
+	LWLockAcquire(shared_silences_lock, mode);
+	return shared_silences;
+}
+
+static void
+unlock_silences(void)
+{
+	if (!dbops_alert_memory_is_own())
+		LWLockRelease(shared_silences_lock);
+}

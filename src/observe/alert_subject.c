@@ -1,0 +1,262 @@
+/*
+ * alert_subject.c
+ *		What is alerted about: findings, those of many objects as one.
+ *
+ * A check that finds something at more than ALERT_OBJECTS objects has one alert
+ * for all of them, which lasts until nothing is left: a storm is one event. Of
+ * what is good only so many objects are followed too.
+ *
+ * A finding's data says what it was judged by, and may say how its alert is to
+ * behave: that serves findings of no check.
+ */
+#include "observe/alert.h"
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#define SHOWN_OBJECTS	3		/* in the message of a group */
+
+/* The findings of one check. */
+typedef struct CheckFindings
+{
+	char		name[ALERT_CHECK_BYTES];	/* the hash key */
+	int			bad;			/* objects that are */
+	int			taken;			/* as subjects of their own */
+	AlertSubject *group;		/* or NULL */
+	List	   *details;		/* of the group */
+} CheckFindings;
+
+static HTAB *count_findings(const List *findings);
+static CheckFindings *findings_of(HTAB *checks, const char *name);
+static bool is_bad(const DbopsFinding *finding);
+static bool is_advice(const DbopsFinding *finding);
+static AlertSubject *make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *finding);
+static void set_rule(AlertSubject *subject, const Jsonb *data);
+static double member(const Jsonb *data, const char *key, double otherwise);
+static AlertSubject *make_group(const AlertSubject *first);
+static void add_to_group(CheckFindings *check, const AlertSubject *subject);
+static void finish_group(CheckFindings *check);
+
+/*
+ * Make subjects (AlertSubject *) of findings, which have the gravest first. The
+ * callback says which checks have a group already.
+ */
+List *
+dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_grouped)
+{
+	const DbopsOverrides *overrides = dbops_alert_overrides(database);
+	HTAB	   *checks = count_findings(findings);
+	HASH_SEQ_STATUS all;
+	CheckFindings *check;
+	List	   *subjects = NIL;
+	ListCell   *cell;
+
+	foreach(cell, findings)
+	{
+		const DbopsFinding *finding = lfirst(cell);
+		AlertSubject *subject;
+
+		if (is_advice(finding))
+			continue;
+		check = findings_of(checks, finding->check_name);
+		subject = make_subject(database, overrides, finding);
+		if (is_bad(finding) &&
+			(check->group != NULL || check->bad > ALERT_OBJECTS || is_grouped(database, finding->check_name)))
+		{
+			if (check->group == NULL)
+				subjects = lappend(subjects, check->group = make_group(subject));
+			add_to_group(check, subject);
+		}
+		else if (check->taken++ < ALERT_OBJECTS)
+			subjects = lappend(subjects, subject);
+	}
+	hash_seq_init(&all, checks);
+	while ((check = hash_seq_search(&all)) != NULL)
+		finish_group(check);
+	hash_destroy(checks);
+	return subjects;
+}
+
+static HTAB *
+count_findings(const List *findings)
+{
+	HASHCTL		control = {
+		.keysize = ALERT_CHECK_BYTES,
+		.entrysize = sizeof(CheckFindings),
+		.hcxt = CurrentMemoryContext
+	};
+	HTAB	   *checks = hash_create("dbops findings of checks", 128, &control,
+									 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	ListCell   *cell;
+
+	foreach(cell, findings)
+		if (is_bad(lfirst(cell)))
+			findings_of(checks, ((const DbopsFinding *) lfirst(cell))->check_name)->bad++;
+	return checks;
+}
+
+static CheckFindings *
+findings_of(HTAB *checks, const char *name)
+{
+	bool		found;
+	CheckFindings *check = hash_search(checks, name, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		check->bad = 0;
+		check->taken = 0;
+		check->group = NULL;
+		check->details = NIL;
+	}
+	return check;
+}
+
+static bool
+is_bad(const DbopsFinding *finding)
+{
+	return finding->severity >= DBOPS_WARNING;
+}
+
+static bool
+is_advice(const DbopsFinding *finding)
+{
+	const DbopsCheck *check = dbops_check_find(finding->check_name);
+
+	return check != NULL && check->advice;
+}
+
+/* What was changed of the checks of a database, or of the cluster. */
+const DbopsOverrides *
+dbops_alert_overrides(Oid database)
+{
+	DbopsCheckScope scope = {.database = OidIsValid(database) ? database : dbops_home_database()};
+
+	scope.connected = OidIsValid(MyDatabaseId) && (scope.database == MyDatabaseId || !OidIsValid(scope.database));
+	if (scope.connected)
+		scope.database = MyDatabaseId;
+	return dbops_override_read(&scope);
+}
+
+static AlertSubject *
+make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *finding)
+{
+	const DbopsCheck *check = dbops_check_find(finding->check_name);
+	AlertSubject *subject = palloc0(sizeof(AlertSubject));
+
+	subject->check_name = finding->check_name;
+	subject->object = finding->object;
+	subject->key = finding->key;
+	subject->message = finding->message;
+	subject->remedy = finding->remedy;
+	subject->severity = finding->severity;
+	subject->value = member(finding->data, "value", NAN);
+	subject->muted = finding->muted_until > dbops_clock_now();
+	subject->rule = dbops_alert_rule(database, overrides, check);
+	if (check != NULL)
+		subject->settling = check->settling;
+	if (finding->data != NULL && JB_ROOT_IS_OBJECT(finding->data))
+		set_rule(subject, finding->data);
+	subject->unit = subject->rule.threshold.unit;
+	return subject;
+}
+
+/* How alerts of a check behave, or of none. */
+AlertRule
+dbops_alert_rule(Oid database, const DbopsOverrides *overrides, const DbopsCheck *check)
+{
+	AlertRule	rule = {
+		.repeat = dbops_alert_repeat,
+		.interval = ALERT_INTERVAL,
+		.threshold = {.warning = DBOPS_NO_THRESHOLD,.critical = DBOPS_NO_THRESHOLD}
+	};
+
+	if (check == NULL)
+		return rule;
+	rule.threshold = dbops_override_threshold(overrides, check);
+	rule.required = check->required;
+	if (check->reach == DBOPS_REACH_CATALOG)
+		rule.interval = (database == dbops_home_database()) ? ALERT_INTERVAL_HOME : ALERT_INTERVAL_ELSEWHERE;
+	return rule;
+}
+
+/* The thresholds are those that it was judged by; a finding of no check says the rest too. */
+static void
+set_rule(AlertSubject *subject, const Jsonb *data)
+{
+	DbopsThreshold *threshold = &subject->rule.threshold;
+
+	threshold->warning = member(data, "warning", threshold->warning);
+	threshold->critical = member(data, "critical", threshold->critical);
+	if (dbops_check_find(subject->check_name) != NULL)
+		return;
+	threshold->unit = dbops_jsonb_text(data, "unit");
+	threshold->below = dbops_jsonb_boolean(data, "below");
+	threshold->clear = member(data, "clear", threshold->clear);
+	threshold->duration = (int) member(data, "duration", threshold->duration);
+	threshold->keep_firing = (int) member(data, "keep_firing", threshold->keep_firing);
+	subject->rule.required = dbops_jsonb_boolean(data, "required");
+	subject->settling = dbops_jsonb_boolean(data, "settling");
+}
+
+/* A number of an object that may be missing, as may the object. */
+static double
+member(const Jsonb *data, const char *key, double otherwise)
+{
+	JsonbValue	value;
+
+	if (data == NULL || !JB_ROOT_IS_OBJECT(data) ||
+		getKeyJsonValueFromContainer(unconstify(JsonbContainer *, &data->root), key, strlen(key), &value) == NULL ||
+		value.type != jbvNumeric)
+		return otherwise;
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
+}
+
+/* Its value is the number of objects, so that thresholds of one object mean nothing. */
+static AlertSubject *
+make_group(const AlertSubject *first)
+{
+	AlertSubject *group = palloc(sizeof(AlertSubject));
+
+	*group = *first;
+	group->object = ALERT_ALL_OBJECTS;
+	group->key = psprintf("%s:%s", first->check_name, ALERT_ALL_OBJECTS);
+	group->unit = "objects";
+	group->value = 0;
+	group->rule.threshold.warning = DBOPS_NO_THRESHOLD;
+	group->rule.threshold.critical = DBOPS_NO_THRESHOLD;
+	return group;
+}
+
+/* Of so many objects only those that come first, the gravest, are told in full. */
+static void
+add_to_group(CheckFindings *check, const AlertSubject *subject)
+{
+	AlertSubject *group = check->group;
+
+	group->severity = Max(group->severity, subject->severity);
+	group->objects++;
+	if (list_length(check->details) < ALERT_OBJECTS)
+		check->details = lappend(check->details, unconstify(char *, (subject->object == NULL) ? subject->message :
+															psprintf("%s: %s", subject->object, subject->message)));
+}
+
+static void
+finish_group(CheckFindings *check)
+{
+	AlertSubject *group = check->group;
+	StringInfoData message;
+
+	if (group == NULL)
+		return;
+	initStringInfo(&message);
+	appendStringInfo(&message, "%d objects, such as ", group->objects);
+	for (int i = 0; i < Min(list_length(check->details), SHOWN_OBJECTS); i++)
+		appendStringInfo(&message, "%s%s", (i == 0) ? "" : "; ", (const char *) list_nth(check->details, i));
+	group->message = message.data;
+	group->value = group->objects;
+	group->details = check->details;
+}
