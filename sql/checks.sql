@@ -8,8 +8,9 @@ SELECT count(*) >= 60 AS at_least_sixty,
        count(*) - count(DISTINCT check_name) AS twice
   FROM dbops.check_list();
 SELECT check_name FROM dbops.check_list()
- WHERE check_name !~ '^(jobs|partitions|retention)\.' AND (about IS NULL OR unit IS NULL OR source IS NULL) ORDER BY 1;
-SELECT check_name, reach, advice, unit, bad_if, warning, critical, guard, guard_unit, source FROM dbops.check_list() ORDER BY 1;
+ WHERE check_name !~ '^(history|jobs|partitions|retention)\.' AND (about IS NULL OR unit IS NULL OR source IS NULL) ORDER BY 1;
+SELECT check_name, reach, advice, unit, bad_if, warning, critical, guard, guard_unit, source FROM dbops.check_list()
+ WHERE check_name !~ '^(history|jobs|partitions|retention)\.' ORDER BY 1;
 
 -- a critical threshold is beyond the warning, and a guard has a unit
 SELECT check_name FROM dbops.check_list()
@@ -25,4 +26,4 @@ SELECT check_name FROM dbops.health_checks() WHERE severity <> 'ok' AND (message
 SELECT check_name FROM dbops.health_checks() WHERE severity = 'ok' AND remedy IS NOT NULL ORDER BY 1;
 
 -- those that judge a value carry it
-SELECT check_name FROM dbops.health_checks() WHERE severity IN ('warning', 'critical') AND NOT data ? 'value' ORDER BY 1;
+SELECT check_name FROM dbops.health_checks() WHERE severity IN ('warning', 'critical') AND check_name !~ '^(jobs|partitions|retention)\.' AND NOT data ? 'value' ORDER BY 1;

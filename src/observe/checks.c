@@ -19,6 +19,7 @@ void
 dbops_checks_init(void)
 {
 	dbops_check_register(&dbops_limit_checks_set);
+	dbops_check_register(&dbops_rate_checks_set);
 	dbops_check_register(&dbops_relation_checks_set);
 	dbops_check_register(&dbops_schema_checks_set);
 	dbops_check_register(&dbops_sequence_checks_set);

@@ -21,16 +21,6 @@ static const DbopsCheck checks[] = {
 		}
 	},
 	{
-		.name = "cache.hit_ratio",
-		.about = "share of the blocks asked for that were found in shared buffers",
-		.judge = dbops_judge_hit_ratio,
-		.reach = DBOPS_REACH_DATABASE,
-		.threshold = {
-			.unit = "percent", .below = true, .warning = 90, .critical = NO_THRESHOLD,
-			.duration = 15 * SECS_PER_MINUTE, .clear = 1, .source = "guide 000, temBoard"
-		}
-	},
-	{
 		.name = "connections.active",
 		.about = "sessions of clients that run a statement",
 		.judge = dbops_judge_active,
@@ -70,15 +60,6 @@ static const DbopsCheck checks[] = {
 		.threshold = {
 			.unit = "count", .warning = 5, .critical = 10,
 			.duration = 30, .clear = 20, .source = "guide 002, temBoard"
-		}
-	},
-	{
-		.name = "database.deadlocks",
-		.about = "deadlocks since the statistics' reset",
-		.judge = dbops_judge_deadlocks,
-		.reach = DBOPS_REACH_DATABASE,
-		.threshold = {
-			.unit = "count", .warning = NO_THRESHOLD, .critical = NO_THRESHOLD, .source = "none"
 		}
 	},
 	{

@@ -1,9 +1,6 @@
 /*
  * judge_database.c
- *		Checks of the database: its statements, counters, ids and size.
- *
- * A figure since the last reset never is more than a warning: it cannot tell
- * what goes on now.
+ *		Checks of the database: its statements, ids and size.
  */
 #include "observe/observe.h"
 
@@ -56,39 +53,6 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 										"See in postgresql.conf whether pg_stat_statements.track is none or compute_query_id is off.");
 			break;
 	}
-}
-
-void
-dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run)
-{
-	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
-	double		ratio = dbops_hit_ratio(counters);
-
-	if (isnan(ratio))
-	{
-		dbops_check_report_unknown(run, NULL, "no block has been read since the statistics' reset",
-									"Look again when the database has been used.");
-		return;
-	}
-	dbops_check_report_value(run, ratio, NAN, (DbopsFinding)
-							 {
-								 .message = psprintf("%.2f percent of the blocks read were in shared buffers, since the statistics' reset", ratio),
-								 .remedy = "Raise shared_buffers, or find the statements that read the most in pg_stat_statements (shared_blks_read)."
-							 });
-}
-
-void
-dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run)
-{
-	const Counters *counters = &dbops_health_require(facts, PART_COUNTERS)->counters;
-
-	dbops_check_report_value(run, counters->deadlocks, NAN, (DbopsFinding)
-							 {
-								 .message = psprintf(ngettext(INT64_FORMAT " deadlock since the statistics' reset",
-															  INT64_FORMAT " deadlocks since the statistics' reset",
-															  counters->deadlocks), counters->deadlocks),
-								 .remedy = "The server's log names the statements of each."
-							 });
 }
 
 void

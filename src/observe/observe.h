@@ -334,8 +334,6 @@ extern void dbops_judge_prepared(const void *facts, DbopsCheckRun *run);
 /* ---- judge_database.c ---- */
 
 extern void dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run);
-extern void dbops_judge_hit_ratio(const void *facts, DbopsCheckRun *run);
-extern void dbops_judge_deadlocks(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_xid_age(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run);
 extern void dbops_judge_xid_forced(const void *facts, DbopsCheckRun *run);
