@@ -217,7 +217,23 @@ COMMENT ON FUNCTION dbops.growth_forecast(int[], interval) IS
     'the home database. recommendations: sentences. Errors: a horizon or lookback out of range.';
 REVOKE ALL ON FUNCTION dbops.growth_forecast(int[], interval) FROM PUBLIC;
 
+-- Observe: what a migration did to those who work.
+
+CREATE FUNCTION dbops.after_migration(version text, project text DEFAULT 'default',
+    OUT figure text, OUT unit text, OUT before double precision, OUT after double precision, OUT change_percent double precision,
+    OUT severity text, OUT message text, OUT remedy text, OUT minutes_before int, OUT minutes_after int) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_after_migration';
+COMMENT ON FUNCTION dbops.after_migration(text, text) IS
+    'Compares the hour after a migration was applied, or what there is of it yet, with the hour before: mean time of statements, slow statements, the largest replication lag, '
+    'deadlocks, rollbacks and waiting sessions, of this database but for the lag. severity: warning if it became worse (statement time by a quarter and 1 ms, slow statements by half and 5 a minute, '
+    'lag by half and 10 s, any deadlock more, rollbacks by half and 1 in 100 commits, waiting sessions by half and 1; ratios also by more than minutes differ among themselves), unknown if '
+    'there is no history of an hour. minutes_before, minutes_after: that were compared. History knows minutes of 7 days and five of them of 30. '
+    'Errors: the ledger does not have it (42704), it is not applied (55000).';
+REVOKE ALL ON FUNCTION dbops.after_migration(text, text) FROM PUBLIC;
+
 INSERT INTO dbops.function_access VALUES
+    ('after_migration', 'monitor'),
     ('forecast_series', 'monitor'),
     ('growth_forecast', 'monitor');
 

@@ -20,6 +20,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -114,7 +115,8 @@ make_sequence(HeapTuple row, TupleDesc desc)
 	sequence->name = dbops_quote_qualified(dbops_row_text(row, desc, 2), dbops_row_text(row, desc, 3));
 	sequence->increment = dbops_row_int8(row, desc, 4);
 	sequence->ascends = sequence->increment > 0;
-	if (OidIsValid(dbops_row_oid(row, desc, 8)))
+	/* it may have been dropped since */
+	if (get_rel_name(dbops_row_oid(row, desc, 8)) != NULL)
 		sequence->column = psprintf("%s.%s", dbops_quote_relation(dbops_row_oid(row, desc, 8)),
 									dbops_quote_name(dbops_row_text(row, desc, 9)));
 	sequence->type = dbops_row_text(row, desc, 10);

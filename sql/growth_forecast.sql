@@ -1,0 +1,100 @@
+-- What growth_forecast() says of a past that is written here: ninety days of
+-- 2031, by the clock of tests. All of it is rolled back, and the history is
+-- locked meanwhile, so that no scheduler writes between.
+SET timezone = 'UTC';
+\pset null (null)
+SET dbops.health_max_age = 0;
+CREATE SCHEMA regress_growth;
+CREATE TABLE regress_growth.big(id int GENERATED ALWAYS AS IDENTITY);
+CREATE TABLE regress_growth.small(id smallint);
+CREATE SEQUENCE regress_growth.shared;
+ALTER TABLE regress_growth.small ALTER COLUMN id SET DEFAULT nextval('regress_growth.shared');
+CREATE SEQUENCE regress_growth.down INCREMENT -1 MINVALUE -1000000 MAXVALUE -1 START -1;
+CREATE SEQUENCE regress_growth.round MAXVALUE 1000 CYCLE;
+CREATE DOMAIN regress_growth.number AS integer;
+CREATE TABLE regress_growth.domained(id regress_growth.number);
+CREATE SEQUENCE regress_growth.of_domain OWNED BY regress_growth.domained.id;
+CREATE SEQUENCE regress_growth.unused;
+SELECT setval('regress_growth.big_id_seq', 1900000000), setval('regress_growth.shared', 30000), setval('regress_growth.down', -500000),
+       setval('regress_growth.round', 900), setval('regress_growth.of_domain', 214748365);
+
+-- nothing is known yet: it says so, and nothing is a number that is not one
+BEGIN;
+LOCK TABLE dbops.history_progress IN EXCLUSIVE MODE;
+SET LOCAL dbops.test_now = 1932897600;  -- 2031-04-02 12:00
+SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(dbops.growth_forecast()) k;
+SELECT k, v FROM jsonb_each(dbops.growth_forecast(ARRAY[7], '30 days')->'forecast') f(k, v);
+SELECT g->'growth' AS growth, g->'recommendations'->>0 AS advice FROM dbops.growth_forecast() g;
+SELECT g->'transaction_ids'->'unknown' AS unknown, g->'transaction_ids'->'days_until_stop' AS days FROM dbops.growth_forecast() g;
+
+-- how far sequences have come: the column's type counts, and the direction
+SELECT s->>'name' AS name, s->>'column' AS column_name, s->>'type' AS type, s->>'bound' AS bound, s->>'used_percent' AS used
+  FROM dbops.growth_forecast() g, jsonb_array_elements(g->'sequences') s WHERE s->>'name' LIKE 'regress%';
+SELECT a FROM dbops.growth_forecast() g, jsonb_array_elements_text(g->'recommendations') a WHERE a LIKE 'regress%';
+
+-- ninety days: the size grew by a half of what it is, with a step that is taken out;
+-- transaction ids went at 10 million a day, the sequences at their own rates
+SELECT (dbops.growth_forecast()->'current'->>'size_bytes')::int8 AS size \gset
+CREATE TABLE dbops.regress_1d PARTITION OF dbops.metric_1d FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
+INSERT INTO dbops.metric_1d (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
+SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', false, 8640, 10000, 1, 86400, false, '{}'::real[], '{}'::real[], '{}'::real[],
+       array_fill(NULL::float8, '{22}') || (:size - i * (:size / 180.0) - CASE WHEN i > 40 THEN :size / 4.0 ELSE 0 END)::float8, '{}'::float8[]
+  FROM generate_series(1, 91) i
+UNION ALL
+SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', true, 8640, 10000, 1, 86400, false, '{}'::real[], '{}'::real[], '{}'::real[], '{}'::float8[],
+       array_fill(NULL::float8, '{33}') || 1e7::float8
+  FROM generate_series(1, 91) i;
+INSERT INTO dbops.sequence_1d (sequence, at, last_value)
+SELECT s.oid, timestamptz '2031-04-02 01:00+00' - i * interval '1 day', s.last - i * s.rate
+  FROM (VALUES ('regress_growth.big_id_seq'::regclass, 1900000000, 5000000), ('regress_growth.down', -500000, -100)) s(oid, last, rate),
+       generate_series(1, 80) i;
+CREATE TEMP TABLE forecast AS SELECT dbops.growth_forecast('{30,90,365,3650}') AS g;
+
+SELECT k AS horizon, round((v->>'bytes')::numeric / :size, 2) AS times_now, (v->>'low_bytes')::int8 <= (v->>'bytes')::int8 AND (v->>'bytes')::int8 <= (v->>'high_bytes')::int8 AS in_range,
+       v->>'value' = pg_size_pretty((v->>'bytes')::int8) AS pretty, v->>'range' = pg_size_pretty((v->>'low_bytes')::int8) || ' to ' || pg_size_pretty((v->>'high_bytes')::int8) AS range, v->'extrapolated' AS extrapolated
+  FROM forecast, jsonb_each(g->'forecast') f(k, v) ORDER BY (v->>'bytes')::int8;
+SELECT h->'unknown' AS unknown, h->'days' AS days, h->'model' AS model, h->'confidence' AS confidence, round((h->>'bytes_per_day')::numeric / :size * 180, 2) AS rate,
+       h->'looks_ahead_days' AS looks_ahead, jsonb_array_length(h->'steps') AS steps, h->'steps'->0->>'at' AS step_at, round((h->'steps'->0->>'bytes')::numeric / :size, 2) AS step
+  FROM forecast, LATERAL (SELECT g->'growth' AS h) x;
+-- in how many days, with what the age is now taken out
+SELECT t->'ids_per_day' AS per_day, t->'model' AS model,
+       (t->'days_until_forced_vacuum'->>'likely')::numeric BETWEEN 18 AND 20 AS forced,
+       (t->'days_until_stop'->>'likely')::numeric BETWEEN 212 AND 215 AS stop,
+       (t->'days_until_stop'->>'low')::numeric < 213 AS low
+  FROM forecast, LATERAL (SELECT g->'transaction_ids' AS t) x;
+SELECT s->>'name' AS name, s->'values_per_day' AS per_day, s->'days_until_exhausted'->'likely' AS likely,
+       (s->'days_until_exhausted'->>'low')::numeric <= (s->'days_until_exhausted'->>'likely')::numeric AS ordered, s->'unknown' AS unknown
+  FROM forecast, jsonb_array_elements(g->'sequences') s WHERE s->>'name' LIKE 'regress%';
+
+-- a database that does not grow has no day; a shorter past counts only that
+UPDATE dbops.metric_1d SET lasts = array_fill(NULL::float8, '{22}') || :size::float8 WHERE NOT cluster AND at >= '2031-01-01';
+SELECT g->'growth'->'model' AS model, g->'growth'->'bytes_per_day' AS per_day, round((g->'forecast'->'365days'->>'bytes')::numeric / :size, 3) AS times_now,
+       g->'growth'->'days' AS days FROM dbops.growth_forecast(lookback => '30 days') g;
+-- NaN and the infinite are not figures
+UPDATE dbops.metric_1d SET lasts[23] = 'NaN' WHERE NOT cluster AND at < '2031-03-20';
+UPDATE dbops.metric_1d SET lasts[23] = 'Infinity' WHERE NOT cluster AND at < '2031-03-25' AND at >= '2031-03-20';
+SELECT g->'growth'->'days' AS days, g->'growth'->'confidence' AS confidence FROM dbops.growth_forecast() g;
+-- hours count where there is no day yet
+DELETE FROM dbops.metric_1d WHERE NOT cluster AND at >= '2031-03-29';
+SELECT g->'growth'->'days' AS days FROM dbops.growth_forecast() g;
+CREATE TABLE dbops.regress_1h PARTITION OF dbops.metric_1h FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
+INSERT INTO dbops.metric_1h (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
+SELECT timestamptz '2031-03-27 00:00+00' + i * interval '1 hour', false, 360, 10000, 1, 3600, false, '{}'::real[], '{}'::real[], '{}'::real[], array_fill(NULL::float8, '{22}') || :size::float8, '{}'::float8[]
+  FROM generate_series(0, 5 * 24) i;
+SELECT g->'growth'->'days' AS days FROM dbops.growth_forecast() g;
+ROLLBACK;
+
+-- what is refused
+SELECT dbops.growth_forecast(NULL);
+SELECT dbops.growth_forecast('{}');
+SELECT dbops.growth_forecast('{30,0}');
+SELECT dbops.growth_forecast('{30,-1}');
+SELECT dbops.growth_forecast('{4000}');
+SELECT dbops.growth_forecast('{30,NULL}');
+SELECT dbops.growth_forecast(lookback => NULL);
+SELECT dbops.growth_forecast(lookback => '6 days');
+SELECT dbops.growth_forecast(lookback => '-90 days');
+SELECT dbops.growth_forecast(lookback => '11 years');
+
+
+DROP SCHEMA regress_growth CASCADE;
