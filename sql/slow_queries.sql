@@ -1,0 +1,106 @@
+-- slow_queries(): statements by what they take, as they stand and since a time,
+-- over an eviction, a reset and the end of an hour. Time is the test's: looks
+-- are then compared in this session alone, whatever the background does.
+\set VERBOSITY terse
+SET timezone = 'UTC';
+
+-- without pg_stat_statements it says what to type
+SELECT * FROM dbops.slow_queries();
+CREATE EXTENSION pg_stat_statements;
+
+CREATE TABLE slow_items (id int PRIMARY KEY, owner int);
+INSERT INTO slow_items SELECT i, i % 10 FROM generate_series(1, 1000) i;
+CREATE FUNCTION pg_temp.read_one_by_one(times int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    found int;
+BEGIN
+    FOR i IN 1 .. times LOOP
+        EXECUTE format('SELECT owner FROM slow_items WHERE id = %s', i) INTO found;
+    END LOOP;
+END
+$$;
+SET pg_stat_statements.track = 'all';
+
+-- a first look, then what happens counts: a loop over single rows shows as many calls with one row each
+SET dbops.test_now = 1800000000;
+SELECT pg_temp.read_one_by_one(7);
+SELECT dbops.sample_statements();
+SELECT pg_temp.read_one_by_one(50);
+SELECT count(*) FROM (SELECT id FROM slow_items) all_at_once;
+SET dbops.test_now = 1800000060;
+SELECT dbops.sample_statements();
+SELECT calls, row_count, rows_per_call, toplevel, counted_since, query
+  FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query LIKE 'SELECT owner FROM slow_items%';
+SELECT calls, row_count FROM dbops.slow_queries(NULL, 'calls') WHERE query LIKE 'SELECT owner FROM slow_items%';
+
+-- one that was evicted and comes back loses nothing that was seen
+SELECT query_id FROM dbops.slow_queries(NULL, 'calls') WHERE query LIKE 'SELECT owner FROM slow_items%' \gset
+SELECT pg_stat_statements_reset(0, 0, :query_id) IS NOT NULL AS evicted;
+SELECT pg_temp.read_one_by_one(20);
+SET dbops.test_now = 1800000120;
+SELECT dbops.sample_statements();
+SELECT calls, row_count FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+-- also when it was gone for a look
+SELECT pg_stat_statements_reset(0, 0, :query_id) IS NOT NULL AS evicted;
+SET dbops.test_now = 1800000180;
+SELECT dbops.sample_statements();
+SELECT pg_temp.read_one_by_one(5);
+SET dbops.test_now = 1800000240;
+SELECT dbops.sample_statements();
+SELECT calls, row_count FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+
+-- somebody resets all of them: what they have since is what was added, though it is more than before
+SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
+SELECT pg_temp.read_one_by_one(30);
+SET dbops.test_now = 1800000300;
+SELECT dbops.sample_statements();
+SELECT calls, row_count FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+
+-- the hour ends: it is written, under the hour in which it was; the next begins anew
+SELECT count(*) FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id;
+SET dbops.test_now = 1800003600;
+SELECT dbops.sample_statements();
+SELECT at, calls, row_count FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id;
+SELECT pg_temp.read_one_by_one(3);
+SET dbops.test_now = 1800003660;
+SELECT dbops.sample_statements();
+SELECT calls, counted_since FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+SELECT calls, counted_since FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 09:00:30Z') WHERE query_id = :query_id;
+-- ten minutes later it is added to the hour's row, and its text is kept though it was evicted
+SET dbops.test_now = 1800004300;
+SELECT dbops.sample_statements();
+SELECT at, calls FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id ORDER BY at;
+SELECT pg_stat_statements_reset(0, 0, :query_id) IS NOT NULL AS evicted;
+SELECT calls, query FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+
+-- a clock that was set back does not count anything twice
+SET dbops.test_now = 1800003000;
+SELECT dbops.sample_statements();
+SET dbops.test_now = 1800004360;
+SELECT dbops.sample_statements();
+SELECT calls FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
+
+-- orders, limits and shares
+SELECT order_by, (SELECT array_agg(w) = array_agg(w ORDER BY w DESC)
+                    FROM (SELECT CASE order_by WHEN 'mean' THEN mean_ms WHEN 'calls' THEN calls WHEN 'cache' THEN read_bytes
+                                               WHEN 'temp' THEN temp_bytes WHEN 'wal' THEN wal_bytes ELSE total_ms END AS w
+                            FROM dbops.slow_queries(NULL, order_by)) q) AS in_order
+  FROM unnest(ARRAY['mean', 'total', 'share', 'calls', 'cache', 'temp', 'wal']) order_by;
+SELECT count(*) FROM dbops.slow_queries(2);
+SELECT round(sum(share_percent)) BETWEEN 99 AND 101 AS all_of_it FROM dbops.slow_queries(NULL, 'share');
+
+-- samples show how many statements ran
+SELECT dbops.sample_server();
+SELECT name, value >= 100 AS counted FROM dbops.metrics() WHERE name = 'statements.calls' AND database IS NULL;
+
+-- bad input
+SELECT * FROM dbops.slow_queries(0);
+SELECT * FROM dbops.slow_queries(5, 'speed');
+SELECT * FROM dbops.slow_queries(5, NULL);
+SELECT * FROM dbops.slow_queries(5, 'mean', '2100-01-01');
+SELECT * FROM dbops.slow_queries(5, 'mean', 'infinity');
+
+DELETE FROM dbops.statement_1h WHERE at >= '2027-01-15';
+DELETE FROM dbops.statement_text;
+DROP TABLE slow_items;
+DROP EXTENSION pg_stat_statements;
