@@ -87,7 +87,8 @@ read_machine(const char *root, Host *host)
 
 	host->cpus = count_cpus(root);
 	host->load = (load == NULL) ? NAN : strtod(load, NULL);
-	host->memory_total = number_after(memory, "MemTotal:") * 1024;
+	host->memory_machine = number_after(memory, "MemTotal:") * 1024;
+	host->memory_total = host->memory_machine;
 	host->memory_available = number_after(memory, "MemAvailable:") * 1024;
 }
 
@@ -290,9 +291,10 @@ limit_memory(const char *directory, bool unified, Host *host)
 	char	   *figures;
 	double		left;
 
-	if (isnan(limit) || (!isnan(host->memory_total) && limit > host->memory_total))
+	if (isnan(limit) || limit > host->memory_machine)
 		return;
-	host->memory_total = limit;
+	if (isnan(host->memory_total) || limit < host->memory_total)
+		host->memory_total = limit;
 	if (isnan(used))
 		return;
 	figures = read_file(directory, "/memory.stat", MOST_STATUS);

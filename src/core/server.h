@@ -141,6 +141,7 @@ typedef struct Host
 {
 	double		cpus;			/* that the server may use, a quota counted */
 	double		load;			/* average of a minute, of the machine */
+	double		memory_machine; /* bytes that the machine has */
 	double		memory_total;	/* bytes that the server may use */
 	double		memory_available;	/* bytes of it that are left, with what caches files */
 	double		pressure_cpu;	/* percent of the last minute in which something waited */

@@ -1,6 +1,7 @@
 # Health on a primary and its standby: lag that is none, lag that is some, a
 # standby that is cut off, what slots retain and an archiver that fails. TAP,
-# because it takes two servers.
+# because it takes two servers. Nobody samples beside the test, which would
+# remember when the standby had nothing to replay.
 use strict;
 use warnings FATAL => 'all';
 
@@ -14,6 +15,7 @@ $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'pg_stat_statements, dbops'
     autovacuum = off
+    dbops.collector = off
     max_slot_wal_keep_size = 512MB
     CONF
 $primary->start;

@@ -1,0 +1,159 @@
+# The collector on a server of its own: that it samples by itself, goes on when
+# the launcher was ended, and is called stale when it does not; on a standby, and
+# after its promotion. The heartbeat: that lag in time is known while nobody
+# writes. TAP, because it takes two servers, and one that does not preload dbops.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    autovacuum = off
+    dbops.test_clock = on
+    dbops.heartbeat = '100ms'
+    CONF
+$primary->start;
+$primary->safe_psql('postgres', 'CREATE EXTENSION dbops; CREATE TABLE t (i int)');
+
+my $later = q{SELECT set_config('dbops.test_now', (extract(epoch FROM clock_timestamp()) + 60)::text, false) \g /dev/null};
+
+sub status
+{
+	my ($node, $what, $before) = @_;
+
+	return $node->safe_psql('postgres', ($before // '') . "\nSELECT $what FROM dbops.collector_status()");
+}
+
+sub metric
+{
+	my ($node, $name) = @_;
+
+	return $node->safe_psql('postgres', "SELECT dbops.sample_server() \\g /dev/null\nSELECT value FROM dbops.metrics() WHERE name = '$name' AND database IS NULL");
+}
+
+sub set_up
+{
+	my ($node, $setting, $value) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $setting = '$value'");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('$setting') = '$value'") or die "$setting stays";
+	return;
+}
+
+sub next_xid
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())');
+}
+
+# it samples by itself
+ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'samples come by themselves');
+is(status($primary, 'preloaded, failures'), 't|0', 'and nothing fails');
+cmp_ok(metric($primary, 'wal.bytes'), '>', 0, 'a sample says how far the WAL is');
+is($primary->safe_psql('postgres', q{SELECT count(*) FROM dbops.metrics() WHERE name = 'connections.total' AND database = 'postgres'}),
+	'1', 'a database that is used has samples');
+is(status($primary, 'stale', $later), 't', 'after a minute without a sample it is stale');
+
+# it can be switched off, and is stale then
+set_up($primary, 'dbops.collector', 'off');
+my $before = status($primary, 'samples');
+$primary->restart;
+usleep(500_000);
+is(status($primary, 'samples, stale'), '0|t', 'switched off it takes no samples, which is stale');
+is($primary->safe_psql('postgres', 'SELECT count(*) FROM dbops.metrics()'), '0', 'and shows none');
+set_up($primary, 'dbops.collector', 'on');
+$primary->restart;
+ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 FROM dbops.collector_status()'), 'switched on again it takes them');
+
+# what the launcher has sampled outlives it
+$before = status($primary, 'samples');
+my $pid = $primary->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'dbops launcher'});
+$primary->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+$primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid") or die 'it stays';
+cmp_ok(status($primary, 'samples'), '>=', $before, 'samples stay when the launcher has ended');
+is(status($primary, 'stale', $later), 't', 'without it they become stale');
+ok($primary->poll_query_until('postgres', "SELECT samples > $before AND NOT stale FROM dbops.collector_status()"), 'the next launcher goes on');
+is( $primary->safe_psql('postgres', q{SELECT bool_and(per_second < 1000000) FROM dbops.metrics() WHERE kind = 'counter' AND database IS NULL AND per_second IS NOT NULL}),
+	't', 'and no counter seems to have leapt');
+
+# a database whose catalog is locked keeps nobody waiting
+my $locker = $primary->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK pg_database IN ACCESS EXCLUSIVE MODE');
+$locker->query_safe('SELECT dbops.sample_server()');
+pass('a sample is taken while pg_database is locked');
+$locker->query_safe('ROLLBACK');
+$locker->quit;
+
+# it beats, and can be told not to
+my $xid = next_xid($primary);
+$primary->poll_query_until('postgres', "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint > $xid + 5") or die 'no heart beats';
+pass('transactions are committed while nobody writes');
+set_up($primary, 'dbops.heartbeat', '0');
+usleep(300_000);
+$xid = next_xid($primary);
+usleep(500_000);
+is(next_xid($primary), $xid, 'without a heartbeat there are none');
+set_up($primary, 'dbops.heartbeat', '100ms');
+
+# a standby samples, and writes nothing
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+ok($standby->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'a standby samples');
+is(status($standby, 'failures'), '0', 'and nothing fails there');
+usleep(1_000_000);
+cmp_ok(metric($standby, 'replication.lag'), '<', 2, 'its lag is known while nobody writes but the heart beats');
+cmp_ok(metric($primary, 'replication.standbys'), '==', 1, 'its primary counts it');
+
+# a standby that is stuck is late by the beats that it has not replayed
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+$standby->poll_query_until('postgres', q{SELECT pg_get_wal_replay_pause_state() = 'paused'}) or die 'replay goes on';
+usleep(3_500_000);
+cmp_ok(metric($primary, 'replication.lag'), '>', 1.9, 'a primary tells how late a standby is that is stuck');
+cmp_ok(metric($standby, 'replication.lag'), '>', 1.9, 'and the standby tells it itself');
+cmp_ok(metric($standby, 'replication.lag'), '<', 60, 'no more than it is');
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+
+# promotion: it beats itself, and samples go on
+$before = status($standby, 'samples');
+$standby->promote;
+$xid = next_xid($standby);
+ok($standby->poll_query_until('postgres', "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint > $xid + 5"), 'a promoted standby beats');
+cmp_ok(metric($standby, 'collector.ticks'), '>', $before, 'and samples as before');
+is(metric($standby, 'replication.lag'), '', 'it lags behind nobody');
+$standby->stop;
+
+# in the words of Prometheus, as its own tool reads them
+SKIP:
+{
+	my $text = $primary->safe_psql('postgres', 'SELECT dbops.openmetrics()');
+
+	skip 'promtool is not installed: the format is held against no tool of others', 1
+	  if system('promtool --version >/dev/null 2>&1') != 0;
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/metrics';
+	PostgreSQL::Test::Utils::append_to_file($file, "$text\n");
+	is(system("promtool check metrics < $file >&2"), 0, 'promtool finds nothing to object to');
+}
+
+# not preloaded, a session samples for itself
+$primary->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$primary->safe_psql('postgres', 'ALTER SYSTEM RESET ALL');
+$primary->restart;
+is(status($primary, 'preloaded, stale, samples'), 'f|t|0', 'without being preloaded nobody samples');
+is($primary->safe_psql('postgres', q{SELECT count(*) > 50 FROM dbops.metrics() WHERE value IS NOT NULL}), 't', 'but figures are shown all the same');
+is( $primary->safe_psql('postgres', q{SELECT dbops.sample_server() \g /dev/null
+SELECT pg_sleep(0.2), dbops.sample_server() \g /dev/null
+SELECT count(*) > 10 FROM dbops.metrics() WHERE per_second IS NOT NULL}),
+	't', 'and rates by whoever samples twice');
+
+done_testing();
