@@ -59,6 +59,7 @@ describe_process(PGPROC *proc)
 		.database = proc->databaseId,
 		.waits = (proc->waitStatus == PROC_WAIT_STATUS_WAITING),
 		.waits_since = pg_atomic_read_u64(&proc->waitStart),
+		.wait_event = *(volatile uint32 *) &proc->wait_event_info,
 		.holds_horizon = holds_horizon(proc),
 		.holds_everywhere = TransactionIdIsValid(proc->xid) ||
 			(proc->statusFlags & PROC_AFFECTS_ALL_HORIZONS) != 0,

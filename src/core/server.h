@@ -43,6 +43,7 @@ typedef struct Process
 	Oid			database;		/* InvalidOid: none */
 	bool		waits;			/* for a heavyweight lock */
 	TimestampTz waits_since;
+	uint32		wait_event;		/* whatever it waits for; 0: it works */
 	bool		holds_horizon;	/* a transaction id or a snapshot */
 	bool		holds_everywhere;	/* not only in its own database */
 	bool		holds_locks;

@@ -83,6 +83,7 @@ dbops_collector_sample(void)
 	dbops_collect_databases(&sample);
 	dbops_collect_cluster(&sample);
 	dbops_ring_put(InvalidOid, &sample);
+	dbops_waits_sample(sample.at, sample.cadence);
 	AtEOXact_GUC(true, nest_level);
 }
 

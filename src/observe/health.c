@@ -62,6 +62,7 @@ dbops_observe_init(void)
 	dbops_growth_init();
 	dbops_history_init();
 	dbops_rollup_init();
+	dbops_waits_init();
 	dbops_replication_init();
 	dbops_sequences_init();
 	dbops_size_history_init();

@@ -76,7 +76,7 @@ typedef struct Bucket
 
 extern Bucket *dbops_bucket_make(int n_figures);
 extern void dbops_bucket_clear(Bucket *bucket, TimestampTz at);
-extern void dbops_bucket_sample(Bucket *bucket, Oid database, const Sample *before, const Sample *sample, TimestampTz end);
+extern void dbops_bucket_sample(Bucket *bucket, Oid database, const Sample *previous, const Sample *sample, TimestampTz end);
 extern void dbops_bucket_add(Bucket *sum, const Bucket *part);
 extern void dbops_bucket_add_figure(BucketFigure *sum, const BucketFigure *part);
 extern double dbops_bucket_average(const BucketFigure *figure);
@@ -100,5 +100,46 @@ extern TimestampTz dbops_rolled_until(int tier, bool cluster);
 extern void dbops_bucket_store(int tier, bool cluster, const Bucket *bucket);
 extern uint64 dbops_bucket_load(int tier, bool cluster, TimestampTz since, TimestampTz until,
 								DbopsCallback each, void *arg, Bucket *bucket);
+
+/* ---- waits.c: what sessions waited for, minute by minute ---- */
+
+typedef enum BlockerState
+{
+	BLOCKER_NONE,				/* nobody's lock is waited for */
+	BLOCKER_ACTIVE,
+	BLOCKER_IDLE,				/* in its transaction */
+	BLOCKER_PREPARED,			/* a prepared transaction */
+	BLOCKER_OTHER				/* a process of the server, or one that has gone */
+} BlockerState;
+
+/* Sessions of one kind in a minute. */
+typedef struct WaitEntry
+{
+	Oid			database;		/* InvalidOid: more kinds than there is room for */
+	uint32		event;			/* 0: it worked */
+	uint64		query_id;		/* 0: not known */
+	BlockerState blocker_state;
+	int			blocker;		/* pid of whom all before it wait for; 0 of a prepared transaction */
+	Oid			blocker_role;
+	uint64		blocker_query_id;
+	int			samples;
+} WaitEntry;
+
+#define WAIT_MINUTES	16		/* that are remembered */
+#define WAIT_ENTRIES	256		/* kinds that are told apart in one; the last is for all others */
+
+typedef struct WaitMinute
+{
+	TimestampTz at;				/* its beginning; 0: none */
+	int			cadence;		/* ms */
+	int			n;
+	WaitEntry	entries[WAIT_ENTRIES];
+} WaitMinute;
+
+extern int	dbops_waits_read(TimestampTz since, TimestampTz until, WaitMinute *minutes);	/* room for WAIT_MINUTES */
+
+/* ---- wait_history.c ---- */
+
+extern int	dbops_roll_up_waits(TimestampTz now);
 
 #endif							/* DBOPS_HISTORY_H */

@@ -9,6 +9,7 @@
  */
 #include "observe/history.h"
 
+#define TOO_FAR		(RING_TICKS * (TimestampTz) TICK * (USECS_PER_SEC / 1000))	/* between samples that are compared */
 #define LATE		1.5			/* times its cadence that a sample may come late and still stand for all of it */
 
 static double seconds_between(TimestampTz from, TimestampTz to);
@@ -45,12 +46,13 @@ dbops_bucket_clear(Bucket *bucket, TimestampTz at)
 /*
  * Add a sample, in so far as it belongs to the bucket, which ends at a time. It
  * stands for the time since the one before, whose end may be in another bucket;
- * what was counted in that time belongs to where the sample is. before is NULL
- * for the first one.
+ * what was counted in that time belongs to where the sample is. previous is
+ * NULL for the first one.
  */
 void
-dbops_bucket_sample(Bucket *bucket, Oid database, const Sample *before, const Sample *sample, TimestampTz end)
+dbops_bucket_sample(Bucket *bucket, Oid database, const Sample *previous, const Sample *sample, TimestampTz end)
 {
+	const Sample *before = (previous != NULL && sample->at - previous->at <= TOO_FAR) ? previous : NULL;
 	TimestampTz cadence = sample->cadence * (USECS_PER_SEC / 1000);
 	bool		late = before != NULL && sample->at - before->at > cadence * LATE;
 	TimestampTz since = (before == NULL || late) ? sample->at - cadence : before->at;

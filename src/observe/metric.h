@@ -200,6 +200,11 @@ extern double dbops_ring_per_second(const SampleWindow *window, int position);
 extern void dbops_collect_databases_init(void);
 extern void dbops_collect_databases(Sample *cluster);
 
+/* ---- waits.c: who waited for what, and for whom ---- */
+
+extern void dbops_waits_init(void);
+extern void dbops_waits_sample(TimestampTz at, int cadence);
+
 /* ---- collect.c: what is the cluster's ---- */
 
 extern void dbops_collect_cluster(Sample *sample);

@@ -113,7 +113,8 @@ take_metric(FunctionCallInfo fcinfo, Question *question)
 	if (question->position < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no metric \"%s\" of %s", name, question->cluster ? "the cluster" : "a database"),
+				 errmsg("there is no metric \"%s\"%s", name, PG_ARGISNULL(4) ? "" :
+						question->cluster ? " of the cluster" : " of a database"),
 				 errhint("SELECT name, database, about FROM dbops.metrics() lists them.")));
 }
 

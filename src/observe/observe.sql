@@ -745,3 +745,45 @@ REVOKE ALL ON FUNCTION dbops.slow_queries(integer, text, timestamptz) FROM PUBLI
 INSERT INTO dbops.function_access VALUES
     ('sample_statements', 'admin'),
     ('slow_queries', 'monitor');
+
+
+-- History of waits: what sessions waited for, and who was in the way. Not in dumps.
+
+CREATE TABLE dbops.wait_1m (
+    at               timestamptz NOT NULL,
+    database         text,
+    wait_type        text NOT NULL,
+    wait             text,
+    query_id         bigint,
+    samples          integer NOT NULL,
+    cadence          integer NOT NULL,
+    blocker          integer,
+    blocker_state    text,
+    blocker_role     text,
+    blocker_query_id bigint
+) PARTITION BY RANGE (at);
+CREATE INDEX wait_1m_at ON dbops.wait_1m USING brin (at);
+COMMENT ON TABLE dbops.wait_1m IS
+    'What sessions that ran a statement waited for, in minutes of 7 days, in partitions of days. samples: how often it was seen; cadence: ms between two looks. blocker: the process at the root of a wait '
+    'for a lock, 0 of a prepared transaction. In the home database of all databases, else of this one.';
+REVOKE ALL ON TABLE dbops.wait_1m FROM PUBLIC;
+
+CREATE FUNCTION dbops.wait_history(
+    since timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT NULL,
+    OUT database text, OUT wait_type text, OUT wait text, OUT query_id bigint,
+    OUT samples bigint, OUT seconds double precision, OUT percent double precision,
+    OUT blocker integer, OUT blocker_state text, OUT blocker_role text, OUT blocker_query_id bigint,
+    OUT first_at timestamptz, OUT last_at timestamptz
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_wait_history';
+COMMENT ON FUNCTION dbops.wait_history(timestamptz, timestamptz) IS
+    'Says what sessions that ran a statement waited for, the longest in all first. since: a day before until; until: now. wait_type, wait: as in pg_stat_activity; CPU is no wait. query_id: as in '
+    'pg_stat_statements, which has the text; null where compute_query_id is off. samples: how often a session was seen so, at ticks of ten seconds; seconds: what that stands for; percent: of all seconds. '
+    'blocker: the process that all before it waited for, 0 is a prepared transaction; blocker_state: active, idle in transaction, prepared, other. Of 32 waits for locks a tick at most it is known. '
+    'first_at, last_at: the minutes in which it was seen. In the home database of all databases, elsewhere of that one. Errors: since not before until, an infinite time (22023).';
+REVOKE ALL ON FUNCTION dbops.wait_history(timestamptz, timestamptz) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('wait_history', 'monitor');

@@ -66,6 +66,7 @@ upkeep(void *unused)
 	roll_up(false);
 	if (dbops_home_database() == MyDatabaseId)
 		roll_up(true);
+	dbops_roll_up_waits(dbops_clock_now());
 }
 
 /* roll_up_metrics(of_cluster boolean) → int */
@@ -85,6 +86,7 @@ dbops_roll_up_metrics(PG_FUNCTION_ARGS)
 	written = roll_up(false);
 	if (of_cluster)
 		written += roll_up(true);
+	dbops_roll_up_waits(dbops_clock_now());
 	PG_RETURN_INT32(written);
 }
 
