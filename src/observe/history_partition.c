@@ -264,7 +264,7 @@ prune_large(void)
 			const Partition *partition = list_nth(partitions, number);
 
 			if (!drop_partition(expendable[i], partition))
-				break;
+				return dropped; /* the next time, rather than what is worth more */
 			excess -= partition->bytes;
 			dropped++;
 		}

@@ -1,0 +1,189 @@
+# Who writes history: schedulers, of the cluster in the home database and of
+# each database in its own, on no standby, and again after promotion; whose
+# lock others waited for; and what gives way when history is too large. The
+# launcher does not sample here, and everybody obeys the clock that is set. TAP,
+# because it takes databases, sessions that wait and two servers.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    autovacuum = off
+    fsync = off
+    compute_query_id = on
+    dbops.test_clock = on
+    dbops.collector = off
+    dbops.heartbeat = 0
+    dbops.test_now = 1893456000
+    CONF
+$primary->start;
+$primary->safe_psql('postgres', $_) for ('CREATE DATABASE app', 'CREATE DATABASE other');
+$primary->safe_psql($_, 'CREATE EXTENSION dbops') for ('other', 'app');
+
+# Set the clock of all, in seconds after the beginning of 2030.
+sub set_clock
+{
+	my ($node, $seconds) = @_;
+
+	$node->safe_psql('postgres', 'ALTER SYSTEM SET dbops.test_now = ' . (1893456000 + $seconds));
+	$node->reload;
+}
+
+# Sample every ten seconds from a time on, in a session of a database, for so many minutes.
+sub sample
+{
+	my ($node, $database, $seconds, $minutes) = @_;
+
+	$node->safe_psql(
+		$database, qq{
+		DO \$\$ BEGIN
+			FOR i IN 0 .. $minutes * 6 LOOP
+				PERFORM set_config('dbops.test_now', (1893456000 + $seconds + 10 * i)::text, false);
+				PERFORM dbops.sample_server();
+			END LOOP;
+		END \$\$});
+}
+
+# What a database says of where the cluster's history is.
+sub notice
+{
+	my ($node, $database) = @_;
+	my $notice;
+
+	$node->psql($database, q{SELECT FROM dbops.metric_history('wal.bytes')}, stderr => \$notice);
+	return $notice;
+}
+
+sub notice_until
+{
+	my ($node, $database, $expected) = @_;
+	my $notice = '';
+
+	for my $try (1 .. 300)
+	{
+		$notice = notice($node, $database);
+		last if $notice =~ $expected;
+		usleep(100_000);
+	}
+	return $notice;
+}
+
+# the oldest database that has dbops is the home, whichever got it first
+like(notice_until($primary, 'other', qr/database/), qr/the cluster's history is in database "app"/, 'another database says where the home is');
+is(notice($primary, 'app'), '', 'the home needs not say it');
+
+# schedulers write it, without anybody's call: the cluster's in one database only
+my $written = 'SELECT count(*) >= 4 FROM dbops.metric_1m WHERE %s';
+sample($primary, 'other', 60, 5);
+sample($primary, 'app', 360, 5);
+set_clock($primary, 700);
+ok($primary->poll_query_until('app', sprintf($written, 'cluster')), 'the home has the history of the cluster');
+ok($primary->poll_query_until('app', sprintf($written, 'NOT cluster')), 'and its own');
+set_clock($primary, 1400);
+ok($primary->poll_query_until('other', sprintf($written, 'NOT cluster')), 'another database has its own');
+is($primary->safe_psql('other', 'SELECT count(*) FROM dbops.metric_1m WHERE cluster'), '0', 'and not that of the cluster');
+is( $primary->safe_psql('app', q{
+	SELECT n, coverage, tier, delta >= 0 FROM dbops.metric_history('wal.bytes', '2030-01-01 00:07+00', '2030-01-01 00:08+00', '1 min')}),
+	'6|1|1m|t', 'a minute of it is whole');
+
+# whose lock they waited for: not who waits in front of them, but who is at the root
+$primary->safe_psql('app', 'CREATE TABLE t ()');
+my $root = $primary->background_psql('app');
+$root->query_safe('BEGIN; LOCK TABLE t IN ROW EXCLUSIVE MODE');
+my $pid = $root->query_safe('SELECT pg_backend_pid()');
+my @waiting;
+for my $mode ('ACCESS EXCLUSIVE', 'ACCESS SHARE')
+{
+	my $waiting = $primary->background_psql('app');
+
+	$waiting->query_until(qr/waits/, "\\echo waits\nBEGIN; LOCK TABLE t IN $mode MODE;\n");
+	push @waiting, $waiting;
+	$primary->poll_query_until('app', 'SELECT count(*) = ' . @waiting . " FROM pg_locks WHERE relation = 't'::regclass AND NOT granted")
+	  or die 'nobody waits';
+}
+sample($primary, 'app', 1440, 2);
+my $asked = q{SELECT database, wait_type, wait, samples, seconds, blocker, blocker_state, blocker_role = current_user
+	FROM dbops.wait_history('2030-01-01 00:24+00', '2030-01-01 00:26+00') WHERE wait_type = 'Lock'};
+is($primary->safe_psql('app', "SET dbops.test_now = 1893457570; $asked"),
+	"app|Lock|relation|12|120|$pid|idle in transaction|t\napp|Lock|relation|12|120|$pid|idle in transaction|t",
+	'both waits are seen in memory, with the root blocker');
+set_clock($primary, 1600);
+ok($primary->poll_query_until('app', qq{SELECT count(*) = 4 FROM dbops.wait_1m WHERE blocker = $pid}), 'they are written down');
+is($primary->safe_psql('app', "SET dbops.test_now = 1893457600; $asked"),
+	"app|Lock|relation|12|120|$pid|idle in transaction|t\napp|Lock|relation|12|120|$pid|idle in transaction|t",
+	'and are told from there');
+$root->quit;
+$_->quit for @waiting;
+
+# another home
+$primary->safe_psql('postgres', q{ALTER SYSTEM SET dbops.home_database = 'other'});
+$primary->reload;
+like(notice_until($primary, 'app', qr/database/), qr/is in database "other"/, 'a setting names another home');
+sample($primary, 'app', 1800, 3);
+set_clock($primary, 2100);
+ok($primary->poll_query_until('other', 'SELECT count(*) >= 2 FROM dbops.metric_1m WHERE cluster'), 'the new home goes on');
+
+# a standby samples into memory and writes nothing
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+sample($standby, 'other', 2400, 3);
+set_clock($standby, 2700);
+my $on_standby = q{SELECT n, tier, minimum > 0 FROM dbops.metric_history('connections.total', '2030-01-01 00:41+00', '2030-01-01 00:42+00', '1 min', true)};
+is($standby->safe_psql('other', $on_standby), '6|ring|t', 'a standby tells of its last hour');
+is( $standby->safe_psql('other', q{SELECT tier FROM dbops.metric_history('connections.total', '2030-01-01 00:31+00', '2030-01-01 00:32+00', '1 min', true)}),
+	'1m', 'and of what was replicated before');
+for my $function ('roll_up_metrics', 'prune_history')
+{
+	my ($rc, $out, $err) = $standby->psql('other', "\\set VERBOSITY sqlstate\nSELECT dbops.$function()");
+	like($err, qr/25006/, "$function() is refused there");
+}
+
+# once it is promoted, it writes
+$standby->promote;
+ok( $standby->poll_query_until('other', q{SELECT count(*) >= 2 FROM dbops.metric_1m WHERE cluster AND at >= '2030-01-01 00:40+00'}),
+	'after promotion it writes what it has in memory');
+$standby->stop;
+
+# five days, the size of real ones; the oldest minutes give way, and nothing waits for who reads
+for my $day (1 .. 5)
+{
+	sample($primary, 'other', $day * 86400, 2);
+	$primary->safe_psql('other', 'SET dbops.test_now = ' . (1893456000 + $day * 86400 + 200) . '; SELECT dbops.roll_up_metrics(true)');
+	$primary->safe_psql(
+		'other', qq{
+		INSERT INTO dbops.metric_1m (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
+		SELECT timestamptz '2030-01-01 01:00+00' + i * interval '1 min' + $day * interval '1 day', true, 6, 10000, 1, 60, false, r, r, r, r, r
+		  FROM generate_series(1, 600) i, LATERAL (SELECT array_agg(random()) AS r FROM generate_series(1, 70 + i % 2)) a});
+}
+my $partitions = q{SELECT string_agg(right(relname, 4), ' ' ORDER BY relname) FROM pg_class WHERE relname ~ '^metric_1m_2030' AND relkind = 'r'};
+is($primary->safe_psql('other', $partitions), '0101 0102 0103 0104 0105 0106', 'there is a partition for each day');
+$primary->safe_psql('postgres', q{ALTER SYSTEM SET dbops.history_max_size = '5MB'});
+$primary->safe_psql('postgres', 'ALTER SYSTEM SET dbops.enabled = off');
+$primary->reload;
+my $reader = $primary->background_psql('other');
+$reader->query_safe('BEGIN; SELECT count(*) FROM dbops.metric_1m');
+is($primary->safe_psql('other', q{SET statement_timeout = '10s'; SELECT dbops.prune_history()}), '0', 'what is read is not dropped, nor waited for, nor is anything in its stead');
+$reader->quit;
+cmp_ok($primary->safe_psql('other', 'SELECT dbops.prune_history()'), '>=', 2, 'then the oldest is dropped');
+like($primary->safe_psql('other', $partitions), qr/^(?!0101 0102).*0105 0106$/, 'and the newest stays');
+my $size = q{SELECT severity, (data->>'value')::float8 <= 100 FROM dbops.health_checks() WHERE check_name = 'history.size'};
+like($primary->safe_psql('other', $size), qr/\|t$/, 'history keeps to its size');
+
+# no dump has it, and it goes with dbops
+my ($dumped) = run_command([ 'pg_dump', '-h', $primary->host, '-p', $primary->port, '-U', $primary->safe_psql('postgres', 'SELECT current_user'), 'other' ]);
+unlike($dumped, qr/metric_1m/, 'a dump has no history');
+$primary->safe_psql('other', 'DROP EXTENSION dbops');
+is($primary->safe_psql('other', q{SELECT count(*) FROM pg_class WHERE relname ~ '^(metric|wait)_'}), '0', 'it goes with dbops');
+
+$primary->stop;
+done_testing();
