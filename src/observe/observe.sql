@@ -638,7 +638,9 @@ REVOKE ALL ON FUNCTION dbops.put_sample(jsonb, timestamptz, interval, boolean) F
 INSERT INTO dbops.function_access VALUES
     ('metric_history', 'monitor'),
     ('roll_up_metrics', 'admin'),
-    ('prune_history', 'admin');
+    ('prune_history', 'admin'),
+    ('put_sample', 'admin');
+
 -- Sizes of the past. The tables of history are not dumped: they are about this server.
 
 CREATE TABLE dbops.relation_1d (
