@@ -42,6 +42,7 @@ typedef struct Row
 	uint32		turn;			/* of the sheet, in which it was put */
 	DbopsSeverity severity;
 	TimestampTz since;
+	TimestampTz muted_until;
 	bool		has_object;
 	bool		has_remedy;
 	char		check_name[CHECK_BYTES];
@@ -234,6 +235,7 @@ fill_row(Row *row, const DbopsFinding *finding, TimestampTz now)
 	if (row->since == 0 || row->severity != finding->severity)
 		row->since = now;
 	row->severity = finding->severity;
+	row->muted_until = finding->muted_until;
 	row->has_object = (finding->object != NULL);
 	row->has_remedy = (finding->remedy != NULL);
 	dbops_shared_text_put(row->check_name, finding->check_name, CHECK_BYTES);
@@ -277,8 +279,11 @@ read_row(const Row *row)
 	BoardFinding *read = palloc0(sizeof(BoardFinding));
 
 	read->since = row->since;
+	read->finding.since = row->since;
+	read->finding.muted_until = row->muted_until;
 	read->finding.severity = row->severity;
 	read->finding.check_name = dbops_shared_text_get(row->check_name);
+	read->finding.check = dbops_check_find(row->check_name);
 	read->finding.object = row->has_object ? dbops_shared_text_get(row->object) : NULL;
 	read->finding.message = dbops_shared_text_get(row->message);
 	read->finding.remedy = row->has_remedy ? dbops_shared_text_get(row->remedy) : NULL;

@@ -1,0 +1,170 @@
+# Alerts while nobody looks: the launcher raises them, who listens in either
+# database hears of them once, also after a restart and a crash, a function that
+# hangs or fails keeps nothing waiting, a standby tells its log, and goes on after
+# its promotion. TAP, because it takes restarts and two servers.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $fsync = 'settings.unsafe:fsync';
+my $pages = 'settings.unsafe:full_page_writes';
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    fsync = off
+    dbops.home_database = 'postgres'
+    CONF
+$primary->start;
+$primary->safe_psql('postgres', 'CREATE EXTENSION dbops');
+$primary->safe_psql('postgres', 'CREATE DATABASE other');
+$primary->safe_psql('other', 'CREATE EXTENSION dbops');
+
+# How often something happened to an alert, as the home database has it.
+sub count_told
+{
+	my ($node, $key, $event) = @_;
+
+	return $node->safe_psql('postgres', qq{SELECT count(*) FROM dbops.alert_history() WHERE alert_key = '$key' AND event = '$event' AND told});
+}
+
+# Wait until the launcher has judged the cluster after now, twice.
+sub await_looks
+{
+	my ($node) = @_;
+	my $now = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+
+	$node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM dbops.alerts(false) WHERE alert_key = '$fsync' AND looked_at > '$now'::timestamptz + interval '8 s')})
+	  or die 'the launcher does not look';
+	return;
+}
+
+sub lines_of_log
+{
+	my ($node, $pattern, $from) = @_;
+	my $log = slurp_file($node->logfile, $from // 0);
+
+	return scalar(() = $log =~ /$pattern/g);
+}
+
+# Raise an alert in a database, at the server's own time.
+sub raise
+{
+	my ($node, $database, $check, $severity) = @_;
+
+	return $node->safe_psql($database, qq{SELECT dbops.evaluate_alerts(ARRAY[ROW('$check', '$severity', NULL, 'it is so', NULL, NULL, NULL)::dbops.finding])});
+}
+
+# ---- without any session
+
+ok($primary->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM dbops.alert_history() WHERE alert_key = '$fsync' AND told)"),
+	'the launcher raises an alert, and a scheduler writes it down');
+is(lines_of_log($primary, qr/LOG:.*dbops alert firing \(warning\), $fsync: /), 1, 'the log has a line');
+is($primary->safe_psql('other', "SELECT state, whole_cluster FROM dbops.alerts() WHERE alert_key = '$fsync'"), 'firing|t', 'it is shown in every database');
+is($primary->safe_psql('other', "SELECT count(*) FROM dbops.alert_history() WHERE alert_key = '$fsync'"), '0', 'but belongs to one');
+
+# ---- a restart and a crash tell nothing again
+
+$primary->restart;
+await_looks($primary);
+is(count_told($primary, $fsync, 'firing'), '1', 'it does not fire again after a restart');
+is($primary->safe_psql('postgres', "SELECT state FROM dbops.alerts() WHERE alert_key = '$fsync'"), 'firing', 'and goes on');
+$primary->stop('immediate');
+$primary->start;
+await_looks($primary);
+is(count_told($primary, $fsync, 'firing'), '1', 'nor after a crash');
+is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'nor is the log told again');
+
+# ---- who listens
+
+my %listener = map { $_ => $primary->background_psql($_) } 'postgres', 'other';
+$_->query_safe('LISTEN dbops_alert') for values %listener;
+my %heard = (postgres => '', other => '');
+
+# Listen until a database has heard of something.
+sub hears
+{
+	my ($database, $pattern) = @_;
+
+	for my $try (1 .. 60)
+	{
+		$heard{$database} .= $listener{$database}->query('SELECT 1');
+		return 1 if $heard{$database} =~ $pattern;
+		usleep(500_000);
+	}
+	diag("$database heard: $heard{$database}");
+	return 0;
+}
+
+raise($primary, 'other', 'regress.other', 'critical');
+ok(hears('other', qr/"dbops_alert".*"key": "regress.other".*"level": "critical"/), 'who listens in the database concerned hears of its alert');
+ok(hears('postgres', qr/"dbops_alert".*"key": "regress.other".*"level": "critical".*"database": "other"/), 'and so does who listens in the home database');
+is(count_told($primary, 'regress.other', 'firing'), '0', 'which does not write it down');
+raise($primary, 'postgres', 'regress.home', 'warning');
+ok(hears('postgres', qr/"key": "regress.home"/), 'an alert of the home database is heard there');
+raise($primary, 'other', 'regress.other', 'ok');
+ok(hears($_, qr/"key": "regress.other".*"level": "ok"/), "that it is over is heard in $_") for 'other', 'postgres';
+unlike($heard{other}, qr/regress.home/, 'and nowhere else');
+
+# the cluster's are heard in the home database
+$primary->append_conf('postgresql.conf', 'full_page_writes = off');
+$primary->reload;
+ok(hears('postgres', qr/"key": "$pages".*"level": "warning"/), 'one of the cluster is heard in the home database');
+$primary->append_conf('postgresql.conf', 'full_page_writes = on');
+$primary->reload;
+ok(hears('postgres', qr/"key": "$pages".*"level": "ok"/), 'and that it is over');
+unlike($heard{other}, qr/$pages/, 'once');
+
+# ---- a function that hangs, one that fails
+
+$primary->safe_psql(
+	'postgres', q{
+	CREATE TABLE told (alert jsonb);
+	CREATE FUNCTION hang(alert jsonb) RETURNS void LANGUAGE sql AS 'SELECT pg_sleep(600)';
+	CREATE FUNCTION fail(alert jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'nobody answers' USING ERRCODE = 'raise_exception'; END $$;
+	CREATE FUNCTION tell(alert jsonb) RETURNS void LANGUAGE sql AS 'INSERT INTO told VALUES (alert)';
+	SELECT dbops.set_alert_function('hang(jsonb)', '1 second')});
+raise($primary, 'postgres', 'regress.hang', 'warning');
+ok($primary->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE name = 'alert function' AND message LIKE 'timed out%'}),
+	'a function that hangs is given up');
+ok(hears('postgres', qr/"key": "regress.hang"/), 'while everybody else was told');
+$primary->safe_psql('postgres', q{SELECT dbops.cancel_job(id) FROM dbops.jobs() WHERE finished_at IS NULL; SELECT dbops.set_alert_function('fail(jsonb)')});
+raise($primary, 'postgres', 'regress.fail', 'warning');
+ok($primary->poll_query_until('postgres', q{SELECT count(*) > 0 FROM dbops.jobs() WHERE name = 'alert function' AND message LIKE '%nobody answers%'}),
+	'one that fails says so');
+$primary->safe_psql('postgres', q{SELECT dbops.set_alert_function('tell(jsonb)')});
+raise($primary, 'other', 'regress.tell', 'warning');
+ok($primary->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM told WHERE alert->>'key' = 'regress.tell' AND alert->>'level' = 'warning')}),
+	'one that works is told, in the home database also of others');
+$primary->safe_psql('postgres', q{SELECT dbops.remove_alert_function(); DROP FUNCTION tell(jsonb)});
+$_->quit for values %listener;
+
+# ---- a standby
+
+$primary->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->append_conf('postgresql.conf', 'full_page_writes = off');
+$standby->start;
+$standby->wait_for_log(qr/dbops alert firing \(warning\), $pages: /);
+pass('a standby tells its log');
+is($standby->safe_psql('postgres', "SELECT string_agg(alert_key || ' ' || state, ', ' ORDER BY alert_key) FROM dbops.alerts() WHERE alert_key LIKE 'settings.unsafe:%'"),
+	"$fsync firing, $pages firing", 'and shows its alerts');
+is(count_told($standby, $pages, 'firing'), count_told($primary, $pages, 'firing'), 'but writes nothing down');
+my $before = count_told($primary, $pages, 'firing');
+
+$primary->stop;
+$standby->promote;
+ok($standby->poll_query_until('postgres', "SELECT count(*) > $before FROM dbops.alert_history() WHERE alert_key = '$pages' AND event = 'firing' AND told"),
+	'when it is promoted, what only its log was told is told');
+await_looks($standby);
+is(count_told($standby, $fsync, 'firing'), '1', 'what the old primary has told is not told again');
+is($standby->safe_psql('postgres', "SELECT state FROM dbops.alerts() WHERE alert_key = 'regress.hang'"), 'firing', 'what fired there goes on');
+is(lines_of_log($_, qr/(PANIC|TRAP|could not do its|was terminated by signal)/), 0, 'nothing has failed on ' . $_->name) for $primary, $standby;
+
+done_testing();
