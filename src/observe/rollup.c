@@ -42,6 +42,7 @@ PG_FUNCTION_INFO_V1(dbops_roll_up_metrics);
 static void upkeep(void *unused);
 static int	roll_up(bool cluster);
 static TimestampTz find_begin(int tier, bool cluster, TimestampTz now);
+static TimestampTz find_again(int tier, bool cluster, TimestampTz now);
 static int	roll_up_ring(bool cluster, TimestampTz since, TimestampTz until);
 static int	roll_up_minutes(Oid database, const Sample *samples, int n, TimestampTz since, TimestampTz until);
 static int	roll_up_tier(int tier, bool cluster, TimestampTz since, TimestampTz until);
@@ -116,9 +117,8 @@ roll_up(bool cluster)
 }
 
 /*
- * Where a tier goes on. After a clock was set back, minutes begin with the next
- * one, since this one may have been written in full, and the others with the
- * one that these are in.
+ * Where a tier goes on. After a clock was set back, everything of which memory
+ * has all samples is written again; its first minute it may not have in full.
  */
 static TimestampTz
 find_begin(int tier, bool cluster, TimestampTz now)
@@ -130,9 +130,20 @@ find_begin(int tier, bool cluster, TimestampTz now)
 
 	if (until <= next)
 		return until;
-	until = (tier == 0) ? next : current;
+	until = find_again(tier, cluster, now);
 	note_progress(tier, cluster, until);
 	return until;
+}
+
+static TimestampTz
+find_again(int tier, bool cluster, TimestampTz now)
+{
+	TimestampTz length = dbops_history_tiers[tier].seconds * USECS_PER_SEC;
+	Sample		oldest;
+	bool		found = dbops_ring_read(cluster ? InvalidOid : MyDatabaseId, DT_NOBEGIN, &oldest, 1) > 0;
+	TimestampTz begin = dbops_bucket_begin(found ? Min(oldest.at, now) : now, dbops_history_tiers[tier].seconds);
+
+	return (tier == 0) ? begin + length : begin;
 }
 
 /* The bucket that a time is in. */

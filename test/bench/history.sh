@@ -13,13 +13,14 @@ psql_run "
 	DO \$\$
 	DECLARE
 		names text[];
+		of_cluster boolean;
 	BEGIN
-		FOR kind IN 0 .. 1 LOOP
-			SELECT array_agg(name) INTO names FROM dbops.metrics() WHERE (database IS NULL) = (kind = 0);
+		FOREACH of_cluster IN ARRAY ARRAY[true, false] LOOP
+			SELECT array_agg(name) INTO names FROM dbops.metrics() WHERE (database IS NULL) = of_cluster;
 			FOR i IN 0 .. $minutes * 6 LOOP
 				PERFORM set_config('dbops.test_now', (1900022400 + i * 10)::text, false);
 				PERFORM dbops.put_sample((SELECT jsonb_object_agg(name, (i * 1000 + random() * 1000)::numeric) FROM unnest(names) name),
-										 of_cluster => kind = 0);
+										 of_cluster => of_cluster);
 				IF i % 300 = 299 THEN
 					PERFORM dbops.roll_up_metrics(true);
 				END IF;
