@@ -33,7 +33,7 @@ SET ROLE regress_operator;
 SELECT dbops.roll_up_metrics();
 RESET ROLE;
 
--- admins may have it written at once, with partitions that are not theirs; nobody but the owner has samples of his own
+-- admins may have it written at once, with partitions that are not theirs, but may not set the time for samples of their own
 BEGIN;
 SET LOCAL dbops.test_now = 2000000000;
 SELECT dbops.put_sample('{"size": 1}');
