@@ -118,7 +118,6 @@ side(const Trend *trend, double scatter, double both, double steps, double bent)
 static double
 step_spread(const Trend *trend, double ahead, int direction)
 {
-	double		count = STEPS_BEFORE;
 	double		size = STEP_SHARE * trend->scale;
 	double		squares = STEPS_BEFORE * size * size;
 
@@ -128,7 +127,6 @@ step_spread(const Trend *trend, double ahead, int direction)
 	{
 		double		weight = (trend->steps[s].size > 0) == (direction > 0) ? 1 : OTHER_WAY;
 
-		count += weight;
 		squares += weight * trend->steps[s].size * trend->steps[s].size;
 	}
 	return sqrt(ahead * squares / (trend->span + QUARTER));
