@@ -44,7 +44,7 @@ typedef struct Databases
 	int			turn;			/* who is next of those where nobody is */
 	int			n;
 	int64		sums[N_COUNTED];
-	Known		known[KNOWN_DATABASES];
+	Known		known[KNOWN_DATABASES]; /* ordered by OID */
 } Databases;
 
 /* The clients in a database. */
@@ -150,6 +150,7 @@ look_around(Databases *databases, TimestampTz now)
 	if (!ConditionalLockRelationOid(DatabaseRelationId, AccessShareLock))
 		return;
 	oids = list_databases();
+	list_sort(oids, list_oid_cmp);
 	UnlockRelationOid(DatabaseRelationId, AccessShareLock);
 	forget_gone(databases, oids);
 	foreach(cell, oids)
@@ -173,26 +174,45 @@ list_databases(void)
 	return oids;
 }
 
-/* Add a database unless it is known. */
+/* Add a database unless it is known. They stand in order, and mostly come in order too. */
 static void
 learn(Databases *databases, Oid oid)
 {
-	for (int i = 0; i < databases->n; i++)
-		if (databases->known[i].oid == oid)
-			return;
-	if (databases->n < KNOWN_DATABASES)
-		databases->known[databases->n++] = (Known) {.oid = oid};
+	int			low = 0;
+	int			high = databases->n;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (databases->known[middle].oid < oid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if ((low < databases->n && databases->known[low].oid == oid) || databases->n == KNOWN_DATABASES)
+		return;
+	memmove(&databases->known[low + 1], &databases->known[low], sizeof(Known) * (databases->n - low));
+	databases->known[low] = (Known) {.oid = oid};
+	databases->n++;
 }
 
-/* What databases that were dropped have done stays in the sums. */
+/* What databases that were dropped have done stays in the sums. The list is in order as they are. */
 static void
 forget_gone(Databases *databases, const List *oids)
 {
 	int			kept = 0;
+	int			next = 0;
 
 	for (int i = 0; i < databases->n; i++)
-		if (!OidIsValid(databases->known[i].oid) || list_member_oid(oids, databases->known[i].oid))
+	{
+		Oid			oid = databases->known[i].oid;
+
+		while (next < list_length(oids) && list_nth_oid(oids, next) < oid)
+			next++;
+		if (!OidIsValid(oid) || (next < list_length(oids) && list_nth_oid(oids, next) == oid))
 			databases->known[kept++] = databases->known[i];
+	}
 	databases->n = kept;
 }
 

@@ -145,7 +145,7 @@ typedef enum DatabaseMetric
 	N_DATABASE_METRICS
 } DatabaseMetric;
 
-#define N_MOST_METRICS	Max(N_CLUSTER_METRICS, N_DATABASE_METRICS)
+#define N_MOST_METRICS	Max((int) N_CLUSTER_METRICS, (int) N_DATABASE_METRICS)
 
 /* metric.c: their names */
 extern const Metric dbops_cluster_metrics[N_CLUSTER_METRICS];
