@@ -290,6 +290,13 @@ slot_is_invalidated(const ReplicationSlot *slot)
 #endif
 }
 
+/* 17 knows slots that a standby keeps up with its primary's; they are in use there. */
+#if PG_VERSION_NUM < 170000
+#define slot_is_synced(slot) false
+#else
+#define slot_is_synced(slot) ((slot)->data.synced && RecoveryInProgress())
+#endif
+
 /* 17 numbers sessions by process. */
 #if PG_VERSION_NUM < 170000
 #include "storage/backendid.h"

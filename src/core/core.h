@@ -50,6 +50,7 @@ extern bool dbops_collector;	/* the launcher samples */
 extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
+extern char *dbops_expected_standbys;	/* names, with commas; empty: none is expected */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_heartbeat;	/* ms; 0: none */
 extern int	dbops_history_max_size; /* MB, in a database; 0: no limit */

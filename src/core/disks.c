@@ -70,6 +70,8 @@ add_disk(Disks *disks, const char *tablespace, const char *path)
 		disk->total = (int64) room.f_blocks * room.f_frsize;
 		disk->used = (int64) (room.f_blocks - room.f_bfree) * room.f_frsize;
 		disk->free = (int64) room.f_bavail * room.f_frsize;
+		disk->files_free = dbops_figure_percent(room.f_favail, room.f_files);
+		disk->read_only = (room.f_flag & ST_RDONLY) != 0;
 		disk->device = (uint64) status.st_dev;
 		disk->same_as = find_device(disks, disk->device);
 	}

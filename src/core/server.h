@@ -163,6 +163,8 @@ typedef struct Disk
 	int64		total;			/* bytes; 0: the file system does not tell */
 	int64		used;
 	int64		free;			/* to the server, the reserve of root apart */
+	double		files_free;		/* percent of the files that it can hold; NaN: it sets no limit */
+	bool		read_only;
 	uint64		device;
 } Disk;
 

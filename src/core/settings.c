@@ -24,6 +24,7 @@ bool		dbops_collector = true;
 int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
+char	   *dbops_expected_standbys = "";
 int			dbops_health_max_age = 60;
 int			dbops_heartbeat = 1000;
 int			dbops_history_max_size = 256;
@@ -203,6 +204,17 @@ define_c_to_i(void)
 							   &dbops_environment,
 							   "",
 							   PGC_SUSET,
+							   0,
+							   NULL,
+							   NULL,
+							   NULL);
+
+	DefineCustomStringVariable("dbops.expected_standbys",
+							   "Names the standbys that should be connected to this server.",
+							   "Their application names, with commas between. One that is missing is a finding of health. Empty expects none.",
+							   &dbops_expected_standbys,
+							   "",
+							   PGC_SIGHUP,
 							   0,
 							   NULL,
 							   NULL,

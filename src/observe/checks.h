@@ -13,12 +13,16 @@
 
 extern void dbops_checks_init(void);
 
+extern const DbopsCheckSet dbops_host_checks_set;
 extern const DbopsCheckSet dbops_limit_checks_set;
 extern const DbopsCheckSet dbops_rate_checks_set;
 extern const DbopsCheckSet dbops_relation_checks_set;
+extern const DbopsCheckSet dbops_replication_checks_set;
 extern const DbopsCheckSet dbops_schema_checks_set;
 extern const DbopsCheckSet dbops_sequence_checks_set;
+extern const DbopsCheckSet dbops_session_checks_set;
 extern const DbopsCheckSet dbops_setting_checks_set;
+extern const DbopsCheckSet dbops_wal_checks_set;
 
 /* The reason that checks share which compare samples, where there are none to compare. */
 #define DBOPS_NO_SAMPLES	"no samples yet"
