@@ -50,16 +50,21 @@ dbops_role_name(Oid role)
 	return name;
 }
 
-/* The same for a tablespace; without a database its catalog cannot be read. */
+/* The same for a tablespace; where its catalog cannot be read, as it was last read. */
 char *
 dbops_tablespace_name(Oid tablespace)
 {
 	char	   *name;
 
 	if (!OidIsValid(MyDatabaseId) || !dbops_catalog_lock(TableSpaceRelationId, TablespaceOidIndexId))
-		return psprintf("%u", tablespace);
+	{
+		name = dbops_tablespace_name_kept(tablespace);
+		return (name != NULL) ? name : psprintf("%u", tablespace);
+	}
 	name = get_tablespace_name(tablespace);
 	dbops_catalog_unlock(TableSpaceRelationId, TablespaceOidIndexId);
+	if (name != NULL)
+		dbops_tablespace_name_keep(tablespace, name);
 	return name;
 }
 

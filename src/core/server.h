@@ -31,6 +31,12 @@ extern void dbops_catalog_unlock(Oid catalog, Oid index);
 extern char *dbops_role_name(Oid role);
 extern char *dbops_tablespace_name(Oid tablespace);
 extern char *dbops_database_name(Oid database);
+
+/* ---- tablespace_names.c: for who cannot read them ---- */
+
+extern void dbops_tablespace_names_init(void);
+extern void dbops_tablespace_name_keep(Oid tablespace, const char *name);
+extern char *dbops_tablespace_name_kept(Oid tablespace);
 extern char *dbops_relation_name(Oid relation);
 
 /* ---- processes.c ---- */

@@ -9,7 +9,7 @@
  */
 #include "observe/alert.h"
 
-#include "access/xlog.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/async.h"
@@ -50,8 +50,10 @@ dbops_alert_deliver(void)
 	dbops_alert_store_save(delivery->stored);
 	foreach(cell, delivery->news)
 		deliver_one(lfirst(cell), delivery->home);
-	if (delivery->stored != NIL || delivery->news != NIL)
-		dbops_at_commit(confirm, delivery);
+	if (delivery->stored == NIL && delivery->news == NIL)
+		return;
+	dbops_at_commit(confirm, delivery);
+	ForceSyncCommit();			/* what was told is not to be told again after a crash */
 }
 
 /* Is this where the cluster's alerts are written down? A session with a memory of its own has no other place. */

@@ -171,6 +171,9 @@ judge_catalogs(void *unused)
 static void
 look_after_alerts(void *unused)
 {
+	Disks		disks = {0};
+
+	dbops_disks_read(&disks);	/* so that the launcher knows their names before it judges them */
 	dbops_alert_deliver_alone();
 	dbops_alert_store_load(dbops_alert_is_home());
 	dbops_alert_silence_load();
