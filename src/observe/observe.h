@@ -77,6 +77,7 @@ typedef struct Statements
 	StatementsState state;		/* the rest is there when READ */
 	TimestampTz read_at;
 	double		took;			/* ms that reading took */
+	bool		kept;			/* read in the background, which will be again */
 	int64		slow;			/* with a mean time over SLOW_STATEMENT */
 	int64		calls;
 	double		total_time;		/* ms, of all calls */
@@ -159,6 +160,7 @@ typedef struct Sizes
 {
 	TimestampTz measured_at;	/* 0: not yet */
 	double		took;			/* ms that measuring took */
+	bool		kept;			/* in the background, which will be again */
 	int64		database;		/* bytes */
 	int64		index_fetched;	/* blocks of user indexes, since their reset */
 	int64		index_hit;
@@ -301,6 +303,7 @@ extern bool dbops_health_stands(const Health *health, HealthPart part);
 extern bool dbops_health_has_statements(const Health *health);
 extern double dbops_health_age(TimestampTz at);
 extern bool dbops_health_is_fresh(TimestampTz at, double took);
+extern bool dbops_health_serves(TimestampTz at, double took, double dear, double kept_for);
 extern double dbops_hit_ratio(const Counters *counters);
 
 /* ---- health_document.c ---- */

@@ -26,6 +26,7 @@
 #define N_ENTRIES		64		/* databases */
 #define OVERDUE_FACTOR	2		/* this times dbops.health_max_age is too old */
 #define VERY_OLD_FACTOR	10		/* and this is as good as none */
+#define KEPT_SERVES		1200.0	/* s: two rounds of who measures in the background */
 #define CLAIM_LAPSE		10.0	/* s without a slice */
 #define SLICE			20.0	/* ms */
 #define FIRST_SLICE		2000.0	/* ms, when there is nothing worth showing */
@@ -80,7 +81,7 @@ dbops_sizes_read(Sizes *sizes)
 	if (entry != NULL)
 		*sizes = entry->sizes;
 	unlock_entry();
-	if (!dbops_health_is_fresh(sizes->measured_at, sizes->took))
+	if (!dbops_health_serves(sizes->measured_at, sizes->took, SLICE, sizes->kept ? KEPT_SERVES : 0))
 		measure(sizes);
 }
 
@@ -266,6 +267,7 @@ dbops_sizes_publish(const Sizes *sizes)
 	entry->sizes = *sizes;
 	entry->measured_by = 0;
 	entry->overdue_slice = 0;
+	entry->sizes.kept = AmBackgroundWorkerProcess();
 	unlock_entry();
 }
 

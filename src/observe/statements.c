@@ -9,7 +9,8 @@
  * With thousands of statements a call takes milliseconds, so its figures are
  * kept while they are fresh: they are the whole cluster's and the same for
  * everybody who may call it. What is kept is in shared memory when dbops is
- * preloaded; the lock is held for copying only.
+ * preloaded; the lock is held for copying only. Where reading them is dear, the
+ * home database's upkeep does it once a minute, and sessions do not.
  */
 #include "observe/observe.h"
 
@@ -44,10 +45,14 @@ typedef enum Tracking
 	TRACKING_OFF
 } Tracking;
 
+#define DEAR			1.0		/* ms: more than a call of health may take */
+#define KEPT_SERVES		120.0	/* s: two rounds of the upkeep */
+
 static Statements *shared_figures = NULL;	/* or NULL */
 static LWLock *shared_figures_lock = NULL;
 static Statements own_figures;	/* when there are none */
 
+static void refresh(void *arg);
 static void read_tracked(Oid function, Statements *statements);
 static bool recall(Statements *statements);
 static void keep(const Statements *statements);
@@ -60,12 +65,28 @@ static void add_row(Statements *statements, TupleTableSlot *slot,
 static Tracking find_tracking(void);
 static Tracking find_setting_unlike(const char *name, const char *off);
 
+static const DbopsUpkeep upkeep = {
+	.name = "statements",
+	.every = 60000,
+	.run = refresh
+};
+
 /* Ask for the shared memory. */
 void
 dbops_statements_init(void)
 {
 	dbops_shared_request("dbops statements", sizeof(Statements), NULL,
 						 (void **) &shared_figures, &shared_figures_lock);
+	dbops_upkeep_register(&upkeep);
+}
+
+/* Read them before somebody waits for it. */
+static void
+refresh(void *arg)
+{
+	Statements	statements = {0};
+
+	dbops_statements_read(&statements);
 }
 
 /* Sum up the statements of the cluster, as far as they are recorded. */
@@ -109,7 +130,7 @@ read_tracked(Oid function, Statements *statements)
 		statements->state = STATEMENTS_OFF;
 		return;
 	}
-	if (!recall(statements))
+	if (AmBackgroundWorkerProcess() || !recall(statements))
 		read_statements(function, statements);
 	if (tracking == TRACKING_HIDDEN && statements->state == STATEMENTS_READ &&
 		statements->calls == 0)
@@ -128,7 +149,7 @@ recall(Statements *statements)
 		*statements = *shared_figures;
 		LWLockRelease(shared_figures_lock);
 	}
-	return dbops_health_is_fresh(statements->read_at, statements->took);
+	return dbops_health_serves(statements->read_at, statements->took, DEAR, statements->kept ? KEPT_SERVES : 0);
 }
 
 static void
@@ -168,6 +189,7 @@ read_statements(Oid function, Statements *statements)
 	INSTR_TIME_SUBTRACT(end, start);
 	statements->took = INSTR_TIME_GET_MILLISEC(end);
 	statements->read_at = dbops_clock_now();
+	statements->kept = AmBackgroundWorkerProcess();
 	keep(statements);
 }
 
