@@ -22,17 +22,28 @@ struct DbopsCheckRun
 {
 	DbopsCheckScope scope;
 	const void *facts[MAX_CHECK_SETS];	/* what each set has seen */
+	ErrorData  *errors[MAX_CHECK_SETS]; /* why it could not look; or NULL */
 	const DbopsOverrides *of_database;
 	const DbopsOverrides *of_cluster;	/* what the home database says */
 	const DbopsCheck *check;	/* the one that is running */
 	DbopsThreshold threshold;	/* in force for it */
 	const void *check_facts;	/* its set's */
+	ErrorData  *look_error;		/* likewise */
 	List	   *findings;		/* of DbopsFinding * */
 };
+
+typedef struct Look
+{
+	DbopsCheckRun *run;
+	int			set;
+} Look;
 
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
 
+static void look(DbopsCheckRun *run, int set);
+static void call_look(void *arg);
+static void use_facts(DbopsCheckRun *run, int set);
 static DbopsCheckRun *begin(const DbopsCheckScope *scope);
 static bool has_check(const DbopsCheckSet *set, DbopsCheckReach reach);
 static bool is_apart(const DbopsCheck *check);
@@ -42,6 +53,7 @@ static List *judge(DbopsCheckRun *run, bool all);
 static const DbopsOverrides *overrides_for(const DbopsCheckRun *run, const DbopsCheck *check);
 static void run_check(DbopsCheckRun *run);
 static void call_check(void *arg);
+static void report_failed(DbopsCheckRun *run, const ErrorData *error);
 static void report_disabled(DbopsCheckRun *run);
 static void mark_muted(DbopsCheckRun *run, int from);
 static DbopsSeverity severity_of(double value, double guard, const DbopsThreshold *threshold);
@@ -121,8 +133,32 @@ dbops_check_look_at(const DbopsCheckScope *scope)
 
 	for (int i = 0; i < n_check_sets; i++)
 		if (is_looked_at(scope, check_sets[i]))
-			run->facts[i] = check_sets[i]->look(&run->scope);
+			look(run, i);
 	return run;
+}
+
+/* Have a set look; what it waits for in vain, as a lock, makes its checks unknown. */
+static void
+look(DbopsCheckRun *run, int set)
+{
+	Look		call = {.run = run, .set = set};
+
+	(void) dbops_attempt(call_look, &call, &run->errors[set]);
+}
+
+static void
+call_look(void *arg)
+{
+	const Look *call = arg;
+
+	call->run->facts[call->set] = check_sets[call->set]->look(&call->run->scope);
+}
+
+static void
+use_facts(DbopsCheckRun *run, int set)
+{
+	run->check_facts = run->facts[set];
+	run->look_error = run->errors[set];
 }
 
 static DbopsCheckRun *
@@ -151,7 +187,8 @@ dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
 	{
 		if (!has_check(check_sets[i], reach) || !can_read(scope, reach))
 			continue;
-		run->check_facts = check_sets[i]->look(scope);
+		look(run, i);
+		use_facts(run, i);
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
@@ -176,7 +213,8 @@ dbops_check_judge_apart(const DbopsCheckScope *scope)
 	{
 		if (check_sets[i]->reach != DBOPS_REACH_CATALOG)
 			continue;
-		run->check_facts = check_sets[i]->look(scope);
+		look(run, i);
+		use_facts(run, i);
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
@@ -290,9 +328,9 @@ judge(DbopsCheckRun *run, bool all)
 {
 	for (int i = 0; i < n_check_sets; i++)
 	{
-		run->check_facts = run->facts[i];
 		if (!is_looked_at(&run->scope, check_sets[i]))
 			continue;
+		use_facts(run, i);
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
@@ -509,15 +547,23 @@ run_check(DbopsCheckRun *run)
 	run->threshold = dbops_override_threshold(overrides, run->check);
 	if (setting != NULL && !setting->enabled)
 		report_disabled(run);
+	else if (run->look_error != NULL)
+		report_failed(run, run->look_error);
 	else if (!dbops_attempt(call_check, run, &error))
 	{
 		run->findings = list_truncate(run->findings, before);
-		dbops_check_report_unknown(run, NULL,
-								   psprintf("could not be judged: %s (SQLSTATE %s)", error->message,
-											unpack_sql_state(error->sqlerrcode)),
-								   error->hint);
+		report_failed(run, error);
 	}
 	mark_muted(run, before);
+}
+
+static void
+report_failed(DbopsCheckRun *run, const ErrorData *error)
+{
+	dbops_check_report_unknown(run, NULL,
+							   psprintf("could not be judged: %s (SQLSTATE %s)", error->message,
+										unpack_sql_state(error->sqlerrcode)),
+							   error->hint);
 }
 
 /* What is turned off is neither good nor bad. */

@@ -402,7 +402,7 @@ typedef struct DbopsCheckScope
 
 typedef struct DbopsCheckSet
 {
-	const void *(*look) (const DbopsCheckScope *scope); /* gathers the facts; must not fail as a whole */
+	const void *(*look) (const DbopsCheckScope *scope); /* gathers the facts; where it fails, its checks are unknown */
 	const DbopsCheck *checks;
 	int			n_checks;
 	DbopsCheckReach reach;		/* the least that any of them needs: it is looked at only where that can be read */

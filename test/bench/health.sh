@@ -27,6 +27,9 @@ psql_run "
 	BEGIN
 		FOR i IN 1 .. $statements LOOP
 			EXECUTE format('SELECT FROM bench_%s', i);
+			IF i % 500 = 0 THEN
+				COMMIT;
+			END IF;
 		END LOOP;
 	END
 	\$\$" "
