@@ -68,6 +68,21 @@ is(lines_of_log($primary, qr/LOG:.*dbops alert firing \(warning\), $fsync: /), 1
 is($primary->safe_psql('other', "SELECT state, whole_cluster FROM dbops.alerts() WHERE alert_key = '$fsync'"), 'firing|t', 'it is shown in every database');
 is($primary->safe_psql('other', "SELECT count(*) FROM dbops.alert_history() WHERE alert_key = '$fsync'"), '0', 'but belongs to one');
 
+# the launcher, which can read no catalog, gives a tablespace the key that sessions see
+$primary->safe_psql(
+	'postgres', q{
+	SET allow_in_place_tablespaces = on;
+	CREATE TABLESPACE regress_fast LOCATION ''});
+my $disk = 'disk.free:tablespace regress_fast';
+is($primary->safe_psql('postgres', "SELECT count(*) FROM dbops.health_checks() WHERE key = '$disk'"), '1', 'a session sees a tablespace');
+$primary->safe_psql('postgres', q{SELECT dbops.set_check('disk.free', warning => 99.9999, guard => 1e18)});
+ok($primary->poll_query_until('postgres', "SELECT count(*) = 1 FROM dbops.alerts() WHERE alert_key = '$disk' AND state = 'firing'"),
+	'and the launcher raises an alert about it under the same name');
+$primary->safe_psql('postgres', q{SELECT dbops.reset_check('disk.free')});
+ok($primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM dbops.alerts() WHERE alert_key = '$disk'"),
+	'which ends when its threshold is what it was');
+$primary->safe_psql('postgres', 'DROP TABLESPACE regress_fast');
+
 # ---- a restart and a crash tell nothing again
 
 $primary->restart;
