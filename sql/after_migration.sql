@@ -11,7 +11,7 @@ LOCK TABLE dbops.history_progress IN EXCLUSIVE MODE;
 SET LOCAL dbops.test_now = 1932897630;  -- 2031-04-02 12:00:30
 SELECT count(*) FROM dbops.apply_migration('regress1', 'SELECT 1', project => 'regress_after');
 UPDATE dbops.migration SET applied_at = '2031-04-02 12:00:20+00' WHERE project = 'regress_after';
-CREATE TABLE dbops.regress_1m PARTITION OF dbops.metric_1m FOR VALUES FROM ('2031-04-02 00:00+00') TO ('2031-04-03 00:00+00');
+CREATE TABLE dbops.metric_1m_20310402 PARTITION OF dbops.metric_1m FOR VALUES FROM ('2031-04-02 00:00+00') TO ('2031-04-03 00:00+00');
 INSERT INTO dbops.history_progress VALUES ('1m', false, '2031-04-02 14:00+00'), ('1m', true, '2031-04-02 14:00+00')
     ON CONFLICT (tier, cluster) DO UPDATE SET rolled_until = EXCLUDED.rolled_until;
 

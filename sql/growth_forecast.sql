@@ -35,7 +35,7 @@ SELECT a FROM dbops.growth_forecast() g, jsonb_array_elements_text(g->'recommend
 -- ninety days: the size grew by a half of what it is, with a step that is taken out;
 -- transaction ids went at 10 million a day, the sequences at their own rates
 SELECT (dbops.growth_forecast()->'current'->>'size_bytes')::int8 AS size \gset
-CREATE TABLE dbops.regress_1d PARTITION OF dbops.metric_1d FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
+CREATE TABLE dbops.metric_1d_2031 PARTITION OF dbops.metric_1d FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
 INSERT INTO dbops.metric_1d (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
 SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', false, 8640, 10000, 1, 86400, false, '{}'::real[], '{}'::real[], '{}'::real[],
        array_fill(NULL::float8, '{22}') || (:size - i * (:size / 180.0) - CASE WHEN i > 40 THEN :size / 4.0 ELSE 0 END)::float8, '{}'::float8[]
@@ -66,6 +66,32 @@ SELECT s->>'name' AS name, s->'values_per_day' AS per_day, s->'days_until_exhaus
        (s->'days_until_exhausted'->>'low')::numeric <= (s->'days_until_exhausted'->>'likely')::numeric AS ordered, s->'unknown' AS unknown
   FROM forecast, jsonb_array_elements(g->'sequences') s WHERE s->>'name' LIKE 'regress%';
 
+-- disks: the first fills by a hundredth of what is free a day, or so: others use it too
+SELECT d->>'name' AS disk, (d->>'used_bytes')::int8 AS used, (d->>'free_bytes')::int8 AS free FROM forecast, LATERAL (SELECT g->'disks'->0 AS d) x \gset
+INSERT INTO dbops.disk_1h (at, disk, total_bytes, used_bytes, free_bytes)
+SELECT timestamptz '2031-04-02 10:00+00' - i * interval '6 hours', :'disk', :used + :free, :used - i * (:free / 400), :free + i * (:free / 400)
+  FROM generate_series(1, 160) i;
+SELECT d->>'name' = :'disk' AS first, d->'days' AS days, d->'model' AS model, (f->>'likely')::numeric BETWEEN 80 AND 120 AS likely,
+       (f->>'low')::numeric < (f->>'likely')::numeric AS low, coalesce((f->>'high')::numeric, 1e9) > (f->>'likely')::numeric AS high,
+       r->>0 ~ '^Plan more capacity: a disk may be full in [0-9]+ days\.$' AS plan, r->>1 ~ '^Extend the disk of .*: it is full in about [0-9]+ days, at the earliest in [0-9]+ days\.$' AS extend
+  FROM dbops.growth_forecast() g, LATERAL (SELECT g->'disks'->0 AS d, g->'disks'->0->'days_until_full' AS f, g->'recommendations' AS r) x;
+SELECT c.severity, c.object = :'disk' AS first, c.message ~ ': full in [0-9]+ days at the earliest, in [0-9]+ likely$' AS told, (c.data->>'value')::numeric BETWEEN 20 AND 120 AS value
+  FROM dbops.health_checks() c WHERE check_name = 'capacity.days_until_full' AND object = :'disk';
+
+-- tables: what they hold is kept when it changes, and stays until then
+INSERT INTO dbops.relation_1d (relid, at, bytes) VALUES
+    ('regress_growth.big'::regclass, '2030-12-01 00:00+00', 1e9),
+    ('regress_growth.small'::regclass, '2031-02-01 00:00+00', 1e9), ('regress_growth.small'::regclass, '2031-03-31 00:00+00', 1.5e9),
+    ('regress_growth.domained'::regclass, '2031-02-01 00:00+00', 2e9), ('regress_growth.domained'::regclass, '2031-02-02 00:00+00', 1e9),
+    (4294967295, '2031-02-01 00:00+00', 1e9), (4294967295, '2031-03-01 00:00+00', 9e9),
+    (0, '2031-02-01 00:00+00', 1e9), (0, '2031-03-01 00:00+00', 9e9);
+INSERT INTO dbops.relation_1d (relid, at, bytes)
+SELECT 'regress_growth.big'::regclass, timestamptz '2031-01-03 00:00+00' + i * interval '1 day', 1e9 + i * 2e7 FROM generate_series(1, 88) i WHERE i % 5 <> 0;
+SELECT t->>'name' AS name, t->'size_bytes' AS bytes, t->'grown_bytes' AS grown, t->'percent_of_growth' AS percent, t->'days' AS days,
+       (t->>'365days_bytes')::int8 > (t->>'size_bytes')::int8 AS grows
+  FROM dbops.growth_forecast() g, jsonb_array_elements(g->'tables') t;
+SELECT a FROM dbops.growth_forecast() g, jsonb_array_elements_text(g->'recommendations') a WHERE a LIKE 'regress_growth.% percent of the growth %';
+
 -- a database that does not grow has no day; a shorter past counts only that
 UPDATE dbops.metric_1d SET lasts = array_fill(NULL::float8, '{22}') || :size::float8 WHERE NOT cluster AND at >= '2031-01-01';
 SELECT g->'growth'->'model' AS model, g->'growth'->'bytes_per_day' AS per_day, round((g->'forecast'->'365days'->>'bytes')::numeric / :size, 3) AS times_now,
@@ -77,7 +103,7 @@ SELECT g->'growth'->'days' AS days, g->'growth'->'confidence' AS confidence FROM
 -- hours count where there is no day yet
 DELETE FROM dbops.metric_1d WHERE NOT cluster AND at >= '2031-03-29';
 SELECT g->'growth'->'days' AS days FROM dbops.growth_forecast() g;
-CREATE TABLE dbops.regress_1h PARTITION OF dbops.metric_1h FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
+CREATE TABLE dbops.metric_1h_2031 PARTITION OF dbops.metric_1h FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
 INSERT INTO dbops.metric_1h (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
 SELECT timestamptz '2031-03-27 00:00+00' + i * interval '1 hour', false, 360, 10000, 1, 3600, false, '{}'::real[], '{}'::real[], '{}'::real[], array_fill(NULL::float8, '{22}') || :size::float8, '{}'::float8[]
   FROM generate_series(0, 5 * 24) i;

@@ -41,6 +41,7 @@ typedef struct FigureSet
 extern void dbops_forecast_size(TimestampTz since, Figures *figures);
 extern void dbops_forecast_xids(TimestampTz since, Figures *figures);
 extern List *dbops_forecast_disks(TimestampTz since);	/* of FigureSet * */
+extern void dbops_forecast_disk(List *past, const Disk *disk, Trend *trend);
 extern List *dbops_forecast_tables(TimestampTz since, int most);
 extern List *dbops_forecast_sequences(TimestampTz since);
 

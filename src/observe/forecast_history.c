@@ -7,8 +7,6 @@
  */
 #include "observe/forecast.h"
 
-#include "catalog/pg_type.h"
-
 /* A gauge of this database at the end of each day, then of each hour since. */
 #define SIZES \
 	"SELECT at + interval '1 day' - interval '1 second', lasts[$2]::int8 FROM dbops.metric_1d " \
@@ -42,7 +40,6 @@
 #define SEQUENCES \
 	"SELECT at, last_value, sequence FROM dbops.sequence_1d WHERE at >= $1 ORDER BY sequence, at"
 
-static bool is_there(const char *table);
 static void add_figure(HeapTuple row, TupleDesc desc, void *arg);
 static void add_disk(HeapTuple row, TupleDesc desc, void *arg);
 static void add_table(HeapTuple row, TupleDesc desc, void *arg);
@@ -55,8 +52,7 @@ dbops_forecast_size(TimestampTz since, Figures *figures)
 {
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(DM_SIZE + 1)};
 
-	if (is_there("dbops.metric_1d"))
-		dbops_store_each(SIZES, lengthof(params), params, add_figure, figures);
+	dbops_store_each(SIZES, lengthof(params), params, add_figure, figures);
 }
 
 /* How many transaction ids were given out since then, added up. */
@@ -65,8 +61,7 @@ dbops_forecast_xids(TimestampTz since, Figures *figures)
 {
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(CM_XIDS_GIVEN + 1)};
 
-	if (is_there("dbops.metric_1d"))
-		dbops_store_each(TOTALS, lengthof(params), params, add_figure, figures);
+	dbops_store_each(TOTALS, lengthof(params), params, add_figure, figures);
 }
 
 /* The bytes used of each disk. */
@@ -76,9 +71,23 @@ dbops_forecast_disks(TimestampTz since)
 	DbopsParam	params[] = {dbops_param_time(since)};
 	List	   *disks = NIL;
 
-	if (is_there("dbops.disk_1h"))
-		dbops_store_each(DISKS, lengthof(params), params, add_disk, &disks);
+	dbops_store_each(DISKS, lengthof(params), params, add_disk, &disks);
 	return disks;
+}
+
+/* Where one disk is going, by its past and what it holds now. */
+void
+dbops_forecast_disk(List *past, const Disk *disk, Trend *trend)
+{
+	Figures		none = {0};
+	Figures    *figures = &none;
+	ListCell   *cell;
+
+	foreach(cell, past)
+		if (strcmp(((FigureSet *) lfirst(cell))->name, disk->name) == 0)
+			figures = &((FigureSet *) lfirst(cell))->figures;
+	dbops_figures_add(figures, dbops_clock_now(), disk->used);
+	dbops_figures_fit(figures, trend);
 }
 
 /* The bytes of the tables that grew most, with their indexes; they are kept when they change. */
@@ -88,8 +97,7 @@ dbops_forecast_tables(TimestampTz since, int most)
 	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(most)};
 	List	   *tables = NIL;
 
-	if (is_there("dbops.relation_1d"))
-		dbops_store_each(TABLES, lengthof(params), params, add_table, &tables);
+	dbops_store_each(TABLES, lengthof(params), params, add_table, &tables);
 	return tables;
 }
 
@@ -102,15 +110,6 @@ dbops_forecast_sequences(TimestampTz since)
 
 	dbops_store_each(SEQUENCES, lengthof(params), params, add_sequence, &sequences);
 	return sequences;
-}
-
-static bool
-is_there(const char *table)
-{
-	DbopsParam	name = dbops_param_text(table);
-	Datum		there;
-
-	return dbops_store_value("SELECT to_regclass($1) IS NOT NULL", 1, &name, BOOLOID, &there) && DatumGetBool(there);
 }
 
 static void

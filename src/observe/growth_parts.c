@@ -20,8 +20,7 @@
 #define MOST_SEQUENCES	20
 #define SOON_STOPPED	60		/* days until transaction ids run out that is advised on */
 
-static const FigureSet *find_disk(const List *past, const Disk *disk);
-static void put_disk(Growth *growth, const Disk *disk, const FigureSet *past);
+static void put_disk(Growth *growth, const Disk *disk, List *past);
 static void advise_disk(Growth *growth, const Disk *disk, const TrendArrival *arrival);
 static double total_growth(const List *tables);
 static double growth_of(const Figures *figures);
@@ -45,35 +44,20 @@ dbops_growth_disks(Growth *growth)
 		const Disk *disk = lfirst(cell);
 
 		if (disk->same_as == NULL && disk->total > 0)
-			put_disk(growth, disk, find_disk(past, disk));
+			put_disk(growth, disk, past);
 	}
 	dbops_json_array_end(&growth->json);
 }
 
-static const FigureSet *
-find_disk(const List *past, const Disk *disk)
-{
-	ListCell   *cell;
-
-	foreach(cell, past)
-		if (strcmp(((const FigureSet *) lfirst(cell))->name, disk->name) == 0)
-			return lfirst(cell);
-	return NULL;
-}
-
 /* It is full when nothing is free to the server; the reserve of root is not counted. */
 static void
-put_disk(Growth *growth, const Disk *disk, const FigureSet *past)
+put_disk(Growth *growth, const Disk *disk, List *past)
 {
 	DbopsJson  *json = &growth->json;
-	Figures		figures = {0};
 	Trend		trend;
 	TrendArrival arrival;
 
-	if (past != NULL)
-		figures = past->figures;
-	dbops_figures_add(&figures, dbops_clock_now(), disk->used);
-	dbops_figures_fit(&figures, &trend);
+	dbops_forecast_disk(past, disk, &trend);
 	dbops_json_object(json, NULL);
 	dbops_json_text(json, "name", disk->name);
 	dbops_json_integer(json, "used_bytes", disk->used);
