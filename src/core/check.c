@@ -46,7 +46,8 @@ static void call_look(void *arg);
 static void use_facts(DbopsCheckRun *run, int set);
 static DbopsCheckRun *begin(const DbopsCheckScope *scope);
 static bool has_check(const DbopsCheckSet *set, DbopsCheckReach reach);
-static bool is_apart(const DbopsCheck *check);
+static bool is_apart(const DbopsCheckSet *set, const DbopsCheck *check);
+static const DbopsCheckSet *set_of(const DbopsCheck *check);
 static bool is_looked_at(const DbopsCheckScope *scope, const DbopsCheckSet *set);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static List *judge(DbopsCheckRun *run, bool all);
@@ -201,8 +202,7 @@ dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
 }
 
 /*
- * Judge those that are left out of a sparing run: the sets that need catalogs as
- * a whole. The list is as dbops_check_judge's.
+ * Judge those that are left out of a sparing run, which need catalogs. The list is as dbops_check_judge's.
  */
 List *
 dbops_check_judge_apart(const DbopsCheckScope *scope)
@@ -211,14 +211,15 @@ dbops_check_judge_apart(const DbopsCheckScope *scope)
 
 	for (int i = 0; i < n_check_sets; i++)
 	{
-		if (check_sets[i]->reach != DBOPS_REACH_CATALOG)
+		if (check_sets[i]->shown || !has_check(check_sets[i], DBOPS_REACH_CATALOG))
 			continue;
 		look(run, i);
 		use_facts(run, i);
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
-			run_check(run);
+			if (is_apart(check_sets[i], run->check))
+				run_check(run);
 		}
 	}
 	list_sort(run->findings, by_severity_and_name);
@@ -241,7 +242,7 @@ dbops_check_adopt(DbopsCheckRun *run, const List *findings)
 		DbopsFinding *adopted;
 
 		run->check = dbops_check_find(found->check_name);
-		if (run->check == NULL || !is_apart(run->check))
+		if (run->check == NULL || !is_apart(set_of(run->check), run->check))
 			continue;
 		setting = dbops_override_of(overrides_for(run, run->check), run->check);
 		if (setting != NULL && !setting->enabled && found->severity != DBOPS_INFO)
@@ -265,13 +266,21 @@ dbops_check_setting(const DbopsCheckRun *run, const char *name)
 	return (check == NULL) ? NULL : dbops_override_of(overrides_for(run, check), check);
 }
 
+/* Whether a sparing run leaves a check out: it needs catalogs, and nobody reads those for the document anyway. */
 static bool
-is_apart(const DbopsCheck *check)
+is_apart(const DbopsCheckSet *set, const DbopsCheck *check)
+{
+	return check->reach == DBOPS_REACH_CATALOG && !set->shown;
+}
+
+static const DbopsCheckSet *
+set_of(const DbopsCheck *check)
 {
 	for (int i = 0; i < n_check_sets; i++)
 		if (check >= check_sets[i]->checks && check < check_sets[i]->checks + check_sets[i]->n_checks)
-			return check_sets[i]->reach == DBOPS_REACH_CATALOG;
-	return false;
+			return check_sets[i];
+	elog(ERROR, "check is not registered");
+	return NULL;				/* keep the compiler quiet */
 }
 
 static bool
@@ -334,7 +343,8 @@ judge(DbopsCheckRun *run, bool all)
 		for (int j = 0; j < check_sets[i]->n_checks; j++)
 		{
 			run->check = &check_sets[i]->checks[j];
-			if ((all || run->check->before_change) && can_read(&run->scope, run->check->reach))
+			if ((all || run->check->before_change) && can_read(&run->scope, run->check->reach) &&
+				!(run->scope.sparing && is_apart(check_sets[i], run->check)))
 				run_check(run);
 		}
 	}

@@ -397,7 +397,7 @@ typedef struct DbopsCheckScope
 {
 	Oid			database;		/* InvalidOid: only the cluster is judged */
 	bool		connected;		/* to that database, within a transaction */
-	bool		sparing;		/* leave out the sets that need catalogs */
+	bool		sparing;		/* leave out what needs catalogs, but for what is shown */
 } DbopsCheckScope;
 
 typedef struct DbopsCheckSet
@@ -406,6 +406,7 @@ typedef struct DbopsCheckSet
 	const DbopsCheck *checks;
 	int			n_checks;
 	DbopsCheckReach reach;		/* the least that any of them needs: it is looked at only where that can be read */
+	bool		shown;			/* a report shows its facts, so that all of its checks are judged with each */
 } DbopsCheckSet;
 
 extern void dbops_check_register(const DbopsCheckSet *set);

@@ -212,7 +212,8 @@ const DbopsCheckSet dbops_health_checks_set = {
 	.look = dbops_health_look,
 	.checks = checks,
 	.n_checks = lengthof(checks),
-	.reach = DBOPS_REACH_CLUSTER
+	.reach = DBOPS_REACH_CLUSTER,
+	.shown = true
 };
 
 /* Give the facts; a check that needs a part that failed fails alike. */
