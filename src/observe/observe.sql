@@ -189,7 +189,7 @@ CREATE FUNCTION dbops.forecast_series(times timestamptz[], series float8[], hori
 COMMENT ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) IS
     'Says where figures are going, a row for each horizon (days after the last figure, 1 to 3650). times and series are pairs, in any order; a null or NaN is '
     'left out, and the median of a day (UTC) counts. Steps that happened once are taken out, a changed rate counts since it changed, what recurs is kept. '
-    'low and high: what came lay between them in at least 80 of 100 of the random series of each length that this was measured with, 30 and 90 days ahead. extrapolated: further ahead than four times the past. per_day: growth. model: '
+    'low and high: what came lay between them in 80 to 92 of 100 random series of 14 to 180 days, 30 and 90 days ahead; less often where what recurs was not seen to recur yet. extrapolated: further ahead than four times the past. per_day: growth. model: '
     'unknown (fewer than seven days; nothing else is told), flat, steady, recent (the rate has changed), cycle (recurring steps). confidence: low below '
     '14 days, medium below 30, else high. Errors: arrays of different lengths, an infinite time or value, a horizon out of range.';
 REVOKE ALL ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) FROM PUBLIC;

@@ -23,7 +23,7 @@
 #define OTHER_WAY		0.3		/* of a step, that counts for steps the other way */
 #define PRIOR_WEIGHT	3.0		/* of what is expected, in looks back */
 #define LOOKS_WEIGHT	3.0		/* of all looks back: they overlap */
-#define FEW_DAYS		5.0		/* that make the errors twice as large */
+#define FEW_DAYS		9.0		/* that make the errors twice as large */
 #define MOST_SURPRISE	3.0		/* that a look can tell */
 #define LOOKS			12		/* pasts that are held against what came */
 

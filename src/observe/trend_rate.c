@@ -15,6 +15,7 @@
 #define SMOOTHED		7		/* points of the running median */
 #define CLEAR_BREAK		25.0	/* F of a bend, against that of chance */
 #define MOST_BREAKS		3
+#define LEAST_CHANGE	0.1		/* of the rate, relative to the larger one: less is not worth a shorter past */
 
 /* A bent line, by least squares: from a day on it has another slope. */
 typedef struct Bent
@@ -175,5 +176,5 @@ is_clear(const double *day, const double *value, int n, const Bent *bent)
 	pfree(rest);
 	pfree(drawn);
 	return (straight - error) / 2 * (n - 4) * (1 - correlation) / (1 + correlation) > CLEAR_BREAK * error &&
-		straight > error * (1 + 1e-9);
+		fabs(bent->change) > LEAST_CHANGE * Max(fabs(bent->slope), fabs(bent->slope + bent->change));
 }
