@@ -88,7 +88,7 @@ typedef struct AlertNews
 {
 	uint64		number;			/* 0: the place is free */
 	bool		for_own;		/* its database, or home for the cluster's, has yet to take it */
-	bool		for_home;		/* home has yet to hear of another database's */
+	bool		for_home;		/* home, if it is another, has yet to hear of a database's */
 	TimestampTz at;
 	AlertStep	step;
 	AlertEntry	entry;			/* as it was then */

@@ -67,9 +67,13 @@ static void
 deliver_one(const AlertNews *news, bool home)
 {
 	bool		ours = OidIsValid(news->entry.database) ? news->entry.database == MyDatabaseId : home;
-	int64		id = ours ? dbops_alert_store_next_id() : 0;
-	Jsonb	   *payload = news->step.tell ? dbops_alert_payload(id, news) : NULL;
+	int64		id;
+	Jsonb	   *payload;
 
+	if (ours && !news->for_own)
+		return;					/* told here already, before this was home */
+	id = ours ? dbops_alert_store_next_id() : 0;
+	payload = news->step.tell ? dbops_alert_payload(id, news) : NULL;
 	if (ours)
 		dbops_alert_store_history(id, news, payload);
 	if (payload != NULL)

@@ -59,7 +59,7 @@ static AlertNews *free_news(void);
 static void forget_loaded(Oid database);
 static int	pack(char *place, const List *details);
 static bool concerns(Oid database, bool home, Oid entry_database);
-static void take_news(const AlertNews *taken, bool own);
+static void take_news(const AlertNews *taken, bool own, bool home);
 static void take_entry(const AlertEntry *stored);
 
 /* Ask for the shared memory. */
@@ -306,7 +306,10 @@ dbops_alert_memory_sweep(void)
 			alerts->hashes[i] = 0;
 }
 
-/* Have what happened to an alert written down and told. */
+/*
+ * Have what happened to an alert written down and told. Which database is home
+ * may not be known yet, or change until then, so that home is asked in any case.
+ */
 void
 dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step, const List *details,
 							TimestampTz now)
@@ -319,8 +322,7 @@ dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step, cons
 	news->step = *step;
 	news->entry = *entry;
 	news->for_own = true;
-	news->for_home = OidIsValid(entry->database) && entry->database != dbops_home_database() &&
-		!dbops_alert_memory_is_own();
+	news->for_home = OidIsValid(entry->database) && !dbops_alert_memory_is_own();
 	news->detail_bytes = pack(news->details, details);
 }
 
@@ -443,15 +445,15 @@ dbops_alert_memory_taken(const List *news, const List *stored, Oid database, boo
 
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
 	foreach(cell, news)
-		take_news(lfirst(cell), concerns(database, home, ((const AlertNews *) lfirst(cell))->entry.database));
+		take_news(lfirst(cell), concerns(database, home, ((const AlertNews *) lfirst(cell))->entry.database), home);
 	foreach(cell, stored)
 		take_entry(lfirst(cell));
 	dbops_alert_memory_unlock();
 }
 
-/* Its own database has taken it, or home has heard of it. */
+/* Its own database has taken it, or home has heard of it, or both where they are the same. */
 static void
-take_news(const AlertNews *taken, bool own)
+take_news(const AlertNews *taken, bool own, bool home)
 {
 	AlertMemory *alerts = memory();
 
@@ -463,7 +465,7 @@ take_news(const AlertNews *taken, bool own)
 			continue;
 		if (own)
 			news->for_own = false;
-		else
+		if (home)
 			news->for_home = false;
 		if (!news->for_own && !news->for_home)
 			news->number = 0;

@@ -95,6 +95,17 @@ await_looks($primary);
 is(count_told($primary, $fsync, 'firing'), '1', 'nor after a crash');
 is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'nor is the log told again');
 
+# ---- the home database is known only later
+
+$primary->append_conf('postgresql.conf', "dbops.home_database = 'nowhere'");
+$primary->restart;
+raise($primary, 'postgres', 'regress.homeless', 'warning');
+$primary->append_conf('postgresql.conf', "dbops.home_database = 'postgres'");
+$primary->reload;
+await_looks($primary);
+await_looks($primary);
+is(count_told($primary, 'regress.homeless', 'firing'), '1', 'what is told before a database turns out to be home is told once');
+
 # ---- who listens
 
 my %listener = map { $_ => $primary->background_psql($_) } 'postgres', 'other';
