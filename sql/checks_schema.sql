@@ -85,8 +85,8 @@ DROP EXTENSION pg_stat_statements;
 CREATE ROLE "Regress limited" CONNECTION LIMIT 5;
 SELECT severity, message FROM pg_temp.findings('connections.role_limit');
 DROP ROLE "Regress limited";
-ALTER DATABASE :DBNAME CONNECTION LIMIT 1;
-SELECT severity, message, remedy FROM pg_temp.findings('connections.database_limit');
-ALTER DATABASE :DBNAME CONNECTION LIMIT -1;
+ALTER DATABASE :"DBNAME" CONNECTION LIMIT 1;
+SELECT severity, message, replace(remedy, quote_ident(current_database()), 'this') AS remedy FROM pg_temp.findings('connections.database_limit');
+ALTER DATABASE :"DBNAME" CONNECTION LIMIT -1;
 
 DROP SCHEMA "Check ""s" CASCADE;

@@ -14,6 +14,7 @@
 #include "postmaster/bgwriter.h"
 
 #define LATELY			600		/* s, of ratios */
+#define TWO_MINUTES		120		/* s, of what is supplied once a minute */
 #define AN_HOUR			3600	/* s, of events that are rare */
 #define LEAST_OF_HOUR	1200	/* s that must be known to tell a trend */
 
@@ -23,7 +24,7 @@ typedef struct Facts
 	CollectorState collector;
 	SampleWindow cluster;		/* lately */
 	SampleWindow cluster_hour;
-	SampleWindow minute;		/* of the database */
+	SampleWindow two_minutes;	/* of the database */
 	SampleWindow database;		/* lately */
 	SampleWindow hour;			/* of the database */
 } Facts;
@@ -64,6 +65,7 @@ static const DbopsCheck checks[] = {
 		.about = "attempts to archive WAL that failed in the last hour",
 		.judge = judge_archive_failures,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 0, .critical = NO_THRESHOLD,
 			.duration = 5 * SECS_PER_MINUTE, .source = "Percona's advisors, check_pgactivity"
@@ -75,6 +77,7 @@ static const DbopsCheck checks[] = {
 		.judge = judge_backend_writes,
 		.advice = true,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .warning = 50, .critical = NO_THRESHOLD, .guard = 10000, .guard_unit = "blocks",
 			.source = "postgresqltuner"
@@ -86,6 +89,7 @@ static const DbopsCheck checks[] = {
 		.judge = judge_cleaning,
 		.advice = true,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 1000, .critical = NO_THRESHOLD, .source = "check_pgactivity, postgresqltuner"
 		}
@@ -95,6 +99,7 @@ static const DbopsCheck checks[] = {
 		.about = "share of the blocks asked for that were found in shared buffers",
 		.judge = judge_hit_ratio,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .below = true, .warning = 90, .critical = NO_THRESHOLD,
 			.duration = 15 * SECS_PER_MINUTE, .clear = 1, .source = "guide 000, temBoard; of 10000 blocks at least"
@@ -105,6 +110,7 @@ static const DbopsCheck checks[] = {
 		.about = "share of the blocks of indexes asked for that were found in shared buffers",
 		.judge = judge_index_hit_ratio,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .below = true, .warning = 95, .critical = NO_THRESHOLD,
 			.duration = 15 * SECS_PER_MINUTE, .clear = 1, .source = "guide 003; of 10000 blocks at least"
@@ -115,6 +121,7 @@ static const DbopsCheck checks[] = {
 		.about = "files that sessions had to flush themselves in the last hour",
 		.judge = judge_backend_fsyncs,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 0, .critical = NO_THRESHOLD, .source = "postgresqltuner"
 		}
@@ -124,6 +131,7 @@ static const DbopsCheck checks[] = {
 		.about = "mean time of a checkpoint, of the time that it is to be spread over",
 		.judge = judge_checkpoint_time,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .warning = 120, .critical = NO_THRESHOLD, .guard = 2, .guard_unit = "checkpoints",
 			.source = "pganalyze"
@@ -134,6 +142,7 @@ static const DbopsCheck checks[] = {
 		.about = "share of the last hour's checkpoints that came before their time",
 		.judge = judge_checkpoints_requested,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .warning = 50, .critical = 80, .guard = 2, .guard_unit = "checkpoints",
 			.duration = 30 * SECS_PER_MINUTE, .source = "awesome-prometheus-alerts, check_postgres"
@@ -154,6 +163,7 @@ static const DbopsCheck checks[] = {
 		.about = "sessions of the last hour whose clients went away",
 		.judge = judge_abandoned,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 100, .critical = NO_THRESHOLD, .clear = 20, .source = "check_pgactivity"
 		}
@@ -164,6 +174,7 @@ static const DbopsCheck checks[] = {
 		.judge = judge_churn,
 		.advice = true,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/s", .warning = 10, .critical = NO_THRESHOLD, .clear = 20, .source = "pg_exporter"
 		}
@@ -173,6 +184,7 @@ static const DbopsCheck checks[] = {
 		.about = "sessions of the last hour that ended in a fatal error",
 		.judge = judge_fatal,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 10, .critical = NO_THRESHOLD, .clear = 20, .source = "check_pgactivity"
 		}
@@ -182,6 +194,7 @@ static const DbopsCheck checks[] = {
 		.about = "sessions of the last hour that somebody ended",
 		.judge = judge_killed,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 10, .critical = NO_THRESHOLD, .clear = 20, .source = "check_pgactivity"
 		}
@@ -191,6 +204,7 @@ static const DbopsCheck checks[] = {
 		.about = "deadlocks of the last hour",
 		.judge = judge_deadlocks,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 5, .critical = NO_THRESHOLD, .source = "guide 002"
 		}
@@ -200,6 +214,7 @@ static const DbopsCheck checks[] = {
 		.about = "statements of the last hour that replay has cancelled",
 		.judge = judge_conflicts,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 0, .critical = NO_THRESHOLD, .source = "check_postgres, pgwatch"
 		}
@@ -209,6 +224,7 @@ static const DbopsCheck checks[] = {
 		.about = "calls in a minute of statements that take more than a second on average",
 		.judge = judge_slow_calls,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "1/min", .warning = 100, .critical = NO_THRESHOLD, .clear = 20, .source = "guide 002"
 		}
@@ -218,6 +234,7 @@ static const DbopsCheck checks[] = {
 		.about = "bytes of temporary files written in a second",
 		.judge = judge_temp,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "bytes/s", .warning = 100 * MB, .critical = NO_THRESHOLD,
 			.duration = 5 * SECS_PER_MINUTE, .clear = 20, .source = "temBoard, pganalyze"
@@ -228,6 +245,7 @@ static const DbopsCheck checks[] = {
 		.about = "share of the transactions that were rolled back",
 		.judge = judge_rollbacks,
 		.reach = DBOPS_REACH_DATABASE,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .warning = 10, .critical = NO_THRESHOLD, .guard = 1000, .guard_unit = "transactions",
 			.duration = 5 * SECS_PER_MINUTE, .clear = 20, .source = "temBoard, postgres_exporter"
@@ -239,6 +257,7 @@ static const DbopsCheck checks[] = {
 		.judge = judge_wal_buffers,
 		.advice = true,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "1/h", .warning = 3600, .critical = NO_THRESHOLD, .source = "pg_profile"
 		}
@@ -249,6 +268,7 @@ static const DbopsCheck checks[] = {
 		.judge = judge_full_page_images,
 		.advice = true,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "percent", .warning = 50, .critical = NO_THRESHOLD, .guard = GB, .guard_unit = "bytes",
 			.source = "pgwatch, pg_profile"
@@ -259,6 +279,7 @@ static const DbopsCheck checks[] = {
 		.about = "bytes of WAL written in a second",
 		.judge = judge_wal_rate,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "bytes/s", .warning = NO_THRESHOLD, .critical = NO_THRESHOLD, .source = "what is much depends on the server"
 		}
@@ -268,6 +289,7 @@ static const DbopsCheck checks[] = {
 		.about = "days until the server gives out no more transaction ids, at the rate of the last hour",
 		.judge = judge_days_left,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "days", .below = true, .warning = 7, .critical = 2,
 			.duration = 30 * SECS_PER_MINUTE, .source = "pgmonitor's prediction for disks"
@@ -292,7 +314,7 @@ look(const DbopsCheckScope *scope)
 	(void) dbops_ring_window(InvalidOid, AN_HOUR, &facts->cluster_hour);
 	if (OidIsValid(scope->database))
 	{
-		(void) dbops_ring_window(scope->database, SECS_PER_MINUTE, &facts->minute);
+		(void) dbops_ring_window(scope->database, TWO_MINUTES, &facts->two_minutes);
 		(void) dbops_ring_window(scope->database, LATELY, &facts->database);
 		(void) dbops_ring_window(scope->database, AN_HOUR, &facts->hour);
 	}
@@ -345,7 +367,7 @@ static void
 judge_deadlocks(const void *facts, DbopsCheckRun *run)
 {
 	report_events(run, &((const Facts *) facts)->hour, DM_DEADLOCKS, "deadlocks",
-				  "The server's log names the statements of each; lock rows and tables in the same order everywhere.");
+				  "Review queries causing deadlocks, optimize transaction scope: the server's log names the statements of each; lock rows and tables in the same order everywhere.");
 }
 
 static void
@@ -444,15 +466,15 @@ judge_churn(const void *facts, DbopsCheckRun *run)
 static void
 judge_slow_calls(const void *facts, DbopsCheckRun *run)
 {
-	const SampleWindow *window = &((const Facts *) facts)->database;
+	const SampleWindow *window = &((const Facts *) facts)->two_minutes;
 	double		rate = dbops_ring_per_second(window, DM_STATEMENT_SLOW_CALLS) * SECS_PER_MINUTE;
 
 	if (window->seconds > 0 && isnan(rate))
-		dbops_check_report_unknown(run, NULL, "no statements are counted here, or not for long enough",
+		dbops_check_report_unknown(run, NULL, "no statements have been counted here for two minutes",
 								   "CREATE EXTENSION pg_stat_statements; in this database, with its library preloaded, and look again in some minutes.");
 	else
 		report(run, window, rate, NAN, psprintf("%.1f slow statements in a minute", rate),
-			   "See SELECT * FROM dbops.slow_queries(); then EXPLAIN (ANALYZE, BUFFERS) the first of them.");
+			   "Review slow query log, optimize queries or add indexes: SELECT * FROM dbops.slow_queries(); then EXPLAIN (ANALYZE, BUFFERS) the first of them.");
 }
 
 static void

@@ -107,6 +107,7 @@ static const DbopsCheck checks[] = {
 		.judge = dbops_judge_replication_lag,
 		.before_change = true,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "s", .warning = 30, .critical = 60,
 			.duration = 30, .clear = 20, .source = "guide 002"
@@ -117,6 +118,7 @@ static const DbopsCheck checks[] = {
 		.about = "WAL that the standby that is furthest behind has yet to replay",
 		.judge = dbops_judge_replication_lag_bytes,
 		.reach = DBOPS_REACH_CLUSTER,
+		.settling = true,
 		.threshold = {
 			.unit = "bytes", .warning = 100 * MB, .critical = GB,
 			.duration = SECS_PER_MINUTE, .clear = 20, .source = "pganalyze, pgmonitor"

@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+static bool report_members_low(const Ages *ages, DbopsCheckRun *run);
 static const char *in_database(Oid database);
 
 void
@@ -103,12 +104,29 @@ dbops_judge_multixact_forced(const void *facts, DbopsCheckRun *run)
 {
 	const Ages *ages = &dbops_health_require(facts, PART_AGES)->ages;
 
+	if (report_members_low(ages, run))
+		return;
 	dbops_check_report_value(run, dbops_figure_percent(ages->multixact_age, ages->multixact_freeze_age), NAN, (DbopsFinding)
 							 {
 								 .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT,
 													 ages->multixact_age, ages->multixact_freeze_age),
 								 .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
 							 });
+}
+
+/* Members of multixact ids have a space of their own, which can run out first. */
+static bool
+report_members_low(const Ages *ages, DbopsCheckRun *run)
+{
+	if (ages->multixact_members_low)
+		dbops_check_report(run, (DbopsFinding)
+						   {
+							   .severity = DBOPS_WARNING,
+							   .message = psprintf("the space of the members of multixact ids is more than half used; the oldest id is "
+												   INT64_FORMAT " ids old", ages->multixact_age),
+							   .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
+						   });
+	return ages->multixact_members_low;
 }
 
 /* In which database, where its name can be had at once. */

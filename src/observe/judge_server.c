@@ -38,7 +38,7 @@ dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run)
 		dbops_check_report_value(run, isnan(lag) ? 0 : lag, NAN, (DbopsFinding)
 								 {
 									 .message = psprintf("%s is %s behind", who_lags(replication), dbops_figure_duration(isnan(lag) ? 0 : lag)),
-									 .remedy = "See pg_stat_replication, and on the standby what replay waits for: its disks, or a query that conflicts."
+									 .remedy = "Check replica health, may need to failover: SELECT * FROM dbops.replication_status(); and on the standby see what replay waits for: its disks, or a query that conflicts."
 								 });
 }
 
@@ -245,6 +245,6 @@ judge_disk(const Disk *disk, DbopsCheckRun *run)
 									 .object = disk->name,
 									 .message = psprintf("%s free, %.2f percent%s", dbops_figure_bytes(disk->free), percent,
 														 disk->same_as == NULL ? "" : psprintf(", on the same device as %s", disk->same_as)),
-									 .remedy = "Make room before it is full: a server without room for WAL stops."
+									 .remedy = "Archive old data, increase storage, or clean up logs, before it is full: a server without room for WAL stops."
 								 });
 }

@@ -37,7 +37,7 @@ dbops_judge_connections(const void *facts, DbopsCheckRun *run)
 							 {
 								 .message = psprintf("%d of %d connections are in use",
 													 sessions->clients, sessions->usable),
-								 .remedy = "Use a connection pool, or raise max_connections and restart."
+								 .remedy = "Check for connection leaks, consider increasing pool size: SELECT * FROM dbops.connections(); the server's own limit is max_connections."
 							 });
 }
 
@@ -50,7 +50,7 @@ dbops_judge_waiting(const void *facts, DbopsCheckRun *run)
 							 {
 								 .message = psprintf(ngettext("%d session waits for a lock", "%d sessions wait for a lock",
 															  sessions->waiting), sessions->waiting),
-								 .remedy = "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
+								 .remedy = "Immediate investigation, may need to kill long-running queries: SELECT * FROM dbops.blocking_sessions();"
 							 });
 }
 
