@@ -56,7 +56,7 @@ SELECT count(*) FROM dbops.relation_1d WHERE relid = :gone;
 SELECT at, disk, used_bytes + free_bytes <= total_bytes AS fits FROM dbops.disk_1h WHERE at >= '2031-01-01' ORDER BY at;
 
 -- and as they are now
-SELECT kind, name, bytes IS NOT NULL AS has_bytes, free_percent BETWEEN 0 AND 100 AS has_room, same_disk_as
+SELECT kind, nullif(name, current_database()) AS name, bytes IS NOT NULL AS has_bytes, free_percent BETWEEN 0 AND 100 AS has_room, same_disk_as
   FROM dbops.disk_usage() WHERE kind = 'WAL' OR name = current_database();
 SELECT bytes % 1048576 AS rest FROM dbops.disk_usage() WHERE kind = 'WAL';
 
