@@ -80,6 +80,28 @@ SET dbops.test_now = 1800004360;
 SELECT dbops.sample_statements();
 SELECT calls FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
 
+-- what may hold a password is not kept: of utility statements only their kind, of queries no strings,
+-- also of one that was planned before its row was reset, which pg_stat_statements then has with its constants
+PREPARE slow_secret AS SELECT 'TopSecret1' || owner, e'Top\'Secret2', $$TopSecret3$$ FROM slow_items WHERE id = $1;
+SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
+SET dbops.test_now = 1800010000;
+SELECT dbops.sample_statements();
+CREATE ROLE regress_slow_secret PASSWORD 'TopSecret4';
+DO $$ BEGIN PERFORM 'TopSecret5'; END $$;
+EXECUTE slow_secret(7);
+DROP ROLE regress_slow_secret;
+SELECT interval '1 day' > '1 hour' AS longer;
+SET dbops.test_now = 1800010060;
+SELECT dbops.sample_statements();
+SELECT count(*) > 0 AS server_has_it FROM dbops.slow_queries(NULL, 'calls') WHERE query LIKE '%TopSecret%';
+SET dbops.test_now = 1800010800;
+SELECT dbops.sample_statements();
+SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
+SELECT query FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 10:00Z')
+ WHERE query ~ 'ROLE|slow_secret|interval|^DO' AND query !~ 'pg_' ORDER BY query COLLATE "C";
+SELECT count(*) FROM dbops.statement_text WHERE query LIKE '%TopSecret%';
+DEALLOCATE slow_secret;
+
 -- orders, limits and shares
 SELECT order_by, (SELECT array_agg(w) = array_agg(w ORDER BY w DESC)
                     FROM (SELECT CASE order_by WHEN 'mean' THEN mean_ms WHEN 'calls' THEN calls WHEN 'cache' THEN read_bytes

@@ -716,7 +716,8 @@ CREATE TABLE dbops.statement_text (
     query       text   NOT NULL,
     PRIMARY KEY (query_id, database_id)
 );
-COMMENT ON TABLE dbops.statement_text IS 'The texts of the statements in statement_1h, without their constants, up to 4000 characters.';
+COMMENT ON TABLE dbops.statement_text IS
+    'The texts of the queries in statement_1h as pg_stat_statements has them, up to 4000 characters, with ''...'' for each string that it has left in. Of other statements, which may hold passwords, only the kind, for example ALTER ROLE.';
 REVOKE ALL ON TABLE dbops.statement_text FROM PUBLIC;
 CREATE INDEX ON dbops.statement_1h (query_id, database_id);
 

@@ -71,4 +71,8 @@ extern void dbops_statement_history_init(void);
 extern Statement *dbops_statement_history_read(TimestampTz since, int *n);
 extern TimestampTz dbops_statement_hour(TimestampTz time);
 
+/* ---- statement_text.c ---- */
+
+extern void dbops_statement_text_keep(TimestampTz hour);
+
 #endif							/* DBOPS_STATEMENT_H */

@@ -20,7 +20,6 @@ PG_FUNCTION_INFO_V1(dbops_sample_statements);
 #define WRITE_AFTER		(10 * 60 * USECS_PER_SEC)
 #define ROWS_AN_HOUR	500		/* with a row of their own, each time that is written */
 #define HISTORY_DAYS	30
-#define LONGEST_TEXT	4000	/* characters that are kept */
 
 /* The columns of statements, as arrays. */
 typedef struct Arrays
@@ -48,8 +47,6 @@ static int	by_time(const void *a, const void *b);
 static int	fold_rest(Statement *pending, int n);
 static void write_rows(const Statement *statements, int n, TimestampTz hour);
 static Arrays make_arrays(const Statement *statements, int n);
-static bool texts_are_missing(TimestampTz hour);
-static void write_texts(TimestampTz hour);
 static void prune(TimestampTz hour);
 static void take_sum(HeapTuple row, TupleDesc desc, void *arg);
 
@@ -115,8 +112,7 @@ write_pending(Statement *pending, int n, TimestampTz hour)
 	qsort(pending, n, sizeof(Statement), by_time);
 	n = fold_rest(pending, n);
 	write_rows(pending, n, hour);
-	if (texts_are_missing(hour))
-		write_texts(hour);
+	dbops_statement_text_keep(hour);
 }
 
 static int
@@ -190,55 +186,6 @@ make_arrays(const Statement *statements, int n)
 			arrays.figures[j][i] = Float8GetDatum(statements[i].figures[j]);
 	}
 	return arrays;
-}
-
-static bool
-texts_are_missing(TimestampTz hour)
-{
-	DbopsParam	params[] = {dbops_param_time(hour)};
-	Datum		missing;
-
-	return dbops_store_value("SELECT true FROM dbops.statement_1h s WHERE s.at = $1 AND s.query_id <> 0"
-							 " AND NOT EXISTS (SELECT FROM dbops.statement_text t"
-							 " WHERE t.query_id = s.query_id AND t.database_id = s.database_id) LIMIT 1",
-							 lengthof(params), params, BOOLOID, &missing);
-}
-
-/* Keep the texts of the statements that have rows and none yet. */
-static void
-write_texts(TimestampTz hour)
-{
-	StatementLook look;
-	Datum	   *databases;
-	Datum	   *ids;
-	Datum	   *texts;
-	DbopsParam	params[4];
-	int			n = 0;
-
-	if (!dbops_statements_look(&look, true))
-		return;
-	databases = palloc(sizeof(Datum) * (look.n + 1));
-	ids = palloc(sizeof(Datum) * (look.n + 1));
-	texts = palloc(sizeof(Datum) * (look.n + 1));
-	for (int i = 0; i < look.n; i++)
-	{
-		if (look.statements[i].text == NULL)
-			continue;
-		databases[n] = ObjectIdGetDatum(look.statements[i].key.database);
-		ids[n] = Int64GetDatum(look.statements[i].key.id);
-		texts[n++] = CStringGetTextDatum(look.statements[i].text);
-	}
-	params[0] = dbops_param_array(databases, n, OIDOID);
-	params[1] = dbops_param_array(ids, n, INT8OID);
-	params[2] = dbops_param_array(texts, n, TEXTOID);
-	params[3] = dbops_param_time(hour);
-	dbops_store_each("INSERT INTO dbops.statement_text (database_id, query_id, query)"
-					 " SELECT t.database_id, t.query_id, left(t.query, " CppAsString2(LONGEST_TEXT) ")"
-					 " FROM unnest($1, $2, $3) t (database_id, query_id, query)"
-					 " WHERE EXISTS (SELECT FROM dbops.statement_1h s WHERE s.at = $4"
-					 " AND s.database_id = t.database_id AND s.query_id = t.query_id)"
-					 " ON CONFLICT DO NOTHING",
-					 lengthof(params), params, NULL, NULL);
 }
 
 /* What is old goes, once a day, and the texts that are nobody's any more. */
