@@ -42,7 +42,7 @@ SELECT s, r.* FROM (VALUES (0, 85), (30, 85), (59, 85), (60, 86), (70, 87)) v(s,
 -- it ends when it is so no more for as long as it is kept firing
 SELECT s, r.* FROM (VALUES (100, 70), (129, 70), (130, 70), (140, 70)) v(s, v), pg_temp.value_at(s, v, '{"duration": 60, "keep_firing": 30}') r;
 -- what was told
-SELECT event, jsonb_pretty(payload - 'id' - 'timestamp' - 'since') AS payload, payload->>'timestamp' AS "timestamp", jsonb_typeof(payload->'details') AS details
+SELECT event, jsonb_pretty(payload - 'id' - 'timestamp' - 'since' - 'database') AS payload, payload->>'timestamp' AS "timestamp", payload->>'database' = current_database() AS here, jsonb_typeof(payload->'details') AS details
   FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%' ORDER BY id;
 CALL pg_temp.forget();
 
@@ -158,7 +158,7 @@ SELECT dbops.end_maintenance_mode() IS NOT NULL AS ended;
 CALL pg_temp.forget();
 
 -- just after a start, what must settle first is not told
-SELECT extract(epoch FROM pg_postmaster_start_time())::bigint - 1893456000 AS started \gset
+SELECT ceil(extract(epoch FROM pg_postmaster_start_time()))::bigint - 1893456000 AS started \gset
 SELECT s, r.* FROM (VALUES (0, 85), (200, 85), (301, 85)) v(s, v), pg_temp.value_at(:started + s, v, '{"settling": true}') r;
 CALL pg_temp.forget();
 

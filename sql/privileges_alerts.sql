@@ -42,12 +42,29 @@ SET ROLE regress_stranger;
 GRANT EXECUTE ON FUNCTION public.regress_told(jsonb) TO regress_admin;
 SET ROLE regress_admin;
 SELECT dbops.set_alert_function('public.regress_told(jsonb)', '5 seconds');
-SELECT function_name, owner, timeout FROM dbops.alert_function();
+SELECT function_name, owner, timeout, problem FROM dbops.alert_function();
 RESET ROLE;
 SET dbops.test_now = 1893456000;
 BEGIN;
 SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.privileges', 'warning', 'it''s "quoted"', $$it's '); DROP TABLE x; --$$, NULL, NULL, NULL)::dbops.finding]);
-SELECT kind, owner, submitter = current_user::regrole AS by_the_extension, timeout, state, command LIKE 'SELECT public.regress_told(%''::pg_catalog.jsonb)' AS calls_it FROM dbops.job WHERE name = 'alert function';
+SELECT kind, owner, submitter = current_user::regrole AS by_the_extension, timeout, state, command LIKE 'SELECT dbops.call_alert_function(%'')' AS calls_it FROM dbops.job WHERE name = 'alert function';
+ROLLBACK;
+
+-- only who has set it has it called
+SELECT dbops.call_alert_function('{}');
+SET ROLE regress_admin;
+SELECT dbops.call_alert_function('{}');
+RESET ROLE;
+-- another's function of the same name is not called, neither by a job that waits nor by a new one
+BEGIN;
+ALTER FUNCTION public.regress_told(jsonb) RENAME TO regress_untold;
+SELECT problem FROM dbops.alert_function();
+CREATE FUNCTION public.regress_told(alert jsonb) RETURNS text LANGUAGE sql AS 'SELECT session_user || '' as '' || current_user';
+SELECT problem FROM dbops.alert_function();
+SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.privileges', 'warning', NULL, 'it is so', NULL, NULL, NULL)::dbops.finding]);
+SELECT count(*) AS calls FROM dbops.job WHERE name = 'alert function';
+SET ROLE regress_admin;
+SELECT dbops.call_alert_function('{}');
 ROLLBACK;
 
 -- a role that is gone, or cannot log in any more, stops nothing but the call

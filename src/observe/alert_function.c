@@ -6,6 +6,12 @@
  * that neither it nor its owner gains anything by it, and one that fails, hangs
  * or is dropped keeps nothing else waiting. Where many calls are waiting
  * already, no more are added: the notification and the history are there.
+ *
+ * It is kept by name, which survives a dump and pg_upgrade as an oid does not,
+ * together with its owner. When it is gone somebody else could make another of
+ * that name, which would run with the rights of whoever has set the first one:
+ * so a function of another owner is not called, which is looked at both when a
+ * call is submitted and in the job, just before.
  */
 #include "observe/alert.h"
 
@@ -28,20 +34,32 @@
 PG_FUNCTION_INFO_V1(dbops_set_alert_function);
 PG_FUNCTION_INFO_V1(dbops_remove_alert_function);
 PG_FUNCTION_INFO_V1(dbops_alert_function);
+PG_FUNCTION_INFO_V1(dbops_call_alert_function);
 
-/* A call that is to be submitted. */
+/* The function that is set beside the one that there is now, and why it is not to be called. */
+#define SET_AND_FOUND \
+	" FROM dbops.alert_function s LEFT JOIN (pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace)" \
+	" ON p.pronargs = 1 AND p.proargtypes[0] = 'jsonb'::regtype AND format('%I.%I', n.nspname, p.proname) = s.function_name"
+#define PROBLEM \
+	"CASE WHEN p.oid IS NULL THEN 'it is gone'" \
+	" WHEN p.proowner <> s.function_owner THEN 'its owner is not who it was when it was set' END"
+
+/* A call that is to be submitted, or made. */
 typedef struct Call
 {
 	const char *payload;
 	const char *name;			/* of the function, qualified and quoted */
-	Oid			owner;
+	const char *problem;		/* why it is not to be called; or NULL */
+	Oid			function;		/* InvalidOid: it is gone */
+	Oid			owner;			/* of the job */
 	const char *path;
 	long		timeout;		/* ms */
 	int64		waiting;		/* calls that are */
 } Call;
 
-static void require_fit(Oid function);
+static Oid	require_fit(Oid function);
 static long take_timeout(FunctionCallInfo fcinfo);
+static void read_function(Call *call);
 static void take_function(HeapTuple row, TupleDesc desc, void *arg);
 static void submit(void *arg);
 
@@ -50,18 +68,20 @@ Datum
 dbops_set_alert_function(PG_FUNCTION_ARGS)
 {
 	Oid			function;
+	Oid			function_owner;
 	long		timeout;
 
 	dbops_require_argument(fcinfo, 0, "function_name");
 	function = PG_GETARG_OID(0);
-	require_fit(function);
+	function_owner = require_fit(function);
 	timeout = take_timeout(fcinfo);
 	dbops_require_login(GetUserId());
-	dbops_store_each("INSERT INTO dbops.alert_function (function_name, owner, path, timeout, set_at) VALUES ($1, $2, $3, $4, $5)"
-					 " ON CONFLICT (one) DO UPDATE SET (function_name, owner, path, timeout, set_at) = ($1, $2, $3, $4, $5)",
-					 5, (DbopsParam[]) {
+	dbops_store_each("INSERT INTO dbops.alert_function (function_name, function_owner, owner, path, timeout, set_at) VALUES ($1, $2, $3, $4, $5, $6)"
+					 " ON CONFLICT (one) DO UPDATE SET (function_name, function_owner, owner, path, timeout, set_at) = ($1, $2, $3, $4, $5, $6)",
+					 6, (DbopsParam[]) {
 		dbops_param_text(dbops_quote_qualified(get_namespace_name(get_func_namespace(function)),
 											   get_func_name(function))),
+		dbops_param_oid(function_owner),
 		dbops_param_oid(GetUserId()),
 		dbops_param_text(dbops_query_submission_path()),
 		dbops_param_int8(timeout),
@@ -85,17 +105,18 @@ dbops_alert_function(PG_FUNCTION_ARGS)
 {
 	InitMaterializedSRF(fcinfo, 0);
 	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
-					   "SELECT function_name, owner, timeout * interval '1 ms', set_at FROM dbops.alert_function",
+					   "SELECT s.function_name, s.owner, s.timeout * interval '1 ms', s.set_at, " PROBLEM SET_AND_FOUND,
 					   0, NULL);
 	return (Datum) 0;
 }
 
-/* A function that exists, may be called by the caller and takes one jsonb. */
-static void
+/* A function that exists, may be called by the caller and takes one jsonb. Returns its owner. */
+static Oid
 require_fit(Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Form_pg_proc proc;
+	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -103,15 +124,18 @@ require_fit(Oid function)
 				 errmsg("there is no function %u", function),
 				 errhint("Give its name with the type of its argument: 'page_me(jsonb)'.")));
 	proc = (Form_pg_proc) GETSTRUCT(tuple);
-	if (proc->prokind != PROKIND_FUNCTION || proc->pronargs != 1 || proc->proargtypes.values[0] != JSONBOID)
+	if (proc->prokind != PROKIND_FUNCTION || proc->proretset || proc->pronargs != 1 ||
+		proc->proargtypes.values[0] != JSONBOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("%s cannot be told of alerts", format_procedure(function)),
-				 errdetail("It must be a function of one argument of type jsonb."),
+				 errdetail("It must be a function of one argument of type jsonb that returns no set."),
 				 errhint("CREATE FUNCTION page_me(alert jsonb) RETURNS void …")));
+	owner = proc->proowner;
 	ReleaseSysCache(tuple);
 	if (object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	return owner;
 }
 
 static long
@@ -136,13 +160,15 @@ dbops_alert_function_call(const char *payload)
 	Call		call = {.payload = payload};
 	ErrorData  *error;
 
-	dbops_store_each("SELECT function_name, owner::oid, path, timeout,"
-					 " (SELECT count(*) FROM dbops.job WHERE name = '" JOB_NAME "' AND kind = 'command' AND finished_at IS NULL)"
-					 " FROM dbops.alert_function",
-					 0, NULL, take_function, &call);
+	read_function(&call);
 	if (call.name == NULL)
 		return;
-	if (call.waiting >= MOST_WAITING)
+	if (call.problem != NULL)
+		ereport(LOG,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("dbops does not call the alert function %s: %s", call.name, call.problem),
+				 errhint("Make it again and call dbops.set_alert_function(), or dbops.remove_alert_function().")));
+	else if (call.waiting >= MOST_WAITING)
 		ereport(LOG,
 				(errmsg("dbops does not call the alert function %s: " INT64_FORMAT " calls are waiting already",
 						call.name, call.waiting)));
@@ -153,15 +179,26 @@ dbops_alert_function_call(const char *payload)
 }
 
 static void
+read_function(Call *call)
+{
+	dbops_store_each("SELECT s.function_name, " PROBLEM ", p.oid, s.owner::oid, s.path, s.timeout,"
+					 " (SELECT count(*) FROM dbops.job WHERE name = '" JOB_NAME "' AND kind = 'command' AND finished_at IS NULL)"
+					 SET_AND_FOUND,
+					 0, NULL, take_function, call);
+}
+
+static void
 take_function(HeapTuple row, TupleDesc desc, void *arg)
 {
 	Call	   *call = arg;
 
 	call->name = dbops_row_text(row, desc, 1);
-	call->owner = dbops_row_oid(row, desc, 2);
-	call->path = dbops_row_text(row, desc, 3);
-	call->timeout = (long) dbops_row_int8(row, desc, 4);
-	call->waiting = dbops_row_int8(row, desc, 5);
+	call->problem = dbops_row_text(row, desc, 2);
+	call->function = dbops_row_oid(row, desc, 3);
+	call->owner = dbops_row_oid(row, desc, 4);
+	call->path = dbops_row_text(row, desc, 5);
+	call->timeout = (long) dbops_row_int8(row, desc, 6);
+	call->waiting = dbops_row_int8(row, desc, 7);
 }
 
 static void
@@ -181,6 +218,28 @@ submit(void *arg)
 	dbops_require_login(call->owner);
 	request.timeout = call->timeout;
 	request.lock_timeout = call->timeout;
-	request.command = psprintf("SELECT %s(%s::pg_catalog.jsonb)", call->name, quote_literal_cstr(call->payload));
+	request.command = psprintf("SELECT dbops.call_alert_function(%s)", quote_literal_cstr(call->payload));
 	dbops_job_submit(&request);
+}
+
+/* call_alert_function(alert jsonb) → void: what the job does */
+Datum
+dbops_call_alert_function(PG_FUNCTION_ARGS)
+{
+	Call		call = {0};
+
+	read_function(&call);
+	if (call.name == NULL || call.owner != GetUserId())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no alert function that the current role has set"),
+				 errhint("Set one with dbops.set_alert_function().")));
+	if (call.problem != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("the alert function %s is not called: %s", call.name, call.problem),
+				 errhint("Make it again and call dbops.set_alert_function(), or dbops.remove_alert_function().")));
+	(void) require_fit(call.function);
+	(void) OidFunctionCall1(call.function, PG_GETARG_DATUM(0));
+	PG_RETURN_VOID();
 }

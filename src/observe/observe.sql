@@ -438,18 +438,19 @@ SELECT pg_extension_config_dump('dbops.alert_silence_id_seq', '');
 SELECT pg_extension_config_dump('dbops.alert_silence', '');
 
 CREATE TABLE dbops.alert_function (
-    one           boolean PRIMARY KEY DEFAULT true CHECK (one),
-    function_name text NOT NULL,
-    owner         regrole NOT NULL,
-    path          text NOT NULL,
-    timeout       bigint NOT NULL,
-    set_at        timestamptz NOT NULL
+    one            boolean PRIMARY KEY DEFAULT true CHECK (one),
+    function_name  text NOT NULL,
+    function_owner regrole NOT NULL,
+    owner          regrole NOT NULL,
+    path           text NOT NULL,
+    timeout        bigint NOT NULL,
+    set_at         timestamptz NOT NULL
 );
 COMMENT ON TABLE dbops.alert_function IS
-    'The function that is told of alerts, as a job of owner with search_path path. function_name is qualified and quoted; timeout in milliseconds.';
+    'The function that is told of alerts, as a job of owner with search_path path. function_name is qualified and quoted; function_owner: whose it was when it was set; timeout in milliseconds.';
 REVOKE ALL ON TABLE dbops.alert_function FROM PUBLIC;
 -- A role that is gone would be dumped as a number, and be somebody else's elsewhere.
-SELECT pg_extension_config_dump('dbops.alert_function', 'WHERE owner::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
+SELECT pg_extension_config_dump('dbops.alert_function', 'WHERE owner::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles) AND function_owner::pg_catalog.oid IN (SELECT oid FROM pg_catalog.pg_roles)');
 
 CREATE FUNCTION dbops.alerts(
     active boolean DEFAULT true,
@@ -507,7 +508,8 @@ CREATE FUNCTION dbops.set_alert_function(function_name regprocedure, timeout int
 COMMENT ON FUNCTION dbops.set_alert_function(regprocedure, interval) IS
     'Has a function of one jsonb argument called for each event of an alert, with what NOTIFY dbops_alert carries. It is called in a job of the role that calls this, in a session of that role: nobody gains rights by it. '
     'timeout: after which a call is given up; it is tried again as any job is, and shown by jobs(). While 50 calls wait, no more are added, and the log says so. There is one function for each database; the home database''s is also told of the alerts of others. '
-    'Refused: a function of other arguments (42P13), one that the caller may not execute (42501), a role that cannot log in (28000, on 15 and 16).';
+    'When it has been dropped or renamed, or is another role''s, it is not called, and the log and alert_function() say so. '
+    'Refused: a function of other arguments or that returns a set (42P13), one that the caller may not execute (42501), a role that cannot log in (28000, on 15 and 16).';
 REVOKE ALL ON FUNCTION dbops.set_alert_function(regprocedure, interval) FROM PUBLIC;
 
 CREATE FUNCTION dbops.remove_alert_function() RETURNS boolean
@@ -517,11 +519,19 @@ COMMENT ON FUNCTION dbops.remove_alert_function() IS 'Has no function told of al
 REVOKE ALL ON FUNCTION dbops.remove_alert_function() FROM PUBLIC;
 
 CREATE FUNCTION dbops.alert_function(
-    OUT function_name text, OUT owner regrole, OUT timeout interval, OUT set_at timestamptz) RETURNS SETOF record
+    OUT function_name text, OUT owner regrole, OUT timeout interval, OUT set_at timestamptz, OUT problem text) RETURNS SETOF record
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_alert_function';
-COMMENT ON FUNCTION dbops.alert_function() IS 'Shows the function that is told of alerts, and whose jobs call it; no row when there is none.';
+COMMENT ON FUNCTION dbops.alert_function() IS 'Shows the function that is told of alerts, and whose jobs call it; no row when there is none. problem: why it is not called; null when it is.';
 REVOKE ALL ON FUNCTION dbops.alert_function() FROM PUBLIC;
+
+CREATE FUNCTION dbops.call_alert_function(alert jsonb) RETURNS void
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'dbops_call_alert_function';
+COMMENT ON FUNCTION dbops.call_alert_function(jsonb) IS
+    'Calls the alert function, as the jobs do that are made for it; whoever has set it can so try it out. '
+    'Refused: for others, or when none is set (55000), and when the function is gone or another role''s than it was (42883). Errors: also those of the function.';
+REVOKE ALL ON FUNCTION dbops.call_alert_function(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION dbops.evaluate_alerts(findings dbops.finding[] DEFAULT NULL) RETURNS integer
     LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -541,6 +551,7 @@ INSERT INTO dbops.function_access VALUES
     ('set_alert_function', 'admin'),
     ('remove_alert_function', 'admin'),
     ('alert_function', 'monitor'),
+    ('call_alert_function', 'admin'),
     ('evaluate_alerts', 'admin');
 
 
