@@ -115,6 +115,23 @@ SELECT round(sum(share_percent)) BETWEEN 99 AND 101 AS all_of_it FROM dbops.slow
 SELECT dbops.sample_server();
 SELECT name, value >= 100 AS counted FROM dbops.metrics() WHERE name = 'statements.calls' AND database IS NULL;
 
+-- a look that comes late makes no more of what happened: 1000 in 100 s, though the sample before is ten seconds old
+SET dbops.test_now = 1800020000;
+SELECT dbops.sample_statements();
+SELECT dbops.sample_server();
+SELECT pg_temp.read_one_by_one(1000);
+SET dbops.test_now = 1800020090;
+SELECT dbops.sample_server();
+SELECT per_second FROM dbops.metrics() WHERE name = 'statements.calls' AND database = current_database();
+SET dbops.test_now = 1800020100;
+SELECT dbops.sample_statements();
+SELECT dbops.sample_server();
+SELECT per_second BETWEEN 10 AND 10.5 AS ten FROM dbops.metrics() WHERE name = 'statements.calls' AND database = current_database();
+-- and counts that are old tell nothing of now
+SET dbops.test_now = 1800020300;
+SELECT dbops.sample_server();
+SELECT per_second FROM dbops.metrics() WHERE name = 'statements.calls' AND database = current_database();
+
 -- bad input
 SELECT * FROM dbops.slow_queries(0);
 SELECT * FROM dbops.slow_queries(5, 'speed');

@@ -185,6 +185,7 @@ typedef struct SampleWindow
 	bool		reset;			/* counters were reset within it: it begins after that */
 	int			n;				/* samples */
 	double		delta[N_MOST_METRICS];	/* of counters; NaN: not known. Of gauges the change */
+	double		took[N_MOST_METRICS];	/* s, of each delta: less where it is known for less, and as they were counted */
 	Sample		newest;
 } SampleWindow;
 

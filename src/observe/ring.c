@@ -15,12 +15,14 @@
 #include "utils/memutils.h"
 
 #define SUPPLY_KEEPS	(1800 * USECS_PER_SEC)	/* for so long a supplied figure is shown */
+#define KEEPS_COUNTS	(180 * USECS_PER_SEC)	/* for so long counts of statements tell what happens */
 #define KEEPS_RING		(60 * USECS_PER_SEC)	/* for so long a database keeps its ring from others */
 
 /* When a sample was taken; its values stand apart. */
 typedef struct Mark
 {
 	TimestampTz at;
+	TimestampTz counted;		/* when its figures of statements were */
 	TimestampTz epoch;
 	int			cadence;
 } Mark;
@@ -61,7 +63,11 @@ static int	place_back(const Track *track, int back);
 static void forget_future(Track *track, TimestampTz now);
 static void fill_in_supplied(const Track *track, int n_metrics, TimestampTz now, double *values);
 static void copy_sample(Ring *ring, const Track *track, int back, Sample *sample);
+static TimestampTz counted_at(const Track *track, const Sample *sample);
 static void compare(Ring *ring, const Track *track, double seconds, SampleWindow *window);
+static bool is_counted(Oid database, int position);
+static int	counts_back(const Track *track, int back, double seconds);
+static void compare_figure(Ring *ring, const Track *track, int position, int back, SampleWindow *window);
 
 /* Ask for the shared memory. */
 void
@@ -124,7 +130,7 @@ dbops_ring_put(Oid database, const Sample *sample)
 		values = values_at(ring, track, track->next);
 		track->marks[track->next] = (Mark)
 		{
-			.at = sample->at, .epoch = sample->epoch, .cadence = sample->cadence
+			.at = sample->at, .counted = counted_at(track, sample), .epoch = sample->epoch, .cadence = sample->cadence
 		};
 		memcpy(values, sample->values, sizeof(double) * n_metrics);
 		fill_in_supplied(track, n_metrics, sample->at, values);
@@ -192,7 +198,10 @@ dbops_ring_window(Oid database, double seconds, SampleWindow *window)
 	window->n = 0;
 	window->newest.at = 0;
 	for (int i = 0; i < N_MOST_METRICS; i++)
+	{
 		window->delta[i] = NAN;
+		window->took[i] = 0;
+	}
 	if (track != NULL && track->n > 0)
 		compare(ring, track, seconds, window);
 	unlock_ring();
@@ -203,7 +212,7 @@ dbops_ring_window(Oid database, double seconds, SampleWindow *window)
 double
 dbops_ring_per_second(const SampleWindow *window, int position)
 {
-	return (window->seconds > 0) ? window->delta[position] / window->seconds : NAN;
+	return (window->took[position] > 0) ? window->delta[position] / window->took[position] : NAN;
 }
 
 static Ring *
@@ -296,6 +305,16 @@ fill_in_supplied(const Track *track, int n_metrics, TimestampTz now, double *val
 	}
 }
 
+/* A look at statements may come late, and is shown by all samples until the next. */
+static TimestampTz
+counted_at(const Track *track, const Sample *sample)
+{
+	int			position = OidIsValid(track->database) ? DM_STATEMENT_CALLS : CM_STATEMENT_CALLS;
+
+	return isnan(sample->values[position]) && track->supplies[position].at != 0 ?
+		track->supplies[position].at : sample->at;
+}
+
 static void
 copy_sample(Ring *ring, const Track *track, int back, Sample *sample)
 {
@@ -318,7 +337,6 @@ compare(Ring *ring, const Track *track, double seconds, SampleWindow *window)
 	Sample	   *newest = &window->newest;
 	TimestampTz since;
 	int			back = 1;
-	const double *old;
 
 	copy_sample(ring, track, 1, newest);
 	since = newest->at - (TimestampTz) ((seconds + newest->cadence / 2000.0) * USECS_PER_SEC);
@@ -329,11 +347,51 @@ compare(Ring *ring, const Track *track, double seconds, SampleWindow *window)
 			break;
 		back = i;
 	}
-	old = values_at(ring, track, place_back(track, back));
 	window->n = back;
 	window->seconds = (newest->at - track->marks[place_back(track, back)].at) / (double) USECS_PER_SEC;
 	if (window->seconds <= 0)
 		return;
 	for (int i = 0; i < dbops_metric_count(track->database); i++)
-		window->delta[i] = newest->values[i] - old[i];
+		compare_figure(ring, track, i, is_counted(track->database, i) ? counts_back(track, back, seconds) : back, window);
+}
+
+/* Is it a figure of statements, which come from a look of their own, once a minute or later? */
+static bool
+is_counted(Oid database, int position)
+{
+	return OidIsValid(database) ?
+		(position >= DM_STATEMENT_CALLS && position <= DM_STATEMENT_SLOW_CALLS) :
+		(position >= CM_STATEMENT_CALLS && position <= CM_STATEMENT_SLOW_CALLS);
+}
+
+/* How far back a look at statements is that was so much earlier than the newest. 1: that is of no use any more. */
+static int
+counts_back(const Track *track, int back, double seconds)
+{
+	const Mark *newest = &track->marks[place_back(track, 1)];
+	TimestampTz since = newest->counted - (TimestampTz) ((seconds - newest->cadence / 2000.0) * USECS_PER_SEC);
+
+	if (newest->counted < newest->at - KEEPS_COUNTS)
+		return 1;
+	for (; back < track->n && track->marks[place_back(track, back)].counted > since; back++)
+		if (track->marks[place_back(track, back + 1)].epoch != newest->epoch)
+			break;
+	return back;
+}
+
+/* From the oldest sample that knows it; what no other knows is not known. */
+static void
+compare_figure(Ring *ring, const Track *track, int position, int back, SampleWindow *window)
+{
+	const Mark *newest = &track->marks[place_back(track, 1)];
+	const Mark *old;
+
+	while (back > 1 && isnan(values_at(ring, track, place_back(track, back))[position]))
+		back--;
+	old = &track->marks[place_back(track, back)];
+	window->took[position] = (is_counted(track->database, position) ?
+							  newest->counted - old->counted : newest->at - old->at) / (double) USECS_PER_SEC;
+	if (window->took[position] > 0)
+		window->delta[position] = window->newest.values[position] -
+			values_at(ring, track, place_back(track, back))[position];
 }

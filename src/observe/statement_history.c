@@ -5,9 +5,9 @@
  * Once a minute an upkeep of the home database looks at pg_stat_statements, and
  * every ten minutes adds what has happened to the row of each statement for the
  * hour. The statements that took most time have rows of their own, the others
- * share one, so that the history of a day has a size that can be told. A crash
- * of the server loses what was not written yet. The text of a statement is kept
- * beside its rows, since pg_stat_statements forgets it with the statement.
+ * share one, so that the history of a day has a size that can be told. When the
+ * server stops, what was not written yet is lost. The text of a statement is
+ * kept beside its rows, since pg_stat_statements forgets it with the statement.
  */
 #include "observe/statement.h"
 
