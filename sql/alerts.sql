@@ -149,6 +149,10 @@ SELECT r.* FROM pg_temp.value_at(110, 85, '{}') r;
 SELECT dbops.unsilence_alerts(silence_id) FROM dbops.alert_silences();
 SELECT dbops.unsilence_alerts(-1);
 CALL pg_temp.forget();
+-- as many as there is room for
+SELECT count(dbops.silence_alerts('regress.' || i, 'the test works on it', timestamptz '2030-01-01 00:10:00+00')) AS silences FROM generate_series(1, 32) i;
+SELECT dbops.silence_alerts('regress.alert', 'one more', timestamptz '2030-01-01 00:10:00+00');
+CALL pg_temp.forget();
 
 -- maintenance mode silences everything
 SET dbops.test_now = 1893456000;

@@ -61,6 +61,8 @@ static void wake_all(void);
 static void stop_schedulers(void);
 static void look_around(TimestampTz now);
 static Oid	choose_home(void);
+static bool lacks_dbops(Oid database);
+static Oid	choose_oldest(void);
 static List *list_databases(void);
 static void enter_databases(List *oids);
 static bool is_unused(const DatabaseEntry *entry);
@@ -289,18 +291,51 @@ enter_databases(List *oids)
 }
 
 /*
- * Choose the database that holds what is the cluster's: the oldest that has
- * dbops, once none that is older can turn out to have it. One into which no
- * scheduler gets does not keep the others waiting.
+ * Choose the database that holds what is the cluster's: the one that is named,
+ * or the oldest that has dbops when it is gone or has none, as nobody would be
+ * told of the cluster's alerts otherwise.
  */
 static Oid
 choose_home(void)
 {
+	static bool complained = false;
+	bool		named = (dbops_home_name[0] != '\0');
+	bool		fits = named && OidIsValid(named_home) && !lacks_dbops(named_home);
+	Oid			home = fits ? named_home : choose_oldest();
+
+	if (named && !fits && !complained)
+		ereport(LOG,
+				(errmsg("there is no database \"%s\" with dbops, which dbops.home_database names", dbops_home_name),
+				 errdetail("The oldest database that has dbops takes its place."),
+				 errhint("Create the extension there, or set dbops.home_database to another.")));
+	complained = named && !fits;
+	return home;
+}
+
+/* Is it known that a database has no dbops? */
+static bool
+lacks_dbops(Oid database)
+{
+	const DatabaseEntry *entry;
+	bool		lacks;
+
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	entry = dbops_engine_database(database, false);
+	lacks = (entry != NULL && entry->state == DATABASE_ABSENT);
+	LWLockRelease(dbops_engine_lock);
+	return lacks;
+}
+
+/*
+ * The oldest that has dbops, once none that is older can turn out to have it.
+ * One into which no scheduler gets does not keep the others waiting.
+ */
+static Oid
+choose_oldest(void)
+{
 	const DatabaseEntry *oldest = NULL;
 	Oid			home;
 
-	if (dbops_home_name[0] != '\0')
-		return named_home;
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	for (int i = 0; i < ENGINE_DATABASES; i++)
 	{

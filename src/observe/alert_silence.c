@@ -12,12 +12,14 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
-#define SILENCES		256		/* of all databases, in memory */
+#define SILENCES		1024	/* of all databases, in memory */
+#define SILENCES_EACH	32		/* of one database; as many places are kept for the home database's */
 #define PATTERN_BYTES	128
 #define LONGEST			366		/* days */
 
@@ -36,6 +38,7 @@ static Silence *shared_silences = NULL; /* SILENCES; or NULL */
 static LWLock *shared_silences_lock = NULL;
 static Silence own_silences[SILENCES];
 
+static void require_room(void);
 static char *take_pattern(FunctionCallInfo fcinfo);
 static bool ends_in_escape(const char *pattern);
 static TimestampTz take_until(FunctionCallInfo fcinfo);
@@ -66,6 +69,7 @@ dbops_silence_alerts(PG_FUNCTION_ARGS)
 	};
 	Datum		id;
 
+	require_room();
 	(void) dbops_store_value("INSERT INTO dbops.alert_silence (pattern, reason, until, silenced_by, silenced_at)"
 							 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
 							 lengthof(params), params, INT8OID, &id);
@@ -99,6 +103,21 @@ dbops_alert_silences(PG_FUNCTION_ARGS)
 					   " FROM dbops.alert_silence WHERE until > $1 ORDER BY until, id",
 					   1, &now);
 	return (Datum) 0;
+}
+
+/* A silence that does not fit in memory would silence nothing. */
+static void
+require_room(void)
+{
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
+	Datum		n;
+
+	if (dbops_store_value("SELECT count(*) FROM dbops.alert_silence WHERE until > $1", 1, &now, INT8OID, &n) &&
+		DatumGetInt64(n) >= SILENCES_EACH)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("a database can have at most %d silences", SILENCES_EACH),
+				 errhint("End one with dbops.unsilence_alerts(silence_id); dbops.alert_silences() lists them. One pattern can stand for many keys: 'disk.%%'.")));
 }
 
 /* A pattern that LIKE understands. */
@@ -172,20 +191,24 @@ dbops_alert_silence_load(void)
 	ListCell   *cell;
 	Silence    *silences;
 
-	dbops_store_each("SELECT pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC",
+	dbops_store_each("SELECT pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC LIMIT " CppAsString2(SILENCES_EACH),
 					 1, &now, take_silence, &found);
 	silences = lock_silences(LW_EXCLUSIVE);
 	for (int i = 0; i < SILENCES; i++)
 		if (silences[i].database == MyDatabaseId)
 			silences[i].database = InvalidOid;
 	cell = list_head(found);
-	for (int i = 0; i < SILENCES && cell != NULL; i++)
+	for (int i = dbops_alert_is_home() ? 0 : SILENCES_EACH; i < SILENCES && cell != NULL; i++)
 		if (!OidIsValid(silences[i].database))
 		{
 			silences[i] = *(Silence *) lfirst(cell);
 			cell = lnext(found, cell);
 		}
 	unlock_silences();
+	if (cell != NULL)
+		ereport(LOG,
+				(errmsg("dbops has no room for all silences of alerts of database \"%s\"", get_database_name(MyDatabaseId)),
+				 errdetail("All databases together have more than %d.", SILENCES - SILENCES_EACH)));
 }
 
 static void

@@ -485,7 +485,7 @@ CREATE FUNCTION dbops.silence_alerts(pattern text, reason text, until timestampt
 COMMENT ON FUNCTION dbops.silence_alerts(text, text, timestamptz) IS
     'Has nobody told of alerts whose key matches a pattern, as of LIKE: ''disk.free:%'', ''replication.%'', ''%''. Returns the silence''s id, for unsilence_alerts. They go on being judged and shown; '
     'what still fires when the silence ends is told then, and that an alert ended is told to whoever was told of it. Those of the home database are also about the alerts of the cluster. '
-    'Without a reason or an end, or with an end that has passed or is more than 366 days ahead, it is refused (22023).';
+    'Without a reason or an end, or with an end that has passed or is more than 366 days ahead, it is refused (22023), and so is a 33rd one of a database (53400).';
 REVOKE ALL ON FUNCTION dbops.silence_alerts(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.unsilence_alerts(silence_id bigint) RETURNS boolean
