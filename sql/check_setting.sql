@@ -31,8 +31,8 @@ CREATE FUNCTION pg_temp.active() RETURNS TABLE (severity text, value jsonb, warn
 $$;
 SELECT severity, warning, critical, shipped, setting FROM pg_temp.active();
 
--- the flat status follows
-SELECT h->'status' AS status, h->'verdict'->'reasons' ? 'connections.active' AS is_the_reason FROM dbops.system_health_check() h;
+-- the flat status follows, which others may make worse
+SELECT h->>'status' IN ('warning', 'critical') AS not_healthy, h->'verdict'->'reasons' ? 'connections.active' AS is_the_reason FROM dbops.system_health_check() h;
 
 -- a second call changes what it names, and never is 'infinity'
 SELECT dbops.set_check('connections.active', warning => 'infinity', critical => 0, duration => '5 minutes', keep_firing => '1 minute', clear => 20);
