@@ -131,6 +131,12 @@ SELECT r.events FROM pg_temp.look(0, ARRAY(SELECT ROW('regress.alert', 'warning'
 SELECT octet_length(payload::text) < 8000 AS fits FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%';
 CALL pg_temp.forget();
 
+-- events that there is no room for are told at the next look
+SELECT look, dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || i, 'critical', 'a', 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 300) i)) AS events
+  FROM generate_series(1, 3) look;
+SELECT count(*) AS events, count(DISTINCT alert_key) AS alerts, bool_and(told) AS told FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%';
+CALL pg_temp.forget();
+
 -- silences: nobody is told, and what still fires at the end is told then
 SET dbops.test_now = 1893456000;
 SELECT dbops.silence_alerts('regress.al%', 'the test works on it', timestamptz '2030-01-01 00:01:00+00') IS NOT NULL AS silenced;

@@ -11,8 +11,8 @@
  * and what it does not have yet is told.
  *
  * When there is no room an alert that is over gives way, then the one that was
- * judged longest ago. News that do not fit are not lost for good: their
- * database is loaded again, and what was told last is in its table.
+ * judged longest ago. News that do not fit are not lost for good: their alert is
+ * again as if it had not been told of them, so that the next look tells it.
  *
  * A session has a memory of its own where dbops is not preloaded, and when it
  * has set a time that the server's own processes do not follow.
@@ -56,6 +56,7 @@ static int	give_way(void);
 static bool is_over(const AlertEntry *entry);
 static void fill(AlertEntry *entry, Oid database, const AlertSubject *subject);
 static AlertNews *free_news(void);
+static void take_back(const AlertNews *news);
 static void forget_loaded(Oid database);
 static int	pack(char *place, const List *details);
 static bool concerns(Oid database, bool home, Oid entry_database);
@@ -342,8 +343,20 @@ free_news(void)
 	}
 	alerts->lost++;
 	if (oldest->for_own)
-		forget_loaded(oldest->entry.database);
+		take_back(oldest);
 	return oldest;
+}
+
+/* What is not delivered has not been told: have the next look at its alert tell the difference. */
+static void
+take_back(const AlertNews *news)
+{
+	AlertEntry *entry = dbops_alert_memory_find(news->entry.database, dbops_alert_key(&news->entry));
+
+	if (entry == NULL || !news->step.tell || news->step.event == ALERT_REPEATS)
+		return;
+	entry->alert.told = news->step.before;
+	entry->version++;
 }
 
 /* Write texts one after the other, each with its end, as many as there is room for. */
