@@ -34,7 +34,7 @@ SELECT dbops.set_alert_function('pg_catalog.jsonb_typeof(jsonb)');
 
 -- a function is set by who may execute it, and called as that role
 SET ROLE regress_stranger;
-CREATE FUNCTION public.regress_told(alert jsonb) RETURNS text LANGUAGE sql AS 'SELECT session_user || '' as '' || current_user';
+CREATE FUNCTION public.regress_told(alert jsonb) RETURNS text LANGUAGE sql AS 'SELECT NULL';
 REVOKE EXECUTE ON FUNCTION public.regress_told(jsonb) FROM PUBLIC;
 SET ROLE regress_admin;
 SELECT dbops.set_alert_function('public.regress_told(jsonb)');

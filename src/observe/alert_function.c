@@ -62,6 +62,7 @@ static long take_timeout(FunctionCallInfo fcinfo);
 static void read_function(Call *call);
 static void take_function(HeapTuple row, TupleDesc desc, void *arg);
 static void submit(void *arg);
+static void call_by_oid(Oid function, Datum alert);
 
 /* set_alert_function(function_name regprocedure, timeout interval) → void */
 Datum
@@ -240,6 +241,20 @@ dbops_call_alert_function(PG_FUNCTION_ARGS)
 				 errmsg("the alert function %s is not called: %s", call.name, call.problem),
 				 errhint("Make it again and call dbops.set_alert_function(), or dbops.remove_alert_function().")));
 	(void) require_fit(call.function);
-	(void) OidFunctionCall1(call.function, PG_GETARG_DATUM(0));
+	call_by_oid(call.function, PG_GETARG_DATUM(0));
 	PG_RETURN_VOID();
+}
+
+/* What it returns is of no interest, and may be null, as of a function in SQL that returns void. */
+static void
+call_by_oid(Oid function, Datum alert)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	FmgrInfo	flinfo;
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = alert;
+	fcinfo->args[0].isnull = false;
+	(void) FunctionCallInvoke(fcinfo);
 }
