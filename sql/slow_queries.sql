@@ -98,7 +98,7 @@ SET dbops.test_now = 1800010800;
 SELECT dbops.sample_statements();
 SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
 SELECT query FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 10:00Z')
- WHERE query ~ 'ROLE|slow_secret|interval|^DO' AND query !~ 'pg_' ORDER BY query COLLATE "C";
+ WHERE query ~ '^(CREATE ROLE|DROP ROLE|DO$|PREPARE slow_secret|SELECT interval)' ORDER BY query COLLATE "C";
 SELECT count(*) FROM dbops.statement_text WHERE query LIKE '%TopSecret%';
 DEALLOCATE slow_secret;
 
