@@ -81,7 +81,10 @@ sub count_in_log
 
 # ---- no process is to be had
 
-# Parallel workers take what there is, each under a leader that sleeps.
+# Parallel workers take what there is, each under a leader that sleeps, once no
+# scheduler is at work.
+$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'dbops scheduler'})
+  or die 'a scheduler does not end';
 my $force = $major >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 sql('ALTER FUNCTION pg_sleep(float8) PARALLEL SAFE');
 my @hogs;
