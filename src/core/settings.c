@@ -62,11 +62,12 @@ static const struct config_enum_entry require_protection_options[] = {
 };
 
 static void define_a_to_b(void);
-static void define_c_to_i(void);
+static void define_c_to_g(void);
+static void define_h_to_i(void);
 static void define_j_to_l(void);
 static void define_max_a_to_r(void);
-static void define_max_w_to_s(void);
-static void define_t_to_z(void);
+static void define_max_w_to_r(void);
+static void define_s_to_z(void);
 static void set(const char *name, const char *value, GucAction action);
 
 /* Define the settings. */
@@ -74,11 +75,12 @@ void
 dbops_settings_init(void)
 {
 	define_a_to_b();
-	define_c_to_i();
+	define_c_to_g();
+	define_h_to_i();
 	define_j_to_l();
 	define_max_a_to_r();
-	define_max_w_to_s();
-	define_t_to_z();
+	define_max_w_to_r();
+	define_s_to_z();
 	MarkGUCPrefixReserved("dbops");
 }
 
@@ -161,7 +163,7 @@ define_a_to_b(void)
 }
 
 static void
-define_c_to_i(void)
+define_c_to_g(void)
 {
 	DefineCustomBoolVariable("dbops.collector",
 							 "Lets dbops sample the server every ten seconds.",
@@ -219,7 +221,11 @@ define_c_to_i(void)
 							   NULL,
 							   NULL,
 							   NULL);
+}
 
+static void
+define_h_to_i(void)
+{
 	DefineCustomIntVariable("dbops.health_max_age",
 							"Sets how old those figures of health may become that are costly to get: sizes and statements.",
 							"They are got sooner where that is cheap, and sizes a little at a time where it is not. 0 gets them with each call.",
@@ -384,7 +390,7 @@ define_max_a_to_r(void)
 }
 
 static void
-define_max_w_to_s(void)
+define_max_w_to_r(void)
 {
 	DefineCustomIntVariable("dbops.max_workers",
 							"Sets how many jobs run at the same time, in all databases together.",
@@ -464,7 +470,7 @@ define_max_w_to_s(void)
 }
 
 static void
-define_t_to_z(void)
+define_s_to_z(void)
 {
 	/* Not preloaded, such a setting could not be defined; then there are no background processes. */
 	DefineCustomIntVariable("dbops.slow_query_time",
