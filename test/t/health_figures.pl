@@ -168,6 +168,7 @@ is(severity_between('cache.hit_ratio', $read), 'warning', 'a low hit ratio is a 
 $node->safe_psql('postgres', 'SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(i) FROM t WHERE i < 5000; SELECT i FROM t WHERE i = 1; SELECT i FROM t WHERE i = 1');
 my $hit_ratio = q{SELECT blks_hit < 0.9 * (blks_hit + blks_read) FROM pg_stat_database WHERE datname = 'postgres'};
 is($node->safe_psql('postgres', $hit_ratio), 't', 'most blocks had to be read');
+status_is('warning', 'and the status says so');
 is( $node->safe_psql(
 		'postgres', q{
 		SET dbops.health_max_age = 0;
