@@ -123,7 +123,6 @@ extern List *dbops_alert_memory_copy(Oid database);
 extern void dbops_alert_memory_taken(const List *news, const List *stored, Oid database, bool home);
 extern List *dbops_alert_memory_databases(void);
 extern List *dbops_alert_memory_waited_for(void);
-extern uint64 dbops_alert_memory_lost(void);
 
 /* ---- alert_silence.c: what nobody wants to hear of ---- */
 

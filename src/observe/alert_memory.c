@@ -35,7 +35,6 @@ typedef struct AlertMemory
 	TimestampTz began;			/* the server was started or promoted */
 	uint32		turn;
 	uint64		next_number;	/* of news */
-	uint64		lost;			/* alerts and news that there was no room for */
 	int			n_loaded;
 	int			next_loaded;	/* to give way when there are LOADED */
 	Oid			loaded[LOADED]; /* InvalidOid: the cluster's are */
@@ -254,8 +253,6 @@ give_way(void)
 		if (is_over(a) != is_over(b) ? is_over(a) : a->alert.at < b->alert.at)
 			least = i;
 	}
-	if (!is_over(&alerts->entries[least]))
-		alerts->lost++;
 	return least;
 }
 
@@ -341,7 +338,6 @@ free_news(void)
 		if (alerts->news[i].number < oldest->number)
 			oldest = &alerts->news[i];
 	}
-	alerts->lost++;
 	if (oldest->for_own)
 		take_back(oldest);
 	return oldest;
@@ -497,13 +493,6 @@ take_entry(const AlertEntry *stored)
 			strcmp(alerts->entries[i].object, stored->object) == 0 &&
 			alerts->entries[i].has_object == stored->has_object)
 			alerts->entries[i].stored = Max(alerts->entries[i].stored, stored->version);
-}
-
-/* How many alerts and news there was no room for. */
-uint64
-dbops_alert_memory_lost(void)
-{
-	return memory()->lost;
 }
 
 /* The databases whose alerts are loaded: those that have dbops. */
