@@ -24,8 +24,12 @@ LOCK TABLE dbops.history_progress IN EXCLUSIVE MODE;
 SET LOCAL dbops.test_now = 1932897600;  -- 2031-04-02 12:00
 SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(dbops.growth_forecast()) k;
 SELECT k, v FROM jsonb_each(dbops.growth_forecast(ARRAY[7], '30 days')->'forecast') f(k, v);
+SELECT k, v FROM jsonb_each(dbops.growth_forecast(ARRAY[7], '30 days')->'ranges') f(k, v);
+-- what applications read stands where they read it, and is text also while nothing is known
+SELECT jsonb_typeof(g#>'{current,size}') AS size, g#>>'{current,utilization}' ~ '^[0-9]+%$' AS utilization, jsonb_typeof(g->'recommendations') AS recommendations,
+       (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(g->'forecast') k) AS horizons FROM dbops.growth_forecast() g;
 SELECT g->'growth' AS growth, g->'recommendations'->>0 AS advice FROM dbops.growth_forecast() g;
-SELECT g->'transaction_ids'->'unknown' AS unknown, g->'transaction_ids'->'days_until_stop' AS days FROM dbops.growth_forecast() g;
+SELECT i AS ids, g->i->'unknown' AS unknown, g->i->'days_until_stop' AS days FROM dbops.growth_forecast() g, unnest(ARRAY['transaction_ids', 'multixact_ids']) i;
 
 -- how far sequences have come: the column's type counts, and the direction
 SELECT s->>'name' AS name, s->>'column' AS column_name, s->>'type' AS type, s->>'bound' AS bound, s->>'used_percent' AS used
@@ -33,7 +37,7 @@ SELECT s->>'name' AS name, s->>'column' AS column_name, s->>'type' AS type, s->>
 SELECT a FROM dbops.growth_forecast() g, jsonb_array_elements_text(g->'recommendations') a WHERE a LIKE 'regress%';
 
 -- ninety days: the size grew by a half of what it is, with a step that is taken out;
--- transaction ids went at 10 million a day, the sequences at their own rates
+-- transaction ids went at 10 million a day, multixact ids at 50 million, the sequences at their own rates
 SELECT (dbops.growth_forecast()->'current'->>'size_bytes')::int8 AS size \gset
 CREATE TABLE dbops.metric_1d_2031 PARTITION OF dbops.metric_1d FOR VALUES FROM ('2031-01-01 00:00+00') TO ('2032-01-01 00:00+00');
 INSERT INTO dbops.metric_1d (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
@@ -42,7 +46,7 @@ SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', false, 8640, 10
   FROM generate_series(1, 91) i
 UNION ALL
 SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', true, 8640, 10000, 1, 86400, false, '{}'::real[], '{}'::real[], '{}'::real[], '{}'::float8[],
-       array_fill(NULL::float8, '{33}') || 1e7::float8
+       array_fill(NULL::float8, '{33}') || 1e7::float8 || array_fill(NULL::float8, '{35}') || 5e7::float8
   FROM generate_series(1, 91) i;
 INSERT INTO dbops.sequence_1d (sequence, at, last_value)
 SELECT s.oid, timestamptz '2031-04-02 01:00+00' - i * interval '1 day', s.last - i * s.rate
@@ -51,8 +55,8 @@ SELECT s.oid, timestamptz '2031-04-02 01:00+00' - i * interval '1 day', s.last -
 CREATE TEMP TABLE forecast AS SELECT dbops.growth_forecast('{30,90,365,3650}') AS g;
 
 SELECT k AS horizon, round((v->>'bytes')::numeric / :size, 2) AS times_now, (v->>'low_bytes')::int8 <= (v->>'bytes')::int8 AND (v->>'bytes')::int8 <= (v->>'high_bytes')::int8 AS in_range,
-       v->>'value' = pg_size_pretty((v->>'bytes')::int8) AS pretty, v->>'range' = pg_size_pretty((v->>'low_bytes')::int8) || ' to ' || pg_size_pretty((v->>'high_bytes')::int8) AS range, v->'extrapolated' AS extrapolated
-  FROM forecast, jsonb_each(g->'forecast') f(k, v) ORDER BY (v->>'bytes')::int8;
+       g->'forecast'->>k = pg_size_pretty((v->>'bytes')::int8) AS pretty, v->>'range' = pg_size_pretty((v->>'low_bytes')::int8) || ' to ' || pg_size_pretty((v->>'high_bytes')::int8) AS range, v->'extrapolated' AS extrapolated
+  FROM forecast, jsonb_each(g->'ranges') f(k, v) ORDER BY (v->>'bytes')::int8;
 SELECT h->'unknown' AS unknown, h->'days' AS days, h->'model' AS model, h->'confidence' AS confidence, round((h->>'bytes_per_day')::numeric / :size * 180, 2) AS rate,
        h->'looks_ahead_days' AS looks_ahead, jsonb_array_length(h->'steps') AS steps, h->'steps'->0->>'at' AS step_at, round((h->'steps'->0->>'bytes')::numeric / :size, 2) AS step
   FROM forecast, LATERAL (SELECT g->'growth' AS h) x;
@@ -62,6 +66,11 @@ SELECT t->'ids_per_day' AS per_day, t->'model' AS model,
        (t->'days_until_stop'->>'likely')::numeric BETWEEN 212 AND 215 AS stop,
        (t->'days_until_stop'->>'low')::numeric < 213 AS low
   FROM forecast, LATERAL (SELECT g->'transaction_ids' AS t) x;
+SELECT t->'ids_per_day' AS per_day, t->'model' AS model,
+       (t->'days_until_forced_vacuum'->>'likely')::numeric BETWEEN 7 AND 9 AS forced,
+       (t->'days_until_stop'->>'likely')::numeric BETWEEN 41 AND 44 AS stop
+  FROM forecast, LATERAL (SELECT g->'multixact_ids' AS t) x;
+SELECT a FROM forecast, jsonb_array_elements_text(g->'recommendations') a WHERE a LIKE 'Have vacuum freeze%';
 SELECT s->>'name' AS name, s->'values_per_day' AS per_day, s->'days_until_exhausted'->'likely' AS likely,
        (s->'days_until_exhausted'->>'low')::numeric <= (s->'days_until_exhausted'->>'likely')::numeric AS ordered, s->'unknown' AS unknown
   FROM forecast, jsonb_array_elements(g->'sequences') s WHERE s->>'name' LIKE 'regress%';
@@ -73,7 +82,9 @@ SELECT timestamptz '2031-04-02 10:00+00' - i * interval '6 hours', :'disk', :use
   FROM generate_series(1, 160) i;
 SELECT d->>'name' = :'disk' AS first, d->'days' AS days, d->'model' AS model, (f->>'likely')::numeric BETWEEN 80 AND 120 AS likely,
        (f->>'low')::numeric < (f->>'likely')::numeric AS low, coalesce((f->>'high')::numeric, 1e9) > (f->>'likely')::numeric AS high,
-       r->>0 ~ '^Plan more capacity: a disk may be full in [0-9]+ days\.$' AS plan, r->>1 ~ '^Extend the disk of .*: it is full in about [0-9]+ days, at the earliest in [0-9]+ days\.$' AS extend
+       r->>0 ~ '^Plan more capacity by 2031-0[4-7]-[0-9][0-9]: a disk may be full in [0-9]+ days\.$' AS plan,
+       r->>1 ~ '^Extend the disk of .* before 2031-0[4-7]-[0-9][0-9]: it is full in about [0-9]+ days, at the earliest in [0-9]+ days\.$' AS extend,
+       substring(r->>0 FROM '20[0-9-]+')::date = date '2031-04-02' + (f->>'low')::numeric::int AS by_then
   FROM dbops.growth_forecast() g, LATERAL (SELECT g->'disks'->0 AS d, g->'disks'->0->'days_until_full' AS f, g->'recommendations' AS r) x;
 -- the same as a check, where nobody else is the home database; with less than 40 percent free it may be a warning
 SELECT bool_and(((severity IN ('ok', 'warning') AND message ~ ': full in [0-9]+ days at the earliest, in [0-9]+ likely$' AND (data->>'value')::numeric BETWEEN 20 AND 120)
@@ -96,7 +107,7 @@ SELECT a FROM dbops.growth_forecast() g, jsonb_array_elements_text(g->'recommend
 
 -- a database that does not grow has no day; a shorter past counts only that
 UPDATE dbops.metric_1d SET lasts = array_fill(NULL::float8, '{22}') || :size::float8 WHERE NOT cluster AND at >= '2031-01-01';
-SELECT g->'growth'->'model' AS model, g->'growth'->'bytes_per_day' AS per_day, round((g->'forecast'->'365days'->>'bytes')::numeric / :size, 3) AS times_now,
+SELECT g->'growth'->'model' AS model, g->'growth'->'bytes_per_day' AS per_day, round((g->'ranges'->'365days'->>'bytes')::numeric / :size, 3) AS times_now,
        g->'growth'->'days' AS days FROM dbops.growth_forecast(lookback => '30 days') g;
 -- NaN and the infinite are not figures
 UPDATE dbops.metric_1d SET lasts[23] = 'NaN' WHERE NOT cluster AND at < '2031-03-20';
@@ -119,10 +130,15 @@ SELECT dbops.growth_forecast('{30,0}');
 SELECT dbops.growth_forecast('{30,-1}');
 SELECT dbops.growth_forecast('{4000}');
 SELECT dbops.growth_forecast('{30,NULL}');
+SELECT dbops.growth_forecast('{{30},{90}}');
+SELECT dbops.growth_forecast(array_fill(30, '{21}'));
 SELECT dbops.growth_forecast(lookback => NULL);
 SELECT dbops.growth_forecast(lookback => '6 days');
 SELECT dbops.growth_forecast(lookback => '-90 days');
 SELECT dbops.growth_forecast(lookback => '11 years');
+SELECT dbops.growth_forecast(lookback => '178000000 years');
+SELECT dbops.growth_forecast(lookback => '-178000000 years');
+SELECT dbops.growth_forecast(lookback => '1 month -24 days');
 
 
 DROP SCHEMA regress_growth CASCADE;

@@ -69,6 +69,7 @@ collect_ids(double *values)
 	values[CM_XIDS_GIVEN] = U64FromFullTransactionId(ReadNextFullTransactionId());
 	values[CM_XID_AGE] = ages.xid_age;
 	values[CM_MULTIXACT_AGE] = ages.multixact_age;
+	values[CM_MULTIXACTS_GIVEN] = ages.multixacts_given;
 }
 
 static void

@@ -55,6 +55,7 @@ dbops_ages_read(Ages *ages)
 
 	ReadMultiXactIdRange(&oldest, &next);
 	ages->multixact_age = next - oldest;
+	ages->multixacts_given = next;
 	ages->multixact_freeze_age = autovacuum_multixact_freeze_max_age;
 	ages->multixact_warn_age = MULTIXACT_WRAP_AGE - MULTIXACT_WARN_MARGIN;
 	ages->multixact_stop_age = MULTIXACT_WRAP_AGE - MULTIXACT_STOP_MARGIN;

@@ -37,6 +37,16 @@ dbops_figures_carry(Figures *figures, TimestampTz at, double value)
 	dbops_figures_add(figures, at, value);
 }
 
+/* Move all of them so that the last one has a value. */
+void
+dbops_figures_end_at(Figures *figures, double value)
+{
+	double		move = (figures->n > 0) ? value - figures->value[figures->n - 1] : 0;
+
+	for (int i = 0; i < figures->n; i++)
+		figures->value[i] += move;
+}
+
 void
 dbops_figures_fit(const Figures *figures, Trend *trend)
 {

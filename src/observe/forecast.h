@@ -26,6 +26,7 @@ typedef struct Figures
 
 extern void dbops_figures_add(Figures *figures, TimestampTz at, double value);
 extern void dbops_figures_carry(Figures *figures, TimestampTz at, double value);
+extern void dbops_figures_end_at(Figures *figures, double value);
 extern void dbops_figures_fit(const Figures *figures, Trend *trend);
 
 /* ---- forecast_history.c: the past of what is forecast ---- */
@@ -39,7 +40,7 @@ typedef struct FigureSet
 } FigureSet;
 
 extern void dbops_forecast_size(TimestampTz since, Figures *figures);
-extern void dbops_forecast_xids(TimestampTz since, Figures *figures);
+extern void dbops_forecast_given(TimestampTz since, ClusterMetric counter, Figures *figures);
 extern List *dbops_forecast_disks(TimestampTz since);	/* of FigureSet * */
 extern void dbops_forecast_disk(List *past, const Disk *disk, Trend *trend);
 extern List *dbops_forecast_tables(TimestampTz since, int most);
@@ -79,10 +80,11 @@ typedef struct Growth
 
 extern void dbops_growth_arrival(Growth *growth, const char *key, const Trend *trend, double bound,
 								 TrendArrival *arrival);
+extern const char *dbops_growth_date(double days);
 extern void dbops_growth_trend(Growth *growth, const Trend *trend, const char *unit);
 extern void dbops_growth_disks(Growth *growth);
 extern void dbops_growth_tables(Growth *growth);
-extern void dbops_growth_transaction_ids(Growth *growth);
+extern void dbops_growth_ids(Growth *growth);
 extern void dbops_growth_sequences(Growth *growth);
 
 #endif							/* DBOPS_FORECAST_H */

@@ -7,6 +7,8 @@
  */
 #include "observe/forecast.h"
 
+#include "access/xlog.h"
+
 /* A gauge of this database at the end of each day, then of each hour since. */
 #define SIZES \
 	"SELECT at + interval '1 day' - interval '1 second', lasts[$2]::int8 FROM dbops.metric_1d " \
@@ -55,11 +57,11 @@ dbops_forecast_size(TimestampTz since, Figures *figures)
 	dbops_store_each(SIZES, lengthof(params), params, add_figure, figures);
 }
 
-/* How many transaction ids were given out since then, added up. */
+/* How many ids of a kind were given out since then, added up. */
 void
-dbops_forecast_xids(TimestampTz since, Figures *figures)
+dbops_forecast_given(TimestampTz since, ClusterMetric counter, Figures *figures)
 {
-	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(CM_XIDS_GIVEN + 1)};
+	DbopsParam	params[] = {dbops_param_time(since), dbops_param_int4(counter + 1)};
 
 	dbops_store_each(TOTALS, lengthof(params), params, add_figure, figures);
 }
@@ -75,7 +77,10 @@ dbops_forecast_disks(TimestampTz since)
 	return disks;
 }
 
-/* Where one disk is going, by its past and what it holds now. */
+/*
+ * Where one disk is going, by its past and what it holds now. On a standby the
+ * past is that of the primary's disk: its growth counts, and not its level.
+ */
 void
 dbops_forecast_disk(List *past, const Disk *disk, Trend *trend)
 {
@@ -86,6 +91,8 @@ dbops_forecast_disk(List *past, const Disk *disk, Trend *trend)
 	foreach(cell, past)
 		if (strcmp(((FigureSet *) lfirst(cell))->name, disk->name) == 0)
 			figures = &((FigureSet *) lfirst(cell))->figures;
+	if (RecoveryInProgress())
+		dbops_figures_end_at(figures, disk->used);
 	dbops_figures_add(figures, dbops_clock_now(), disk->used);
 	dbops_figures_fit(figures, trend);
 }

@@ -2,22 +2,26 @@
  * growth_forecast.c
  *		growth_forecast(): how large the database will be, and what that fills.
  *
- * Each subject has its own line through its own past (trend.c): this database,
- * each disk, the tables that grew most, transaction ids, sequences. What there
- * is too little past for says so, in a member unknown, and is never a number.
- * A day on which something is full is a range, and null when it is further
- * ahead than the past allows to look, or never.
+ * The members that applications know stand at the top as they know them: current,
+ * forecast with a size as text for each horizon, recommendations. Beside them is
+ * what these were told from. Each subject has its own line through its own past
+ * (trend.c): this database, each disk, the tables that grew most, ids, sequences.
+ * What there is too little past for says so, in a member unknown, and is never a
+ * number. A day on which something is full is a range, and null when it is
+ * further ahead than the past allows to look, or never.
  */
 #include "observe/forecast.h"
 
 #include <math.h>
 
 #include "catalog/pg_tablespace_d.h"
+#include "commands/dbcommands.h"
 #include "commands/tablespace.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 
-#define YEAR	365
+#define A_YEAR	365
 
 PG_FUNCTION_INFO_V1(dbops_growth_forecast);
 
@@ -25,9 +29,11 @@ static int64 size_now(void);
 static void put_current(Growth *growth, int64 size);
 static void put_utilization(Growth *growth);
 static void put_forecast(Growth *growth, const Trend *trend, const int *horizons, int n);
-static void put_horizon(Growth *growth, const Trend *trend, int horizon);
+static void put_ranges(Growth *growth, const Trend *trend, const int *horizons, int n);
+static void put_range(Growth *growth, const Trend *trend, int horizon);
 static void put_recommendations(Growth *growth, const Trend *trend);
 static const char *capacity_advice(const Growth *growth, const Trend *trend);
+static const char *missing_advice(void);
 
 /* growth_forecast(horizons int[], lookback interval) → jsonb */
 Datum
@@ -51,12 +57,13 @@ dbops_growth_forecast(PG_FUNCTION_ARGS)
 	dbops_json_time(&growth.json, "timestamp", dbops_clock_now());
 	put_current(&growth, size);
 	put_forecast(&growth, &trend, horizons, n_horizons);
+	put_ranges(&growth, &trend, horizons, n_horizons);
 	dbops_json_object(&growth.json, "growth");
 	dbops_growth_trend(&growth, &trend, "bytes");
 	dbops_json_object_end(&growth.json);
 	dbops_growth_disks(&growth);
 	dbops_growth_tables(&growth);
-	dbops_growth_transaction_ids(&growth);
+	dbops_growth_ids(&growth);
 	dbops_growth_sequences(&growth);
 	put_recommendations(&growth, &trend);
 	PG_RETURN_JSONB_P(dbops_json_finish(&growth.json));
@@ -111,24 +118,44 @@ put_utilization(Growth *growth)
 	dbops_json_decimal(&growth->json, "utilization_percent", used);
 }
 
-/* A member for each horizon, such as 30days. */
+/* A size for each horizon, such as 30days. */
 static void
 put_forecast(Growth *growth, const Trend *trend, const int *horizons, int n)
 {
 	dbops_json_object(&growth->json, "forecast");
 	for (int i = 0; i < n; i++)
 	{
+		const char *size = NULL;
+		TrendForecast forecast;
+
+		if (trend->model != TREND_UNKNOWN)
+		{
+			dbops_trend_forecast(trend, horizons[i], &forecast);
+			size = dbops_figure_bytes(forecast.value);
+		}
+		dbops_json_text(&growth->json, psprintf("%ddays", horizons[i]), size);
+	}
+	dbops_json_object_end(&growth->json);
+}
+
+/* The same with its range, in bytes. */
+static void
+put_ranges(Growth *growth, const Trend *trend, const int *horizons, int n)
+{
+	dbops_json_object(&growth->json, "ranges");
+	for (int i = 0; i < n; i++)
+	{
 		dbops_json_object(&growth->json, psprintf("%ddays", horizons[i]));
-		put_horizon(growth, trend, horizons[i]);
+		put_range(growth, trend, horizons[i]);
 		dbops_json_object_end(&growth->json);
 	}
 	dbops_json_object_end(&growth->json);
 }
 
 static void
-put_horizon(Growth *growth, const Trend *trend, int horizon)
+put_range(Growth *growth, const Trend *trend, int horizon)
 {
-	static const char *const members[] = {"value", "range", "bytes", "low_bytes", "high_bytes", "extrapolated"};
+	static const char *const members[] = {"range", "bytes", "low_bytes", "high_bytes", "extrapolated"};
 	TrendForecast forecast;
 
 	if (trend->model == TREND_UNKNOWN)
@@ -138,7 +165,6 @@ put_horizon(Growth *growth, const Trend *trend, int horizon)
 		return;
 	}
 	dbops_trend_forecast(trend, horizon, &forecast);
-	dbops_json_text(&growth->json, "value", dbops_figure_bytes(forecast.value));
 	dbops_json_text(&growth->json, "range", psprintf("%s to %s", dbops_figure_bytes(forecast.low), dbops_figure_bytes(forecast.high)));
 	dbops_json_integer(&growth->json, "bytes", (int64) forecast.value);
 	dbops_json_integer(&growth->json, "low_bytes", (int64) forecast.low);
@@ -207,10 +233,38 @@ static const char *
 capacity_advice(const Growth *growth, const Trend *trend)
 {
 	if (!growth->judged)
-		return psprintf("Too little is known to plan by: ask again when there are %d days of history.", TREND_FEWEST);
-	if (!isnan(growth->soonest) && growth->soonest <= YEAR)
-		return psprintf("Plan more capacity: a disk may be full in %.0f days.", growth->soonest);
-	if (growth->looked_ahead >= YEAR)
-		return "Current capacity is sufficient for 12 months.";
-	return psprintf("Current capacity is sufficient for %.0f days, as far as %d days of history tell.", growth->looked_ahead, trend->n);
+		return missing_advice();
+	if (!isnan(growth->soonest) && growth->soonest <= A_YEAR)
+		return psprintf("Plan more capacity by %s: a disk may be full in %.0f days.", dbops_growth_date(growth->soonest), growth->soonest);
+	if (growth->looked_ahead >= A_YEAR)
+		return "No disk is expected to be full within 12 months.";
+	return psprintf("No disk is expected to be full within %.0f days, as far as %d days of history tell.", growth->looked_ahead, trend->n);
+}
+
+/* Why there is no past of any disk, and what to do about it. */
+static const char *
+missing_advice(void)
+{
+	Oid			home = dbops_home_database();
+	char	   *name = OidIsValid(home) ? get_database_name(home) : NULL;
+	CollectorState collector;
+
+	dbops_collector_state(&collector);
+	if (!collector.preloaded)
+		return psprintf("Nothing is known to plan by: history is kept when dbops is in shared_preload_libraries. Ask again after %d days of it.", TREND_FEWEST);
+	if (name != NULL && home != MyDatabaseId)
+		return psprintf("The disks are judged in the home database, %s.", dbops_quote_name(name));
+	return psprintf("Too little is known to plan by: ask again when there are %d days of history.", TREND_FEWEST);
+}
+
+/* The day so many days ahead, in UTC. */
+const char *
+dbops_growth_date(double days)
+{
+	int			year;
+	int			month;
+	int			day;
+
+	j2date((int) floor(dbops_clock_now() / (double) USECS_PER_DAY + days) + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	return psprintf("%04d-%02d-%02d", year, month, day);
 }

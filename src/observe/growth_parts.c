@@ -1,7 +1,6 @@
 /*
  * growth_parts.c
- *		What growth_forecast() says of disks, tables, transaction ids and
- *		sequences.
+ *		What growth_forecast() says of disks, tables, ids and sequences.
  */
 #include "observe/forecast.h"
 
@@ -18,13 +17,25 @@
 #define ALMOST_USED		75.0	/* percent of a sequence that is, whatever its rate */
 #define SHOWN_FROM		0.1		/* percent used, of a sequence */
 #define MOST_SEQUENCES	20
-#define SOON_STOPPED	60		/* days until transaction ids run out that is advised on */
+#define SOON_STOPPED	60		/* days until ids run out that is advised on */
+
+/* Of transaction ids, or of multixact ids. */
+typedef struct Ids
+{
+	const char *key;
+	const char *what;
+	ClusterMetric given;
+	int64		age;
+	int64		freeze_age;
+	int64		stop_age;
+} Ids;
 
 static void put_disk(Growth *growth, const Disk *disk, List *past);
 static void advise_disk(Growth *growth, const Disk *disk, const TrendArrival *arrival);
 static double total_growth(const List *tables);
 static double growth_of(const Figures *figures);
 static void put_table(Growth *growth, FigureSet *table, double total);
+static void put_ids(Growth *growth, const Ids *ids);
 static void put_sequence(Growth *growth, const Sequence *sequence, List *past);
 static void advise_sequence(Growth *growth, const Sequence *sequence, const TrendArrival *arrival);
 static const char *days_text(double days);
@@ -80,7 +91,8 @@ advise_disk(Growth *growth, const Disk *disk, const TrendArrival *arrival)
 	if (isnan(arrival->low) || arrival->low > SOON)
 		return;
 	growth->advice = lappend(growth->advice,
-							 psprintf("Extend the disk of %s: it is full %s, at the earliest in %s.", disk->name,
+							 psprintf("Extend the disk of %s before %s: it is full %s, at the earliest in %s.", disk->name,
+									dbops_growth_date(arrival->low),
 									isnan(arrival->likely) ? "later than can be told" : psprintf("in about %s", days_text(arrival->likely)),
 									days_text(arrival->low)));
 }
@@ -149,33 +161,48 @@ put_table(Growth *growth, FigureSet *table, double total)
 										name, dbops_figure_percent(grown, total)));
 }
 
-/* In how long they are used up if nothing is frozen meanwhile. */
+/* Each kind of them has a limit of its own. */
 void
-dbops_growth_transaction_ids(Growth *growth)
+dbops_growth_ids(Growth *growth)
+{
+	Ages		ages = {0};
+
+	dbops_ages_read(&ages);
+	put_ids(growth, &(Ids) {
+			.key = "transaction_ids", .what = "transaction ids", .given = CM_XIDS_GIVEN,
+			.age = ages.xid_age, .freeze_age = ages.xid_freeze_age, .stop_age = ages.xid_stop_age
+	});
+	put_ids(growth, &(Ids) {
+			.key = "multixact_ids", .what = "multixact ids", .given = CM_MULTIXACTS_GIVEN,
+			.age = ages.multixact_age, .freeze_age = ages.multixact_freeze_age, .stop_age = ages.multixact_stop_age
+	});
+}
+
+/* In how long they are used up if nothing is frozen meanwhile. */
+static void
+put_ids(Growth *growth, const Ids *ids)
 {
 	DbopsJson  *json = &growth->json;
 	Figures		figures = {0};
-	Ages		ages = {0};
 	Trend		trend;
 	TrendArrival arrival;
 	double		total;
 
-	dbops_ages_read(&ages);
-	dbops_forecast_xids(growth->since, &figures);
+	dbops_forecast_given(growth->since, ids->given, &figures);
 	dbops_figures_fit(&figures, &trend);
 	total = (figures.n > 0) ? figures.value[figures.n - 1] : 0;
-	dbops_json_object(json, "transaction_ids");
-	dbops_json_integer(json, "age", ages.xid_age);
-	dbops_json_integer(json, "freeze_age", ages.xid_freeze_age);
-	dbops_json_integer(json, "stop_age", ages.xid_stop_age);
+	dbops_json_object(json, ids->key);
+	dbops_json_integer(json, "age", ids->age);
+	dbops_json_integer(json, "freeze_age", ids->freeze_age);
+	dbops_json_integer(json, "stop_age", ids->stop_age);
 	dbops_growth_trend(growth, &trend, "ids");
-	dbops_growth_arrival(growth, "days_until_forced_vacuum", &trend, total + Max(ages.xid_freeze_age - ages.xid_age, 0), &arrival);
-	dbops_growth_arrival(growth, "days_until_stop", &trend, total + ages.xid_stop_age - ages.xid_age, &arrival);
+	dbops_growth_arrival(growth, "days_until_forced_vacuum", &trend, total + Max(ids->freeze_age - ids->age, 0), &arrival);
+	dbops_growth_arrival(growth, "days_until_stop", &trend, total + ids->stop_age - ids->age, &arrival);
 	dbops_json_object_end(json);
 	if (arrival.low <= SOON_STOPPED)
 		growth->advice = lappend(growth->advice,
-								 psprintf("Have vacuum freeze: transaction ids are used up in %s at the earliest if nothing is frozen.",
-										days_text(arrival.low)));
+								 psprintf("Have vacuum freeze: %s are used up in %s at the earliest if nothing is frozen.",
+										ids->what, days_text(arrival.low)));
 }
 
 /* Those that have come furthest. */

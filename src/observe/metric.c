@@ -80,6 +80,7 @@ const Metric dbops_cluster_metrics[N_CLUSTER_METRICS] = {
 	GAUGE(CM_DATABASES_BYTES, "databases.bytes", "bytes", "size of all databases as far as measured"),
 	COUNTER(CM_COLLECTOR_TIME, "collector.time", "ms", "spent on sampling and on what else dbops does at each tick"),
 	COUNTER(CM_COLLECTOR_TICKS, "collector.ticks", "", "samples taken"),
+	COUNTER(CM_MULTIXACTS_GIVEN, "multixacts.given", "ids", "multixact ids given out"),
 };
 
 const Metric dbops_database_metrics[N_DATABASE_METRICS] = {

@@ -108,6 +108,7 @@ typedef enum ClusterMetric
 	CM_DATABASES_BYTES,			/* supplied: of all databases as far as measured */
 	CM_COLLECTOR_TIME,			/* ms that all ticks took, counter */
 	CM_COLLECTOR_TICKS,			/* counter */
+	CM_MULTIXACTS_GIVEN,		/* counter: the next id, which begins anew after 2³² */
 	N_CLUSTER_METRICS
 } ClusterMetric;
 

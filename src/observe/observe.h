@@ -107,6 +107,7 @@ typedef struct Ages
 	int64		xid_stop_age;	/* and refuses to give out more from here */
 	Oid			xid_database;	/* that holds the oldest; its name may be gone */
 	int64		multixact_age;
+	int64		multixacts_given;	/* the next id */
 	int64		multixact_freeze_age;
 	int64		multixact_warn_age;
 	int64		multixact_stop_age;

@@ -209,11 +209,11 @@ CREATE FUNCTION dbops.growth_forecast(horizons int[] DEFAULT '{30,90,180,365}', 
     AS 'MODULE_PATHNAME', 'dbops_growth_forecast';
 COMMENT ON FUNCTION dbops.growth_forecast(int[], interval) IS
     'Says how large this database will be and what that fills. horizons: days ahead, 1 to 3650; lookback: of history, 7 to 3650 days. '
-    'current: size, utilization of the disk of its tablespace. forecast: for each horizon, as 30days, value and range as text, the same in bytes, and whether it is '
-    'extrapolated (further ahead than four times the past). growth: of the database; disks, tables (the ten that grew most), transaction_ids and sequences (those used most; '
+    'current: size, utilization of the disk of its tablespace. forecast: for each horizon, as 30days, the size as text. ranges: the same in bytes with a range, and whether it is '
+    'extrapolated (further ahead than four times the past). growth: of the database; disks, tables (the ten that grew most), transaction_ids, multixact_ids and sequences (those used most; '
     'bound: where the sequence or the type of its column ends): each with its past in days, its rate a day, the model (flat, steady, recent: the rate has changed, cycle: recurring steps), '
     'steps that were taken out, and unknown, which says what is missing below seven days; then all that is forecast is null. days_until_full and the like: '
-    'low (at the earliest), likely, high; null: never, or not in looks_ahead_days. Of ranges see forecast_series(). Disks and transaction_ids are known in '
+    'low (at the earliest), likely, high; null: never, or not in looks_ahead_days. Of ranges see forecast_series(). Disks and ids are known in '
     'the home database. recommendations: sentences. Errors: a horizon or lookback out of range.';
 REVOKE ALL ON FUNCTION dbops.growth_forecast(int[], interval) FROM PUBLIC;
 
