@@ -132,6 +132,22 @@ SELECT line FROM line ORDER BY n DESC LIMIT 2;
 SELECT count(*) > 15 AS checks FROM line WHERE line LIKE 'dbops_check_status{%';
 SELECT line FROM line WHERE line LIKE '# % dbops_connections %' OR line LIKE '# TYPE dbops_database_temp_bytes_total %' ORDER BY n;
 
+-- no sample is there twice; each belongs to the family above it, and a family has one name in each format
+SELECT sample FROM (SELECT regexp_replace(line, ' [^ ]+$', '') AS sample FROM line WHERE line LIKE 'dbops\_%') s GROUP BY sample HAVING count(*) > 1;
+SELECT line FROM (SELECT line, max(split_part(line, ' ', 3)) FILTER (WHERE line LIKE '# TYPE %') OVER (PARTITION BY family) AS family
+                    FROM (SELECT line, n, count(*) FILTER (WHERE line LIKE '# TYPE %') OVER (ORDER BY n) AS family FROM line WHERE line NOT LIKE '# HELP %') f) f
+ WHERE line LIKE 'dbops\_%' AND split_part(split_part(line, ' ', 1), '{', 1) <> family;
+SELECT count(*) FILTER (WHERE line LIKE '# TYPE %' AND line NOT LIKE 'dbops%') = count(*) FILTER (WHERE line LIKE '# HELP %') AS each_has_help FROM line;
+CREATE TEMP TABLE strict AS SELECT line, n FROM regexp_split_to_table(dbops.openmetrics(true), E'\n') WITH ORDINALITY _ (line, n);
+SELECT count(*) FILTER (WHERE line ~ '^# (TYPE|HELP) [a-z_]*_total ') AS families_with_total, count(*) FILTER (WHERE line LIKE '# TYPE % counter') > 40 AS counters,
+       (array_agg(line ORDER BY n DESC))[1] AS last FROM strict;
+SELECT line FROM (SELECT line, max(split_part(line, ' ', 3)) FILTER (WHERE line LIKE '# TYPE %') OVER w AS family, max(split_part(line, ' ', 4)) FILTER (WHERE line LIKE '# TYPE %') OVER w AS type
+                    FROM (SELECT line, n, count(*) FILTER (WHERE line LIKE '# TYPE %') OVER (ORDER BY n) AS family FROM strict WHERE line NOT LIKE '# HELP %') f
+                  WINDOW w AS (PARTITION BY family)) f
+ WHERE line LIKE 'dbops\_%' AND split_part(split_part(line, ' ', 1), '{', 1) <> family || CASE WHEN type = 'counter' THEN '_total' ELSE '' END;
+SELECT (SELECT count(*) FROM line WHERE line LIKE '#%') = (SELECT count(*) FROM strict WHERE line LIKE '#%') AS as_many, (SELECT count(*) FROM strict WHERE line = '') AS empty;
+SELECT dbops.openmetrics(NULL);
+
 -- a name that must be escaped
 SELECT E'regress\\ "quoted"' AS odd \gset
 CREATE DATABASE :"odd";
@@ -148,6 +164,16 @@ SELECT dbops.nagios('connections.used') ~ '^OK - connections\.used: .* \| ''conn
 SELECT dbops.nagios('disk.free') ~ '''disk\.free:WAL''=[0-9.]+%;[0-9]+:;[0-9]+:' AS below;
 SELECT dbops.nagios('statements.slow') ~ '^UNKNOWN - statements\.slow: ' AS unknown;
 SELECT dbops.nagios() ~ '^(UNKNOWN|WARNING|CRITICAL) - ' AS all_checks;
+-- what an object is called ends no line, and begins no figures; each figure is 'label'=value[unit];warning;critical
+SELECT E'regress=|it''s a\nline' AS odd \gset
+SET allow_in_place_tablespaces = on;
+CREATE TABLESPACE :"odd" LOCATION '';
+SELECT line FROM regexp_split_to_table(dbops.nagios('disk.free'), E'\n') line WHERE line !~ '^(OK|WARNING|CRITICAL|UNKNOWN) - disk\.free[: ]';
+SELECT rest FROM regexp_replace(regexp_replace(dbops.nagios('disk.free'), '^[^|]*\|', ''), '\n[^|]*$', '') rest
+ WHERE rest !~ '^( ''([^''=|]|'''')+''=-?[0-9.]+(s|%|B|c)?;(~?[0-9.]*:?[0-9.]*)?;(~?[0-9.]*:?[0-9.]*)?)+$';
+SELECT dbops.nagios('disk.free') LIKE '%''disk.free:tablespace "regress__it''''s a_line"''=%' AS label;
+DROP TABLESPACE :"odd";
+RESET allow_in_place_tablespaces;
 SELECT dbops.nagios('nonsense');
 SELECT dbops.nagios('');
 

@@ -19,6 +19,7 @@ PG_FUNCTION_INFO_V1(dbops_nagios);
 static List *findings_of(const char *check_name);
 static void refuse_unknown_check(const char *check_name);
 static const char *state_of(DbopsSeverity severity);
+static void put_line(StringInfo text, const DbopsFinding *finding, const char *name);
 static void put_figures(StringInfo text, const DbopsFinding *finding);
 static void put_limit(StringInfo text, const DbopsFinding *finding, const char *key);
 static const char *sign_of(const char *unit);
@@ -45,13 +46,14 @@ dbops_nagios(PG_FUNCTION_ARGS)
 	for (int i = 0; i < Min(list_length(findings), MOST_OBJECTS); i++)
 		put_figures(&figures, list_nth(findings, i));
 	gravest = linitial(findings);
-	appendStringInfo(&text, "%s - %s: %s%s%s", state_of(gravest->severity), gravest->check_name, gravest->message,
-					 figures.len > 0 ? " |" : "", figures.data);
+	put_line(&text, gravest, gravest->check_name);
+	appendStringInfo(&text, "%s%s", figures.len > 0 ? " |" : "", figures.data);
 	for (int i = 1; i < Min(list_length(findings), MOST_OBJECTS); i++)
 	{
 		const DbopsFinding *finding = list_nth(findings, i);
 
-		appendStringInfo(&text, "\n%s - %s: %s", state_of(finding->severity), finding->key, finding->message);
+		appendStringInfoChar(&text, '\n');
+		put_line(&text, finding, finding->key);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
 }
@@ -102,6 +104,20 @@ state_of(DbopsSeverity severity)
 	}
 }
 
+/* A bar would begin figures, and a line is a line, whatever an object is called. */
+static void
+put_line(StringInfo text, const DbopsFinding *finding, const char *name)
+{
+	int			start = text->len;
+
+	appendStringInfo(text, "%s - %s: %s", state_of(finding->severity), name, finding->message);
+	for (char *c = text->data + start; *c != '\0'; c++)
+		if (*c == '|')
+			*c = '_';
+		else if (*c == '\n' || *c == '\r')
+			*c = ' ';
+}
+
 /* 'label'=value[unit];warning;critical; a quote in a label is doubled, an equals sign may not stand there. */
 static void
 put_figures(StringInfo text, const DbopsFinding *finding)
@@ -116,7 +132,7 @@ put_figures(StringInfo text, const DbopsFinding *finding)
 		if (*c == '\'')
 			appendStringInfoString(text, "''");
 		else
-			appendStringInfoChar(text, (*c == '=' || *c == '|' || *c == '\n') ? '_' : *c);
+			appendStringInfoChar(text, (*c == '=' || *c == '|' || *c == '\n' || *c == '\r') ? '_' : *c);
 	}
 	appendStringInfo(text, "'=%s%s;", value, sign_of(finding->check->threshold.unit));
 	put_limit(text, finding, "warning");

@@ -281,14 +281,14 @@ COMMENT ON FUNCTION dbops.host_figures(text) IS
     'Errors: 42501 when a directory is given by one who may not read files of the server.';
 REVOKE ALL ON FUNCTION dbops.host_figures(text) FROM PUBLIC;
 
-CREATE FUNCTION dbops.openmetrics() RETURNS text
+CREATE FUNCTION dbops.openmetrics(strict boolean DEFAULT false) RETURNS text
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_openmetrics';
-COMMENT ON FUNCTION dbops.openmetrics() IS
-    'Gives what is sampled, and the state of every check, in the text format of Prometheus. dbops_*: of the cluster; dbops_database_*: of each of the 32 '
+COMMENT ON FUNCTION dbops.openmetrics(boolean) IS
+    'Gives what is sampled, and the state of every check, in the text format of Prometheus (text/plain; version=0.0.4), or strict in that of OpenMetrics (application/openmetrics-text; version=1.0.0). dbops_*: of the cluster; dbops_database_*: of each of the 32 '
     'databases that were used last; seconds, bytes and ratios. dbops_check_status: 0 ok, 1 warning, 2 critical, 3 unknown, at most 200 of them and '
     'muted ones not. What is not known is left out. Errors: only that of a cancelled query.';
-REVOKE ALL ON FUNCTION dbops.openmetrics() FROM PUBLIC;
+REVOKE ALL ON FUNCTION dbops.openmetrics(boolean) FROM PUBLIC;
 
 CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -2,10 +2,11 @@
  * openmetrics.c
  *		openmetrics(): what is sampled, and what the checks found, for those who scrape.
  *
- * The text format of Prometheus, version 0.0.4, which readers of OpenMetrics take
- * as well. Names begin with dbops_, so that none is another exporter's; units
- * are seconds, bytes and ratios, and counters end in _total, as that format
- * wants. The lines of a family stand together. What is not known is left out.
+ * The text format of Prometheus, version 0.0.4, or that of OpenMetrics 1.0, which
+ * differs in what a counter's family is called: to read one as the other loses
+ * types, or fails. Names begin with dbops_, so that none is another exporter's;
+ * units are seconds, bytes and ratios, and counters end in _total, as both formats
+ * want. The lines of a family stand together. What is not known is left out.
  */
 #include "observe/metric.h"
 
@@ -26,6 +27,7 @@ typedef struct Sampled
 	Sample		sample;
 } Sampled;
 
+static text *as_openmetrics(char *prometheus);
 static void put_cluster(StringInfo text);
 static void put_databases(StringInfo text);
 static List *read_databases(void);
@@ -39,7 +41,7 @@ static double in_base_unit(const Metric *metric, double value);
 static void put_value(StringInfo text, double value);
 static void put_label(StringInfo text, const char *label, const char *value);
 
-/* openmetrics() → text */
+/* openmetrics(strict boolean) → text */
 Datum
 dbops_openmetrics(PG_FUNCTION_ARGS)
 {
@@ -54,7 +56,39 @@ dbops_openmetrics(PG_FUNCTION_ARGS)
 	put_collector(&text);
 	put_findings(&text);
 	appendStringInfoString(&text, "# EOF\n");
+	if (PG_GETARG_BOOL(0))
+		PG_RETURN_TEXT_P(as_openmetrics(text.data));
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
+}
+
+/*
+ * There _total is of a counter's samples and not of its family, and nothing may
+ * follow the end, as the line feed would that psql adds.
+ */
+static text *
+as_openmetrics(char *prometheus)
+{
+	StringInfoData strict;
+	char	   *rest = prometheus;
+	char	   *line;
+
+	initStringInfo(&strict);
+	while ((line = strsep(&rest, "\n")) != NULL && *line != '\0')
+	{
+		int			name = strlen("# TYPE ");
+		char	   *end = strstr(line, "_total ");
+		bool		of_family = strncmp(line, "# TYPE ", name) == 0 || strncmp(line, "# HELP ", name) == 0;
+
+		if (strict.len > 0)
+			appendStringInfoChar(&strict, '\n');
+		if (of_family && end != NULL && end < line + name + strcspn(line + name, " "))
+		{
+			appendBinaryStringInfo(&strict, line, end - line);
+			line = end + strlen("_total");
+		}
+		appendStringInfoString(&strict, line);
+	}
+	return cstring_to_text_with_len(strict.data, strict.len);
 }
 
 static void
