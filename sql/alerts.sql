@@ -100,6 +100,19 @@ CALL pg_temp.forget();
 SELECT s, r.* FROM (VALUES (0), (60)) v(s), pg_temp.look(s, ARRAY[pg_temp.finding('unknown', NULL)]) r;
 SELECT s, r.* FROM (VALUES (0), (29), (30), (60)) v(s), pg_temp.look(s, ARRAY[pg_temp.finding('unknown', NULL, '{"required": true}')]) r;
 CALL pg_temp.forget();
+-- of a part of the time, what is bad is so, and what is not says nothing: neither that it ends, nor eases, nor is unknown
+SELECT s, r.* FROM (VALUES (0, 'ok', 0), (10, 'warning', 6), (20, 'critical', 12), (30, 'warning', 6), (40, 'ok', 0), (50, 'unknown', NULL), (600, 'unknown', NULL), (610, 'ok', 1), (620, 'critical', 13)) v(s, sev, v),
+       pg_temp.look(s, ARRAY[pg_temp.finding(sev, v, '{"partial": true}')]) r;
+SELECT message FROM dbops.alerts() WHERE alert_key LIKE 'regress.%';
+SELECT s, r.* FROM (VALUES (630, 'warning', 6), (640, 'ok', 0)) v(s, sev, v), pg_temp.look(s, ARRAY[pg_temp.finding(sev, v)]) r;
+CALL pg_temp.forget();
+-- one that waits for its time goes on waiting, one that has ended says so only when all of its time is well
+SELECT s, r.* FROM (VALUES (0, 'warning', true), (10, 'ok', true), (60, 'warning', true), (70, 'ok', false), (80, 'ok', true), (100, 'ok', true), (110, 'ok', false)) v(s, sev, part),
+       pg_temp.look(s, ARRAY[pg_temp.finding(sev, 1, jsonb_build_object('duration', 60, 'keep_firing', 30, 'partial', part))]) r;
+CALL pg_temp.forget();
+-- not even of a required one is it told that a part is unknown
+SELECT s, r.* FROM (VALUES (0), (60)) v(s), pg_temp.look(s, ARRAY[pg_temp.finding('unknown', NULL, '{"required": true, "partial": true}')]) r;
+CALL pg_temp.forget();
 -- info raises no alert
 SELECT r.* FROM pg_temp.look(0, ARRAY[pg_temp.finding('info', 99)]) r;
 

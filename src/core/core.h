@@ -329,6 +329,7 @@ typedef struct DbopsFinding
 	const struct DbopsCheck *check; /* that found it; or NULL */
 	TimestampTz since;			/* it has been of this severity; 0: not known */
 	TimestampTz muted_until;	/* 0: it is not muted */
+	bool		partial;		/* only a part was seen of the time that is judged: what is bad is so, what is not may be */
 } DbopsFinding;
 
 extern const char *dbops_severity_name(DbopsSeverity severity);

@@ -46,6 +46,7 @@ typedef struct AlertSubject
 	int			objects;		/* that it stands for; 0: it is about one */
 	const List *details;		/* char *: of these objects */
 	AlertRule	rule;
+	bool		partial;		/* only a part was seen of the time that is judged */
 	bool		settling;
 	bool		muted;
 } AlertSubject;
@@ -113,6 +114,7 @@ extern void dbops_alert_memory_each(void (*each) (AlertEntry *entry, void *arg),
 extern void dbops_alert_memory_sweep(void);
 extern void dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step,
 										const List *details, TimestampTz now);
+extern void dbops_alert_entry_describe(AlertEntry *entry, const AlertSubject *subject);
 extern bool dbops_alert_entry_lives(const AlertEntry *entry);
 extern void dbops_alert_memory_set_loaded(Oid database);
 

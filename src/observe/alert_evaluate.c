@@ -49,7 +49,8 @@ static void advance_absent(AlertEntry *entry, void *arg);
 static bool was_judged(const Evaluation *evaluation, const AlertEntry *entry, bool *unknown);
 static AlertSuppression suppression_of(const Evaluation *evaluation, const char *key, bool muted, bool settling);
 static void advance(Evaluation *evaluation, AlertEntry *entry, const AlertRule *rule,
-					DbopsSeverity severity, double value, const List *details);
+					AlertLook *look, const AlertSubject *subject);
+static void describe_entry(AlertEntry *entry, const AlertLook *look, const AlertSubject *subject);
 static void note(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const List *details);
 static char *describe(const AlertEntry *entry, const AlertStep *step);
 
@@ -102,6 +103,9 @@ static void
 advance_subject(Evaluation *evaluation, const AlertSubject *subject)
 {
 	AlertEntry *entry = dbops_alert_memory_find(evaluation->database, subject->key);
+	AlertLook	look = {
+		.now = evaluation->now,.severity = subject->severity,.value = subject->value,.partial = subject->partial
+	};
 
 	if (entry == NULL && (subject->severity == DBOPS_OK || subject->severity == DBOPS_INFO ||
 						  (subject->severity == DBOPS_UNKNOWN && !subject->rule.required)))
@@ -111,7 +115,7 @@ advance_subject(Evaluation *evaluation, const AlertSubject *subject)
 	entry->suppression = suppression_of(evaluation, subject->key, subject->muted, subject->settling);
 	if (subject->objects > 0 && !dbops_alert_entry_lives(entry))
 		take_in(evaluation, subject, entry);
-	advance(evaluation, entry, &subject->rule, subject->severity, subject->value, subject->details);
+	advance(evaluation, entry, &subject->rule, &look, subject);
 }
 
 /* Have an alert about all objects go on from those about single ones, which end. */
@@ -160,6 +164,7 @@ advance_absent(AlertEntry *entry, void *arg)
 {
 	Evaluation *evaluation = arg;
 	const DbopsCheck *check = dbops_check_find(entry->check_name);
+	AlertLook	look = {.now = evaluation->now,.severity = DBOPS_OK,.value = NAN};
 	AlertRule	rule;
 	bool		unknown = false;
 
@@ -169,9 +174,9 @@ advance_absent(AlertEntry *entry, void *arg)
 	entry->turn = evaluation->turn;
 	entry->suppression = suppression_of(evaluation, dbops_alert_key(entry), false, check != NULL && check->settling);
 	rule = dbops_alert_rule(evaluation->database, evaluation->overrides, check);
-	if (!unknown)
-		dbops_shared_text_put(entry->message, "is not found any more", ALERT_TEXT_BYTES);
-	advance(evaluation, entry, &rule, unknown ? DBOPS_UNKNOWN : DBOPS_OK, NAN, NIL);
+	if (unknown)
+		look.severity = DBOPS_UNKNOWN;
+	advance(evaluation, entry, &rule, &look, NULL);
 }
 
 /* Was an alert's check judged, and was that in vain? */
@@ -211,21 +216,32 @@ suppression_of(const Evaluation *evaluation, const char *key, bool muted, bool s
 	return ALERT_NOT_SUPPRESSED;
 }
 
+/* A look without a subject did not find the alert's any more. */
 static void
 advance(Evaluation *evaluation, AlertEntry *entry, const AlertRule *rule,
-		DbopsSeverity severity, double value, const List *details)
+		AlertLook *look, const AlertSubject *subject)
 {
-	AlertLook	look = {
-		.now = evaluation->now,.severity = severity,.value = value,
-		.suppressed = (entry->suppression != ALERT_NOT_SUPPRESSED)
-	};
 	bool		lived = dbops_alert_entry_lives(entry);
-	AlertStep	step = dbops_alert_advance(&entry->alert, rule, &look);
+	AlertStep	step;
 
+	look->suppressed = (entry->suppression != ALERT_NOT_SUPPRESSED);
+	step = dbops_alert_advance(&entry->alert, rule, look);
+	if (!step.passed)
+		describe_entry(entry, look, subject);
 	if (step.event != ALERT_NOTHING)
-		note(evaluation, entry, &step, details);
+		note(evaluation, entry, &step, (subject != NULL) ? subject->details : NIL);
 	else if (dbops_alert_memory_is_own() && (lived || dbops_alert_entry_lives(entry)))
 		entry->version++;		/* the next session has nothing but the table */
+}
+
+/* What was passed over leaves an alert with the words that it was raised with. */
+static void
+describe_entry(AlertEntry *entry, const AlertLook *look, const AlertSubject *subject)
+{
+	if (subject != NULL)
+		dbops_alert_entry_describe(entry, subject);
+	else if (look->severity != DBOPS_UNKNOWN)
+		dbops_shared_text_put(entry->message, "is not found any more", ALERT_TEXT_BYTES);
 }
 
 static void

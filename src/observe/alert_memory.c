@@ -53,7 +53,6 @@ static int	find(uint64 hash);
 static uint64 hash_key(Oid database, const char *key);
 static int	give_way(void);
 static bool is_over(const AlertEntry *entry);
-static void fill(AlertEntry *entry, Oid database, const AlertSubject *subject);
 static AlertNews *free_news(void);
 static void take_back(const AlertNews *news);
 static void forget_loaded(Oid database);
@@ -218,7 +217,7 @@ hash_key(Oid database, const char *key)
 	return hash_bytes_extended((const unsigned char *) key, strlen(key), database) | 1;
 }
 
-/* Find the alert about something, or make one that is ok, and have it say what was found. */
+/* Find the alert about something, or make one that is ok and says what was found. */
 AlertEntry *
 dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 {
@@ -233,8 +232,8 @@ dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 			i = give_way();
 		alerts->hashes[i] = hash;
 		alerts->entries[i] = (AlertEntry) {.database = database};
+		dbops_alert_entry_describe(&alerts->entries[i], subject);
 	}
-	fill(&alerts->entries[i], database, subject);
 	return &alerts->entries[i];
 }
 
@@ -270,8 +269,9 @@ dbops_alert_entry_lives(const AlertEntry *entry)
 		(entry->alert.state != ALERT_OK && entry->alert.state != ALERT_RESOLVED);
 }
 
-static void
-fill(AlertEntry *entry, Oid database, const AlertSubject *subject)
+/* Have an alert say what was found. */
+void
+dbops_alert_entry_describe(AlertEntry *entry, const AlertSubject *subject)
 {
 	entry->objects = subject->objects;
 	entry->has_object = (subject->object != NULL);

@@ -7,7 +7,10 @@
  * itself. It ends when the value is back by the rule's clear beyond the
  * threshold, and has stayed there for keep_firing; so long it takes to become
  * less severe as well, but never to become worse. What is unknown passes for
- * what it was for three intervals.
+ * what it was for three intervals. What was seen of a part of the time only can
+ * make an alert fire or worse, since the whole is no better; it ends or eases
+ * none: so an alert on what the last hour brought outlives a restart, after
+ * which that hour is not known.
  *
  * What was told is kept apart from what is so: while an alert is suppressed it
  * goes on silently, and the difference is told when that ends. Only that an
@@ -19,6 +22,7 @@
 static void follow_clock(Alert *alert, TimestampTz now);
 static void shift(TimestampTz *time, TimestampTz by);
 static bool is_passing(Alert *alert, const AlertRule *rule, const AlertLook *look);
+static bool is_less_of_a_part(const Alert *alert, const AlertLook *look);
 static DbopsSeverity effective_severity(const Alert *alert, const AlertRule *rule, const AlertLook *look);
 static bool lingers(double value, double limit, const DbopsThreshold *threshold);
 static bool is_beyond(double value, double limit, bool below);
@@ -40,15 +44,20 @@ dbops_alert_advance(Alert *alert, const AlertRule *rule, const AlertLook *look)
 {
 	DbopsSeverity before = severity_of(alert);
 	AlertEvent	event = ALERT_NOTHING;
+	AlertStep	step;
+	bool		passed;
 
 	follow_clock(alert, look->now);
 	alert->at = look->now;
-	if (!is_passing(alert, rule, look))
+	passed = is_passing(alert, rule, look);
+	if (!passed)
 	{
 		alert->value = look->value;
 		event = change(alert, rule, effective_severity(alert, rule, look), look->now);
 	}
-	return tell(alert, rule, look, event, before);
+	step = tell(alert, rule, look, event, before);
+	step.passed = passed;
+	return step;
 }
 
 /* A clock that was set back has not undone what has passed. */
@@ -73,16 +82,26 @@ shift(TimestampTz *time, TimestampTz by)
 		*time -= by;
 }
 
-/* Is it unknown, but not for so long that this means anything? */
+/* Is it for what was found just now as it was before: not known yet, or not for so long that this means anything? */
 static bool
 is_passing(Alert *alert, const AlertRule *rule, const AlertLook *look)
 {
-	if (look->severity != DBOPS_UNKNOWN)
+	bool		says_nothing = is_less_of_a_part(alert, look);
+
+	if (look->severity != DBOPS_UNKNOWN || says_nothing)
 		alert->unknown_since = 0;
 	else if (alert->unknown_since == 0)
 		alert->unknown_since = look->now;
-	return look->severity == DBOPS_UNKNOWN &&
-		!has_lasted(alert->unknown_since, look->now, ALERT_UNKNOWN_INTERVALS * rule->interval);
+	return says_nothing ||
+		(look->severity == DBOPS_UNKNOWN &&
+		 !has_lasted(alert->unknown_since, look->now, ALERT_UNKNOWN_INTERVALS * rule->interval));
+}
+
+/* Is a part of the time all that was seen, and not as bad as the alert says that the whole is? */
+static bool
+is_less_of_a_part(const Alert *alert, const AlertLook *look)
+{
+	return look->partial && look->severity < Max(severity_of(alert), DBOPS_WARNING);
 }
 
 /*

@@ -65,6 +65,7 @@ typedef struct AlertLook
 	TimestampTz now;
 	DbopsSeverity severity;
 	double		value;			/* NaN: there is none */
+	bool		partial;		/* only a part was seen of the time that is judged */
 	bool		suppressed;		/* nobody is to be told that it fires */
 } AlertLook;
 
@@ -73,6 +74,7 @@ typedef struct AlertStep
 {
 	AlertEvent	event;
 	bool		tell;			/* whoever listens; else it is only noted */
+	bool		passed;			/* the look says nothing: it is as it was */
 	DbopsSeverity before;		/* the event */
 } AlertStep;
 

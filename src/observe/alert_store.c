@@ -149,6 +149,7 @@ merge(const StoredAlert *stored)
 	if (entry == NULL || !dbops_alert_entry_lives(entry))
 	{
 		entry = dbops_alert_memory_take(database, &stored->subject);
+		dbops_alert_entry_describe(entry, &stored->subject);
 		entry->alert = stored->alert;
 		entry->suppression = stored->suppression;
 	}

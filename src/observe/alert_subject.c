@@ -155,6 +155,7 @@ make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *
 	subject->severity = finding->severity;
 	subject->value = member(finding->data, "value", NAN);
 	subject->muted = finding->muted_until > dbops_clock_now();
+	subject->partial = finding->partial;
 	subject->rule = dbops_alert_rule(database, overrides, check);
 	if (check != NULL)
 		subject->settling = check->settling;
@@ -200,6 +201,7 @@ set_rule(AlertSubject *subject, const Jsonb *data)
 	threshold->keep_firing = (int) member(data, "keep_firing", threshold->keep_firing);
 	subject->rule.required = dbops_jsonb_boolean(data, "required");
 	subject->settling = dbops_jsonb_boolean(data, "settling");
+	subject->partial = dbops_jsonb_boolean(data, "partial");
 }
 
 /* A number of an object that may be missing, as may the object. */

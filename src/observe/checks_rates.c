@@ -54,6 +54,8 @@ static void judge_days_left(const void *facts, DbopsCheckRun *run);
 static void judge_archive_failures(const void *facts, DbopsCheckRun *run);
 static void report(DbopsCheckRun *run, const SampleWindow *window, double value, double guard,
 				   const char *message, const char *remedy);
+static bool is_partial(const SampleWindow *window);
+static void report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *message, const char *remedy);
 static void report_events(DbopsCheckRun *run, const SampleWindow *window, int metric,
 						  const char *what, const char *remedy);
 static void report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double asked,
@@ -330,9 +332,29 @@ report(DbopsCheckRun *run, const SampleWindow *window, double value, double guar
 	if (window->seconds == 0)
 		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "See the check collector.samples.");
 	else if (isnan(value))
-		dbops_check_report_unknown(run, NULL, "the samples do not tell", "See SELECT * FROM dbops.metrics();");
+		report_unknown(run, window, "the samples do not tell", "See SELECT * FROM dbops.metrics();");
 	else
-		dbops_check_report_value(run, value, guard, (DbopsFinding) {.message = message, .remedy = remedy});
+		dbops_check_report_value(run, value, guard, (DbopsFinding)
+								 {
+									 .message = message,.remedy = remedy,.partial = is_partial(window)
+								 });
+}
+
+/* After a start or a reset there are samples, but not yet for as long as is judged. */
+static bool
+is_partial(const SampleWindow *window)
+{
+	return window->seconds > 0 && !window->whole;
+}
+
+/* What is not known of a part may be known of the whole. */
+static void
+report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *message, const char *remedy)
+{
+	dbops_check_report(run, (DbopsFinding)
+					   {
+						   .severity = DBOPS_UNKNOWN,.message = message,.remedy = remedy,.partial = is_partial(window)
+					   });
 }
 
 /* Events are those that were seen: of less than an hour no more are made up. */
@@ -425,7 +447,8 @@ report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double a
 	if (window->seconds > 0 && asked < least)
 		dbops_check_report(run, (DbopsFinding)
 						   {
-							   .message = psprintf("%.0f %s were asked for in %s, too few for a ratio to matter", asked, what, dbops_figure_duration(window->seconds))
+							   .message = psprintf("%.0f %s were asked for in %s, too few for a ratio to matter", asked, what, dbops_figure_duration(window->seconds)),
+						   .partial = is_partial(window)
 						   });
 	else
 		report(run, window, dbops_figure_percent(hit, asked), NAN,
@@ -463,7 +486,7 @@ judge_churn(const void *facts, DbopsCheckRun *run)
 	report(run, window, rate, NAN, psprintf("%.2f sessions are opened in a second", rate), "Use a connection pool.");
 }
 
-/* Supplied once a minute, where pg_stat_statements is. */
+/* Supplied once a minute, where pg_stat_statements is; after a start that takes some minutes. */
 static void
 judge_slow_calls(const void *facts, DbopsCheckRun *run)
 {
@@ -471,8 +494,8 @@ judge_slow_calls(const void *facts, DbopsCheckRun *run)
 	double		rate = dbops_ring_per_second(window, DM_STATEMENT_SLOW_CALLS) * SECS_PER_MINUTE;
 
 	if (window->seconds > 0 && isnan(rate))
-		dbops_check_report_unknown(run, NULL, "no statements have been counted here for two minutes",
-								   "CREATE EXTENSION pg_stat_statements; in this database, with its library preloaded, and look again in some minutes.");
+		report_unknown(run, &((const Facts *) facts)->database, "no statements of this database were counted for the last two minutes",
+					   "Look again in some minutes. If it stays so: CREATE EXTENSION pg_stat_statements; in the home database, with its library preloaded.");
 	else
 		report(run, window, rate, NAN, psprintf("%.1f slow statements in a minute", rate),
 			   "Review slow query log, optimize queries or add indexes: SELECT * FROM dbops.slow_queries(); then EXPLAIN (ANALYZE, BUFFERS) the first of them.");
@@ -568,7 +591,7 @@ judge_days_left(const void *facts, DbopsCheckRun *run)
 	dbops_ages_read(&ages);
 	days = Min(ever, Max(0, ages.xid_stop_age - ages.xid_age) / Max(rate, 1e-9) / SECS_PER_DAY);
 	if (window->seconds > 0 && window->seconds < LEAST_OF_HOUR)
-		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "Look again when twenty minutes have been sampled.");
+		report_unknown(run, window, DBOPS_NO_SAMPLES, "Look again when twenty minutes have been sampled.");
 	else
 		report(run, window, isnan(rate) ? rate : floor(days), NAN,
 			   psprintf("%.1f transaction ids are given out in a second; unless the oldest are frozen, they last for %s", rate,

@@ -184,6 +184,7 @@ typedef struct SampleWindow
 {
 	double		seconds;		/* 0: there is no window yet */
 	bool		reset;			/* counters were reset within it: it begins after that */
+	bool		whole;			/* it is as long as was asked for, but for two ticks */
 	int			n;				/* samples */
 	double		delta[N_MOST_METRICS];	/* of counters; NaN: not known. Of gauges the change */
 	double		took[N_MOST_METRICS];	/* s, of each delta: less where it is known for less, and as they were counted */

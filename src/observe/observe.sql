@@ -538,7 +538,7 @@ CREATE FUNCTION dbops.evaluate_alerts(findings dbops.finding[] DEFAULT NULL) RET
     AS 'MODULE_PATHNAME', 'dbops_evaluate_alerts';
 COMMENT ON FUNCTION dbops.evaluate_alerts(dbops.finding[]) IS
     'Judges all checks now, advances their alerts, and tells of what happened when the transaction commits; returns the number of events. Preloaded, this happens by itself; where dbops is not preloaded, a schedule can call it. '
-    'findings: advance the alerts of these instead, so that what is found elsewhere raises alerts too. Their data may say value, unit, below, warning, critical, clear (percent), duration and keep_firing (s), required and settling. '
+    'findings: advance the alerts of these instead, so that what is found elsewhere raises alerts too. Their data may say value, unit, below, warning, critical, clear (percent), duration and keep_firing (s), required, settling, and partial: only a part was seen of the time that is judged, which can raise an alert but end none. '
     'A finding without a check_name or of an unknown severity is refused (22023).';
 REVOKE ALL ON FUNCTION dbops.evaluate_alerts(dbops.finding[]) FROM PUBLIC;
 

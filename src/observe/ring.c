@@ -195,6 +195,7 @@ dbops_ring_window(Oid database, double seconds, SampleWindow *window)
 
 	window->seconds = 0;
 	window->reset = false;
+	window->whole = false;
 	window->n = 0;
 	window->newest.at = 0;
 	for (int i = 0; i < N_MOST_METRICS; i++)
@@ -349,6 +350,7 @@ compare(Ring *ring, const Track *track, double seconds, SampleWindow *window)
 	}
 	window->n = back;
 	window->seconds = (newest->at - track->marks[place_back(track, back)].at) / (double) USECS_PER_SEC;
+	window->whole = (window->seconds >= seconds - 2 * newest->cadence / 1000.0);
 	if (window->seconds <= 0)
 		return;
 	for (int i = 0; i < dbops_metric_count(track->database); i++)

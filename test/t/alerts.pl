@@ -33,13 +33,14 @@ sub count_told
 	return $node->safe_psql('postgres', qq{SELECT count(*) FROM dbops.alert_history() WHERE alert_key = '$key' AND event = '$event' AND told});
 }
 
-# Wait until the launcher has judged the cluster after now, twice.
+# Wait until the launcher has judged what an alert is about after now, twice.
 sub await_looks
 {
-	my ($node) = @_;
+	my ($node, $key) = @_;
 	my $now = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 
-	$node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM dbops.alerts(false) WHERE alert_key = '$fsync' AND looked_at > '$now'::timestamptz + interval '8 s')})
+	$key //= $fsync;
+	$node->poll_query_until('postgres', qq{SELECT EXISTS (SELECT FROM dbops.alerts(false) WHERE alert_key = '$key' AND looked_at > '$now'::timestamptz + interval '8 s')})
 	  or die 'the launcher does not look';
 	return;
 }
@@ -85,6 +86,12 @@ $primary->safe_psql('postgres', 'DROP TABLESPACE regress_fast');
 
 # ---- a restart and a crash tell nothing again
 
+my $deadlocks = 'database.deadlocks';
+my $slow = 'statements.slow_calls';
+$primary->safe_psql(
+	'postgres', qq{
+	INSERT INTO dbops.alert (alert_key, whole_cluster, check_name, message, state, severity, told, objects, looked_at, since, fired_at, told_at)
+	SELECT name, false, name, 'as before', 'firing', 'warning', 'warning', 0, now(), now(), now(), now() FROM unnest(ARRAY['$deadlocks', '$slow']) name});
 $primary->restart;
 await_looks($primary);
 is(count_told($primary, $fsync, 'firing'), '1', 'it does not fire again after a restart');
@@ -94,6 +101,12 @@ $primary->start;
 await_looks($primary);
 is(count_told($primary, $fsync, 'firing'), '1', 'nor after a crash');
 is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'nor is the log told again');
+
+# what the last hour brought is not over because of that, and what is counted is not unknown before it can be
+await_looks($primary, $_) for $deadlocks, $deadlocks, $slow;
+is($primary->safe_psql('postgres', "SELECT string_agg(state || ' ' || severity || ' ' || message, ', ') FROM dbops.alerts() WHERE alert_key IN ('$deadlocks', '$slow')"),
+	'firing warning as before, firing warning as before', 'an alert about the last hour outlives a start, since that hour is not known after it');
+is($primary->safe_psql('postgres', "SELECT count(*) FROM dbops.alert_history() WHERE alert_key IN ('$deadlocks', '$slow')"), '0', 'and nobody is told anything of it');
 
 # ---- the home database is known only later
 
