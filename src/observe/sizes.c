@@ -6,10 +6,13 @@
  * kept while it is fresh. Preloaded, dbops keeps one for each database in
  * shared memory; otherwise each session keeps its own.
  *
- * One session measures at a time, a slice with each call, while it and the
- * others are given the last measurement, whose age is always told. Only when
- * there is none yet, or an old one, does a call take longer: twice as long as
- * the one before, so that sessions that make a single call finish one day.
+ * Where a scheduler measures, sessions do not: one that finds the figure old asks
+ * for the next, and is given the last, whose age is always told.
+ *
+ * Elsewhere one session measures at a time, a slice with each call, while it and
+ * the others are given the last measurement. Only when there is none yet, or an
+ * old one, does a call take longer: twice as long as the one before, so that
+ * sessions that make a single call finish one day.
  *
  * The lock protects every entry; it is held for copying one and never while
  * measuring. A session that ends or idles while it measures leaves a claim that
@@ -27,6 +30,7 @@
 #define OVERDUE_FACTOR	2		/* this times dbops.health_max_age is too old */
 #define VERY_OLD_FACTOR	10		/* and this is as good as none */
 #define KEPT_SERVES		1200.0	/* s: two rounds of who measures in the background */
+#define ASK_AGAIN		60.0	/* s */
 #define CLAIM_LAPSE		10.0	/* s without a slice */
 #define SLICE			20.0	/* ms */
 #define FIRST_SLICE		2000.0	/* ms, when there is nothing worth showing */
@@ -39,6 +43,7 @@ typedef struct Entry
 	TimestampTz claimed_at;		/* when that session last went on */
 	double		slice;			/* ms that it was given */
 	double		overdue_slice;	/* the longest while the figure was overdue */
+	TimestampTz asked_at;		/* that the scheduler measures */
 } Entry;
 
 static Entry *entries = NULL;	/* N_ENTRIES in shared memory; or NULL */
@@ -51,6 +56,8 @@ static TimestampTz measurement_began;
 static int	by_bytes(const ListCell *a, const ListCell *b);
 static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
+static bool is_kept(const Sizes *sizes);
+static void ask_for_next(void);
 static void measure(Sizes *sizes);
 static void measure_and_publish(double budget, Sizes *sizes);
 static bool measure_slice(double budget, Sizes *sizes);
@@ -72,7 +79,7 @@ dbops_sizes_init(void)
 						 (void **) &entries, &entries_lock);
 }
 
-/* Give the last measurement, going on with the next if it is due. */
+/* Give the last measurement, having the next made if it is due. */
 void
 dbops_sizes_read(Sizes *sizes)
 {
@@ -81,7 +88,11 @@ dbops_sizes_read(Sizes *sizes)
 	if (entry != NULL)
 		*sizes = entry->sizes;
 	unlock_entry();
-	if (!dbops_health_serves(sizes->measured_at, sizes->took, SLICE, sizes->kept ? KEPT_SERVES : 0))
+	if (dbops_health_is_fresh(sizes->measured_at, sizes->took))
+		return;
+	if (is_kept(sizes))
+		ask_for_next();
+	else
 		measure(sizes);
 }
 
@@ -144,6 +155,30 @@ static double
 seconds_since(TimestampTz time)
 {
 	return (dbops_clock_now() - time) / (double) USECS_PER_SEC;
+}
+
+/* Whether a scheduler measures, so that a session need not. */
+static bool
+is_kept(const Sizes *sizes)
+{
+	double		age = seconds_since(sizes->measured_at);
+
+	return sizes->kept && dbops_health_max_age > 0 && age >= 0 && age < KEPT_SERVES;
+}
+
+/* Have the scheduler measure, unless it was asked lately. */
+static void
+ask_for_next(void)
+{
+	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
+	double		since = seconds_since(entry->asked_at);
+	bool		ask = (since < 0 || since >= ASK_AGAIN);
+
+	if (ask)
+		entry->asked_at = dbops_clock_now();
+	unlock_entry();
+	if (ask)
+		dbops_upkeep_request(MyDatabaseId, "sizes");
 }
 
 /* Go on measuring, unless another session does. */
