@@ -230,6 +230,21 @@ extern void dbops_shared_request(const char *name, Size size,
 								 DbopsCallback prepare,
 								 void **place, LWLock **lock);
 
+/* ---- kept_memory.c: shared memory that outlives a clean restart ---- */
+
+/* A piece of which a part, from its beginning, is kept in a file below pg_stat. */
+typedef struct DbopsKeptMemory
+{
+	const char *file_name;
+	uint32		version;		/* of its layout; another is not read */
+	Size		size;			/* of the piece */
+	Size		(*keep) (void *piece);	/* at the end: how many bytes of it; 0: nothing */
+	bool		(*is_sound) (void *piece, Size size, TimestampTz stopped);	/* is what was read sound? */
+	void	   *piece;			/* set by the restoring */
+} DbopsKeptMemory;
+
+extern bool dbops_memory_restore(DbopsKeptMemory *kept, void *piece);
+
 /* ---- kept_note.c: a note about the cluster that outlives the server ---- */
 
 #define NOTE_REASON_SIZE	256

@@ -75,18 +75,22 @@ request_pieces(void)
 	RequestNamedLWLockTranche(TRANCHE_NAME, n_pieces);
 }
 
-/* Runs in the postmaster, and again after a crash of a backend. */
+/*
+ * Runs in the postmaster, and again after a crash of a backend. Ours come before
+ * those of other libraries, whichever was loaded first: what these keep in files
+ * across a restart, and remove when they read it, can still be seen.
+ */
 static void
 attach_pieces(void)
 {
 	LWLockPadded *locks = GetNamedLWLockTranche(TRANCHE_NAME);
 
-	if (previous_startup_hook != NULL)
-		previous_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	for (int i = 0; i < n_pieces; i++)
 		attach_piece(&pieces[i], &locks[i].lock);
 	LWLockRelease(AddinShmemInitLock);
+	if (previous_startup_hook != NULL)
+		previous_startup_hook();
 }
 
 static void

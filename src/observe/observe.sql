@@ -751,7 +751,7 @@ CREATE FUNCTION dbops.slow_queries(
     AS 'MODULE_PATHNAME', 'dbops_slow_queries';
 COMMENT ON FUNCTION dbops.slow_queries(integer, text, timestamptz) IS
     'Lists the statements of all databases that take most. row_limit: at least 1, null is all. order_by: mean (time of a call), total, share (of the time of all), calls, cache (blocks that were not in it), temp, wal. '
-    'since: what happened since the beginning of that hour, from dbops'' own history (30 days; only in the home database; figures are up to a minute old, and what happened in up to ten minutes before the server stopped may be missing); null: all that pg_stat_statements has, since counted_since. '
+    'since: what happened since the beginning of that hour, from dbops'' own history (30 days; only in the home database; figures are up to a minute old; a restart loses nothing that pg_stat_statements keeps, a crash what happened in up to ten minutes before it; what happened while nobody looked for more than an hour is left out); null: all that pg_stat_statements has, since counted_since. '
     'Nothing resets pg_stat_statements. rows_per_call near 1 with very many calls is what a loop over single rows looks like. The last row without a query_id sums up the statements of the history that have no row of their own. '
     'query: only shown to members of pg_read_all_stats. Errors: an argument that makes no sense (22023, 22004); pg_stat_statements is not there, or since where no history is kept (55000).';
 REVOKE ALL ON FUNCTION dbops.slow_queries(integer, text, timestamptz) FROM PUBLIC;

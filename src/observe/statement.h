@@ -62,8 +62,9 @@ extern Statement *dbops_statement_find(const StatementLook *look, const Statemen
 
 extern void dbops_statement_memory_init(void);
 extern void dbops_statement_memory_add(const StatementLook *look);
+extern TimestampTz dbops_statement_memory_pending_since(void);
 extern Statement *dbops_statement_memory_pending(int *n, TimestampTz *since);
-extern void dbops_statement_memory_forget_pending(void);
+extern Statement *dbops_statement_memory_take_pending(int *n);
 
 /* ---- statement_history.c ---- */
 

@@ -5,9 +5,10 @@
  * Once a minute an upkeep of the home database looks at pg_stat_statements, and
  * every ten minutes adds what has happened to the row of each statement for the
  * hour. The statements that took most time have rows of their own, the others
- * share one, so that the history of a day has a size that can be told. When the
- * server stops, what was not written yet is lost. The text of a statement is
- * kept beside its rows, since pg_stat_statements forgets it with the statement.
+ * share one, so that the history of a day has a size that can be told. What was
+ * not written yet outlives a restart (statement_memory.c), but not a crash. The
+ * text of a statement is kept beside its rows, since pg_stat_statements forgets
+ * it with the statement.
  */
 #include "observe/statement.h"
 
@@ -87,15 +88,15 @@ keep_statements(void *arg)
 static void
 write_if_due(TimestampTz now)
 {
+	TimestampTz since = dbops_statement_memory_pending_since();
+	Statement  *pending;
 	int			n;
-	TimestampTz since;
-	Statement  *pending = dbops_statement_memory_pending(&n, &since);
 
 	if (since == 0 ||
 		(now - since < WRITE_AFTER && now >= since && dbops_statement_hour(now) == dbops_statement_hour(since)))
 		return;
+	pending = dbops_statement_memory_take_pending(&n);
 	write_pending(pending, n, dbops_statement_hour(since));
-	dbops_statement_memory_forget_pending();
 	if (dbops_statement_hour(now) != dbops_statement_hour(since))
 		prune(dbops_statement_hour(now));
 }

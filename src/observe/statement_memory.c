@@ -7,52 +7,35 @@
  * A figure that went down, or that began anew, is that of a statement that was
  * evicted and came back, or of a reset: what it has now is what was added, at
  * least. A statement that is seen for the first time was added whole, unless
- * this is the first look, or the last one could not keep all.
+ * this is the first look, or the last one could not keep all. After so long a
+ * time without a look that nobody could say when things happened, the next one
+ * is a first look.
  *
  * From the same comparison come totals that never go down, of the cluster and
  * of its databases, and how often slow statements ran.
  *
  * About 1.5 MB, under one lock; a session whose time a test has set has its own.
  */
-#include "observe/statement.h"
+#include "observe/statement_memory.h"
 
 #include "observe/metric.h"
 #include "utils/memutils.h"
 
-#define MOST_DATABASES	64		/* whose totals are kept; those that did nothing longest give way */
-
-typedef struct Kept
-{
-	StatementKey key;
-	TimestampTz since;			/* of its figures; 0: not told, or it is gone */
-	double		last[N_STATEMENT_FIGURES];
-	double		pending[N_STATEMENT_FIGURES];	/* added, and not in the history yet */
-} Kept;
-
-typedef struct Totals
-{
-	Oid			database;		/* InvalidOid: of the cluster, or free */
-	TimestampTz active;
-	double		calls;
-	double		time;			/* ms */
-	double		slow;			/* calls of statements that were slow on the average of a look */
-} Totals;
-
-typedef struct Memory
-{
-	TimestampTz at;				/* of the last look; 0: there was none */
-	TimestampTz reset;			/* as it was told then */
-	bool		partial;		/* there were more than are kept */
-	TimestampTz pending_since;	/* 0: nothing is pending */
-	Totals		cluster;
-	Totals		databases[MOST_DATABASES];
-	int			n;
-	Kept		kept[MOST_STATEMENTS];	/* ordered by key */
-} Memory;
-
+#define LONGEST_GAP		USECS_PER_HOUR	/* between two looks that are compared, as long as the server ran */
 static Memory *shared_memory = NULL;	/* or NULL */
 static LWLock *shared_memory_lock = NULL;
 static Memory *own_memory = NULL;
+
+/* What is taken to be written; not written, it is given back. */
+typedef struct Taken
+{
+	int			n;
+	Statement  *statements;
+	TimestampTz since;
+	bool		own;			/* of the session's memory */
+	bool		written;
+	MemoryContextCallback end;
+} Taken;
 
 static Memory *lock_memory(LWLockMode mode);
 static void unlock_memory(void);
@@ -64,12 +47,16 @@ static bool is_pending(const Kept *kept);
 static void add_totals(Memory *memory, Oid database, TimestampTz at, const double *added);
 static Totals *find_totals(Memory *memory, Oid database);
 static void supply_totals(const Memory *memory, TimestampTz at);
+static void note_written(void *arg);
+static void end_taking(void *arg);
+static Kept *find_kept(Memory *memory, const StatementKey *key);
+static int	compare_keys(const void *a, const void *b);
 
 /* Ask for the shared memory. */
 void
 dbops_statement_memory_init(void)
 {
-	dbops_shared_request("dbops statement memory", sizeof(Memory), NULL,
+	dbops_shared_request("dbops statement memory", sizeof(Memory), dbops_statement_memory_prepare,
 						 (void **) &shared_memory, &shared_memory_lock);
 }
 
@@ -79,6 +66,8 @@ lock_memory(LWLockMode mode)
 	if (shared_memory != NULL && !dbops_ring_is_own())
 	{
 		LWLockAcquire(shared_memory_lock, mode);
+		if (mode == LW_EXCLUSIVE)
+			shared_memory->changing = true;
 		return shared_memory;
 	}
 	if (own_memory == NULL)
@@ -89,8 +78,10 @@ lock_memory(LWLockMode mode)
 static void
 unlock_memory(void)
 {
-	if (shared_memory != NULL && !dbops_ring_is_own())
-		LWLockRelease(shared_memory_lock);
+	if (shared_memory == NULL || dbops_ring_is_own())
+		return;
+	shared_memory->changing = false;
+	LWLockRelease(shared_memory_lock);
 }
 
 /* Add what has happened since the last look, unless another has looked since this one began. */
@@ -103,7 +94,11 @@ dbops_statement_memory_add(const StatementLook *look)
 
 	if (look->at >= memory->at)
 	{
-		int			n = merge(memory, look, merged);
+		int			n;
+
+		if (look->at - memory->at > LONGEST_GAP)
+			memory->at = 0;
+		n = merge(memory, look, merged);
 
 		memory->partial = (n > MOST_STATEMENTS);
 		memory->n = Min(n, MOST_STATEMENTS);
@@ -153,7 +148,7 @@ static void
 add_statement(Memory *memory, const StatementLook *look, const Statement *statement, const Kept *before, Kept *kept)
 {
 	double		added[N_STATEMENT_FIGURES];
-	bool		counts = (before != NULL) || (memory->at != 0 && !memory->partial);
+	bool		counts = memory->at != 0 && (before != NULL || !memory->partial);
 	bool		on = goes_on(memory, look, statement, before);
 
 	*kept = (Kept) {.key = statement->key, .since = statement->since};
@@ -236,12 +231,24 @@ supply_totals(const Memory *memory, TimestampTz at)
 	}
 }
 
-/* Copy what is not in the history yet; since when, or 0: there is nothing. */
+/* ---- what is not in the history yet ---- */
+
+/* Since when; 0: there is nothing. */
+TimestampTz
+dbops_statement_memory_pending_since(void)
+{
+	TimestampTz since = lock_memory(LW_SHARED)->pending_since;
+
+	unlock_memory();
+	return since;
+}
+
+/* Copy it; since when, or 0: there is nothing. */
 Statement *
 dbops_statement_memory_pending(int *n, TimestampTz *since)
 {
 	Statement  *pending = palloc_extended(sizeof(Statement) * MOST_STATEMENTS, MCXT_ALLOC_HUGE);
-	Memory	   *memory = lock_memory(LW_SHARED);
+	const Memory *memory = lock_memory(LW_SHARED);
 
 	*n = 0;
 	*since = memory->pending_since;
@@ -257,14 +264,78 @@ dbops_statement_memory_pending(int *n, TimestampTz *since)
 	return pending;
 }
 
-/* It is in the history now. */
-void
-dbops_statement_memory_forget_pending(void)
+/* Take it, to write it in this transaction, unordered; what is rolled back is pending again. */
+Statement *
+dbops_statement_memory_take_pending(int *n)
 {
-	Memory	   *memory = lock_memory(LW_EXCLUSIVE);
+	MemoryContext caller = MemoryContextSwitchTo(TopTransactionContext);
+	Taken	   *taken = palloc0(sizeof(Taken));
+	Statement  *copy = palloc_extended(sizeof(Statement) * (MOST_STATEMENTS + 1), MCXT_ALLOC_HUGE);
+	Memory	   *memory;
 
+	taken->own = dbops_ring_is_own();
+	taken->end.func = end_taking;
+	taken->end.arg = taken;
+	MemoryContextRegisterResetCallback(TopTransactionContext, &taken->end);
+	dbops_at_commit(note_written, taken);
+	taken->statements = palloc_extended(sizeof(Statement) * (MOST_STATEMENTS + 1), MCXT_ALLOC_HUGE);
+	memory = lock_memory(LW_EXCLUSIVE);
 	for (int i = 0; i < memory->n; i++)
-		memset(memory->kept[i].pending, 0, sizeof(memory->kept[i].pending));
+	{
+		Kept	   *kept = &memory->kept[i];
+
+		if (!is_pending(kept))
+			continue;
+		taken->statements[taken->n] = (Statement) {.key = kept->key};
+		memcpy(taken->statements[taken->n++].figures, kept->pending, sizeof(kept->pending));
+		memset(kept->pending, 0, sizeof(kept->pending));
+	}
+	taken->since = memory->pending_since;
 	memory->pending_since = 0;
 	unlock_memory();
+	memcpy(copy, taken->statements, sizeof(Statement) * taken->n);
+	*n = taken->n;
+	MemoryContextSwitchTo(caller);
+	return copy;
+}
+
+static void
+note_written(void *arg)
+{
+	((Taken *) arg)->written = true;
+}
+
+/* At the end of the transaction, where nothing may fail: give back what was not written. */
+static void
+end_taking(void *arg)
+{
+	Taken	   *taken = arg;
+	Memory	   *memory;
+
+	if (taken->written || taken->n == 0 || taken->own != dbops_ring_is_own())
+		return;
+	memory = lock_memory(LW_EXCLUSIVE);
+	for (int i = 0; i < taken->n; i++)
+	{
+		Kept	   *kept = find_kept(memory, &taken->statements[i].key);
+
+		for (int j = 0; kept != NULL && j < N_STATEMENT_FIGURES; j++)
+			kept->pending[j] += taken->statements[i].figures[j];
+	}
+	memory->pending_since = taken->since;
+	unlock_memory();
+}
+
+/* NULL: it was evicted since. */
+static Kept *
+find_kept(Memory *memory, const StatementKey *key)
+{
+	return bsearch(key, memory->kept, memory->n, sizeof(Kept), compare_keys);
+}
+
+/* A key with that of an entry, which begins with it. */
+static int
+compare_keys(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(StatementKey));
 }
