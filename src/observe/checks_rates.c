@@ -224,7 +224,7 @@ static const DbopsCheck checks[] = {
 	},
 	{
 		.name = "statements.slow_calls",
-		.about = "calls in a minute of statements that take more than a second on average",
+		.about = "calls in a minute of statements that take longer on average than dbops.slow_query_time",
 		.judge = judge_slow_calls,
 		.reach = DBOPS_REACH_DATABASE,
 		.settling = true,

@@ -139,7 +139,7 @@ dbops_health_look(const DbopsCheckScope *scope)
 static bool
 needs_connection(HealthPart part)
 {
-	return part == PART_STATEMENTS || part == PART_SIZES;
+	return part == PART_SIZES;
 }
 
 static void
@@ -151,7 +151,12 @@ look_at_sessions(void *health)
 static void
 look_at_statements(void *health)
 {
-	dbops_statements_read(&((Health *) health)->statements);
+	Health	   *all = health;
+
+	if (all->scope.connected)
+		dbops_statements_read(&all->statements);
+	else
+		(void) dbops_statements_kept(&all->statements);
 }
 
 static void

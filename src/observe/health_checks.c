@@ -144,8 +144,9 @@ static const DbopsCheck checks[] = {
 	},
 	{
 		.name = "statements.slow",
-		.about = "statements with a mean time of more than a second",
+		.about = "statements with a mean time above dbops.slow_query_time",
 		.judge = dbops_judge_slow_statements,
+		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
 			.unit = "count", .warning = 5, .critical = NO_THRESHOLD, .source = "guide 000"
 		}

@@ -20,11 +20,10 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 		case STATEMENTS_READ:
 			dbops_check_report_value(run, statements->slow, NAN, (DbopsFinding)
 									  {
-										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than 1 s on average",
-																	   INT64_FORMAT " statements take more than 1 s on average",
-																	   statements->slow), statements->slow),
-										  .remedy = psprintf("SELECT * FROM %s WHERE mean_exec_time > 1000 ORDER BY total_exec_time DESC;",
-															 dbops_extension_object("pg_stat_statements", "pg_stat_statements"))
+										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than %g s on average",
+																	   INT64_FORMAT " statements take more than %g s on average",
+																	   statements->slow), statements->slow, statements->slow_over / 1000.0),
+										  .remedy = psprintf("SELECT * FROM dbops.slow_queries(NULL, 'total') WHERE mean_ms > %d;", statements->slow_over)
 									  });
 			break;
 		case STATEMENTS_MISSING:
@@ -48,6 +47,10 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 		case STATEMENTS_OFF:
 			dbops_check_report_unknown(run, NULL, "pg_stat_statements is told to track nothing",
 										"Set pg_stat_statements.track to top and compute_query_id to auto.");
+			break;
+		case STATEMENTS_UNSEEN:
+			dbops_check_report_unknown(run, NULL, "no statements have been counted lately",
+										"CREATE EXTENSION pg_stat_statements; in the home database, with its library preloaded: they are counted there once a minute.");
 			break;
 		case STATEMENTS_NONE:
 			dbops_check_report_unknown(run, NULL, "pg_stat_statements has recorded nothing; a setting of this role, database or connection hides what it is told to track",

@@ -69,7 +69,8 @@ typedef enum StatementsState
 	STATEMENTS_TOO_OLD,			/* its SQL side lacks what is needed */
 	STATEMENTS_DENIED,			/* the caller may not call it */
 	STATEMENTS_OFF,				/* the server tells it to track nothing */
-	STATEMENTS_NONE				/* it has none, perhaps for that reason */
+	STATEMENTS_NONE,			/* it has none, perhaps for that reason */
+	STATEMENTS_UNSEEN			/* nobody has looked lately who could */
 } StatementsState;
 
 typedef struct Statements
@@ -78,15 +79,15 @@ typedef struct Statements
 	TimestampTz read_at;
 	double		took;			/* ms that reading took */
 	bool		kept;			/* read in the background, which will be again */
-	int64		slow;			/* with a mean time over SLOW_STATEMENT */
+	int			slow_over;		/* ms of mean time, over which one is slow */
+	int64		slow;
 	int64		calls;
 	double		total_time;		/* ms, of all calls */
 } Statements;
 
-#define SLOW_STATEMENT	1000.0	/* ms */
-
 extern void dbops_statements_init(void);
 extern void dbops_statements_read(Statements *statements);
+extern bool dbops_statements_kept(Statements *statements);
 
 /* ---- counters.c: this database's counters, the ids in use ---- */
 

@@ -193,7 +193,7 @@ find_texts(Report *report, int n)
 
 	for (int i = 0; i < n; i++)
 		missing = missing || (report->statements[i].text == NULL && report->statements[i].key.id != 0);
-	if (!missing || !dbops_statements_look(&look, true))
+	if (!missing || dbops_statements_look(&look, true) != STATEMENTS_READ)
 		return;
 	for (int i = 0; i < n; i++)
 	{

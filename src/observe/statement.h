@@ -44,6 +44,7 @@ typedef struct Statement
 typedef struct StatementLook
 {
 	TimestampTz at;				/* when it began */
+	double		took;			/* ms */
 	TimestampTz reset;			/* when the figures were last reset; 0: not told */
 	int			n;
 	Statement  *statements;		/* ordered by key */
@@ -51,10 +52,14 @@ typedef struct StatementLook
 
 /* ---- statement_look.c ---- */
 
-extern bool dbops_statements_look(StatementLook *look, bool texts);
+extern StatementsState dbops_statements_look(StatementLook *look, bool texts);
 extern void dbops_statements_require(StatementLook *look, bool texts);
 extern int	dbops_statement_compare(const void *a, const void *b);
 extern Statement *dbops_statement_find(const StatementLook *look, const StatementKey *key);
+
+/* ---- statements.c: their sums ---- */
+
+extern void dbops_statements_note(const StatementLook *look);
 
 /* ---- statement_memory.c: what happened since the last look ---- */
 

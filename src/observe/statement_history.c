@@ -77,8 +77,9 @@ keep_statements(void *arg)
 {
 	StatementLook look;
 
-	if (!dbops_statements_look(&look, false))
+	if (dbops_statements_look(&look, false) != STATEMENTS_READ)
 		return;
+	dbops_statements_note(&look);
 	if (!RecoveryInProgress())
 		write_if_due(look.at);
 	dbops_statement_memory_add(&look);

@@ -35,10 +35,10 @@ typedef struct Call
 	bool		texts;
 	StatementLook *look;
 	AttrNumber	places[N_COLUMNS];
-	bool		loaded;
+	StatementsState state;
 } Call;
 
-static bool find_functions(Call *call);
+static StatementsState find_functions(Call *call);
 static void look_as_extension(void *arg);
 static void look_around(void *arg);
 static TimestampTz read_reset(Oid function);
@@ -46,27 +46,33 @@ static void find_places(Call *call, TupleDesc desc);
 static void take_statement(Call *call, TupleTableSlot *slot);
 static double number_at(TupleTableSlot *slot, const Call *call, int column);
 
-/* Look at them; false: they are not installed here, not loaded or too old. */
-bool
+/* Look at them, if they are installed here, loaded and not too old. */
+StatementsState
 dbops_statements_look(StatementLook *look, bool texts)
 {
 	Call		call = {.texts = texts, .look = look};
+	instr_time	start;
+	instr_time	took;
 
 	memset(look, 0, sizeof(StatementLook));
 	look->at = dbops_clock_now();
-	if (!find_functions(&call))
-		return false;
-	dbops_run_as_extension(look_as_extension, &call);
-	if (call.loaded)
+	INSTR_TIME_SET_CURRENT(start);
+	call.state = find_functions(&call);
+	if (call.state == STATEMENTS_READ)
+		dbops_run_as_extension(look_as_extension, &call);
+	if (call.state == STATEMENTS_READ)
 		qsort(look->statements, look->n, sizeof(Statement), dbops_statement_compare);
-	return call.loaded;
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, start);
+	look->took = INSTR_TIME_GET_MILLISEC(took);
+	return call.state;
 }
 
 /* The same, or say what is missing. */
 void
 dbops_statements_require(StatementLook *look, bool texts)
 {
-	if (dbops_statements_look(look, texts))
+	if (dbops_statements_look(look, texts) == STATEMENTS_READ)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -75,16 +81,16 @@ dbops_statements_require(StatementLook *look, bool texts)
 					 " CREATE EXTENSION pg_stat_statements; or ALTER EXTENSION pg_stat_statements UPDATE; if it is there.")));
 }
 
-static bool
+static StatementsState
 find_functions(Call *call)
 {
 	DbopsExtension extension = dbops_extension_find("pg_stat_statements");
 
 	if (!OidIsValid(extension.oid))
-		return false;
+		return STATEMENTS_MISSING;
 	call->function = dbops_extension_function(extension.oid, "pg_stat_statements", 1);
 	call->info = dbops_extension_function(extension.oid, "pg_stat_statements_info", 0);
-	return OidIsValid(call->function);
+	return OidIsValid(call->function) ? STATEMENTS_READ : STATEMENTS_TOO_OLD;
 }
 
 static void
@@ -93,10 +99,14 @@ look_as_extension(void *arg)
 	Call	   *call = arg;
 	ErrorData  *error;
 
-	call->loaded = dbops_attempt(look_around, call, &error);
-	if (!call->loaded && error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
-		ReThrowError(error);
-	call->loaded = call->loaded && call->places[N_NEEDED - 1] != InvalidAttrNumber;
+	if (!dbops_attempt(look_around, call, &error))
+	{
+		if (error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+			ReThrowError(error);
+		call->state = STATEMENTS_NOT_LOADED;
+	}
+	else if (call->places[N_NEEDED - 1] == InvalidAttrNumber)
+		call->state = STATEMENTS_TOO_OLD;
 }
 
 static void

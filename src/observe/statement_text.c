@@ -59,7 +59,7 @@ dbops_statement_text_keep(TimestampTz hour)
 					 " WHERE s.at = $1 AND s.query_id <> 0 AND NOT EXISTS (SELECT FROM dbops.statement_text t"
 					 " WHERE t.query_id = s.query_id AND t.database_id = s.database_id)",
 					 lengthof(params), params, take_key, &missing);
-	if (missing == NIL || !dbops_statements_look(&look, true))
+	if (missing == NIL || dbops_statements_look(&look, true) != STATEMENTS_READ)
 		return;
 	databases = palloc(sizeof(Datum) * list_length(missing));
 	ids = palloc(sizeof(Datum) * list_length(missing));

@@ -140,6 +140,28 @@ is( health(q{(h->'performance'->>'avg_query_time_ms')::numeric =
 		(SELECT round((sum(total_exec_time) / sum(calls))::numeric, 2) FROM pg_stat_statements)}),
 	't', 'the average is over all calls');
 
+# from which time on they are slow is a setting, and they are the server's: every database tells the same, and one alert is for all
+sub slow_in
+{
+	my ($database) = @_;
+
+	return $node->safe_psql($database, q{SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'statements.slow'});
+}
+$node->safe_psql('postgres', q{CREATE DATABASE bare; CREATE DATABASE counting});
+$node->safe_psql($_, 'CREATE EXTENSION dbops') for qw(bare counting);
+$node->safe_psql('counting', 'CREATE EXTENSION pg_stat_statements');
+$node->safe_psql('postgres', 'SELECT dbops.sample_statements()');
+is(slow_in($_), 'warning|11 statements take more than 1 s on average', "they are known in database $_") for qw(postgres bare counting);
+$node->safe_psql('counting', 'SELECT dbops.evaluate_alerts()');
+is($node->safe_psql('counting', q{SELECT count(*) FROM dbops.alert WHERE alert_key = 'statements.slow'}), '0', 'no database has an alert of its own about them');
+ok($node->poll_query_until('postgres', q{SELECT whole_cluster FROM dbops.alerts() WHERE alert_key = 'statements.slow'}), 'the server has');
+$node->safe_psql('postgres', q{ALTER SYSTEM SET dbops.slow_query_time = '1500 ms'; SELECT pg_reload_conf()});
+$node->poll_query_until('postgres', q{SELECT current_setting('dbops.slow_query_time') = '1500ms'}) or die 'the setting is not obeyed';
+is(health(q{h->>'slow_queries'}), '0', 'with a longer time none is slow');
+is(slow_in('postgres'), 'ok|0 statements take more than 1.5 s on average', 'and the check says how long that is');
+$node->safe_psql('postgres', q{ALTER SYSTEM RESET dbops.slow_query_time; SELECT pg_reload_conf()});
+$node->poll_query_until('postgres', q{SELECT current_setting('dbops.slow_query_time') = '1s'}) or die 'the setting is not obeyed';
+
 # whether they are recorded is what the server is told, not this role
 $node->safe_psql(
 	'postgres', q{
