@@ -66,8 +66,11 @@ SET dbops.test_now = 1800003660;
 SELECT dbops.sample_statements();
 SELECT calls, counted_since FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00Z') WHERE query_id = :query_id;
 SELECT calls, counted_since FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 09:00:30Z') WHERE query_id = :query_id;
--- ten minutes later it is added to the hour's row, and its text is kept though it was evicted
+-- ten minutes later it is added to the hour's row, also when who wrote it first was rolled back, and its text is kept though it was evicted
 SET dbops.test_now = 1800004300;
+BEGIN;
+SELECT dbops.sample_statements();
+ROLLBACK;
 SELECT dbops.sample_statements();
 SELECT at, calls FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id ORDER BY at;
 SELECT pg_stat_statements_reset(0, 0, :query_id) IS NOT NULL AS evicted;
