@@ -7,6 +7,8 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#define STARTING		300.0	/* s, in which the home database may not have counted yet */
+
 static bool report_members_low(const Ages *ages, DbopsCheckRun *run);
 static const char *in_database(Oid database);
 
@@ -49,8 +51,13 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 										"Set pg_stat_statements.track to top and compute_query_id to auto.");
 			break;
 		case STATEMENTS_UNSEEN:
-			dbops_check_report_unknown(run, NULL, "no statements have been counted lately",
-										"CREATE EXTENSION pg_stat_statements; in the home database, with its library preloaded: they are counted there once a minute.");
+			dbops_check_report(run, (DbopsFinding)
+							   {
+								   .severity = DBOPS_UNKNOWN,
+								   .message = "no statements have been counted lately",
+								   .remedy = "CREATE EXTENSION pg_stat_statements; in the home database, with its library preloaded: they are counted there once a minute.",
+								   .partial = dbops_health_age(PgStartTime) < STARTING
+							   });
 			break;
 		case STATEMENTS_NONE:
 			dbops_check_report_unknown(run, NULL, "pg_stat_statements has recorded nothing; a setting of this role, database or connection hides what it is told to track",
