@@ -22,6 +22,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_node.h"
 #include "storage/proc.h"
+#include "utils/backend_status.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -30,7 +31,8 @@ static void vacuum_outside(void *arg);
 static void execute(const DbopsVacuum *vacuum);
 static VacuumStmt *make_statement(const DbopsVacuum *vacuum);
 static DefElem *make_option(const char *name, bool on);
-static void explain_way(DbopsVacuum *vacuum, int waiter);
+static char *name_of(int pid);
+static void explain_way(DbopsVacuum *vacuum, int waiter, const char *name);
 static bool must_end(TimestampTz began);
 
 /* Vacuum a table. Needs an open procedure whose work is committed. */
@@ -61,6 +63,7 @@ dbops_vacuum_at_top(DbopsVacuum *vacuum)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz began = GetCurrentTimestamp();
+	char	   *name;
 	int			waiter;
 
 	if (!vacuum->stays)
@@ -76,9 +79,11 @@ dbops_vacuum_at_top(DbopsVacuum *vacuum)
 		waiter = vacuum->stays ? 0 : dbops_polite_keep_end();
 		if (waiter == 0 && must_end(began))
 			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		name = (waiter != 0) ? name_of(waiter) : NULL;	/* while it waits: our locks are still there */
 		vacuum->error = dbops_procedure_begin_anew(context);
 		if (waiter != 0)
-			explain_way(vacuum, waiter);
+			explain_way(vacuum, waiter, name);
 	}
 	PG_END_TRY();
 }
@@ -118,14 +123,25 @@ make_option(const char *name, bool on)
 	return makeDefElem(pstrdup(name), (Node *) makeBoolean(on), -1);
 }
 
+/* The application_name of a session, without a look into any catalog; NULL: it has none. */
+static char *
+name_of(int pid)
+{
+	pgstat_clear_backend_activity_snapshot();
+	for (int i = 1; i <= pgstat_fetch_stat_numbackends(); i++)
+	{
+		PgBackendStatus *status = &pgstat_get_local_beentry_by_index(i)->backendStatus;
+
+		if (status->st_procpid == pid && status->st_appname[0] != '\0')
+			return pstrdup(status->st_appname);
+	}
+	return NULL;
+}
+
 /* Say for whom it was cut off. */
 static void
-explain_way(DbopsVacuum *vacuum, int waiter)
+explain_way(DbopsVacuum *vacuum, int waiter, const char *name)
 {
-	DbopsParam	params[] = {dbops_param_int4(waiter)};
-	char	   *name = dbops_query_text("SELECT nullif(application_name, '') FROM pg_stat_get_activity($1)",
-										lengthof(params), params);
-
 	vacuum->gave_way = true;
 	vacuum->error->message = psprintf("it gave way to process %d (%s), which waited for the table",
 									  waiter, name != NULL ? name : "no application_name");
