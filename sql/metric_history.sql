@@ -79,6 +79,24 @@ SELECT at, n, cadence, coverage, span FROM dbops.metric_1m WHERE at BETWEEN '203
 SELECT at, n, cadence, coverage, span FROM dbops.metric_5m WHERE at >= '2033-03-01 00:00+00' AND NOT cluster ORDER BY at;
 ROLLBACK;
 
+-- somebody samples besides, every three seconds: nothing is counted twice, and memory has the hour
+BEGIN;
+DO $$
+BEGIN
+    FOR i IN 0 .. 1210 LOOP
+        PERFORM pg_temp.set_time('2033-05-01 00:00+00'::timestamptz + i * interval '3 s');
+        PERFORM dbops.put_sample(jsonb_build_object('size', 3 * i, 'transactions.committed', 6 * i), '2000-01-01 00:00+00', '10 s');
+        IF i % 7 = 0 THEN
+            PERFORM dbops.roll_up_metrics(false);
+        END IF;
+    END LOOP;
+END
+$$;
+SELECT count(*), sum(n), min(coverage), min(span) FROM dbops.metric_1m WHERE at >= '2033-05-01 00:00+00' AND NOT cluster;
+SELECT tier, count(*), min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FROM dbops.metric_history('transactions.committed', '2033-05-01 00:00+00', '2033-05-01 01:00:01+00', '1 min') GROUP BY tier;
+SELECT tier, min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FROM dbops.metric_history('transactions.committed', '2033-05-01 00:00+00', '2033-05-01 01:00:01+00', '10 s') GROUP BY tier;
+ROLLBACK;
+
 -- a clock that is set back: what is sampled now comes over what was written when it was ahead
 BEGIN;
 SELECT pg_temp.sample('2034-03-01 00:00+00', '2034-03-01 01:00+00');

@@ -495,11 +495,11 @@ typedef struct DbopsTick
 
 #define DBOPS_TICK_BUDGET	1.0	/* ms that all that is due at a time may take */
 
-/* Of all ticks together. */
+/* Of these rounds together. */
 typedef struct DbopsTickCost
 {
 	double		ms;
-	int64		rounds;			/* times that at least one was due */
+	int64		rounds;			/* times that at least one was due, the heartbeat apart */
 	int64		overruns;		/* of them took more than the budget */
 	int64		failures;
 } DbopsTickCost;

@@ -9,7 +9,8 @@
  * files and pg_database, and no other catalog. It runs on a standby as well.
  *
  * What all of them cost is counted in shared memory, under a lock held for a
- * moment.
+ * moment. What a setting times, which is the heartbeat, does not count where
+ * nothing else is due: the mean is that of the rounds that matter.
  */
 #include "core/core.h"
 
@@ -56,7 +57,7 @@ long
 dbops_tick_run(void)
 {
 	long		nap = LONGEST_NAP;
-	bool		ran = false;
+	bool		counts = false;
 	instr_time	began;
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -67,9 +68,9 @@ dbops_tick_run(void)
 			continue;
 		due[i] = TimestampTzPlusMilliseconds(now, interval_of(ticks[i]));
 		run_tick(i);
-		ran = true;
+		counts |= (ticks[i]->every_setting == NULL);
 	}
-	if (ran)
+	if (counts)
 		count_cost(began);
 
 	now = GetCurrentTimestamp();
@@ -143,7 +144,8 @@ note_failure(int i, MemoryContext context)
 		ereport(LOG,
 				(errcode(error->sqlerrcode),
 				 errmsg("dbops could not do its \"%s\": %s", ticks[i]->name, error->message),
-				 errdetail("It has failed %d times in a row.", failures[i])));
+				 errdetail_plural("It has failed %d time in a row.",
+								  "It has failed %d times in a row.", failures[i], failures[i])));
 	FreeErrorData(error);
 	if (shared_cost == NULL)
 		return;

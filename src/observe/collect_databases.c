@@ -110,7 +110,7 @@ dbops_collect_databases(Sample *cluster)
 		if (!known->ring)
 			continue;
 		describe(known, presence, cluster, &sample);
-		dbops_ring_put(known->oid, &sample);
+		(void) dbops_ring_put(known->oid, &sample);
 	}
 	if (databases->n > 0)
 		databases->turn = (databases->turn + n_turn) % databases->n;

@@ -36,7 +36,7 @@ static Collector own_collector;
 static void tick(void *arg);
 static void begin_sample(Sample *sample);
 static bool has_jumped(const Collector *collector, TimestampTz at, instr_time counted);
-static void add_own_cost(double *values, int64 samples);
+static void add_own_cost(double *values, const Collector *own);
 
 static const DbopsTick sampling = {.name = "sampling", .every = TICK, .run = tick};
 
@@ -82,8 +82,8 @@ dbops_collector_sample(void)
 	begin_sample(&sample);
 	dbops_collect_databases(&sample);
 	dbops_collect_cluster(&sample);
-	dbops_ring_put(InvalidOid, &sample);
-	dbops_waits_sample(sample.at, sample.cadence);
+	if (dbops_ring_put(InvalidOid, &sample))
+		dbops_waits_sample(sample.at, sample.cadence);
 	AtEOXact_GUC(true, nest_level);
 }
 
@@ -109,7 +109,7 @@ begin_sample(Sample *sample)
 	collector->counted = counted;
 	collector->samples++;
 	sample->epoch = Max(PgStartTime, collector->epoch);
-	add_own_cost(sample->values, collector->samples);
+	add_own_cost(sample->values, own ? collector : NULL);
 	if (!own)
 		LWLockRelease(shared_collector_lock);
 }
@@ -126,14 +126,15 @@ has_jumped(const Collector *collector, TimestampTz at, instr_time counted)
 	return fabs(passed - INSTR_TIME_GET_DOUBLE(counted)) > CLOCK_JUMP;
 }
 
+/* What the launcher costs; a session that samples for itself knows only how often it did. */
 static void
-add_own_cost(double *values, int64 samples)
+add_own_cost(double *values, const Collector *own)
 {
 	DbopsTickCost cost;
 
 	dbops_tick_cost(&cost);
-	values[CM_COLLECTOR_TIME] = cost.ms;
-	values[CM_COLLECTOR_TICKS] = samples;
+	values[CM_COLLECTOR_TIME] = (own == NULL) ? cost.ms : NAN;
+	values[CM_COLLECTOR_TICKS] = (own == NULL) ? cost.rounds : own->samples;
 }
 
 /* Say whether samples come, when the last one did, and what they cost. */
@@ -150,7 +151,7 @@ dbops_collector_state(CollectorState *state)
 	state->age = (state->last == 0) ? NAN : (dbops_clock_now() - state->last) / (double) USECS_PER_SEC;
 	state->stale = (state->last == 0 || state->age * 1000 > STALE_AFTER);
 	state->tick_ms = window.delta[CM_COLLECTOR_TIME] / window.delta[CM_COLLECTOR_TICKS];
-	state->ticks = dbops_ring_is_own() ? own_collector.samples : shared_collector->samples;
+	state->samples = dbops_ring_is_own() ? own_collector.samples : shared_collector->samples;
 	state->overruns = cost.overruns;
 	state->failures = cost.failures;
 }

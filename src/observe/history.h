@@ -91,6 +91,8 @@ typedef struct HistoryTier
 
 extern const HistoryTier dbops_history_tiers[N_TIERS];
 
+#define HISTORY_GRACE	(TICK * (USECS_PER_SEC / 1000))	/* for the sample after a bucket to come, before it is rolled up */
+
 extern void dbops_rollup_init(void);
 extern TimestampTz dbops_bucket_begin(TimestampTz at, int64 seconds);
 extern TimestampTz dbops_rolled_until(int tier, bool cluster);

@@ -9,7 +9,7 @@
  */
 #include "observe/history.h"
 
-#define TOO_FAR		(RING_TICKS * (TimestampTz) TICK * (USECS_PER_SEC / 1000))	/* between samples that are compared */
+#define TOO_FAR		USECS_PER_HOUR	/* between samples that are compared */
 #define LATE		1.5			/* times its cadence that a sample may come late and still stand for all of it */
 
 static double seconds_between(TimestampTz from, TimestampTz to);

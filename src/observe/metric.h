@@ -106,7 +106,7 @@ typedef enum ClusterMetric
 	CM_STATEMENT_TIME,			/* supplied: ms */
 	CM_STATEMENT_SLOW_CALLS,	/* supplied: calls of statements whose mean in the last minute was slow */
 	CM_DATABASES_BYTES,			/* supplied: of all databases as far as measured */
-	CM_COLLECTOR_TIME,			/* ms that all ticks took, counter */
+	CM_COLLECTOR_TIME,			/* ms that the launcher's ticks took, counter */
 	CM_COLLECTOR_TICKS,			/* counter */
 	CM_MULTIXACTS_GIVEN,		/* counter: the next id, which begins anew after 2³² */
 	N_CLUSTER_METRICS
@@ -158,7 +158,7 @@ extern int	dbops_metric_position(Oid database, const char *name);	/* -1: there i
 /* ---- ring.c: the samples of the last hour ---- */
 
 #define TICK			10000	/* ms between two samples */
-#define RING_TICKS		361		/* an hour, and the one before it */
+#define RING_TICKS		402		/* an hour, were each as early as it may be to stay, and the one before it */
 #define RING_DATABASES	32		/* whose samples are kept; the least recently active give way */
 
 /* One look. A sample of the cluster has database InvalidOid. */
@@ -174,7 +174,7 @@ extern void dbops_ring_init(void);
 extern bool dbops_ring_is_own(void);	/* this session's: not preloaded, or a test has set its time */
 extern int	dbops_ring_databases(Oid *databases);	/* at most RING_DATABASES; returns how many */
 extern bool dbops_ring_take(Oid database, TimestampTz at, bool active);
-extern void dbops_ring_put(Oid database, const Sample *sample);
+extern bool dbops_ring_put(Oid database, const Sample *sample); /* true: no other gave its place to it */
 extern int	dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most);	/* the oldest first */
 extern bool dbops_ring_newest(Oid database, Sample *sample);
 extern void dbops_metric_supply(Oid database, int position, double value, TimestampTz at);
@@ -224,9 +224,9 @@ typedef struct CollectorState
 	bool		stale;			/* no sample for three ticks */
 	TimestampTz last;			/* 0: never */
 	double		age;			/* s; NaN */
-	double		tick_ms;		/* mean of the ticks in the ring; NaN: not known */
-	int64		ticks;			/* samples taken since the server was started */
-	int64		overruns;		/* times that the launcher's ticks took longer than 1 ms */
+	double		tick_ms;		/* mean of the launcher's ticks in the ring; NaN: not known */
+	int64		samples;		/* taken since the server was started */
+	int64		overruns;		/* ticks of the launcher that took longer than 1 ms */
 	int64		failures;		/* of single ticks */
 } CollectorState;
 

@@ -60,7 +60,7 @@ dbops_collector_status(PG_FUNCTION_ARGS)
 	values[2] = TimestampTzGetDatum(state.last);
 	nulls[2] = (state.last == 0);
 	values[3] = number(state.tick_ms, &nulls[3]);
-	values[4] = Int64GetDatum(state.ticks);
+	values[4] = Int64GetDatum(state.samples);
 	values[5] = Int64GetDatum(state.overruns);
 	values[6] = Int64GetDatum(state.failures);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

@@ -255,7 +255,8 @@ CREATE FUNCTION dbops.sample_server() RETURNS void
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_sample_server';
 COMMENT ON FUNCTION dbops.sample_server() IS
-    'Takes a sample of the cluster and of the databases in use now, as the launcher does every ten seconds. Where dbops is not preloaded, and in a '
+    'Takes a sample of the cluster and of the databases in use now, as the launcher does every ten seconds. One that comes sooner than nine seconds after '
+    'the sample before gives way to the next, so that the memory always spans an hour. Where dbops is not preloaded, and in a '
     'session that has set dbops.test_now in a server without dbops.test_clock, it goes into the session''s own memory. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.sample_server() FROM PUBLIC;
 
@@ -265,8 +266,9 @@ CREATE FUNCTION dbops.collector_status(OUT preloaded boolean, OUT stale boolean,
     AS 'MODULE_PATHNAME', 'dbops_collector_status';
 COMMENT ON FUNCTION dbops.collector_status() IS
     'Says whether samples come and what they cost. stale: none has come for 30 s. last_sample: null if there never was one. tick_ms: what the launcher '
-    'spends every ten seconds on sampling and on all else that it does besides, mean of the last hour. samples: since the server was started. overruns: times '
-    'that it took longer than 1 ms. failures: things that failed, which the log tells. Errors: none.';
+    'spends at a tick, every ten seconds, on sampling and on all else that is due then, mean of the last hour; beats of its heart in between are not counted. '
+    'samples: taken by anybody since the server was started. overruns: ticks of the launcher since then that took longer than 1 ms. failures: things that '
+    'failed, which the log tells. Errors: none.';
 REVOKE ALL ON FUNCTION dbops.collector_status() FROM PUBLIC;
 
 CREATE FUNCTION dbops.host_figures(directory text DEFAULT NULL, OUT cpus double precision, OUT load double precision,

@@ -38,7 +38,7 @@ dbops_put_sample(PG_FUNCTION_ARGS)
 				 errmsg("cadence must be positive")));
 	take_figures(PG_GETARG_JSONB_P(0), database, &sample);
 	(void) dbops_ring_take(database, sample.at, true);
-	dbops_ring_put(database, &sample);
+	(void) dbops_ring_put(database, &sample);
 	PG_RETURN_VOID();
 }
 

@@ -6,16 +6,19 @@
  * active last. All stand in one piece of shared memory of about 3 MB, under one
  * lock, held for copying. A clock that was set back makes the samples that it
  * has not reached again worthless: they go, so that a ring is always in order.
+ * A sample that comes sooner than a tick after the one before keeps its place
+ * only until the next, so that however often somebody samples, an hour is there.
  *
  * A session has a ring of its own when dbops is not preloaded, and when a test
  * has set the session's time: what it samples then is nobody else's business.
  */
-#include "observe/metric.h"
+#include "observe/history.h"
 
 #include "utils/memutils.h"
 
 #define SUPPLY_KEEPS	(1800 * USECS_PER_SEC)	/* for so long a supplied figure is shown */
 #define KEEPS_COUNTS	(180 * USECS_PER_SEC)	/* for so long counts of statements tell what happens */
+#define LEAST_APART		0.9		/* of the cadence, between two samples that both stay */
 #define KEEPS_RING		(60 * USECS_PER_SEC)	/* for so long a database keeps its ring from others */
 
 /* When a sample was taken; its values stand apart. */
@@ -61,6 +64,9 @@ static Track *take_track(Ring *ring, Oid database, TimestampTz at);
 static double *values_at(Ring *ring, const Track *track, int place);
 static int	place_back(const Track *track, int back);
 static void forget_future(Track *track, TimestampTz now);
+static void forget_newest(Track *track);
+static bool is_passing(const Track *track, TimestampTz at);
+static void write_sample(Ring *ring, Track *track, const Sample *sample);
 static void fill_in_supplied(const Track *track, int n_metrics, TimestampTz now, double *values);
 static void copy_sample(Ring *ring, const Track *track, int back, Sample *sample);
 static TimestampTz counted_at(const Track *track, const Sample *sample);
@@ -114,30 +120,27 @@ dbops_ring_take(Oid database, TimestampTz at, bool active)
 	return track != NULL;
 }
 
-/* Add a sample; one of the same time takes the place of the one before. */
-void
+/*
+ * Add a sample. One of the same time gives its place to it, and so does one that
+ * came early. Returns whether none did.
+ */
+bool
 dbops_ring_put(Oid database, const Sample *sample)
 {
-	int			n_metrics = dbops_metric_count(database);
 	Ring	   *ring = lock_ring(LW_EXCLUSIVE);
 	Track	   *track = find_track(ring, database);
+	bool		replaces = false;
 
 	if (track != NULL)
 	{
-		double	   *values;
-
-		forget_future(track, sample->at - 1);
-		values = values_at(ring, track, track->next);
-		track->marks[track->next] = (Mark)
-		{
-			.at = sample->at, .counted = counted_at(track, sample), .epoch = sample->epoch, .cadence = sample->cadence
-		};
-		memcpy(values, sample->values, sizeof(double) * n_metrics);
-		fill_in_supplied(track, n_metrics, sample->at, values);
-		track->next = (track->next + 1) % RING_TICKS;
-		track->n = Min(track->n + 1, RING_TICKS);
+		forget_future(track, sample->at);
+		replaces = is_passing(track, sample->at);
+		if (replaces)
+			forget_newest(track);
+		write_sample(ring, track, sample);
 	}
 	unlock_ring();
+	return !replaces;
 }
 
 /* Copy the samples after a time, the oldest first, no more than there is room for. Returns how many. */
@@ -288,10 +291,49 @@ static void
 forget_future(Track *track, TimestampTz now)
 {
 	while (track->n > 0 && track->marks[place_back(track, 1)].at > now)
+		forget_newest(track);
+}
+
+static void
+forget_newest(Track *track)
+{
+	track->next = place_back(track, 1);
+	track->n--;
+}
+
+/*
+ * Is the newest sample to give way to one of a time? It is if it came early,
+ * while the time for which it stands goes on. Once a roll-up may have seen it,
+ * it stays: what was counted up to it must not be counted again.
+ */
+static bool
+is_passing(const Track *track, TimestampTz at)
+{
+	const Mark *newest = &track->marks[place_back(track, 1)];
+	const Mark *before = &track->marks[place_back(track, 2)];
+	TimestampTz cadence = Min(newest->cadence, before->cadence) * (USECS_PER_SEC / 1000);
+
+	if (track->n > 0 && newest->at == at)
+		return true;
+	return track->n > 1 &&
+		newest->at - before->at < cadence * LEAST_APART && at - newest->at < 2 * cadence &&
+		newest->at >= dbops_bucket_begin(at - HISTORY_GRACE + USECS_PER_SEC, dbops_history_tiers[0].seconds);
+}
+
+static void
+write_sample(Ring *ring, Track *track, const Sample *sample)
+{
+	int			n_metrics = dbops_metric_count(track->database);
+	double	   *values = values_at(ring, track, track->next);
+
+	track->marks[track->next] = (Mark)
 	{
-		track->next = place_back(track, 1);
-		track->n--;
-	}
+		.at = sample->at, .counted = counted_at(track, sample), .epoch = sample->epoch, .cadence = sample->cadence
+	};
+	memcpy(values, sample->values, sizeof(double) * n_metrics);
+	fill_in_supplied(track, n_metrics, sample->at, values);
+	track->next = (track->next + 1) % RING_TICKS;
+	track->n = Min(track->n + 1, RING_TICKS);
 }
 
 static void

@@ -18,8 +18,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-#define GRACE		(TICK * (USECS_PER_SEC / 1000))	/* for the sample after a bucket to come */
-
 const HistoryTier dbops_history_tiers[N_TIERS] = {
 	[HISTORY_1M] = {60, "1m"},
 	[HISTORY_5M] = {300, "5m"},
@@ -96,7 +94,7 @@ static int
 roll_up(bool cluster)
 {
 	TimestampTz now = dbops_clock_now();
-	TimestampTz until = now - GRACE;
+	TimestampTz until = now - HISTORY_GRACE;
 	int			written = 0;
 
 	for (int tier = 0; tier < N_TIERS; tier++)

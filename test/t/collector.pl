@@ -15,6 +15,7 @@ $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'dbops'
     autovacuum = off
+    restart_after_crash = on
     dbops.test_clock = on
     dbops.heartbeat = '100ms'
     CONF
@@ -47,6 +48,55 @@ sub set_up
 	return;
 }
 
+sub launcher
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'dbops launcher'});
+}
+
+# Kill the launcher as nobody should: the server begins anew.
+sub kill_launcher
+{
+	my ($node) = @_;
+	my $pid = launcher($node);
+
+	kill 'KILL', $pid;
+	for my $try (1 .. 600)
+	{
+		my ($rc, $out) = $node->psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'dbops launcher'});
+		return if $rc == 0 && $out ne '' && $out ne $pid;
+		usleep(100_000);
+	}
+	die 'it does not come back';
+}
+
+# What health says of the collector in a minute.
+sub health_later
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', qq{SET dbops.health_max_age = 0;
+		$later
+		SELECT h->'freshness'->>'collector', h->>'status' IN ('warning', 'critical') FROM dbops.system_health_check() h});
+}
+
+# Stop the launcher where it stands, while it holds no lock that others wait for.
+sub freeze
+{
+	my ($node) = @_;
+	my $pid = launcher($node);
+
+	for my $try (1 .. 100)
+	{
+		kill 'STOP', $pid;
+		last if $node->safe_psql('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Extension'") eq 't';
+		kill 'CONT', $pid;
+		usleep(10_000);
+	}
+	return $pid;
+}
+
 sub next_xid
 {
 	my ($node) = @_;
@@ -73,9 +123,17 @@ set_up($primary, 'dbops.collector', 'on');
 $primary->restart;
 ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 FROM dbops.collector_status()'), 'switched on again it takes them');
 
+# what the launcher costs, it tells: the mean of its ticks, whoever samples besides
+$primary->safe_psql('postgres', 'SELECT dbops.sample_server() FROM generate_series(1, 200)');
+ok($primary->poll_query_until('postgres', 'SELECT tick_ms > 0 FROM dbops.collector_status()'), 'it says what its ticks cost');
+is( $primary->safe_psql('postgres', q{
+	SELECT c.overruns <= t.value AND c.samples >= 200 AND t.value < 200
+	  FROM dbops.collector_status() c, dbops.metrics() t WHERE t.name = 'collector.ticks'}),
+	't', 'which are not the samples that others take');
+
 # what the launcher has sampled outlives it
 $before = status($primary, 'samples');
-my $pid = $primary->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'dbops launcher'});
+my $pid = launcher($primary);
 $primary->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
 $primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid") or die 'it stays';
 cmp_ok(status($primary, 'samples'), '>=', $before, 'samples stay when the launcher has ended');
@@ -83,6 +141,16 @@ is(status($primary, 'stale', $later), 't', 'without it they become stale');
 ok($primary->poll_query_until('postgres', "SELECT samples > $before AND NOT stale FROM dbops.collector_status()"), 'the next launcher goes on');
 is( $primary->safe_psql('postgres', q{SELECT bool_and(per_second < 1000000) FROM dbops.metrics() WHERE kind = 'counter' AND database IS NULL AND per_second IS NOT NULL}),
 	't', 'and no counter seems to have leapt');
+
+# stopped where it stands, and killed: health says so, and it goes on
+$pid = freeze($primary);
+is(health_later($primary), 'stale|t', 'when the launcher is stopped health says stale, and is a warning at least');
+kill 'CONT', $pid;
+$before = status($primary, 'samples');
+ok($primary->poll_query_until('postgres', "SELECT samples > $before FROM dbops.collector_status()"), 'let go on, it samples');
+kill_launcher($primary);
+ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'killed, it comes back with the server');
+is(health_later($primary), 'stale|t', 'and is missed when it does not sample');
 
 # a database whose catalog is locked keeps nobody waiting
 my $locker = $primary->background_psql('postgres');
@@ -124,12 +192,20 @@ cmp_ok(metric($standby, 'replication.lag'), '<', 60, 'no more than it is');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 
+# and when its launcher is stopped or killed
+$pid = freeze($standby);
+is(health_later($standby), 'stale|t', 'on a standby health says stale as well when the launcher is stopped');
+kill 'CONT', $pid;
+kill_launcher($standby);
+ok($standby->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'killed, it comes back there too');
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
+
 # promotion: it beats itself, and samples go on
 $before = status($standby, 'samples');
 $standby->promote;
 $xid = next_xid($standby);
 ok($standby->poll_query_until('postgres', "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint > $xid + 5"), 'a promoted standby beats');
-cmp_ok(metric($standby, 'collector.ticks'), '>', $before, 'and samples as before');
+ok($standby->poll_query_until('postgres', "SELECT samples > $before FROM dbops.collector_status()"), 'and samples as before');
 is(metric($standby, 'replication.lag'), '', 'it lags behind nobody');
 $standby->stop;
 
