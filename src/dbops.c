@@ -33,6 +33,7 @@ _PG_init(void)
 	dbops_backup_init();
 	dbops_data_loss_init();
 	dbops_database_commands_init();
+	dbops_disk_watch_init();
 	dbops_engine_init();
 	dbops_home_init();
 	dbops_heartbeat_init();

@@ -1,6 +1,6 @@
 /*
  * archive.c
- *		What waits to be archived.
+ *		What there is of WAL, and what waits to be archived.
  */
 #include "core/server.h"
 
@@ -8,6 +8,10 @@
 #include "access/xlog_internal.h"
 #include "common/string.h"
 #include "storage/fd.h"
+
+static int	count_files(const char *path, bool (*counts) (const char *name), int at_most);
+static bool is_ready(const char *name);
+static bool is_wal(const char *name);
 
 /* Does this server archive WAL? */
 bool
@@ -23,14 +27,48 @@ dbops_archive_on(void)
 int
 dbops_archive_waiting(int at_most)
 {
-	static const char path[] = XLOGDIR "/archive_status";
+	int			files;
+	int			waiting;
+
+	if (dbops_disk_watched_wal(&files, &waiting))
+		return Min(waiting, at_most);
+	return count_files(XLOGDIR "/archive_status", is_ready, at_most);
+}
+
+/* Count the files of WAL, no further than asked. */
+int
+dbops_wal_files(int at_most)
+{
+	int			files;
+	int			waiting;
+
+	if (dbops_disk_watched_wal(&files, &waiting))
+		return Min(files, at_most);
+	return count_files(XLOGDIR, is_wal, at_most);
+}
+
+static int
+count_files(const char *path, bool (*counts) (const char *name), int at_most)
+{
 	DIR		   *directory = AllocateDir(path);
 	struct dirent *entry;
-	int			waiting = 0;
+	int			n = 0;
 
-	while (waiting < at_most && (entry = ReadDir(directory, path)) != NULL)
-		if (pg_str_endswith(entry->d_name, ".ready"))
-			waiting++;
+	while (n < at_most && (entry = ReadDir(directory, path)) != NULL)
+		if (counts(entry->d_name))
+			n++;
 	FreeDir(directory);
-	return waiting;
+	return n;
+}
+
+static bool
+is_ready(const char *name)
+{
+	return pg_str_endswith(name, ".ready");
+}
+
+static bool
+is_wal(const char *name)
+{
+	return IsXLogFileName(name) || IsPartialXLogFileName(name);
 }

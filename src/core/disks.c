@@ -17,16 +17,19 @@
 #include "utils/builtins.h"
 
 static void read_tablespaces(Disks *disks);
-static void add_disk(Disks *disks, const char *tablespace, const char *path);
+static void add_disk(Disks *disks, Oid oid, const char *tablespace, const char *path);
 static const char *find_device(const Disks *disks, uint64 device);
 
-/* Ask every file system that holds something of the cluster. */
+/*
+ * Ask every file system that holds something of the cluster. In a process that
+ * must not hang, and of one that is known not to answer, it is as disk_watch.c has it.
+ */
 void
 dbops_disks_read(Disks *disks)
 {
-	add_disk(disks, NULL, "pg_wal");
-	add_disk(disks, "pg_default", "base");
-	add_disk(disks, "pg_global", "global");
+	add_disk(disks, InvalidOid, NULL, "pg_wal");
+	add_disk(disks, DEFAULTTABLESPACE_OID, "pg_default", "base");
+	add_disk(disks, GLOBALTABLESPACE_OID, "pg_global", "global");
 	read_tablespaces(disks);
 }
 
@@ -50,21 +53,32 @@ read_tablespaces(Disks *disks)
 		char	   *name = OidIsValid(oid) ? dbops_tablespace_name(oid) : NULL;
 
 		if (name != NULL)
-			add_disk(disks, name, psprintf("pg_tblspc/%s", entry->d_name));
+			add_disk(disks, oid, name, psprintf("pg_tblspc/%s", entry->d_name));
 	}
 	FreeDir(links);
 }
 
-/* Add one; a file system that does not answer has a total of 0. */
 static void
-add_disk(Disks *disks, const char *tablespace, const char *path)
+add_disk(Disks *disks, Oid oid, const char *tablespace, const char *path)
 {
 	Disk	   *disk = palloc0(sizeof(Disk));
+
+	if (!dbops_disk_watched(oid, disk))
+		dbops_disk_ask(path, disk);
+	disk->tablespace = tablespace;
+	disk->name = (tablespace == NULL) ? "WAL" : psprintf("tablespace %s", quote_identifier(tablespace));
+	if (disk->total > 0)
+		disk->same_as = find_device(disks, disk->device);
+	disks->list = lappend(disks->list, disk);
+}
+
+/* Ask the file system of a directory, for as long as that may take; one that does not tell has a total of 0. */
+void
+dbops_disk_ask(const char *path, Disk *disk)
+{
 	struct statvfs room;
 	struct stat status;
 
-	disk->tablespace = tablespace;
-	disk->name = (tablespace == NULL) ? "WAL" : psprintf("tablespace %s", quote_identifier(tablespace));
 	if (stat(path, &status) == 0 && statvfs(path, &room) == 0)
 	{
 		disk->total = (int64) room.f_blocks * room.f_frsize;
@@ -73,11 +87,9 @@ add_disk(Disks *disks, const char *tablespace, const char *path)
 		disk->files_free = dbops_figure_percent(room.f_favail, room.f_files);
 		disk->read_only = (room.f_flag & ST_RDONLY) != 0;
 		disk->device = (uint64) status.st_dev;
-		disk->same_as = find_device(disks, disk->device);
 	}
 	else
 		disk->missing = (errno == ENOENT);
-	disks->list = lappend(disks->list, disk);
 }
 
 /* Name the first disk on a device. */

@@ -131,7 +131,8 @@ extern AutoVacOpts *dbops_vacuum_options(char kind, Datum reloptions);
 /* ---- archive.c ---- */
 
 extern bool dbops_archive_on(void);
-extern int	dbops_archive_waiting(int at_most);
+extern int	dbops_archive_waiting(int at_most); /* -1: not known, here and below */
+extern int	dbops_wal_files(int at_most);
 
 /* ---- backup.c: was this server restored? ---- */
 
@@ -165,6 +166,7 @@ typedef struct Disk
 	const char *name;			/* "tablespace NAME" or "WAL" */
 	const char *tablespace;		/* NULL: of WAL */
 	const char *same_as;		/* an earlier one on the same device; or NULL */
+	const char *silent;			/* why nothing of it is known, as a phrase; or NULL */
 	bool		missing;		/* its directory is */
 	int64		total;			/* bytes; 0: the file system does not tell */
 	int64		used;
@@ -184,5 +186,13 @@ typedef struct Disks
 
 extern double dbops_disk_free_percent(const Disk *disk);
 extern void dbops_disks_read(Disks *disks);
+extern void dbops_disk_ask(const char *path, Disk *disk);
+
+/* ---- disk_watch.c: what they say, for who must not hang at one that does not answer ---- */
+
+extern void dbops_disk_watch_init(void);
+extern void dbops_disk_watch_leave_it(bool wait);	/* for the first answer */
+extern bool dbops_disk_watched(Oid tablespace, Disk *disk); /* InvalidOid: WAL's */
+extern bool dbops_disk_watched_wal(int *files, int *waiting);
 
 #endif							/* DBOPS_SERVER_H */

@@ -11,6 +11,7 @@
  * In between it runs the ticks that areas have registered. On a standby it does
  * that as well, writes nothing and waits for promotion.
  */
+#include "core/server.h"
 #include "maintain/maintain.h"
 
 #include "access/genam.h"
@@ -37,12 +38,15 @@
 #define LOOK_AROUND		60000L	/* ms between two looks at pg_database */
 #define LOOK_RECOVERY	1000L	/* ms between two looks whether recovery has ended */
 #define AT_ONCE			2		/* schedulers that are started at the same time */
+#define AT_ONCE_LONG	4		/* and that are at work, those that have been for long counted as well */
+#define FOR_LONG		60000L	/* ms */
 #define LONGEST_RETRY	60000L	/* ms */
 
 /* A scheduler that this launcher has registered, until it has ended. */
 typedef struct Started
 {
 	Oid			database;
+	TimestampTz since;			/* real time */
 	BackgroundWorkerHandle *handle;
 } Started;
 
@@ -71,6 +75,7 @@ static void note_lost(Oid database);
 static void start_due(TimestampTz now);
 static Oid	take_due(TimestampTz now);
 static bool is_due(const DatabaseEntry *entry, TimestampTz now);
+static bool may_start(TimestampTz real);
 static bool start_scheduler(Oid database);
 static void note_no_slot(Oid database, TimestampTz now);
 static long until_next(TimestampTz now);
@@ -104,6 +109,7 @@ dbops_launcher_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	take_office();
+	dbops_disk_watch_leave_it(false);
 	context = AllocSetContextCreate(TopMemoryContext, "dbops launcher", ALLOCSET_DEFAULT_SIZES);
 
 	for (;;)
@@ -405,8 +411,7 @@ start_due(TimestampTz now)
 
 	if (next_try > GetCurrentTimestamp())
 		return;
-	while (list_length(started) < AT_ONCE &&
-		   OidIsValid(database = take_due(now)))
+	while (may_start(GetCurrentTimestamp()) && OidIsValid(database = take_due(now)))
 	{
 		if (!start_scheduler(database))
 		{
@@ -456,6 +461,22 @@ is_due(const DatabaseEntry *entry, TimestampTz now)
 		entry->retry_at <= GetCurrentTimestamp();
 }
 
+/*
+ * Is there room for one more at work? Of those that have been for long, which may
+ * hang where no signal reaches them, a few more are let be: the others go on.
+ */
+static bool
+may_start(TimestampTz real)
+{
+	int			fresh = 0;
+	ListCell   *cell;
+
+	foreach(cell, started)
+		if (!TimestampDifferenceExceeds(((Started *) lfirst(cell))->since, real, FOR_LONG))
+			fresh++;
+	return fresh < AT_ONCE && list_length(started) < AT_ONCE_LONG;
+}
+
 static bool
 start_scheduler(Oid database)
 {
@@ -475,6 +496,7 @@ start_scheduler(Oid database)
 
 	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops scheduler of database %u", database);
 	scheduler->database = database;
+	scheduler->since = GetCurrentTimestamp();
 	registered = RegisterDynamicBackgroundWorker(&worker, &scheduler->handle);
 	if (registered)
 		started = lappend(started, scheduler);
@@ -508,7 +530,7 @@ until_next(TimestampTz now)
 	TimestampTz real = GetCurrentTimestamp();
 	long		nap = LOOK_AROUND;
 
-	if (list_length(started) >= AT_ONCE)
+	if (!may_start(real))
 		return nap;
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	for (int i = 0; i < ENGINE_DATABASES; i++)

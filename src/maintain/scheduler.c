@@ -8,6 +8,7 @@
  * nobody. Each look is one short transaction; between two of them it
  * holds nothing, and it stays only as long as jobs come or end.
  */
+#include "core/server.h"
 #include "maintain/maintain.h"
 #include "maintain/policy.h"
 
@@ -80,6 +81,7 @@ dbops_scheduler_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	if (!attach())
 		proc_exit(0);
+	dbops_disk_watch_leave_it(true);
 	log_in();
 	work();
 	proc_exit(0);

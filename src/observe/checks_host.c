@@ -37,6 +37,7 @@ static void judge_pressure_memory(const void *facts, DbopsCheckRun *run);
 static void report_pressure(DbopsCheckRun *run, double percent, const char *what, const char *remedy);
 static void judge_files(const void *facts, DbopsCheckRun *run);
 static void judge_read_only(const void *facts, DbopsCheckRun *run);
+static bool report_silent_disk(const void *facts, DbopsCheckRun *run);
 static const Disks *require_disks(const void *facts);
 
 static const DbopsCheck checks[] = {
@@ -371,6 +372,8 @@ judge_files(const void *facts, DbopsCheckRun *run)
 	const char *where = NULL;
 	ListCell   *cell;
 
+	if (report_silent_disk(facts, run))
+		return;
 	foreach(cell, require_disks(facts)->list)
 	{
 		const Disk *disk = lfirst(cell);
@@ -398,6 +401,8 @@ judge_read_only(const void *facts, DbopsCheckRun *run)
 	const char *where = NULL;
 	ListCell   *cell;
 
+	if (report_silent_disk(facts, run))
+		return;
 	foreach(cell, require_disks(facts)->list)
 	{
 		const Disk *disk = lfirst(cell);
@@ -413,6 +418,24 @@ judge_read_only(const void *facts, DbopsCheckRun *run)
 								 .message = n == 0 ? "every file system of the server can be written to" : psprintf("%s cannot be written to", where),
 								 .remedy = "See the kernel's log: a file system with errors is mounted read-only; move the server to another disk."
 							 });
+}
+
+/* Report one of which nothing is known, if there is any: what the others say does not stand for it. */
+static bool
+report_silent_disk(const void *facts, DbopsCheckRun *run)
+{
+	ListCell   *cell;
+
+	foreach(cell, require_disks(facts)->list)
+	{
+		const Disk *disk = lfirst(cell);
+
+		if (disk->silent == NULL)
+			continue;
+		dbops_check_report_unknown(run, NULL, psprintf("of %s, %s", disk->name, disk->silent), "See the check disk.free.");
+		return true;
+	}
+	return false;
 }
 
 static const Disks *

@@ -31,6 +31,7 @@ static double directory_bytes(void);
 static const Facts *require(const void *facts);
 static void judge_backlog(const void *facts, DbopsCheckRun *run);
 static void judge_directory(const void *facts, DbopsCheckRun *run);
+static void report_silence(DbopsCheckRun *run);
 static double explained_bytes(const Facts *facts);
 static void judge_distance(const void *facts, DbopsCheckRun *run);
 static void judge_checksums(const void *facts, DbopsCheckRun *run);
@@ -125,19 +126,13 @@ read_wal(void *arg)
 	facts->waiting = dbops_archive_on() ? dbops_archive_waiting(MOST_WAITING) : 0;
 }
 
-/* All files of WAL are of one size. */
+/* All files of WAL are of one size. NaN: not known. */
 static double
 directory_bytes(void)
 {
-	DIR		   *directory = AllocateDir(XLOGDIR);
-	struct dirent *entry;
-	int			files = 0;
+	int			files = dbops_wal_files(MOST_FILES);
 
-	while (files < MOST_FILES && (entry = ReadDir(directory, XLOGDIR)) != NULL)
-		if (IsXLogFileName(entry->d_name) || IsPartialXLogFileName(entry->d_name))
-			files++;
-	FreeDir(directory);
-	return (double) files * wal_segment_size;
+	return (files >= 0) ? (double) files * wal_segment_size : NAN;
 }
 
 static const Facts *
@@ -153,6 +148,11 @@ judge_backlog(const void *facts, DbopsCheckRun *run)
 {
 	int			waiting = require(facts)->waiting;
 
+	if (waiting < 0)
+	{
+		report_silence(run);
+		return;
+	}
 	dbops_check_report_value(run, waiting, NAN, (DbopsFinding)
 							 {
 								 .message = !dbops_archive_on() ? "WAL is not archived: archive_mode is off here" :
@@ -167,12 +167,23 @@ judge_directory(const void *facts, DbopsCheckRun *run)
 	const Facts *seen = require(facts);
 	double		explained = explained_bytes(seen);
 
+	if (isnan(seen->directory))
+	{
+		report_silence(run);
+		return;
+	}
 	dbops_check_report_value(run, dbops_figure_percent(seen->directory, explained), seen->directory, (DbopsFinding)
 							 {
 								 .message = psprintf("it holds %s; settings, slots and the archiver explain %s",
 													 dbops_figure_bytes(seen->directory), dbops_figure_bytes(explained)),
 								 .remedy = "See whether checkpoints keep up: the checks checkpoints.duration and host.pressure_io."
 							 });
+}
+
+static void
+report_silence(DbopsCheckRun *run)
+{
+	dbops_check_report_unknown(run, NULL, "the file system of WAL has not been asked yet, or does not answer", "See the check disk.free.");
 }
 
 static double

@@ -135,20 +135,27 @@ static void
 collect_archiving(Sample *sample)
 {
 	PgStat_ArchiverStats *stats = pgstat_fetch_stat_archiver();
+	int			waiting;
 
 	if (!dbops_archive_on())
 		return;
 	sample->values[CM_ARCHIVED] = stats->archived_count;
 	sample->values[CM_ARCHIVE_FAILED] = stats->failed_count;
-	sample->values[CM_ARCHIVE_WAITING] = dbops_archive_waiting(MOST_WAITING);
+	waiting = dbops_archive_waiting(MOST_WAITING);
+	sample->values[CM_ARCHIVE_WAITING] = (waiting >= 0) ? waiting : NAN;
 	begin_no_earlier(sample, stats->stat_reset_timestamp);
 }
 
-/* The disk that has least is what matters; which one it is, the checks say. */
+/*
+ * The disk that has least is what matters; which one it is, the checks say. It
+ * is not known while one of them is silent.
+ */
 static void
 collect_disks(double *values)
 {
 	Disks		disks = {0};
+	double		least = NAN;
+	double		least_bytes = NAN;
 	ListCell   *cell;
 
 	dbops_disks_read(&disks);
@@ -157,11 +164,15 @@ collect_disks(double *values)
 		const Disk *disk = lfirst(cell);
 		double		free = dbops_disk_free_percent(disk);
 
-		if (disk->total == 0 || isnan(free) || (!isnan(values[CM_DISK_FREE]) && free >= values[CM_DISK_FREE]))
+		if (disk->silent != NULL)
+			return;
+		if (disk->total == 0 || isnan(free) || free >= least)
 			continue;
-		values[CM_DISK_FREE] = free;
-		values[CM_DISK_FREE_BYTES] = disk->free;
+		least = free;
+		least_bytes = disk->free;
 	}
+	values[CM_DISK_FREE] = least;
+	values[CM_DISK_FREE_BYTES] = least_bytes;
 }
 
 static void

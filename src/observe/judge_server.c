@@ -236,6 +236,9 @@ judge_disk(const Disk *disk, DbopsCheckRun *run)
 							   .message = "its directory is missing",
 							   .remedy = "Mount its file system again, or drop the tablespace."
 						   });
+	else if (disk->silent != NULL)
+		dbops_check_report_unknown(run, disk->name, disk->silent,
+								   "See on the server what became of its mount; df hangs there too when its file system does not answer.");
 	else if (isnan(percent))
 		dbops_check_report_unknown(run, disk->name, "its file system does not tell how much is free",
 								   "See with df, on the server, how much is free.");
