@@ -61,12 +61,34 @@ INSERT INTO dbops.check_setting (check_name, warning) VALUES ('connections.activ
 INSERT INTO dbops.check_setting (check_name, critical) VALUES ('connections.active', -1);
 \set VERBOSITY default
 
--- a guard: the absolute figure that must be beyond its limit too
-SELECT dbops.set_check('disk.free', warning => 100, critical => 0, guard => 1e18);
-SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';
+-- the guides' numbers are those that are shipped
+SELECT check_name, warning, critical FROM dbops.check_list()
+ WHERE check_name IN ('connections.used', 'connections.waiting', 'statements.slow_calls', 'replication.lag', 'disk.free', 'database.deadlocks',
+                      'connections.active', 'statements.slow', 'cache.hit_ratio', 'cache.index_hit_ratio') ORDER BY 1;
+
+-- a guard: the absolute figure that must be beyond its limit too; a disk that is large is no
+-- reason to wake anybody, but a warning when it is as full as the guide says
+CREATE FUNCTION pg_temp.disk() RETURNS TABLE (severity text, guard text, guard_unit text, guards text, of_figure boolean) LANGUAGE sql AS $$
+    SELECT DISTINCT severity, data->>'guard', data->>'guard_unit', data->>'guards', (data->>'guard_value')::numeric > 0
+      FROM dbops.health_checks() WHERE check_name = 'disk.free'
+$$;
+SELECT dbops.set_check('disk.free', warning => 100, critical => 100, guard => 1e18);
+SELECT * FROM pg_temp.disk();
 SELECT dbops.set_check('disk.free', guard => 0);
-SELECT DISTINCT severity FROM dbops.health_checks() WHERE check_name = 'disk.free';
+SELECT * FROM pg_temp.disk();
+SELECT dbops.set_check('disk.free', warning => 'infinity');
+SELECT * FROM pg_temp.disk();
+SELECT dbops.set_check('disk.free', guard => 'infinity');
+SELECT * FROM pg_temp.disk();
+SELECT DISTINCT data->'default' AS shipped, data->'setting' AS setting FROM dbops.health_checks() WHERE check_name = 'disk.free';
 SELECT dbops.reset_check('disk.free');
+
+-- one that holds back all
+SELECT dbops.set_check('host.memory', warning => 100, critical => 100, guard => 0);
+SELECT severity, data->'guards' AS guards FROM dbops.health_checks() WHERE check_name = 'host.memory';
+SELECT dbops.set_check('host.memory', guard => 'infinity');
+SELECT severity, data->'guards' AS guards FROM dbops.health_checks() WHERE check_name = 'host.memory';
+SELECT dbops.reset_check('host.memory');
 
 -- what cannot be meant
 SELECT dbops.set_check(NULL, 1);

@@ -24,7 +24,7 @@ UPDATE large SET n = n + 1;
 CALL pg_temp.count_now();
 SELECT * FROM pg_temp.findings('analyze.overdue');
 SELECT * FROM pg_temp.findings('vacuum.%');
-SELECT severity, message, data->>'guard' AS guard FROM dbops.health_checks()
+SELECT severity, message, data->>'guard_value' AS guard FROM dbops.health_checks()
  WHERE check_name = 'vacuum.dead_rows' AND object = 'check_tables.large';
 
 -- a share of few rows is nothing: the guard

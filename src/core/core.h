@@ -350,7 +350,7 @@ typedef struct DbopsFinding
 extern const char *dbops_severity_name(DbopsSeverity severity);
 extern void dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding);
 
-/* ---- check.c: the registry of health checks ---- */
+/* ---- check*.c: health checks, and how they are run ---- */
 
 typedef struct DbopsCheckRun DbopsCheckRun;
 
@@ -374,8 +374,9 @@ typedef struct DbopsThreshold
 	bool		below;			/* what is below is bad, else what is above */
 	double		warning;		/* or DBOPS_NO_THRESHOLD */
 	double		critical;		/* likewise */
-	double		guard;			/* a second, absolute figure must be beyond this too */
+	double		guard;			/* a second, absolute figure must be beyond this too; DBOPS_NO_THRESHOLD: it need not */
 	const char *guard_unit;		/* NULL: there is no guard */
+	bool		guards_critical;	/* it holds back what is critical, which then is a warning; else that too */
 	int			duration;		/* s that it must be so before an alert fires */
 	int			keep_firing;	/* s that an alert stays when it is so no more */
 	double		clear;			/* percent of the threshold that the value must be back by before an alert ends */
@@ -438,13 +439,15 @@ extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
 extern List *dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach);
 extern List *dbops_check_judge_apart(const DbopsCheckScope *scope);
 extern List *dbops_check_adopt(DbopsCheckRun *run, const List *findings);
-extern const DbopsCheckSetting *dbops_check_setting(const DbopsCheckRun *run, const char *name);
 
 /* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */
 extern void dbops_check_report(DbopsCheckRun *run, DbopsFinding finding);
 extern void dbops_check_report_value(DbopsCheckRun *run, double value, double guard,
 									 DbopsFinding finding);
+extern void dbops_check_weigh(const DbopsCheckRun *run, double value, double guard, DbopsFinding *finding);
 extern const DbopsThreshold *dbops_check_threshold(const DbopsCheckRun *run);
+extern DbopsSeverity dbops_threshold_severity(const DbopsThreshold *threshold, double value, double guard);
+extern const char *dbops_threshold_guards(const DbopsThreshold *threshold); /* "all" or "critical": what it holds back */
 extern void dbops_check_report_unknown(DbopsCheckRun *run, const char *object,
 									   const char *message, const char *remedy);
 

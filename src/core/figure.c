@@ -27,6 +27,13 @@ dbops_figure_duration(double seconds)
 	return psprintf("%.1f days", seconds / SECS_PER_DAY);
 }
 
+/* So many of a thing, in words that go with the number. */
+const char *
+dbops_figure_count(double n, const char *one, const char *many)
+{
+	return psprintf("%.0f %s", n, n == 1 ? one : many);
+}
+
 const char *
 dbops_figure_bytes(double bytes)
 {

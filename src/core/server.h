@@ -22,6 +22,7 @@
 
 extern double dbops_figure_percent(double part, double whole);
 extern const char *dbops_figure_duration(double seconds);
+extern const char *dbops_figure_count(double n, const char *one, const char *many);
 extern const char *dbops_figure_bytes(double bytes);
 
 /* ---- at_once.c: catalogs, without waiting for who has locked them ---- */

@@ -184,8 +184,8 @@ dbops_notables_report(DbopsCheckRun *run, Notables *notables,
 		value = notable->value;
 		reported++;
 	}
-	if (bad == 0)
-		dbops_check_report_value(run, notables->n == 0 ? 0 : notables->all[0].value, 0, (DbopsFinding)
+	if (reported == 0)
+		dbops_check_report_value(run, notables->n == 0 || bad > 0 ? 0 : notables->all[0].value, 0, (DbopsFinding)
 								 {
 									 .message = none
 								 });
@@ -196,11 +196,7 @@ dbops_notables_report(DbopsCheckRun *run, Notables *notables,
 static bool
 is_bad(const DbopsThreshold *threshold, const Notable *notable)
 {
-	double		limit = (threshold->warning == DBOPS_NO_THRESHOLD) ? threshold->critical : threshold->warning;
-
-	if (threshold->guard_unit != NULL && notable->guard <= threshold->guard)
-		return false;
-	return limit != DBOPS_NO_THRESHOLD && notable->value > limit;
+	return dbops_threshold_severity(threshold, notable->value, notable->guard) >= DBOPS_WARNING;
 }
 
 static int

@@ -12,16 +12,13 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/varlena.h"
 
 #define LONGEST			(7 * SECS_PER_DAY)	/* of duration and keep_firing */
-#define LIKELY_MEANT	5		/* letters that differ */
 
 PG_FUNCTION_INFO_V1(dbops_set_check);
 PG_FUNCTION_INFO_V1(dbops_reset_check);
 
 static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
-static const char *most_like(const char *name);
 static void require_decider(const DbopsCheck *check);
 static double take_threshold(FunctionCallInfo fcinfo, int number, const char *argument,
 							 const DbopsCheck *check);
@@ -80,44 +77,8 @@ dbops_reset_check(PG_FUNCTION_ARGS)
 static const DbopsCheck *
 take_check(FunctionCallInfo fcinfo)
 {
-	const DbopsCheck *check;
-	const char *name;
-	const char *like;
-
 	dbops_require_argument(fcinfo, 0, "check_name");
-	name = dbops_text_argument(fcinfo, 0);
-	check = dbops_check_find(name);
-	if (check != NULL)
-		return check;
-	like = most_like(name);
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("check \"%s\" does not exist", name),
-			 like != NULL ? errhint("Perhaps you mean \"%s\".", like) :
-			 errhint("SELECT check_name FROM dbops.health_checks(); lists them.")));
-	return NULL;				/* keep the compiler quiet */
-}
-
-/* The check whose name differs least, if it does not differ much; or NULL. */
-static const char *
-most_like(const char *name)
-{
-	const DbopsCheck *check;
-	const char *like = NULL;
-	int			least = LIKELY_MEANT + 1;
-
-	if (strlen(name) > NAMEDATALEN)
-		return NULL;
-	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
-	{
-		int			distance = varstr_levenshtein(name, strlen(name), check->name, strlen(check->name), 1, 1, 1, true);
-
-		if (distance >= least)
-			continue;
-		least = distance;
-		like = check->name;
-	}
-	return like;
+	return dbops_check_require(dbops_text_argument(fcinfo, 0));
 }
 
 /* A check of the whole cluster obeys one database; a row elsewhere would change nothing. */

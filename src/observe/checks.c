@@ -8,9 +8,13 @@
 #include "observe/checks.h"
 
 #include "utils/builtins.h"
+#include "utils/varlena.h"
+
+#define LIKELY_MEANT	5		/* letters that differ */
 
 PG_FUNCTION_INFO_V1(dbops_check_list);
 
+static const char *most_like(const char *name);
 static void put_check(ReturnSetInfo *result, const DbopsCheck *check);
 static void put_number(Datum *value, bool *isnull, double number);
 
@@ -29,6 +33,46 @@ dbops_checks_init(void)
 	dbops_check_register(&dbops_session_checks_set);
 	dbops_check_register(&dbops_setting_checks_set);
 	dbops_check_register(&dbops_wal_checks_set);
+}
+
+/* Find a check that a user names; an error if there is none. */
+const DbopsCheck *
+dbops_check_require(const char *name)
+{
+	const DbopsCheck *check = dbops_check_find(name);
+	const char *like;
+
+	if (check != NULL)
+		return check;
+	like = most_like(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("check \"%s\" does not exist", name),
+			 like != NULL ? errhint("Perhaps you mean \"%s\".", like) :
+			 errhint("SELECT check_name FROM dbops.check_list(); lists them.")));
+	return NULL;				/* keep the compiler quiet */
+}
+
+/* The check whose name differs least, if it does not differ much; or NULL. */
+static const char *
+most_like(const char *name)
+{
+	const DbopsCheck *check;
+	const char *like = NULL;
+	int			least = LIKELY_MEANT + 1;
+
+	if (strlen(name) > NAMEDATALEN)
+		return NULL;
+	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
+	{
+		int			distance = varstr_levenshtein(name, strlen(name), check->name, strlen(check->name), 1, 1, 1, true);
+
+		if (distance >= least)
+			continue;
+		least = distance;
+		like = check->name;
+	}
+	return like;
 }
 
 /* check_list() → every check with what it looks at and its shipped thresholds */
@@ -52,8 +96,8 @@ put_check(ReturnSetInfo *result, const DbopsCheck *check)
 		[DBOPS_REACH_CLUSTER] = "cluster"
 	};
 	const DbopsThreshold *threshold = &check->threshold;
-	Datum		values[11];
-	bool		nulls[11] = {0};
+	Datum		values[12];
+	bool		nulls[12] = {0};
 	bool		judged = (threshold->unit != NULL);
 
 	values[0] = CStringGetTextDatum(check->name);
@@ -70,8 +114,10 @@ put_check(ReturnSetInfo *result, const DbopsCheck *check)
 	put_number(&values[8], &nulls[8], threshold->guard_unit != NULL ? threshold->guard : DBOPS_NO_THRESHOLD);
 	nulls[9] = (threshold->guard_unit == NULL);
 	values[9] = CStringGetTextDatum(nulls[9] ? "" : threshold->guard_unit);
-	nulls[10] = (threshold->source == NULL);
-	values[10] = CStringGetTextDatum(nulls[10] ? "" : threshold->source);
+	nulls[10] = nulls[9];
+	values[10] = CStringGetTextDatum(dbops_threshold_guards(threshold));
+	nulls[11] = (threshold->source == NULL);
+	values[11] = CStringGetTextDatum(nulls[11] ? "" : threshold->source);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

@@ -80,7 +80,8 @@ static const DbopsCheck checks[] = {
 		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
 			.unit = "percent", .below = true, .warning = 20, .critical = 5,
-			.guard = PLENTY_FREE, .guard_unit = "bytes", .clear = 10, .source = "guide 002, check_postgres; the guard: pganalyze"
+			.guard = PLENTY_FREE, .guard_unit = "bytes", .guards_critical = true,
+			.clear = 10, .source = "guide 002, check_postgres; the guard: pganalyze"
 		}
 	},
 	{

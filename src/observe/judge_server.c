@@ -222,7 +222,7 @@ dbops_judge_disks(const void *facts, DbopsCheckRun *run)
 		judge_disk(lfirst(cell), run);
 }
 
-/* A share, unless what is free is plenty. */
+/* A share; it is not critical where plenty is free. */
 static void
 judge_disk(const Disk *disk, DbopsCheckRun *run)
 {

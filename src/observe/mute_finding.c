@@ -18,6 +18,7 @@ PG_FUNCTION_INFO_V1(dbops_unmute_finding);
 PG_FUNCTION_INFO_V1(dbops_muted_findings);
 
 static const char *take_key(FunctionCallInfo fcinfo);
+static void require_check(const char *key);
 static void forget_ended(void);
 
 /* mute_finding(key text, reason text, until timestamptz) */
@@ -33,6 +34,7 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 		dbops_param_time(dbops_clock_now())
 	};
 
+	require_check(key);
 	forget_ended();
 	dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
 					 " ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, until = excluded.until,"
@@ -79,6 +81,13 @@ take_key(FunctionCallInfo fcinfo)
 				 errmsg("key must have between 1 and %d bytes", LONGEST_KEY),
 				 errhint("It is in the column key of dbops.health_checks().")));
 	return key;
+}
+
+/* A key that no check will ever have would mute nothing, and who has mistyped it would not know. */
+static void
+require_check(const char *key)
+{
+	(void) dbops_check_require(pnstrdup(key, strcspn(key, ":")));
 }
 
 /* What has ended says nothing any more. */

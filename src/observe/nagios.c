@@ -17,7 +17,6 @@
 PG_FUNCTION_INFO_V1(dbops_nagios);
 
 static List *findings_of(const char *check_name);
-static void refuse_unknown_check(const char *check_name);
 static const char *state_of(DbopsSeverity severity);
 static void put_line(StringInfo text, const DbopsFinding *finding, const char *name);
 static void put_figures(StringInfo text, const DbopsFinding *finding);
@@ -35,8 +34,8 @@ dbops_nagios(PG_FUNCTION_ARGS)
 	StringInfoData text;
 	StringInfoData figures;
 
-	if (check_name != NULL && dbops_check_find(check_name) == NULL)
-		refuse_unknown_check(check_name);
+	if (check_name != NULL)
+		(void) dbops_check_require(check_name);
 	findings = findings_of(check_name);
 	if (findings == NIL)
 		PG_RETURN_TEXT_P(cstring_to_text(check_name == NULL ? "OK - no check has found anything" :
@@ -76,15 +75,6 @@ findings_of(const char *check_name)
 		findings = lappend(findings, (void *) finding);
 	}
 	return findings;
-}
-
-static void
-refuse_unknown_check(const char *check_name)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("there is no check \"%s\"", check_name),
-			 errhint("List them with SELECT DISTINCT check_name FROM dbops.health_checks().")));
 }
 
 /* Advice is no state. */

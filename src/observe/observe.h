@@ -58,6 +58,7 @@ typedef struct Sessions
 
 extern void dbops_sessions_read(Sessions *sessions);
 extern bool dbops_sessions_hide(const Sessions *sessions);
+extern double dbops_sessions_used_percent(const Sessions *sessions);
 
 /* ---- statements.c: pg_stat_statements ---- */
 
@@ -315,14 +316,11 @@ extern Jsonb *dbops_health_document(const struct Verdict *verdict, bool verbose)
 
 /* ---- health_checks.c: the checks, and what they share ---- */
 
-/* The rules of the function that applications had before. */
-#define MANY_ACTIVE		50
-#define MANY_SLOW		10
-#define LOW_HIT_RATIO	95		/* percent */
-
 #define NO_THRESHOLD	DBOPS_NO_THRESHOLD
 
 extern const DbopsCheckSet dbops_health_checks_set;
+
+extern const DbopsCheck *dbops_check_require(const char *name);	/* checks.c; 42704 */
 
 extern const Health *dbops_health_require(const void *facts, HealthPart part);
 

@@ -5,10 +5,10 @@ CREATE FUNCTION dbops.system_health_check(verbose boolean DEFAULT false) RETURNS
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_system_health_check';
 COMMENT ON FUNCTION dbops.system_health_check(boolean) IS
-    'Says how the server is. timestamp: ISO 8601. status: critical when a check is critical, else warning with more than 50 active sessions, more than '
-    '10 slow statements or a hit ratio below 95, else healthy. database_size_mb: in 1024² bytes. active_connections: client sessions in state active, '
+    'Says how the server is. timestamp: ISO 8601. status: critical or warning when a check is, or healthy; verdict names the reasons. A check that must be known and is not, and '
+    'samples that come no more, are warnings; what is advice, muted or turned off does not count. database_size_mb: in 1024² bytes. active_connections: client sessions in state active, '
     'of all databases. slow_queries: statements with a mean over 1000 ms in pg_stat_statements. cache_hit_ratio: percent, of this database since its '
-    'statistics'' reset. Nested: connections, performance (ms, percent), health (s, bytes, ids), storage (bytes), server, freshness (s), summary '
+    'statistics'' reset. Nested: connections (max: what ordinary roles may open; pool_utilization: percent of it), performance (ms, percent), health (s, bytes, ids), storage (bytes), server, freshness (s), summary '
     '(findings by severity) and checks, those that are not ok unless verbose. What is not known is null and has a check that says why. Waits for no '
     'lock on a table and works on a standby. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.system_health_check(boolean) FROM PUBLIC;
@@ -53,7 +53,7 @@ CREATE TABLE dbops.check_setting (
     set_at      timestamptz
 );
 COMMENT ON TABLE dbops.check_setting IS
-    'What was changed of checks, as set_check() does; null is what dbops ships. warning, critical and guard in the check''s unit, infinity for never; duration and keep_firing '
+    'What was changed of checks, as set_check() does; null is what dbops ships. warning, critical and guard in their units, infinity for never, of a guard for none; duration and keep_firing '
     'in seconds; clear in percent of the threshold. Rows of checks of the whole cluster count in the home database.';
 REVOKE ALL ON TABLE dbops.check_setting FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.check_setting', '');
@@ -95,7 +95,8 @@ CREATE FUNCTION dbops.set_check(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_set_check';
 COMMENT ON FUNCTION dbops.set_check(text, double precision, double precision, double precision, interval, interval, double precision, boolean) IS
-    'Changes from where on a check is bad. warning, critical: in the check''s unit, infinity for never. guard: the second, absolute figure that must be beyond this too. '
+    'Changes from where on a check is bad. warning, critical: in the check''s unit, infinity for never. guard: the second, absolute figure that must be beyond this too, infinity for none; '
+    'check_list() says whether it holds back all that the check finds or only what is critical. '
     'duration: for how long before an alert fires. keep_firing: for how long an alert stays afterwards. clear: percent of the threshold that the value must be back by before an alert ends. '
     'enabled: false turns the check off. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
     'Errors: no such check (42704); NaN, a negative figure, more than 100 percent, a warning beyond critical, a threshold or guard that the check does not have, nothing to set (22023); not the home database (55000).';
@@ -119,7 +120,7 @@ CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RET
 COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
     'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() gives it, or the name of a check for all that it finds, also later. '
     'reason: at most 255 bytes. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
-    'Errors: no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001).';
+    'Errors: no such check (42704); no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001).';
 REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.unmute_finding(key text) RETURNS boolean
@@ -167,13 +168,13 @@ INSERT INTO dbops.function_access VALUES
 -- Checks: what there is to judge.
 
 CREATE FUNCTION dbops.check_list() RETURNS TABLE (check_name text, about text, reach text, advice boolean, unit text, bad_if text,
-                                                  warning float8, critical float8, guard float8, guard_unit text, source text)
+                                                  warning float8, critical float8, guard float8, guard_unit text, guards text, source text)
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'dbops_check_list';
 COMMENT ON FUNCTION dbops.check_list() IS
     'Lists every check with the thresholds that dbops ships. about: what the value is. reach: what must be read to judge it: catalog (of this database), '
-    'database or cluster (memory). advice: what it finds changes no status. bad_if: the value is bad above or below its thresholds, and the guard, in '
-    'guard_unit, is beyond its own too. source: the tools or guides that the thresholds come from. What is null it has not. Errors: none.';
+    'database or cluster (memory). advice: what it finds changes no status. bad_if: the value is bad above or below its thresholds. guard: a second, absolute '
+    'figure, in guard_unit, that must be beyond this too; guards: all, or critical: without it a finding is a warning only. source: the tools or guides that the thresholds come from. What is null it has not. Errors: none.';
 REVOKE ALL ON FUNCTION dbops.check_list() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -297,7 +298,7 @@ CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
     AS 'MODULE_PATHNAME', 'dbops_nagios';
 COMMENT ON FUNCTION dbops.nagios(text) IS
     'Gives one check, or with null all that are not ok, as plugins of Nagios print it: OK, WARNING, CRITICAL or UNKNOWN, what was found, and behind a bar '
-    'value;warning;critical of up to 50 objects; further findings follow, a line each. Muted findings are left out. Errors: 22023 for a check that '
+    'value;warning;critical of up to 50 objects; further findings follow, a line each. Muted findings are left out. Errors: 42704 for a check that '
     'there is not.';
 REVOKE ALL ON FUNCTION dbops.nagios(text) FROM PUBLIC;
 
