@@ -67,12 +67,26 @@ static char *read_reason(char *line, TimeLineID *parent);
 static const void *look(const DbopsCheckScope *scope);
 static void judge_identity(const void *facts, DbopsCheckRun *run);
 static void judge_workers(const void *facts, DbopsCheckRun *run);
-static void report_workers(DbopsCheckRun *run, DbopsSeverity severity,
-						   const char *message, const char *remedy);
+static void report_stopped(DbopsCheckRun *run, const char *message, const char *remedy);
+static void report_info(DbopsCheckRun *run, const char *message, const char *remedy);
 
 static const DbopsCheck checks[] = {
-	{.name = "jobs.quarantine", .judge = judge_identity},
-	{.name = "jobs.workers", .judge = judge_workers}
+	{
+		.name = "jobs.quarantine",
+		.about = "whether jobs stand still, because this is not the database that dbops was set up in",
+		.judge = judge_identity,
+		.threshold = {
+			.unit = "count", .warning = DBOPS_NO_THRESHOLD, .critical = 0, .source = "dbops: what a copy would do twice"
+		}
+	},
+	{
+		.name = "jobs.workers",
+		.about = "whether something keeps all jobs from running in the background",
+		.judge = judge_workers,
+		.threshold = {
+			.unit = "count", .warning = 0, .critical = DBOPS_NO_THRESHOLD, .source = "pg_cron's and pg_timetable's manuals"
+		}
+	}
 };
 
 static const DbopsCheckSet check_set = {
@@ -373,15 +387,12 @@ judge_identity(const void *facts, DbopsCheckRun *run)
 {
 	char	   *why = find_quarantine(false);
 
-	if (why == NULL)
-		dbops_check_report(run, (DbopsFinding) {.message = "this is the database that dbops was set up in"});
-	else
-		dbops_check_report(run, (DbopsFinding)
-						   {
-							   .severity = DBOPS_CRITICAL,
-							   .message = psprintf("no job runs here: %s", why),
-							   .remedy = "SELECT dbops.adopt_database(), if the jobs are to run here."
-						   });
+	dbops_check_report_value(run, why == NULL ? 0 : 1, NAN, (DbopsFinding)
+							 {
+								 .message = why == NULL ? "this is the database that dbops was set up in" :
+									 psprintf("no job runs here: %s", why),
+								 .remedy = "SELECT dbops.adopt_database(), if the jobs are to run here."
+							 });
 }
 
 static void
@@ -393,13 +404,14 @@ judge_workers(const void *facts, DbopsCheckRun *run)
 
 	if (difference != NULL)
 	{
-		report_workers(run, DBOPS_WARNING, psprintf("no job runs here: %s", difference), NULL);
+		report_stopped(run, psprintf("no job runs here: %s", difference),
+					   "Have the library and the extension in this database be of the same version.");
 		return;
 	}
 	if (dbops_engine == NULL)
 	{
-		report_workers(run, DBOPS_INFO, "dbops is not preloaded, so nothing runs in the background",
-					   "Add dbops to shared_preload_libraries and restart the server.");
+		report_info(run, "dbops is not preloaded, so nothing runs in the background",
+					"Add dbops to shared_preload_libraries and restart the server.");
 		return;
 	}
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
@@ -408,20 +420,25 @@ judge_workers(const void *facts, DbopsCheckRun *run)
 	LWLockRelease(dbops_engine_lock);
 
 	if (!dbops_enabled)
-		report_workers(run, DBOPS_INFO, "no job runs here: dbops.enabled is off", NULL);
+		report_info(run, "no job runs here: dbops.enabled is off", "Set dbops.enabled = on, and SELECT pg_reload_conf();");
 	else if (!alive)
-		report_workers(run, DBOPS_WARNING, "the launcher is not running",
-					   "See the server's log for why it does not start.");
+		report_stopped(run, "the launcher is not running", "See the server's log for why it does not start.");
 	else if (no_process_slot)
-		report_workers(run, DBOPS_WARNING,
-					   psprintf("jobs wait for a background process, because all %d are in use", max_worker_processes),
+		report_stopped(run, psprintf("jobs wait for a background process, because all %d are in use", max_worker_processes),
 					   "Raise max_worker_processes.");
 	else
-		report_workers(run, DBOPS_OK, "the launcher is running", NULL);
+		dbops_check_report_value(run, 0, NAN, (DbopsFinding) {.message = "the launcher is running"});
 }
 
 static void
-report_workers(DbopsCheckRun *run, DbopsSeverity severity, const char *message, const char *remedy)
+report_stopped(DbopsCheckRun *run, const char *message, const char *remedy)
 {
-	dbops_check_report(run, (DbopsFinding) {.severity = severity,.message = message,.remedy = remedy});
+	dbops_check_report_value(run, 1, NAN, (DbopsFinding) {.message = message,.remedy = remedy});
+}
+
+/* What somebody wants so is not bad. */
+static void
+report_info(DbopsCheckRun *run, const char *message, const char *remedy)
+{
+	dbops_check_report(run, (DbopsFinding) {.severity = DBOPS_INFO,.message = message,.remedy = remedy});
 }

@@ -10,12 +10,11 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "core/server.h"
 #include "datatype/timestamp.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-
-#define CRITICAL_RUNWAY		(2 * USECS_PER_DAY)
 
 /* All tables that are looked after. */
 typedef struct Facts
@@ -31,7 +30,7 @@ typedef struct Judged
 	PartitionPlan *plan;
 	const char *failure;		/* why it could not be read; or NULL */
 	const char *stopped;		/* why nothing is done about it; or NULL */
-	bool		default_has_rows;
+	int64		default_bytes;	/* 0: it has no rows */
 	const char *stays;			/* of these, whatever is done; NULL: it is not known */
 	bool		default_is_unknown; /* somebody has locked it */
 } Judged;
@@ -43,14 +42,31 @@ static void read_plan(void *arg);
 static void look_into_default(void *arg);
 static void judge_runway(const void *facts, DbopsCheckRun *run);
 static void report_runway(const Judged *judged, DbopsCheckRun *run);
+static const char *say_runway(const char *object, int64 wanted, int64 ahead);
 static void add_stop(DbopsFinding *finding, const Judged *judged);
 static char *days(int64 us);
 static void judge_default(const void *facts, DbopsCheckRun *run);
 static void report_default(const Judged *judged, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
-	{.name = "partitions.runway", .judge = judge_runway},
-	{.name = "partitions.default", .judge = judge_default}
+	{
+		.name = "partitions.default",
+		.about = "bytes of rows that a default partition has taken, which keep partitions of their time from being made",
+		.judge = judge_default,
+		.threshold = {
+			.unit = "bytes", .warning = 0, .critical = DBOPS_NO_THRESHOLD, .source = "pg_partman's check_default()"
+		}
+	},
+	{
+		.name = "partitions.runway",
+		.about = "how far partitions reach ahead, of how far they are to",
+		.judge = judge_runway,
+		.threshold = {
+			.unit = "percent", .below = true, .warning = 50, .critical = 25,
+			.guard = 2 * SECS_PER_DAY, .guard_unit = "s", .guards_critical = true,
+			.source = "dbops: half of what the policy says; two days to see to it"
+		}
+	}
 };
 
 static const DbopsCheckSet check_set = {
@@ -114,8 +130,8 @@ look_into_default(void *arg)
 {
 	Judged	   *judged = arg;
 
-	judged->default_has_rows = dbops_relation_bytes(judged->plan->set->default_partition->relid) > 0;
-	if (judged->default_has_rows)
+	judged->default_bytes = dbops_relation_bytes(judged->plan->set->default_partition->relid);
+	if (judged->default_bytes > 0)
 		judged->stays = dbops_partition_rest_said(judged->plan);
 }
 
@@ -150,36 +166,37 @@ report_runway(const Judged *judged, DbopsCheckRun *run)
 	const char *object = dbops_policy_object(judged->policy->relation);
 	const char *call = psprintf("CALL dbops.run_partitioning(%s)", quote_literal_cstr(object));
 	DbopsFinding finding = {.object = object,.remedy = call};
-	int64		ahead;
-	int64		wanted;
+	int64		wanted;		/* from now */
+	int64		ahead;		/* likewise */
 
 	if (judged->failure != NULL)
 	{
-		finding.severity = DBOPS_UNKNOWN;
-		finding.message = psprintf("the partitions cannot be judged: %s", judged->failure);
-		dbops_check_report(run, finding);
+		dbops_check_report_unknown(run, object, psprintf("the partitions cannot be judged: %s", judged->failure), call);
 		return;
 	}
+	wanted = judged->plan->until - judged->plan->now;
 	ahead = dbops_partition_covered_until(judged->plan);
-	wanted = judged->plan->until;
-	if (wanted <= judged->plan->now)
-		finding.message = psprintf("no rows of times to come belong into %s", object);
-	else if (ahead == PARTITION_END)
-		finding.message = psprintf("partitions of %s reach for ever", object);
+	if (wanted <= 0 || ahead == PARTITION_END)
+		dbops_check_weigh(run, 100, NAN, &finding);
 	else
-		finding.message = psprintf("partitions of %s reach ahead %s of %s", object,
-								   days(ahead - judged->plan->now), days(wanted - judged->plan->now));
-	if (wanted <= judged->plan->now)
-		finding.remedy = NULL;
-	else if (ahead - judged->plan->now < Min(CRITICAL_RUNWAY, (wanted - judged->plan->now) / 4))
-		finding.severity = DBOPS_CRITICAL;
-	else if (ahead != PARTITION_END && ahead - judged->plan->now < (wanted - judged->plan->now) / 2)
-		finding.severity = DBOPS_WARNING;
-	else
-		finding.remedy = NULL;
+	{
+		ahead -= judged->plan->now;
+		dbops_check_weigh(run, Max(0, dbops_figure_percent(ahead, wanted)), ahead / (double) USECS_PER_SEC, &finding);
+	}
+	finding.message = say_runway(object, wanted, ahead);
 	if (judged->stopped != NULL)
 		add_stop(&finding, judged);
 	dbops_check_report(run, finding);
+}
+
+static const char *
+say_runway(const char *object, int64 wanted, int64 ahead)
+{
+	if (wanted <= 0)
+		return psprintf("no rows of times to come belong into %s", object);
+	if (ahead == PARTITION_END)
+		return psprintf("partitions of %s reach for ever", object);
+	return psprintf("partitions of %s reach ahead %s of %s", object, days(ahead), days(wanted));
 }
 
 /* However far they reach, that is a warning; who sets the policy again knows with which figures. */
@@ -188,8 +205,8 @@ add_stop(DbopsFinding *finding, const Judged *judged)
 {
 	finding->message = psprintf("%s; the policy has stopped: %s", finding->message, judged->stopped);
 	finding->severity = Max(finding->severity, DBOPS_WARNING);
-	finding->remedy = (dbops_policy_refusal(judged->policy) != NULL) ? NULL :
-		psprintf("CALL dbops.run_partitioning(%s)", quote_literal_cstr(finding->object));
+	finding->remedy = psprintf((dbops_policy_refusal(judged->policy) != NULL) ?
+							   "SELECT dbops.set_partitioning(%s);" : "CALL dbops.run_partitioning(%s)", quote_literal_cstr(finding->object));
 }
 
 static char *
@@ -224,28 +241,25 @@ static void
 report_default(const Judged *judged, DbopsCheckRun *run)
 {
 	const char *object = judged->plan->set->default_partition->name;
-	DbopsFinding finding = {
-		.object = object,
-		.message = psprintf("default partition %s is empty", object)
-	};
+	const char *parent = quote_literal_cstr(judged->plan->set->name);
+	DbopsFinding finding = {.object = object};
 
 	if (judged->default_is_unknown)
 	{
-		finding.severity = DBOPS_UNKNOWN;
-		finding.message = psprintf("default partition %s cannot be looked at", object);
+		dbops_check_report_unknown(run, object, psprintf("default partition %s cannot be looked at", object), "Look again later.");
+		return;
 	}
-	else if (judged->stays != NULL)
+	if (judged->stays != NULL)
 	{
-		finding.severity = DBOPS_WARNING;
 		finding.message = psprintf("default partition %s has rows that no partition is made for: %s", object, judged->stays);
-		finding.remedy = psprintf("Change or delete these rows, or set a longer keep or runway, and CALL dbops.drain_default(%s).",
-								  quote_literal_cstr(judged->plan->set->name));
+		finding.remedy = psprintf("Change or delete these rows, or set a longer keep or runway, and CALL dbops.drain_default(%s).", parent);
 	}
-	else if (judged->default_has_rows)
+	else if (judged->default_bytes > 0)
 	{
-		finding.severity = DBOPS_WARNING;
 		finding.message = psprintf("default partition %s has taken rows, which keep partitions of their time from being made", object);
-		finding.remedy = psprintf("CALL dbops.drain_default(%s)", quote_literal_cstr(judged->plan->set->name));
+		finding.remedy = psprintf("CALL dbops.drain_default(%s)", parent);
 	}
-	dbops_check_report(run, finding);
+	else
+		finding.message = psprintf("default partition %s is empty", object);
+	dbops_check_report_value(run, judged->default_bytes, NAN, finding);
 }

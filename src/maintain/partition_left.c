@@ -29,10 +29,17 @@ static const void *look(const DbopsCheckScope *scope);
 static void look_at_defaults(Left *left);
 static void take_table(HeapTuple row, TupleDesc desc, void *arg);
 static void judge(const void *facts, DbopsCheckRun *run);
-static void report(const char *table, const char *constraint, const char *who, DbopsCheckRun *run);
+static void report(const char *table, int n, const char *constraint, const char *who, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
-	{.name = "partitions.left_constraint", .judge = judge}
+	{
+		.name = "partitions.left_constraint",
+		.about = "constraints left on tables by what was cut off, which refuse rows of times to come",
+		.judge = judge,
+		.threshold = {
+			.unit = "count", .warning = DBOPS_NO_THRESHOLD, .critical = 0, .source = "dbops: such rows are lost"
+		}
+	}
 };
 
 static const DbopsCheckSet check_set = {
@@ -102,6 +109,7 @@ static void
 judge(const void *facts, DbopsCheckRun *run)
 {
 	const Left *left = facts;
+	int			n = list_length(left->tables) + list_length(left->defaults);
 	ListCell   *cell;
 
 	if (left->locked)
@@ -109,19 +117,18 @@ judge(const void *facts, DbopsCheckRun *run)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("pg_constraint or dbops.job is locked"),
 				 errhint("Look again later.")));
-	if (left->tables == NIL && left->defaults == NIL)
-		dbops_check_report(run, (DbopsFinding) {.message = "no constraint of partition_table or of a run was left behind"});
+	if (n == 0)
+		dbops_check_report_value(run, 0, NAN, (DbopsFinding) {.message = "no constraint of partition_table or of a run was left behind"});
 	foreach(cell, left->tables)
-		report(lfirst(cell), PARTITION_TABLE_PROOF, "a CALL of partition_table", run);
+		report(lfirst(cell), n, PARTITION_TABLE_PROOF, "a CALL of partition_table", run);
 	foreach(cell, left->defaults)
-		report(lfirst(cell), PARTITION_PROOF_NAME, "a run of the partitioning", run);
+		report(lfirst(cell), n, PARTITION_PROOF_NAME, "a run of the partitioning", run);
 }
 
 static void
-report(const char *table, const char *constraint, const char *who, DbopsCheckRun *run)
+report(const char *table, int n, const char *constraint, const char *who, DbopsCheckRun *run)
 {
-	dbops_check_report(run, (DbopsFinding) {
-		.severity = DBOPS_CRITICAL,
+	dbops_check_report_value(run, n, NAN, (DbopsFinding) {
 		.object = table,
 		.message = psprintf("constraint %s, which %s that was cut off has left on %s, refuses rows of times to come", constraint, who, table),
 		.remedy = psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, constraint)

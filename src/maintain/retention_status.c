@@ -17,18 +17,23 @@
 
 PG_FUNCTION_INFO_V1(dbops_retention_status);
 
-#define GROWING		3			/* runs in a row that have left more than the one before */
-
 static void put_policy(const Policy *policy, ReturnSetInfo *rsinfo);
 static void take_job(HeapTuple row, TupleDesc desc, void *arg);
 static const char *why_stopped(const Policy *policy, const RetentionMemory *memory, int64 job, const char *state);
 static TimestampTz oldest_at(const Policy *policy, const RetentionMemory *memory);
 static const void *look(const DbopsCheckScope *scope);
 static void judge_backlog(const void *facts, DbopsCheckRun *run);
-static bool is_growing(const RetentionMemory *memory);
+static int	count_growing(const RetentionMemory *memory);
 
 static const DbopsCheck checks[] = {
-	{.name = "retention.backlog", .judge = judge_backlog}
+	{
+		.name = "retention.backlog",
+		.about = "runs of a retention policy, in a row, that have left more old rows than the one before",
+		.judge = judge_backlog,
+		.threshold = {
+			.unit = "count", .warning = 2, .critical = DBOPS_NO_THRESHOLD, .source = "dbops: three times is no chance"
+		}
+	}
 };
 
 static const DbopsCheckSet check_set = {
@@ -165,41 +170,43 @@ static void
 judge_backlog(const void *facts, DbopsCheckRun *run)
 {
 	const List *policies = facts;
-	int			growing = 0;
+	int			most = 0;
+	int			bad = 0;
 	ListCell   *cell;
 
 	foreach(cell, policies)
 	{
 		const Policy *policy = lfirst(cell);
 		const RetentionMemory *memory = dbops_retention_memory(policy->memory);
+		int			growing = count_growing(memory);
 
-		if (!is_growing(memory))
+		most = Max(most, growing);
+		if (dbops_threshold_severity(dbops_check_threshold(run), growing, NAN) == DBOPS_OK)
 			continue;
-		growing++;
-		dbops_check_report(run, (DbopsFinding)
-						   {
-							   .severity = DBOPS_WARNING,
-							   .object = policy->name,
-							   .message = psprintf("the last %d runs have each left more old rows than the one before, now about " INT64_FORMAT,
-												   GROWING, memory->left[memory->n_left - 1]),
-							   .remedy = "Look at stopped_because in dbops.retention_status(), and give it a longer time_window or more runs."
-						   });
+		bad++;
+		dbops_check_report_value(run, growing, NAN, (DbopsFinding)
+								 {
+									 .object = policy->name,
+									 .message = psprintf("the last %d runs have each left more old rows than the one before, now about " INT64_FORMAT,
+														 growing, memory->left[memory->n_left - 1]),
+									 .remedy = "Look at stopped_because in dbops.retention_status(), and give it a longer time_window or more runs."
+								 });
 	}
-	if (growing == 0)
-		dbops_check_report(run, (DbopsFinding)
-						   {
-							   .severity = DBOPS_OK,
-							   .message = psprintf("%d retention policies keep up", list_length(policies))
-						   });
+	if (bad == 0)
+		dbops_check_report_value(run, most, NAN, (DbopsFinding)
+								 {
+									 .message = policies == NIL ? "no table has a retention policy" :
+										 psprintf(ngettext("%d retention policy keeps up", "%d retention policies keep up",
+														   list_length(policies)), list_length(policies))
+								 });
 }
 
-static bool
-is_growing(const RetentionMemory *memory)
+static int
+count_growing(const RetentionMemory *memory)
 {
-	if (memory->n_left <= GROWING)
-		return false;
-	for (int i = memory->n_left - GROWING; i < memory->n_left; i++)
-		if (memory->left[i] <= memory->left[i - 1])
-			return false;
-	return true;
+	int			growing = 0;
+
+	for (int i = memory->n_left - 1; i > 0 && memory->left[i] > memory->left[i - 1]; i--)
+		growing++;
+	return growing;
 }

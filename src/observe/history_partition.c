@@ -81,10 +81,12 @@ static const DbopsUpkeep pruning = {.name = "history_retention", .every = 600000
 
 static const DbopsCheck checks[] = {
 	{
-		.name = "history.size", .judge = judge_size, .reach = DBOPS_REACH_CATALOG, .advice = true,
+		.name = "history.size",
+		.about = "what the history in this database takes, of dbops.history_max_size",
+		.judge = judge_size,
+		.advice = true,
 		.threshold = {
-			.unit = "percent", .warning = 90, .critical = DBOPS_NO_THRESHOLD,
-			.source = "dbops.history_max_size"
+			.unit = "percent", .warning = 90, .critical = DBOPS_NO_THRESHOLD, .source = "dbops: from there on minutes are dropped"
 		}
 	}
 };
@@ -383,14 +385,13 @@ judge_size(const void *facts, DbopsCheckRun *run)
 	if (dbops_history_max_size == 0)
 	{
 		dbops_check_report(run, (DbopsFinding) {
-			.severity = DBOPS_OK,
-			.message = psprintf("History takes %s, without a limit.", dbops_figure_bytes(bytes))
+			.message = psprintf("history takes %s, without a limit", dbops_figure_bytes(bytes))
 		});
 		return;
 	}
 	dbops_check_report_value(run, dbops_figure_percent(bytes, dbops_history_max_size * MB), NAN,
 							 (DbopsFinding) {
-		.message = psprintf("History takes %s of the %s that it may.", dbops_figure_bytes(bytes),
+		.message = psprintf("history takes %s of the %s that it may", dbops_figure_bytes(bytes),
 							dbops_figure_bytes(dbops_history_max_size * MB)),
 		.remedy = "Set dbops.history_max_size higher: the oldest minutes are dropped to keep to it."
 	});

@@ -73,7 +73,7 @@ dbops_judge_xid_age(const void *facts, DbopsCheckRun *run)
 
 	dbops_check_report_value(run, dbops_figure_percent(ages->xid_age, ages->xid_stop_age), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("the oldest transaction id%s is " INT64_FORMAT " ids old; the server complains at "
+								 .message = psprintf("the age of the oldest transaction id%s is " INT64_FORMAT "; the server complains at "
 													 INT64_FORMAT " and stops at " INT64_FORMAT,
 													 in_database(ages->xid_database), ages->xid_age,
 													 ages->xid_warn_age, ages->xid_stop_age),
@@ -89,7 +89,7 @@ dbops_judge_xid_forced(const void *facts, DbopsCheckRun *run)
 
 	dbops_check_report_value(run, dbops_figure_percent(ages->xid_age, ages->xid_freeze_age), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("the oldest transaction id%s is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT,
+								 .message = psprintf("the age of the oldest transaction id%s is " INT64_FORMAT "; vacuum is forced at " INT64_FORMAT,
 													 in_database(ages->xid_database), ages->xid_age, ages->xid_freeze_age),
 								 .remedy = "See in pg_stat_progress_vacuum whether vacuum gets on; end old and prepared transactions and drop unused replication slots that keep it from freezing."
 							 });
@@ -102,7 +102,7 @@ dbops_judge_multixact_age(const void *facts, DbopsCheckRun *run)
 
 	dbops_check_report_value(run, dbops_figure_percent(ages->multixact_age, ages->multixact_stop_age), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; the server complains at "
+								 .message = psprintf("the age of the oldest multixact id is " INT64_FORMAT "; the server complains at "
 													 INT64_FORMAT " and stops at " INT64_FORMAT,
 													 ages->multixact_age, ages->multixact_warn_age, ages->multixact_stop_age),
 								 .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
@@ -118,7 +118,7 @@ dbops_judge_multixact_forced(const void *facts, DbopsCheckRun *run)
 		return;
 	dbops_check_report_value(run, dbops_figure_percent(ages->multixact_age, ages->multixact_freeze_age), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("the oldest multixact id is " INT64_FORMAT " ids old; vacuum is forced at " INT64_FORMAT,
+								 .message = psprintf("the age of the oldest multixact id is " INT64_FORMAT "; vacuum is forced at " INT64_FORMAT,
 													 ages->multixact_age, ages->multixact_freeze_age),
 								 .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
 							 });
@@ -132,8 +132,8 @@ report_members_low(const Ages *ages, DbopsCheckRun *run)
 		dbops_check_report(run, (DbopsFinding)
 						   {
 							   .severity = DBOPS_WARNING,
-							   .message = psprintf("the space of the members of multixact ids is more than half used; the oldest id is "
-												   INT64_FORMAT " ids old", ages->multixact_age),
+							   .message = psprintf("the space of the members of multixact ids is more than half used; the oldest id is of age "
+												   INT64_FORMAT, ages->multixact_age),
 							   .remedy = "End old and prepared transactions, then VACUUM the tables with the oldest relminmxid."
 						   });
 	return ages->multixact_members_low;
@@ -160,7 +160,8 @@ dbops_judge_size(const void *facts, DbopsCheckRun *run)
 	else
 		dbops_check_report_value(run, sizes->database, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("the database holds %s", dbops_figure_bytes(sizes->database))
+									 .message = psprintf("the database holds %s", dbops_figure_bytes(sizes->database)),
+									 .remedy = "SELECT * FROM dbops.largest_relations();"
 								 });
 }
 
