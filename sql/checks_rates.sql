@@ -66,7 +66,7 @@ DROP TABLE rates;
 SELECT pg_temp.sample(3610) \g /dev/null
 SELECT severity, value > 0 AS written FROM pg_temp.look('wal.rate');
 SELECT severity, value > 1000 AS days FROM pg_temp.look('wraparound.days_left');
-SELECT severity, message LIKE '% deadlocks in 60 min' AS counted FROM pg_temp.look('database.deadlocks');
+SELECT severity, message ~ '^([02-9] deadlocks|1 deadlock) in 60 min$' AS counted FROM pg_temp.look('database.deadlocks');
 
 -- the age of the newest sample
 SELECT severity, message FROM pg_temp.look('collector.samples');

@@ -3,8 +3,11 @@
 -- Figures that no test can fix are held against the server's own views.
 \set VERBOSITY terse
 
--- every key, in a database that lacks both extensions, of a server that has been sampled
+-- every key, in a database that lacks both extensions, of a server that has been sampled and a database that has been measured to its end
 SELECT dbops.sample_server();
+SET dbops.health_max_age = 0;
+SELECT dbops.system_health_check() IS NOT NULL AS measured;
+RESET dbops.health_max_age;
 SELECT key, jsonb_typeof(value) AS type
   FROM jsonb_each(dbops.system_health_check()) ORDER BY key;
 SELECT section, key, jsonb_typeof(value) AS type
@@ -57,19 +60,22 @@ SELECT (h->>'database_size_mb')::numeric = round(pg_database_size(current_databa
        (h->>'active_connections')::int = (SELECT count(*) FROM pg_stat_activity
                                            WHERE state = 'active' AND backend_type = 'client backend') AS active_connections,
        (h->>'cache_hit_ratio')::numeric = pg_temp.hit_ratio() AS cache_hit_ratio,
-       (h->'connections'->>'max')::int = current_setting('max_connections')::int AS max_connections,
+       (h->'connections'->>'max_connections')::int = current_setting('max_connections')::int AS max_connections,
+       (h->'connections'->>'max')::int = current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true), '0')::int AS max,
+       (h->'connections'->>'pool_utilization')::numeric = round(100 * (h->'connections'->>'total')::numeric / (h->'connections'->>'max')::numeric, 2) AS pool_utilization,
        (h->'connections'->>'total')::int = (SELECT count(*) FROM pg_stat_activity
                                              WHERE backend_type = 'client backend') AS connections
   FROM dbops.system_health_check() h;
 COMMIT;
 
--- the status follows from the flat figures unless a check is critical
-SELECT h->>'status' = CASE WHEN (h->'summary'->>'critical')::int > 0 THEN 'critical'
-                           WHEN (h->>'active_connections')::int > 50
-                             OR (h->>'slow_queries')::int > 10
-                             OR (h->>'cache_hit_ratio')::numeric < 95 THEN 'warning'
-                           ELSE 'healthy' END AS status_follows
-  FROM dbops.system_health_check() h;
+-- the status is that of the gravest check that is not advice, whatever the document says besides, and the reasons are those checks
+SELECT h->>'status' = CASE WHEN bool_or(c->>'severity' = 'critical') THEN 'critical'
+                           WHEN bool_or(c->>'severity' = 'warning' OR c->>'check_name' = 'collector.samples' AND c->>'severity' = 'unknown') THEN 'warning'
+                           ELSE 'healthy' END AS status_follows,
+       (h->'verdict'->'reasons') - 'collector' @> coalesce(jsonb_agg(c->'key') FILTER (WHERE c->>'severity' IN ('warning', 'critical')), '[]') AS reasons_follow
+  FROM dbops.system_health_check() h, jsonb_array_elements(h->'checks') c
+ WHERE NOT (SELECT l.advice FROM dbops.check_list() l WHERE l.check_name = c->>'check_name') GROUP BY h;
 
 -- the statistics' reset leaves nothing to divide by
 SELECT pg_stat_reset() IS NOT NULL AS reset;

@@ -125,6 +125,6 @@ when_text(const TrendArrival *arrival, const Trend *trend)
 	if (isnan(arrival->low))
 		return psprintf("not full within %.0f days", dbops_trend_furthest(trend));
 	if (isnan(arrival->likely))
-		return psprintf("full in %.0f days at the earliest", arrival->low);
-	return psprintf("full in %.0f days at the earliest, in %.0f likely", arrival->low, arrival->likely);
+		return psprintf("full in %s at the earliest", dbops_figure_count(arrival->low, "day", "days"));
+	return psprintf("full in %s at the earliest, in %.0f likely", dbops_figure_count(arrival->low, "day", "days"), arrival->likely);
 }

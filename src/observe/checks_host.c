@@ -25,6 +25,7 @@ static void read_host(Facts *facts);
 static void read_disks(void *arg);
 static void judge_load(const void *facts, DbopsCheckRun *run);
 static void judge_active(const void *facts, DbopsCheckRun *run);
+static const char *say_processors(double n);
 static void judge_memory(const void *facts, DbopsCheckRun *run);
 static void judge_swap(const void *facts, DbopsCheckRun *run);
 static bool read_swap(double *total, double *left);
@@ -214,7 +215,7 @@ judge_load(const void *facts, DbopsCheckRun *run)
 	else
 		dbops_check_report_value(run, host->load / host->cpus, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("the load is %.2f; the server may use %g processors", host->load, host->cpus),
+									 .message = psprintf("the load is %.2f; the server may use %s", host->load, say_processors(host->cpus)),
 									 .remedy = "See what runs: SELECT * FROM dbops.connections() WHERE state = 'active'; and what else the machine does."
 								 });
 }
@@ -231,9 +232,17 @@ judge_active(const void *facts, DbopsCheckRun *run)
 	else
 		dbops_check_report_value(run, seen->active / seen->host.cpus, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("%.0f sessions are active; the server may use %g processors", seen->active, seen->host.cpus),
+									 .message = psprintf("%s active; the server may use %s", dbops_figure_count(seen->active, "session is", "sessions are"),
+														 say_processors(seen->host.cpus)),
 									 .remedy = "See what they wait for: SELECT * FROM dbops.connections() WHERE state = 'active'; a connection pool keeps their number down."
 								 });
+}
+
+/* A part of one, too, where a control group says so. */
+static const char *
+say_processors(double n)
+{
+	return psprintf(n == 1 ? "%g processor" : "%g processors", n);
 }
 
 static void

@@ -174,8 +174,8 @@ judge_limits(Limits *limits, const char *none, DbopsCheckRun *run)
 		dbops_check_report_value(run, notable->value, NAN, (DbopsFinding)
 								 {
 									 .object = lfirst(cell),
-									 .message = psprintf("%.0f of %.0f connections are in use", notable->figure,
-														 100 * notable->figure / notable->value),
+									 .message = psprintf("%.0f of %s in use", notable->figure,
+														 dbops_figure_count(round(100 * notable->figure / notable->value), "connection is", "connections are")),
 									 .remedy = psprintf("ALTER %s %s CONNECTION LIMIT ...; or use a connection pool",
 														limits->kind, (char *) lfirst(cell))
 								 });

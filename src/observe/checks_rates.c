@@ -27,6 +27,7 @@ typedef struct Facts
 	SampleWindow two_minutes;	/* of the database */
 	SampleWindow database;		/* lately */
 	SampleWindow hour;			/* of the database */
+	Oid			database_oid;	/* or InvalidOid */
 } Facts;
 
 static const void *look(const DbopsCheckScope *scope);
@@ -57,7 +58,7 @@ static void report(DbopsCheckRun *run, const SampleWindow *window, double value,
 static bool is_partial(const SampleWindow *window);
 static void report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *message, const char *remedy);
 static void report_events(DbopsCheckRun *run, const SampleWindow *window, int metric,
-						  const char *what, const char *remedy);
+						  const char *one, const char *many, const char *remedy);
 static void report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double asked,
 						const char *what, const char *remedy);
 
@@ -315,6 +316,7 @@ look(const DbopsCheckScope *scope)
 	dbops_collector_state(&facts->collector);
 	(void) dbops_ring_window(InvalidOid, LATELY, &facts->cluster);
 	(void) dbops_ring_window(InvalidOid, AN_HOUR, &facts->cluster_hour);
+	facts->database_oid = scope->database;
 	if (OidIsValid(scope->database))
 	{
 		(void) dbops_ring_window(scope->database, TWO_MINUTES, &facts->two_minutes);
@@ -360,11 +362,11 @@ report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *messa
 /* Events are those that were seen: of less than an hour no more are made up. */
 static void
 report_events(DbopsCheckRun *run, const SampleWindow *window, int metric,
-			  const char *what, const char *remedy)
+			  const char *one, const char *many, const char *remedy)
 {
 	double		n = window->delta[metric];
 
-	report(run, window, n, NAN, psprintf("%.0f %s in %s", n, what, dbops_figure_duration(window->seconds)), remedy);
+	report(run, window, n, NAN, psprintf("%s in %s", dbops_figure_count(n, one, many), dbops_figure_duration(window->seconds)), remedy);
 }
 
 static void
@@ -389,71 +391,88 @@ judge_collector(const void *facts, DbopsCheckRun *run)
 static void
 judge_deadlocks(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_DEADLOCKS, "deadlocks",
+	report_events(run, &((const Facts *) facts)->hour, DM_DEADLOCKS, "deadlock", "deadlocks",
 				  "Review queries causing deadlocks, optimize transaction scope: the server's log names the statements of each; lock rows and tables in the same order everywhere.");
 }
 
 static void
 judge_conflicts(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_CONFLICTS, "statements were cancelled by replay",
+	report_events(run, &((const Facts *) facts)->hour, DM_CONFLICTS, "statement was cancelled by replay", "statements were cancelled by replay",
 				  "Set hot_standby_feedback = on, or a longer max_standby_streaming_delay.");
 }
 
 static void
 judge_abandoned(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_ABANDONED, "sessions were left by their clients",
+	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_ABANDONED, "session was left by its client", "sessions were left by their clients",
 				  "Have applications close their connections; see the network for what cuts them.");
 }
 
 static void
 judge_fatal(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_FATAL, "sessions ended in a fatal error", "See the server's log for FATAL.");
+	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_FATAL, "session ended in a fatal error", "sessions ended in a fatal error",
+				  "See the server's log for FATAL.");
 }
 
 static void
 judge_killed(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_KILLED, "sessions were ended by somebody", "See the server's log for who calls pg_terminate_backend().");
+	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_KILLED, "session was ended by somebody", "sessions were ended by somebody",
+				  "See the server's log for who calls pg_terminate_backend().");
 }
 
+/* Where nothing is sampled it is the ratio that the document of health shows, since the statistics' reset. */
 static void
 judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 {
 	const SampleWindow *window = &((const Facts *) facts)->database;
+	const char *remedy = "Raise shared_buffers, or find the statements that read the most: SELECT * FROM dbops.slow_queries(order_by => 'cache');";
 	double		hit = window->delta[DM_BLOCKS_HIT];
+	double		asked = hit + window->delta[DM_BLOCKS_READ];
+	Counters	counters = {0};
 
-	report_hits(run, window, hit, hit + window->delta[DM_BLOCKS_READ], "blocks",
-				"Raise shared_buffers, or find the statements that read the most: SELECT * FROM dbops.slow_queries(order_by => 'cache');");
+	if (window->seconds > 0 && !isnan(asked))
+	{
+		report_hits(run, window, hit, asked, "blocks", remedy);
+		return;
+	}
+	dbops_counters_read(((const Facts *) facts)->database_oid, &counters);
+	report_hits(run, NULL, counters.blocks_hit, counters.blocks_fetched, "blocks", remedy);
 }
 
 static void
 judge_index_hit_ratio(const void *facts, DbopsCheckRun *run)
 {
 	const SampleWindow *window = &((const Facts *) facts)->hour;
+	double		asked = window->delta[DM_INDEX_FETCHED];
 
-	report_hits(run, window, window->delta[DM_INDEX_HIT], window->delta[DM_INDEX_FETCHED], "blocks of indexes",
-				"Raise shared_buffers, rebuild bloated indexes, and drop those that nothing uses.");
+	if (window->seconds == 0 || isnan(asked))
+		report(run, window, NAN, NAN, NULL, NULL);
+	else
+		report_hits(run, window, window->delta[DM_INDEX_HIT], asked, "blocks of indexes",
+					"Raise shared_buffers, rebuild bloated indexes, and drop those that nothing uses.");
 }
 
+/* Few are no ratio. Without a window it is since the statistics' reset. */
 static void
-report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double asked,
-			const char *what, const char *remedy)
+report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double asked, const char *what, const char *remedy)
 {
 	const double least = 10000;
+	double		percent = dbops_figure_percent(hit, asked);
+	const char *when = (window == NULL) ? "since the statistics' reset" : psprintf("in %s", dbops_figure_duration(window->seconds));
+	DbopsFinding finding = {.remedy = remedy,.partial = (window == NULL || is_partial(window))};
 
-	if (window->seconds > 0 && asked < least)
-		dbops_check_report(run, (DbopsFinding)
-						   {
-							   .message = psprintf("%.0f %s were asked for in %s, too few for a ratio to matter", asked, what, dbops_figure_duration(window->seconds)),
-						   .partial = is_partial(window)
-						   });
-	else
-		report(run, window, dbops_figure_percent(hit, asked), NAN,
-			   psprintf("%.2f percent of %.0f %s were in shared buffers, in %s", dbops_figure_percent(hit, asked), asked, what,
-						dbops_figure_duration(window->seconds)), remedy);
+	if (asked < least)
+	{
+		finding.message = psprintf("too few %s were asked for %s to tell a ratio: %.0f", what, when, asked);
+		finding.remedy = NULL;
+		dbops_check_report(run, finding);
+		return;
+	}
+	finding.message = psprintf("%.2f percent of %.0f %s were in shared buffers, %s", percent, asked, what, when);
+	dbops_check_report_value(run, percent, NAN, finding);
 }
 
 static void
@@ -473,7 +492,7 @@ judge_rollbacks(const void *facts, DbopsCheckRun *run)
 	double		all = window->delta[DM_TRANSACTIONS_COMMITTED] + window->delta[DM_TRANSACTIONS_ROLLED_BACK];
 	double		percent = all > 0 ? 100 * window->delta[DM_TRANSACTIONS_ROLLED_BACK] / all : all;
 
-	report(run, window, percent, all, psprintf("%.2f percent of %.0f transactions were rolled back", percent, all),
+	report(run, window, percent, all, psprintf("%.2f percent of %s were rolled back", percent, dbops_figure_count(all, "transaction", "transactions")),
 		   "See the server's log for the errors of statements.");
 }
 
@@ -508,7 +527,7 @@ judge_checkpoints_requested(const void *facts, DbopsCheckRun *run)
 	double		requested = window->delta[CM_CHECKPOINTS_REQUESTED];
 	double		all = requested + window->delta[CM_CHECKPOINTS_TIMED];
 
-	report(run, window, all > 0 ? 100 * requested / all : all, all, psprintf("%.0f of %.0f checkpoints came before their time", requested, all),
+	report(run, window, all > 0 ? 100 * requested / all : all, all, psprintf("%.0f of %s came before time", requested, dbops_figure_count(all, "checkpoint", "checkpoints")),
 		   "Raise max_wal_size until checkpoints come by time.");
 }
 
@@ -528,7 +547,8 @@ judge_checkpoint_time(const void *facts, DbopsCheckRun *run)
 static void
 judge_backend_fsyncs(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_BUFFERS_BACKEND_FSYNC, "files were flushed by sessions themselves",
+	report_events(run, &((const Facts *) facts)->cluster_hour, CM_BUFFERS_BACKEND_FSYNC,
+				  "file was flushed by a session itself", "files were flushed by sessions themselves",
 				  "The checkpointer does not keep up: see host.pressure_io, and raise shared_buffers.");
 }
 
@@ -539,14 +559,15 @@ judge_backend_writes(const void *facts, DbopsCheckRun *run)
 	double		own = window->delta[CM_BUFFERS_BACKEND];
 	double		all = own + window->delta[CM_BUFFERS_CHECKPOINT] + window->delta[CM_BUFFERS_CLEANED];
 
-	report(run, window, all > 0 ? 100 * own / all : all, all, psprintf("%.0f of %.0f blocks were written by sessions themselves", own, all),
+	report(run, window, all > 0 ? 100 * own / all : all, all, psprintf("sessions wrote %.0f of %s themselves", own, dbops_figure_count(all, "block", "blocks")),
 		   "Raise shared_buffers, or bgwriter_lru_maxpages and bgwriter_lru_multiplier.");
 }
 
 static void
 judge_cleaning(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_CLEANING_STOPPED, "rounds of the background writer were cut short",
+	report_events(run, &((const Facts *) facts)->cluster_hour, CM_CLEANING_STOPPED,
+				  "round of the background writer was cut short", "rounds of the background writer were cut short",
 				  "Raise bgwriter_lru_maxpages.");
 }
 
@@ -575,7 +596,8 @@ judge_full_page_images(const void *facts, DbopsCheckRun *run)
 static void
 judge_wal_buffers(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_WAL_BUFFERS_FULL, "times WAL buffers were full", "Raise wal_buffers and restart.");
+	report_events(run, &((const Facts *) facts)->cluster_hour, CM_WAL_BUFFERS_FULL, "time WAL buffers were full", "times WAL buffers were full",
+				  "Raise wal_buffers and restart.");
 }
 
 /* Ids that are not given out last for ever: those are as good as a hundred years. */
@@ -607,6 +629,6 @@ judge_archive_failures(const void *facts, DbopsCheckRun *run)
 	if (!dbops_archive_on())
 		dbops_check_report(run, (DbopsFinding) {.message = "WAL is not archived: archive_mode is off here"});
 	else
-		report_events(run, window, CM_ARCHIVE_FAILED, "attempts to archive WAL failed",
+		report_events(run, window, CM_ARCHIVE_FAILED, "attempt to archive WAL failed", "attempts to archive WAL failed",
 					  "See the server's log for what archive_command or archive_library says.");
 }

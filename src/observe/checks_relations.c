@@ -213,7 +213,7 @@ judge_overdue(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_overdue(const Notable *notable)
 {
-	return finding(notable, psprintf("%.0f rows are %s, %.1f times as many as autovacuum acts on", notable->guard,
+	return finding(notable, psprintf("%s %s, %.1f times as many as autovacuum acts on", dbops_figure_count(notable->guard, "row is", "rows are"),
 									 notable->figure == 0 ? "dead" : "new since VACUUM", notable->value),
 				   "VACUUM %s;");
 }
@@ -227,8 +227,8 @@ judge_analyze_overdue(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_analyze_overdue(const Notable *notable)
 {
-	return finding(notable, psprintf("%.0f rows were changed since it was analyzed, %.1f times as many as autovacuum acts on",
-									 notable->guard, notable->value),
+	return finding(notable, psprintf("%s changed since it was analyzed, %.1f times as many as autovacuum acts on",
+									 dbops_figure_count(notable->guard, "row was", "rows were"), notable->value),
 				   "ANALYZE %s;");
 }
 
@@ -241,7 +241,7 @@ judge_never_analyzed(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_never_analyzed(const Notable *notable)
 {
-	return finding(notable, psprintf("it has %.0f rows and was never analyzed", notable->value), "ANALYZE %s;");
+	return finding(notable, psprintf("it has %s and was never analyzed", dbops_figure_count(notable->value, "row", "rows")), "ANALYZE %s;");
 }
 
 static void
@@ -253,8 +253,8 @@ judge_parent_never_analyzed(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_parent_never_analyzed(const Notable *notable)
 {
-	return finding(notable, psprintf("its partitions have %.0f rows, and it was never analyzed as a whole, which autovacuum does not do",
-									 notable->value), "ANALYZE %s;");
+	return finding(notable, psprintf("its partitions have %s, and it was never analyzed as a whole, which autovacuum does not do",
+									 dbops_figure_count(notable->value, "row", "rows")), "ANALYZE %s;");
 }
 
 static void
@@ -266,7 +266,7 @@ judge_no_autovacuum(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_no_autovacuum(const Notable *notable)
 {
-	return finding(notable, psprintf("it has %.0f rows, and autovacuum is off for it", notable->value),
+	return finding(notable, psprintf("it has %s, and autovacuum is off for it", dbops_figure_count(notable->value, "row", "rows")),
 				   "ALTER TABLE %s RESET (autovacuum_enabled);");
 }
 
@@ -279,7 +279,7 @@ judge_not_hot(const void *facts, DbopsCheckRun *run)
 static const DbopsFinding *
 about_not_hot(const Notable *notable)
 {
-	return finding(notable, psprintf("%.1f percent of %.0f updates had to change its indexes", notable->value, notable->guard),
+	return finding(notable, psprintf("%.1f percent of %s had to change its indexes", notable->value, dbops_figure_count(notable->guard, "update", "updates")),
 				   "Drop indexes on columns that are updated, or ALTER TABLE %s SET (fillfactor = 90);");
 }
 

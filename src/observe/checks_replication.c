@@ -148,7 +148,7 @@ judge_synchronous(const void *facts, DbopsCheckRun *run)
 	dbops_check_report_value(run, Max(0, wanted - there), NAN, (DbopsFinding)
 							 {
 								 .message = wanted == 0 ? "no standby is synchronous" :
-									 psprintf("%d synchronous standbys are connected, %d are needed for a commit", there, wanted),
+									 psprintf("%s connected; a commit needs %d", dbops_figure_count(there, "synchronous standby is", "synchronous standbys are"), wanted),
 								 .remedy = "Bring a standby of synchronous_standby_names back, or ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf();"
 							 });
 }
@@ -244,7 +244,7 @@ judge_horizon(const void *facts, DbopsCheckRun *run)
 	dbops_check_report_value(run, age, NAN, (DbopsFinding)
 							 {
 								 .message = holder == NULL ? "nothing keeps dead rows" :
-									 psprintf("%s keeps the dead rows of the last %d transaction ids", holder, age),
+									 psprintf("%s keeps the dead rows of the last %s", holder, dbops_figure_count(age, "transaction id", "transaction ids")),
 								 .remedy = "End the transaction, or drop the slot if nobody needs it: vacuum cannot remove what it keeps."
 							 });
 }

@@ -264,7 +264,8 @@ judge_workers(const void *facts, DbopsCheckRun *run)
 
 	dbops_check_report_value(run, 100.0 * vacuuming / Max(autovacuum_max_workers, 1), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("%d of %d processes of autovacuum are at work", vacuuming, autovacuum_max_workers),
+								 .message = psprintf("%d of %s of autovacuum at work", vacuuming,
+													 dbops_figure_count(autovacuum_max_workers, "process", "processes")),
 								 .remedy = "Let each get on faster: lower autovacuum_vacuum_cost_delay or raise autovacuum_vacuum_cost_limit; then more of them: autovacuum_max_workers."
 							 });
 }

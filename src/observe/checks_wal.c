@@ -220,7 +220,7 @@ judge_checksums(const void *facts, DbopsCheckRun *run)
 	dbops_check_report_value(run, DataChecksumsEnabled() ? n : 0, NAN, (DbopsFinding)
 							 {
 								 .message = !DataChecksumsEnabled() ? "pages have no checksums" : n == 0 ? "no damaged page was read" :
-									 psprintf("%.0f damaged pages were read", n),
+									 psprintf("%s read", dbops_figure_count(n, "damaged page was", "damaged pages were")),
 								 .remedy = "See the server's log for which; restore them from a backup, look at the disks, then SELECT pg_stat_reset();"
 							 });
 }

@@ -52,7 +52,7 @@ collect_sessions(double *values)
 	values[CM_CONNECTIONS_IDLE] = sessions.idle;
 	values[CM_CONNECTIONS_IDLE_IN_TRANSACTION] = sessions.idle_in_transaction;
 	values[CM_CONNECTIONS_WAITING] = sessions.waiting;
-	values[CM_CONNECTIONS_USED] = dbops_figure_percent(sessions.clients, sessions.usable);
+	values[CM_CONNECTIONS_USED] = dbops_sessions_used_percent(&sessions);
 	values[CM_LOCKS_WAITING] = sessions.lock_waits;
 	values[CM_LOCKS_LONGEST_WAIT] = sessions.longest_lock_wait;
 	values[CM_TRANSACTIONS_OLDEST] = sessions.oldest.age;

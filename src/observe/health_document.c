@@ -99,9 +99,9 @@ put_connections(DbopsJson *json, const Health *health)
 	put_count(json, "idle", known, sessions->idle);
 	put_count(json, "idle_in_transaction", known, sessions->idle_in_transaction);
 	dbops_json_integer(json, "waiting", sessions->waiting);
-	dbops_json_integer(json, "max", MaxConnections);
-	dbops_json_decimal(json, "pool_utilization",
-					   dbops_figure_percent(sessions->clients, sessions->usable));
+	dbops_json_integer(json, "max", sessions->usable);
+	dbops_json_decimal(json, "pool_utilization", dbops_sessions_used_percent(sessions));
+	dbops_json_integer(json, "max_connections", MaxConnections);
 	dbops_json_object_end(json);
 }
 
@@ -181,7 +181,7 @@ put_server(DbopsJson *json)
 	dbops_json_text(json, "version", PG_VERSION);
 	dbops_json_text(json, "dbops", DBOPS_VERSION);
 	dbops_json_text(json, "role", RecoveryInProgress() ? "standby" : "primary");
-	dbops_json_text(json, "database", get_database_name(MyDatabaseId));
+	dbops_json_text(json, "database", dbops_database_name(MyDatabaseId));
 	dbops_json_time(json, "started", PgStartTime);
 	dbops_json_object(json, "extensions");
 	put_extension(json, "pg_stat_statements");

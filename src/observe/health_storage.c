@@ -57,7 +57,7 @@ put_disks(DbopsJson *json, const Disks *disks)
 	dbops_json_array_end(json);
 }
 
-/* Names are those of now; a table that was dropped since is left out. */
+/* Names are those of now, or numbers while somebody has locked their catalogs; a table that was dropped since is left out. */
 static void
 put_largest_tables(DbopsJson *json, const Sizes *sizes)
 {
@@ -65,13 +65,12 @@ put_largest_tables(DbopsJson *json, const Sizes *sizes)
 	for (int i = 0; i < sizes->n_largest; i++)
 	{
 		Oid			relid = sizes->largest[i].relid;
-		char	   *schema = get_namespace_name(get_rel_namespace(relid));
-		char	   *name = get_rel_name(relid);
+		char	   *name = dbops_relation_name(relid);
 
-		if (schema == NULL || name == NULL)
+		if (name == NULL)
 			continue;
 		dbops_json_object(json, NULL);
-		dbops_json_text(json, "name", quote_qualified_identifier(schema, name));
+		dbops_json_text(json, "name", name);
 		dbops_json_integer(json, "bytes", sizes->largest[i].bytes);
 		dbops_json_integer(json, "size_bytes", sizes->largest[i].bytes);
 		dbops_json_object_end(json);

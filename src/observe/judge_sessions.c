@@ -33,10 +33,11 @@ dbops_judge_connections(const void *facts, DbopsCheckRun *run)
 {
 	const Sessions *sessions = &dbops_health_require(facts, PART_SESSIONS)->sessions;
 
-	dbops_check_report_value(run, dbops_figure_percent(sessions->clients, sessions->usable), NAN, (DbopsFinding)
+	dbops_check_report_value(run, dbops_sessions_used_percent(sessions), NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("%d of %d connections are in use",
-													 sessions->clients, sessions->usable),
+								 .message = psprintf(ngettext("%d connection is in use; ordinary roles may open %d",
+															  "%d connections are in use; ordinary roles may open %d",
+															  sessions->clients), sessions->clients, sessions->usable),
 								 .remedy = "Check for connection leaks, consider increasing pool size: SELECT * FROM dbops.connections(); the server's own limit is max_connections."
 							 });
 }
@@ -79,8 +80,8 @@ dbops_judge_lock_waits(const void *facts, DbopsCheckRun *run)
 	dbops_check_report_value(run, sessions->long_lock_waits, NAN, (DbopsFinding)
 							 {
 								 .message = sessions->lock_waits == 0 ? "no process waits for a lock" :
-									 psprintf("of %d that wait for a lock, %d have for more than %d s, the longest for %s",
-											  sessions->lock_waits, sessions->long_lock_waits,
+									 psprintf("%s for a lock, %d for more than %d s, the longest for %s",
+											  dbops_figure_count(sessions->lock_waits, "process waits", "processes wait"), sessions->long_lock_waits,
 											  LONG_LOCK_WAIT, dbops_figure_duration(sessions->longest_lock_wait)),
 								 .remedy = "SELECT pid, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE wait_event_type = 'Lock';"
 							 });

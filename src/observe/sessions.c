@@ -50,6 +50,16 @@ dbops_sessions_read(Sessions *sessions)
 }
 
 /*
+ * How many of the connections that ordinary roles may open are in use, in
+ * percent. When all are, superusers may open some more.
+ */
+double
+dbops_sessions_used_percent(const Sessions *sessions)
+{
+	return dbops_figure_percent(Min(sessions->clients, sessions->usable), sessions->usable);
+}
+
+/*
  * Whether too little is known of the sessions to say that few are active or
  * that none holds a transaction open.
  */

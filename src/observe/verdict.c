@@ -8,9 +8,10 @@
  * which keeps it for as long as its cost is small in that time. However old, it
  * says since when it is so.
  *
- * The status follows the three rules that applications always had, unless a
- * check is critical, a check that must be known is not, or the collector has
- * stopped. What is advice, muted or turned off does not count.
+ * The status, in the words that applications know, follows from the checks and
+ * from nothing else, so that a threshold which somebody sets is the status' too.
+ * A check that must be known and is not, or a collector that has stopped, is a
+ * warning. What is advice, muted or turned off does not count.
  */
 #include "observe/verdict.h"
 
@@ -47,9 +48,7 @@ static void keep(const List *findings, double took);
 static DbopsFinding *copy_finding(const DbopsFinding *finding);
 static void sum_up(Verdict *verdict);
 static bool counts(const DbopsFinding *finding);
-static bool breaks_a_rule(Verdict *verdict);
-static bool rule_holds(Verdict *verdict, const char *check_name, double value, double limit, bool below);
-static const DbopsFinding *find_finding(const List *findings, const char *check_name);
+static DbopsSeverity severity_for_status(const DbopsFinding *finding);
 
 /* Judge; anew is all of it, whatever that costs. */
 void
@@ -183,11 +182,11 @@ copy_finding(const DbopsFinding *finding)
 
 /* ---- the sum of it ---- */
 
+/* The status is that of the gravest finding that counts, so that it never says other than the checks beside it. */
 static void
 sum_up(Verdict *verdict)
 {
-	bool		critical = false;
-	bool		warning = false;
+	DbopsSeverity gravest = DBOPS_OK;
 	ListCell   *cell;
 
 	foreach(cell, verdict->findings)
@@ -198,23 +197,18 @@ sum_up(Verdict *verdict)
 		if (!counts(finding))
 			continue;
 		verdict->worst = Max(verdict->worst, finding->severity);
-		if (finding->severity == DBOPS_CRITICAL)
-			critical = true;
-		else if (finding->severity == DBOPS_UNKNOWN && finding->check != NULL && finding->check->required)
-			warning = true;
-		else
+		if (severity_for_status(finding) < DBOPS_WARNING)
 			continue;
+		gravest = Max(gravest, severity_for_status(finding));
 		verdict->reasons = lappend(verdict->reasons, unconstify(char *, finding->key));
 	}
-	if (breaks_a_rule(verdict))
-		warning = true;
 	if (strcmp(dbops_collector_word(&verdict->collector), "stale") == 0)
 	{
-		warning = true;
+		gravest = Max(gravest, DBOPS_WARNING);
 		verdict->reasons = lappend(verdict->reasons, "collector");
 		verdict->worst = Max(verdict->worst, DBOPS_WARNING);
 	}
-	verdict->status = critical ? "critical" : warning ? "warning" : "healthy";
+	verdict->status = gravest == DBOPS_CRITICAL ? "critical" : gravest == DBOPS_WARNING ? "warning" : "healthy";
 }
 
 static bool
@@ -223,49 +217,13 @@ counts(const DbopsFinding *finding)
 	return finding->muted_until == 0 && !(finding->check != NULL && finding->check->advice);
 }
 
-/* The rules that applications always had. A figure that is not known breaks none. */
-static bool
-breaks_a_rule(Verdict *verdict)
+/* What is not known is a warning where it must be known. */
+static DbopsSeverity
+severity_for_status(const DbopsFinding *finding)
 {
-	const Health *health = verdict->health;
-	bool		broken = false;
-
-	if (dbops_health_stands(health, PART_SESSIONS))
-		broken |= rule_holds(verdict, "connections.active", health->sessions.active, MANY_ACTIVE, false);
-	if (dbops_health_has_statements(health))
-		broken |= rule_holds(verdict, "statements.slow", health->statements.slow, MANY_SLOW, false);
-	if (dbops_health_stands(health, PART_COUNTERS))
-		broken |= rule_holds(verdict, "cache.hit_ratio", dbops_hit_ratio(&health->counters), LOW_HIT_RATIO, true);
-	return broken;
-}
-
-/* A rule has its check's threshold where a user has set that, and is off with it. */
-static bool
-rule_holds(Verdict *verdict, const char *check_name, double value, double limit, bool below)
-{
-	const DbopsCheckSetting *setting = dbops_check_setting(verdict->run, check_name);
-	const DbopsFinding *finding = find_finding(verdict->findings, check_name);
-
-	if ((setting != NULL && !setting->enabled) ||
-		(finding != NULL && finding->muted_until != 0))
-		return false;
-	if (setting != NULL && !isnan(setting->warning))
-		limit = setting->warning;
-	if (isinf(limit) || !(below ? value < limit : value > limit))
-		return false;
-	verdict->reasons = lappend(verdict->reasons, unconstify(char *, check_name));
-	return true;
-}
-
-static const DbopsFinding *
-find_finding(const List *findings, const char *check_name)
-{
-	ListCell   *cell;
-
-	foreach(cell, findings)
-		if (strcmp(((const DbopsFinding *) lfirst(cell))->check_name, check_name) == 0)
-			return lfirst(cell);
-	return NULL;
+	if (finding->severity == DBOPS_UNKNOWN && finding->check != NULL && finding->check->required)
+		return DBOPS_WARNING;
+	return finding->severity;
 }
 
 /* Since when a finding has been as it is, as far as somebody has noted it; 0: not known. */
