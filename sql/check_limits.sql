@@ -94,7 +94,7 @@ SELECT array_agg(object ORDER BY object) = (SELECT array_agg(name ORDER BY name)
   FROM pg_temp.look('settings.unsafe');
 SET dbops.health_max_age = 0;
 SELECT severity, message ~ '^the database holds [0-9]+ (kB|MB|GB|TB)$' AS told FROM pg_temp.look('database.size');
-SELECT bool_and(message ~ '^the oldest transaction id, in database [a-z0-9_"]+, is [0-9]+ ids old; ') AS of_which_database FROM dbops.health_checks() WHERE check_name IN ('wraparound.xid', 'wraparound.xid_forced');
+SELECT bool_and(message ~ '^the age of the oldest transaction id, in database [a-z0-9_"]+, is [0-9]+; ') AS of_which_database FROM dbops.health_checks() WHERE check_name IN ('wraparound.xid', 'wraparound.xid_forced');
 SELECT message = format('PostgreSQL %s is maintained until November %s', current_setting('server_version_num')::int / 10000, 2012 + current_setting('server_version_num')::int / 10000) AS year
   FROM pg_temp.look('version.end_of_life') WHERE message LIKE '%is maintained%';
 SELECT message LIKE '%; settings, slots and the archiver explain ' || pg_size_pretty((SELECT sum(pg_size_bytes(current_setting(s))) FROM unnest(ARRAY['max_wal_size', 'wal_keep_size']) s)) AS explained

@@ -433,13 +433,15 @@ judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 	double		asked = hit + window->delta[DM_BLOCKS_READ];
 	Counters	counters = {0};
 
-	if (window->seconds > 0 && !isnan(asked))
-	{
+	if (window->seconds > 0 && isnan(asked))
+		report(run, window, NAN, NAN, NULL, NULL);
+	else if (window->seconds > 0)
 		report_hits(run, window, hit, asked, "blocks", remedy);
-		return;
+	else
+	{
+		dbops_counters_read(((const Facts *) facts)->database_oid, &counters);
+		report_hits(run, NULL, counters.blocks_hit, counters.blocks_fetched, "blocks", remedy);
 	}
-	dbops_counters_read(((const Facts *) facts)->database_oid, &counters);
-	report_hits(run, NULL, counters.blocks_hit, counters.blocks_fetched, "blocks", remedy);
 }
 
 static void
