@@ -97,6 +97,25 @@ SELECT tier, count(*), min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FR
 SELECT tier, min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FROM dbops.metric_history('transactions.committed', '2033-05-01 00:00+00', '2033-05-01 01:00:01+00', '10 s') GROUP BY tier;
 ROLLBACK;
 
+-- a gauge that stands still takes room once, and is known in full, in every tier
+BEGIN;
+DO $$
+BEGIN
+    FOR i IN 0 .. 8700 LOOP
+        PERFORM pg_temp.set_time('2033-07-01 00:00+00'::timestamptz + i * interval '10 s');
+        PERFORM dbops.put_sample('{"size": 123456, "connections.total": 3.5}', '2000-01-01 00:00+00', '10 s');
+        IF i % 180 = 60 THEN
+            PERFORM dbops.roll_up_metrics(false);
+        END IF;
+    END LOOP;
+END
+$$;
+SELECT DISTINCT mins, avgs, maxs, lasts[1], lasts[23] FROM dbops.metric_1m WHERE at > '2033-07-01' AND NOT cluster;
+SELECT DISTINCT mins, avgs, maxs, lasts[1], lasts[23] FROM dbops.metric_1d WHERE at >= '2033-07-01' AND NOT cluster;
+SELECT DISTINCT tier, minimum, average, maximum, last FROM dbops.metric_history('connections.total', '2033-07-01', '2033-07-02', '1 h', false);
+SELECT DISTINCT tier, minimum, average, maximum, last FROM dbops.metric_history('size', '2033-07-01', '2033-07-02', '1 day');
+ROLLBACK;
+
 -- a clock that is set back: what is sampled now comes over what was written when it was ahead
 BEGIN;
 SELECT pg_temp.sample('2034-03-01 00:00+00', '2034-03-01 01:00+00');

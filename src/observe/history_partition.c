@@ -168,7 +168,6 @@ time_of_date(int year, int month, int day)
 	return (date2j(year, month, day) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
-/* Its rows are compressed where they stand: most figures of a quiet server are zero. */
 static void
 create_partition(void *arg)
 {
@@ -177,8 +176,8 @@ create_partition(void *arg)
 	char	   *begin = pstrdup(timestamptz_to_str(command->period.begin));
 	char	   *end = pstrdup(timestamptz_to_str(command->period.end));
 
-	dbops_query_command(psprintf("CREATE TABLE dbops.%s (LIKE dbops.%s INCLUDING STORAGE)"
-								 " WITH (toast_tuple_target = 128)", partition, command->table));
+	dbops_query_command(psprintf("CREATE TABLE dbops.%s (LIKE dbops.%s INCLUDING STORAGE)",
+								 partition, command->table));
 	dbops_query_command(psprintf("REVOKE ALL ON TABLE dbops.%s FROM PUBLIC", partition));
 	dbops_query_command(psprintf("ALTER EXTENSION dbops ADD TABLE dbops.%s", partition));
 	dbops_query_command(psprintf("ALTER TABLE dbops.%s ATTACH PARTITION dbops.%s"

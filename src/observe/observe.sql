@@ -571,8 +571,8 @@ CREATE TABLE dbops.metric_1m (
     mins     real[] NOT NULL,
     avgs     real[] NOT NULL,
     maxs     real[] NOT NULL,
-    lasts    double precision[] NOT NULL,
-    deltas   double precision[] NOT NULL,
+    lasts    real[] NOT NULL,
+    deltas   real[] NOT NULL,
     PRIMARY KEY (at, cluster)
 ) PARTITION BY RANGE (at);
 ALTER TABLE dbops.metric_1m
@@ -581,7 +581,7 @@ ALTER TABLE dbops.metric_1m
 COMMENT ON TABLE dbops.metric_1m IS
     'Minutes of 7 days, in partitions of days. at: when one begins; cluster: figures of the whole cluster, written in the home database, else of this database; n: samples; cadence: ms that '
     'were meant to be between them; coverage: the part of the time that they stand for, 0 to 1; span: s over which deltas run; reset: a counter began anew. The arrays have a metric at its '
-    'position, the first at 1, and null where it is not known: mins, avgs, maxs and lasts of gauges, deltas of counters.';
+    'position, the first at 1, and null where it is not known: mins, avgs, maxs and lasts of gauges, deltas of counters. Of a gauge that stood still only lasts says how.';
 REVOKE ALL ON TABLE dbops.metric_1m FROM PUBLIC;
 
 CREATE TABLE dbops.metric_5m (LIKE dbops.metric_1m INCLUDING INDEXES INCLUDING STORAGE) PARTITION BY RANGE (at);
@@ -593,6 +593,7 @@ COMMENT ON TABLE dbops.metric_1h IS 'Hours of 400 days, in partitions of months;
 REVOKE ALL ON TABLE dbops.metric_1h FROM PUBLIC;
 
 CREATE TABLE dbops.metric_1d (LIKE dbops.metric_1m INCLUDING INDEXES INCLUDING STORAGE) PARTITION BY RANGE (at);
+ALTER TABLE dbops.metric_1d ALTER lasts TYPE double precision[], ALTER deltas TYPE double precision[];
 COMMENT ON TABLE dbops.metric_1d IS 'Days (UTC), kept for ever, in partitions of years; otherwise as dbops.metric_1m.';
 REVOKE ALL ON TABLE dbops.metric_1d FROM PUBLIC;
 

@@ -5,6 +5,11 @@
  * A figure stands at its metric's position, the first at 1; what is not known,
  * and what a metric of its kind does not have, is null and takes no room. Rows
  * that were written before a metric came are shorter.
+ *
+ * Rows are many, and written with that in mind, as the server compresses none
+ * that is under 2 kB: of a gauge that stood still only the last value is written,
+ * from which the others follow, and days alone, which are few and stay, have more
+ * digits than a float4.
  */
 #include "observe/history.h"
 
@@ -27,16 +32,19 @@ typedef enum Column
 typedef struct Loading
 {
 	Bucket	   *bucket;
-	int			seconds;		/* of a bucket */
+	int			tier;
 	DbopsCallback each;
 	void	   *arg;
 } Loading;
 
-static DbopsParam array_param(const Bucket *bucket, Column column);
+static DbopsParam array_param(int tier, const Bucket *bucket, Column column);
 static double value_of(const BucketFigure *figure, Column column);
+static bool stood_still(const BucketFigure *figure);
+static bool is_precise(int tier, Column column);
 static void load_row(HeapTuple row, TupleDesc desc, void *arg);
-static void load_array(Bucket *bucket, Column column, HeapTuple row, TupleDesc desc);
+static void load_array(const Loading *loading, Column column, HeapTuple row, TupleDesc desc);
 static void set_value(BucketFigure *figure, Column column, double value, int n);
+static void fill_in_still(BucketFigure *figure, int n);
 
 /* Write a bucket, over what stood there. */
 void
@@ -54,7 +62,7 @@ dbops_bucket_store(int tier, bool cluster, const Bucket *bucket)
 	};
 
 	for (int column = 0; column < N_COLUMNS; column++)
-		params[FIRST_ARRAY + column] = array_param(bucket, column);
+		params[FIRST_ARRAY + column] = array_param(tier, bucket, column);
 	dbops_history_begin_partition((HistoryKind) tier, bucket->at);
 	dbops_store_each(psprintf("INSERT INTO dbops.%s (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)"
 							  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
@@ -65,13 +73,14 @@ dbops_bucket_store(int tier, bool cluster, const Bucket *bucket)
 					 lengthof(params), params, NULL, NULL);
 }
 
-/* What is kept for long and added up is precise, the rest less so. */
+/* The array of a column, as far as there is something in it. */
 static DbopsParam
-array_param(const Bucket *bucket, Column column)
+array_param(int tier, const Bucket *bucket, Column column)
 {
-	bool		precise = (column == COLUMN_LAST || column == COLUMN_DELTA);
+	bool		precise = is_precise(tier, column);
 	Datum	   *values = palloc(sizeof(Datum) * bucket->n_figures);
 	bool	   *nulls = palloc(sizeof(bool) * bucket->n_figures);
+	int			n = 0;
 	int			first = 1;
 
 	for (int i = 0; i < bucket->n_figures; i++)
@@ -80,11 +89,13 @@ array_param(const Bucket *bucket, Column column)
 
 		nulls[i] = isnan(value);
 		values[i] = precise ? Float8GetDatum(value) : Float4GetDatum(value);
+		if (!nulls[i])
+			n = i + 1;
 	}
 	return (DbopsParam)
 	{
 		.type = precise ? FLOAT8ARRAYOID : FLOAT4ARRAYOID,
-		.value = PointerGetDatum(construct_md_array(values, nulls, 1, (int *) &bucket->n_figures, &first,
+		.value = PointerGetDatum(construct_md_array(values, nulls, 1, &n, &first,
 													precise ? FLOAT8OID : FLOAT4OID, precise ? 8 : 4,
 													precise ? FLOAT8PASSBYVAL : true,
 													precise ? TYPALIGN_DOUBLE : TYPALIGN_INT))
@@ -97,16 +108,28 @@ value_of(const BucketFigure *figure, Column column)
 	switch (column)
 	{
 		case COLUMN_MIN:
-			return figure->min;
+			return stood_still(figure) ? NAN : figure->min;
 		case COLUMN_AVERAGE:
-			return dbops_bucket_average(figure);
+			return stood_still(figure) ? NAN : dbops_bucket_average(figure);
 		case COLUMN_MAX:
-			return figure->max;
+			return stood_still(figure) ? NAN : figure->max;
 		case COLUMN_LAST:
 			return figure->last;
 		default:
 			return figure->delta;
 	}
+}
+
+static bool
+stood_still(const BucketFigure *figure)
+{
+	return figure->min == figure->max && figure->max == figure->last;
+}
+
+static bool
+is_precise(int tier, Column column)
+{
+	return tier == HISTORY_1D && (column == COLUMN_LAST || column == COLUMN_DELTA);
 }
 
 /* Read the buckets of a time, in their order, into one and the same, and call back for each. */
@@ -115,7 +138,7 @@ dbops_bucket_load(int tier, bool cluster, TimestampTz since, TimestampTz until,
 				  DbopsCallback each, void *arg, Bucket *bucket)
 {
 	Loading		loading = {
-		.bucket = bucket,.seconds = dbops_history_tiers[tier].seconds,.each = each,.arg = arg
+		.bucket = bucket,.tier = tier,.each = each,.arg = arg
 	};
 	DbopsParam	params[] = {
 		dbops_param_bool(cluster), dbops_param_time(since), dbops_param_time(until)
@@ -137,18 +160,22 @@ load_row(HeapTuple row, TupleDesc desc, void *arg)
 	dbops_bucket_clear(bucket, dbops_row_time(row, desc, 1));
 	bucket->n = dbops_row_int4(row, desc, 3);
 	bucket->cadence = dbops_row_int4(row, desc, 4);
-	bucket->covered = DatumGetFloat4(heap_getattr(row, 5, desc, &isnull)) * (double) loading->seconds;
+	bucket->covered = DatumGetFloat4(heap_getattr(row, 5, desc, &isnull)) *
+		(double) dbops_history_tiers[loading->tier].seconds;
 	bucket->span = DatumGetFloat4(heap_getattr(row, 6, desc, &isnull));
 	bucket->reset = dbops_row_bool(row, desc, 7);
 	for (int column = 0; column < N_COLUMNS; column++)
-		load_array(bucket, column, row, desc);
+		load_array(loading, column, row, desc);
+	for (int i = 0; i < bucket->n_figures; i++)
+		fill_in_still(&bucket->figures[i], bucket->n);
 	loading->each(loading->arg);
 }
 
 static void
-load_array(Bucket *bucket, Column column, HeapTuple row, TupleDesc desc)
+load_array(const Loading *loading, Column column, HeapTuple row, TupleDesc desc)
 {
-	bool		precise = (column == COLUMN_LAST || column == COLUMN_DELTA);
+	Bucket	   *bucket = loading->bucket;
+	bool		precise = is_precise(loading->tier, column);
 	bool		isnull;
 	Datum		array = heap_getattr(row, FIRST_ARRAY + column + 1, desc, &isnull);
 	Datum	   *values;
@@ -187,4 +214,15 @@ set_value(BucketFigure *figure, Column column, double value, int n)
 		default:
 			figure->delta = value;
 	}
+}
+
+static void
+fill_in_still(BucketFigure *figure, int n)
+{
+	if (isnan(figure->last) || !isnan(figure->max))
+		return;
+	figure->min = figure->last;
+	figure->max = figure->last;
+	figure->weight = n;
+	figure->sum = figure->last * n;
 }

@@ -179,6 +179,57 @@ like($primary->safe_psql('other', $partitions), qr/^(?!0101 0102).*0105 0106$/, 
 my $size = q{SELECT severity, (data->>'value')::float8 <= 100 FROM dbops.health_checks() WHERE check_name = 'history.size'};
 like($primary->safe_psql('other', $size), qr/\|t$/, 'history keeps to its size');
 
+# far larger than it may be: after minutes waits give way, then five minutes, then
+# hours; days never do, nor do the newest two of each
+sub cap
+{
+	my ($size) = @_;
+
+	$primary->safe_psql('postgres', "ALTER SYSTEM SET dbops.history_max_size = '$size'");
+	$primary->reload;
+	$primary->poll_query_until('other', 'SHOW dbops.history_max_size', $size) or die 'the setting stays';
+	$primary->safe_psql('other', 'SELECT dbops.prune_history()');
+	return $primary->safe_psql('other', q{
+		SELECT string_agg(name || ' ' || n, ', ' ORDER BY name)
+		  FROM (SELECT split_part(relname, '_2', 1) AS name, count(*) AS n FROM pg_class WHERE relname ~ '^(metric|wait)_1?5?[mhd]_2' AND relkind = 'r' GROUP BY 1) c});
+}
+like(cap('1MB'), qr/metric_1m 2/, 'the newest minutes stay');
+$primary->safe_psql('other', q{
+	DO $$
+	DECLARE
+		tier record;
+		part text;
+		since timestamptz;
+	BEGIN
+		SET LOCAL TimeZone = 'UTC';
+		FOR tier IN SELECT * FROM (VALUES ('wait_1m', '1 day'::interval, 'YYYYMMDD', '9 s'::interval), ('metric_5m', '1 day', 'YYYYMMDD', '5 min'),
+										  ('metric_1h', '1 month', 'YYYYMM', '1 h'), ('metric_1d', '1 year', 'YYYY', '1 day')) t (name, period, suffix, step) LOOP
+			FOR i IN 0 .. 4 LOOP
+				since := timestamptz '2030-01-01' + i * tier.period;
+				part := 'dbops.' || tier.name || '_' || to_char(since, tier.suffix);
+				IF to_regclass(part) IS NULL THEN
+					EXECUTE format('CREATE TABLE %s (LIKE dbops.%s)', part, tier.name);
+					EXECUTE format('ALTER EXTENSION dbops ADD TABLE %s', part);
+					EXECUTE format('ALTER TABLE dbops.%s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', tier.name, part, since, since + tier.period);
+				END IF;
+				IF tier.name = 'wait_1m' THEN
+					INSERT INTO dbops.wait_1m (at, wait_type, wait, samples, cadence)
+					SELECT at, 'CPU', repeat('x', 50), 1, 10000 FROM generate_series(since, since + tier.period - interval '1 s', tier.step) at;
+				ELSE
+					EXECUTE format('INSERT INTO %s (at, cluster, n, cadence, coverage, span, reset, mins, avgs, maxs, lasts, deltas)
+						SELECT at, true, 6, 10000, 1, 60, false, r, r, r, r, r
+						  FROM generate_series($1, $2, $3) at, LATERAL (SELECT array_agg(random()) AS r FROM generate_series(1, 200 + extract(day FROM at)::int %% 2)) a
+						ON CONFLICT DO NOTHING', part) USING since, since + tier.period - interval '1 s', tier.step;
+				END IF;
+			END LOOP;
+		END LOOP;
+	END $$});
+my $all = $primary->safe_psql('other', q{SELECT round(sum(pg_total_relation_size(oid)) / 1048576) FROM pg_class WHERE relname ~ '^(metric|wait)_1?5?[mhd]_2' AND relkind = 'r'});
+like(cap($all - 2 . 'MB'), qr/^metric_1d 5, metric_1h 5, metric_1m 2, metric_5m 5, wait_1m [34]$/, 'after minutes, waits give way');
+like(cap($all - 6 . 'MB'), qr/^metric_1d 5, metric_1h 5, metric_1m 2, metric_5m [34], wait_1m 2$/, 'then five minutes');
+is(cap('1MB'), 'metric_1d 5, metric_1h 2, metric_1m 2, metric_5m 2, wait_1m 2', 'then hours; days stay');
+like($primary->safe_psql('other', q{SELECT severity FROM dbops.health_checks() WHERE check_name = 'history.size'}), qr/warning|info/, 'what cannot give way is told');
+
 # no dump has it, and it goes with dbops
 my ($dumped) = run_command([ 'pg_dump', '-h', $primary->host, '-p', $primary->port, '-U', $primary->safe_psql('postgres', 'SELECT current_user'), 'other' ]);
 unlike($dumped, qr/metric_1m/, 'a dump has no history');
