@@ -97,6 +97,32 @@ SELECT tier, count(*), min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FR
 SELECT tier, min(at), sum(n) BETWEEN 360 AND 402 AS few, sum(delta) FROM dbops.metric_history('transactions.committed', '2033-05-01 00:00+00', '2033-05-01 01:00:01+00', '10 s') GROUP BY tier;
 ROLLBACK;
 
+-- one that came early and has been written down stays: what is counted up to it is not counted again
+BEGIN;
+DO $$
+DECLARE
+    seconds integer;
+BEGIN
+    FOREACH seconds IN ARRAY '{0, 10, 20, 30, 40, 50, 53, 72, 82, 92, 102, 112, 122}'::int[] LOOP
+        PERFORM pg_temp.set_time('2033-06-01 00:00+00'::timestamptz + seconds * interval '1 s');
+        PERFORM dbops.roll_up_metrics(false);
+        PERFORM dbops.put_sample(jsonb_build_object('transactions.committed', seconds), '2000-01-01 00:00+00', '10 s');
+    END LOOP;
+END
+$$;
+SELECT pg_temp.set_time('2033-06-01 00:02:12+00');
+SELECT dbops.roll_up_metrics(false);
+SELECT at, n, delta, tier FROM dbops.metric_history('transactions.committed', '2033-06-01 00:00+00', '2033-06-01 00:02:12+00', '1 min');
+ROLLBACK;
+
+-- a counter that falls while nothing tells of a reset has begun anew all the same
+BEGIN;
+SELECT pg_temp.sample('2033-06-02 00:00+00', '2033-06-02 00:05+00', counted => 1000);
+SELECT pg_temp.sample('2033-06-02 00:05+00', '2033-06-02 00:10+00', counted => 7);
+SELECT dbops.roll_up_metrics(false) > 0 AS written;
+SELECT at, reset, delta FROM dbops.metric_history('transactions.committed', '2033-06-02 00:04', '2033-06-02 00:07', '1 min');
+ROLLBACK;
+
 -- a gauge that stands still takes room once, and is known in full, in every tier
 BEGIN;
 DO $$

@@ -1,7 +1,7 @@
 # Health on a primary and its standby: lag that is none, lag that is some, a
 # standby that is cut off, what slots retain and an archiver that fails. TAP,
-# because it takes two servers. Nobody samples beside the test, and for a lag of
-# which nobody knows since when, no launcher looks.
+# because it takes two servers. Nothing works in the background, which would look
+# and write besides: what is known of the past is what the test has looked at.
 use strict;
 use warnings FATAL => 'all';
 
@@ -15,7 +15,7 @@ $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'pg_stat_statements, dbops'
     autovacuum = off
-    dbops.collector = off
+    dbops.enabled = off
     max_slot_wal_keep_size = 512MB
     CONF
 $primary->start;
