@@ -212,7 +212,17 @@ $standby->stop;
 # in the words of Prometheus, as its own tool reads them
 SKIP:
 {
-	my $text = $primary->safe_psql('postgres', 'SELECT dbops.openmetrics()');
+	# also of a database and a sequence whose names must be escaped
+	$primary->safe_psql('postgres', qq{CREATE DATABASE "odd \\ ""name"""});
+	$primary->safe_psql('postgres', qq{CREATE SEQUENCE "odd \\ ""name\nof a sequence" AS smallint START 32000});
+	$primary->safe_psql('odd \\ "name"', 'CREATE EXTENSION dbops; SELECT dbops.sample_server()');
+	my $text = $primary->safe_psql(
+		'postgres', q{
+		SELECT nextval(oid::regclass) FROM pg_class WHERE relkind = 'S' AND relname LIKE 'odd%' \g /dev/null
+		SET dbops.health_max_age = 0;
+		SELECT dbops.openmetrics()});
+	like($text, qr/^dbops_database_connections\{datname="odd \\\\ \\"name\\""\} \d+$/m, 'the name of a database is escaped');
+	like($text, qr/^dbops_check_status\{check="sequences.exhaustion",object="public\.U&\\"odd \\\\\\\\ \\"\\"name\\\\000Aof a sequence\\""\} 2$/m, 'and that of a sequence');
 
 	skip 'promtool is not installed: the format is held against no tool of others', 1
 	  if system('promtool --version >/dev/null 2>&1') != 0;
