@@ -59,8 +59,13 @@ SELECT calls, row_count FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 08:00
 -- the hour ends: it is written, under the hour in which it was; the next begins anew
 SELECT count(*) FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id;
 SET dbops.test_now = 1800003600;
+BEGIN;
+LOCK TABLE dbops.history_progress IN SHARE UPDATE EXCLUSIVE MODE;
 SELECT dbops.sample_statements();
+COMMIT;
 SELECT at, calls, row_count FROM dbops.statement_1h WHERE at >= '2027-01-15' AND query_id = :query_id;
+SELECT s.tableoid::regclass AS day, deptype FROM dbops.statement_1h s JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.tableoid
+   AND d.refclassid = 'pg_extension'::regclass WHERE at >= '2027-01-15' AND query_id = :query_id;
 SELECT pg_temp.read_one_by_one(3);
 SET dbops.test_now = 1800003660;
 SELECT dbops.sample_statements();
@@ -142,7 +147,22 @@ SELECT * FROM dbops.slow_queries(5, NULL);
 SELECT * FROM dbops.slow_queries(5, 'mean', '2100-01-01');
 SELECT * FROM dbops.slow_queries(5, 'mean', 'infinity');
 
-DELETE FROM dbops.statement_1h WHERE at >= '2027-01-15';
+-- a month later, when there are enough newer days, the day goes
+BEGIN;
+LOCK TABLE dbops.history_progress, dbops.statement_1h IN ACCESS EXCLUSIVE MODE;
+DO $$ BEGIN
+    FOR i IN 16 .. 45 LOOP
+        EXECUTE format('CREATE TABLE dbops.statement_1h_%s PARTITION OF dbops.statement_1h FOR VALUES FROM (%L) TO (%L)',
+                       to_char(date '2027-01-01' + i - 1, 'YYYYMMDD'), date '2027-01-01' + i - 1, date '2027-01-01' + i);
+        EXECUTE format('ALTER EXTENSION dbops ADD TABLE dbops.statement_1h_%s', to_char(date '2027-01-01' + i - 1, 'YYYYMMDD'));
+    END LOOP;
+END $$;
+SET dbops.test_now = 1802649600;
+SELECT dbops.prune_history() > 0 AS pruned, to_regclass('dbops.statement_1h_20270115') IS NULL AS gone, to_regclass('dbops.statement_1h_20270116') IS NULL AS next_gone;
+ROLLBACK;
+
+ALTER EXTENSION dbops DROP TABLE dbops.statement_1h_20270115;
+DROP TABLE dbops.statement_1h_20270115;
 DELETE FROM dbops.statement_text;
 DROP TABLE slow_items;
 DROP EXTENSION pg_stat_statements;

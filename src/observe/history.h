@@ -36,6 +36,7 @@ typedef enum HistoryKind
 	HISTORY_1H,
 	HISTORY_1D,
 	HISTORY_WAITS,
+	HISTORY_STATEMENTS,
 	N_HISTORY_TABLES
 } HistoryKind;
 
@@ -43,7 +44,7 @@ typedef enum HistoryKind
 
 extern const HistoryTable dbops_history_tables[N_HISTORY_TABLES];
 
-extern void dbops_history_begin_partition(HistoryKind kind, TimestampTz at);
+extern bool dbops_history_begin_partition(HistoryKind kind, TimestampTz at);
 extern int	dbops_history_prune(void);
 extern int64 dbops_history_bytes(void);
 extern bool dbops_history_lock(void);

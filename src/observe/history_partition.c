@@ -32,11 +32,12 @@ const HistoryTable dbops_history_tables[N_HISTORY_TABLES] = {
 	[HISTORY_5M] = {"metric_5m", PERIOD_DAY, 30},
 	[HISTORY_1H] = {"metric_1h", PERIOD_MONTH, 400},
 	[HISTORY_1D] = {"metric_1d", PERIOD_YEAR, 0},
-	[HISTORY_WAITS] = {"wait_1m", PERIOD_DAY, 7}
+	[HISTORY_WAITS] = {"wait_1m", PERIOD_DAY, 7},
+	[HISTORY_STATEMENTS] = {"statement_1h", PERIOD_DAY, 30}
 };
 
 /* Which of them give way first when all are too large; days go for ever and do not. */
-static const HistoryKind expendable[] = {HISTORY_1M, HISTORY_WAITS, HISTORY_5M, HISTORY_1H};
+static const HistoryKind expendable[] = {HISTORY_1M, HISTORY_WAITS, HISTORY_5M, HISTORY_STATEMENTS, HISTORY_1H};
 
 /* A partition, with the time that its name says. */
 typedef struct Partition
@@ -118,16 +119,21 @@ dbops_history_lock(void)
 
 /* ---- making partitions ---- */
 
-/* Make the partition for a time if there is none. */
-void
+/* Make the partition for a time if there is none; false: somebody else writes history, the next time. */
+bool
 dbops_history_begin_partition(HistoryKind kind, TimestampTz at)
 {
 	const HistoryTable *table = &dbops_history_tables[kind];
 	Command		command = {.table = table->name, .period = period_of(table->period, at)};
 
 	command.partition = psprintf("%s_%s", table->name, command.period.suffix);
+	if (OidIsValid(table_oid(command.partition)))
+		return true;
+	if (!dbops_history_lock())
+		return false;
 	if (!OidIsValid(table_oid(command.partition)))
 		dbops_run_as_extension(create_partition, &command);
+	return true;
 }
 
 /* The day, month or year around a time. */

@@ -720,9 +720,9 @@ CREATE TABLE dbops.statement_1h (
     temp_blocks float8      NOT NULL,
     wal_bytes   float8      NOT NULL,
     PRIMARY KEY (at, database_id, role_id, query_id, toplevel)
-);
+) PARTITION BY RANGE (at);
 COMMENT ON TABLE dbops.statement_1h IS
-    'What statements did in an hour, out of pg_stat_statements, for 30 days; in the home database. The 500 that took most time have rows of their own, the others share the one with query_id 0.';
+    'What statements did in an hour, out of pg_stat_statements, for 30 days, in partitions of days; in the home database. The 500 that took most time have rows of their own, the others share the one with query_id 0.';
 REVOKE ALL ON TABLE dbops.statement_1h FROM PUBLIC;
 
 CREATE TABLE dbops.statement_text (

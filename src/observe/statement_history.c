@@ -10,6 +10,7 @@
  * text of a statement is kept beside its rows, since pg_stat_statements forgets
  * it with the statement.
  */
+#include "observe/history.h"
 #include "observe/statement.h"
 
 #include "access/xlog.h"
@@ -20,7 +21,6 @@ PG_FUNCTION_INFO_V1(dbops_sample_statements);
 
 #define WRITE_AFTER		(10 * 60 * USECS_PER_SEC)
 #define ROWS_AN_HOUR	500		/* with a row of their own, each time that is written */
-#define HISTORY_DAYS	30
 
 /* The columns of statements, as arrays. */
 typedef struct Arrays
@@ -48,7 +48,7 @@ static int	by_time(const void *a, const void *b);
 static int	fold_rest(Statement *pending, int n);
 static void write_rows(const Statement *statements, int n, TimestampTz hour);
 static Arrays make_arrays(const Statement *statements, int n);
-static void prune(TimestampTz hour);
+static void prune_texts(TimestampTz hour);
 static void take_sum(HeapTuple row, TupleDesc desc, void *arg);
 
 static const DbopsUpkeep keeping_statements = {
@@ -96,10 +96,12 @@ write_if_due(TimestampTz now)
 	if (since == 0 ||
 		(now - since < WRITE_AFTER && now >= since && dbops_statement_hour(now) == dbops_statement_hour(since)))
 		return;
+	if (!dbops_history_begin_partition(HISTORY_STATEMENTS, since))
+		return;
 	pending = dbops_statement_memory_take_pending(&n);
 	write_pending(pending, n, dbops_statement_hour(since));
 	if (dbops_statement_hour(now) != dbops_statement_hour(since))
-		prune(dbops_statement_hour(now));
+		prune_texts(dbops_statement_hour(now));
 }
 
 TimestampTz
@@ -190,17 +192,13 @@ make_arrays(const Statement *statements, int n)
 	return arrays;
 }
 
-/* What is old goes, once a day, and the texts that are nobody's any more. */
+/* Once a day the texts go that are nobody's any more, since partitions were dropped. */
 static void
-prune(TimestampTz hour)
+prune_texts(TimestampTz hour)
 {
-	DbopsParam	params[] = {dbops_param_time(hour - HISTORY_DAYS * USECS_PER_DAY)};
-
-	if (hour % USECS_PER_DAY != 0)
-		return;
-	dbops_store_each("DELETE FROM dbops.statement_1h WHERE at < $1", lengthof(params), params, NULL, NULL);
-	dbops_store_each("DELETE FROM dbops.statement_text t WHERE NOT EXISTS (SELECT FROM dbops.statement_1h s"
-					 " WHERE s.query_id = t.query_id AND s.database_id = t.database_id)", 0, NULL, NULL, NULL);
+	if (hour % USECS_PER_DAY == 0)
+		dbops_store_each("DELETE FROM dbops.statement_text t WHERE NOT EXISTS (SELECT FROM dbops.statement_1h s"
+						 " WHERE s.query_id = t.query_id AND s.database_id = t.database_id)", 0, NULL, NULL, NULL);
 }
 
 /* Sum up what happened since the beginning of an hour, as far as it is written. Unordered. */

@@ -74,6 +74,11 @@ dbops_statements_require(StatementLook *look, bool texts)
 {
 	if (dbops_statements_look(look, texts) == STATEMENTS_READ)
 		return;
+	if (dbops_extension_find("pg_stat_statements").hidden)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("pg_extension is locked"),
+				 errhint("Look again later.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the server records no statements that this database could see"),
