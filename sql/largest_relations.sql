@@ -48,7 +48,7 @@ SELECT dbops.measure_sizes();
 SELECT * FROM history;
 SET dbops.test_now = 1925172800;
 SELECT relation, growth_bytes = bytes - (SELECT h.bytes FROM dbops.relation_1d h WHERE h.relid = l.relation::regclass ORDER BY h.at LIMIT 1) AS growth,
-       growth_bytes_per_day > 0 AS grows, since
+       growth_bytes_per_day = round(growth_bytes * 86400 / (1925172800 - extract(epoch FROM since))) AS per_day, growth_bytes_per_day > 0 AS grows, since
   FROM dbops.largest_relations() l WHERE relation IN ('public.size_grows', 'public.size_rests') ORDER BY relation;
 
 -- a table that shrinks below the limit is written once more, one that is gone is forgotten

@@ -8,6 +8,7 @@
 #include "observe/observe.h"
 
 extern void dbops_growth_init(void);
+extern void dbops_growth_ask(void *arg);
 
 /* In bytes; NaN: not known, or not yet. */
 extern double dbops_growth_per_day(Oid database);

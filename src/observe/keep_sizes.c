@@ -7,11 +7,10 @@
  * it holds neither a snapshot nor a lock. What it finds is what sessions are
  * given, what samples show, and once a day the history of tables.
  */
+#include "observe/growth.h"
 #include "observe/size_history.h"
 
 #include "access/xlog.h"
-#include "miscadmin.h"
-#include "observe/metric.h"
 
 #define SLICE		20.0		/* ms */
 #define REST		20			/* ms, between two slices */
@@ -21,7 +20,6 @@ PG_FUNCTION_INFO_V1(dbops_measure_sizes);
 
 static void measure_and_keep(Measurement *measurement, bool history);
 static bool measure_in_slices(Measurement *measurement, Sizes *sizes);
-static void supply(const Sizes *sizes);
 
 static const DbopsUpkeep keeping_sizes = {
 	.name = "sizes",.every = 600000,.elsewhere = 600000,.run = dbops_sizes_keep
@@ -36,6 +34,7 @@ dbops_size_history_init(void)
 {
 	dbops_upkeep_register(&keeping_sizes);
 	dbops_upkeep_register(&keeping_disks);
+	dbops_database_sizes_init();
 }
 
 /* measure_sizes() → void */
@@ -43,8 +42,12 @@ Datum
 dbops_measure_sizes(PG_FUNCTION_ARGS)
 {
 	dbops_sizes_keep(NULL);
+	dbops_database_sizes_measure();
 	if (!RecoveryInProgress())
+	{
 		dbops_disks_keep(NULL);
+		dbops_growth_ask(NULL);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -77,7 +80,6 @@ measure_and_keep(Measurement *measurement, bool history)
 		return;
 	sizes.measured_at = dbops_clock_now();
 	dbops_sizes_publish(&sizes);
-	supply(&sizes);
 	if (history)
 		dbops_relation_history_note(measurement, &sizes);
 }
@@ -96,19 +98,4 @@ measure_in_slices(Measurement *measurement, Sizes *sizes)
 		dbops_clock_wait(REST);
 	}
 	return true;
-}
-
-/* Have samples show it. Of all databases the sum is known as far as they are measured. */
-static void
-supply(const Sizes *sizes)
-{
-	double		all = 0;
-	ListCell   *cell;
-
-	foreach(cell, dbops_sizes_list())
-		all += ((const DatabaseSize *) lfirst(cell))->bytes;
-	dbops_metric_supply(MyDatabaseId, DM_SIZE, sizes->database, sizes->measured_at);
-	dbops_metric_supply(MyDatabaseId, DM_INDEX_FETCHED, sizes->index_fetched, sizes->measured_at);
-	dbops_metric_supply(MyDatabaseId, DM_INDEX_HIT, sizes->index_hit, sizes->measured_at);
-	dbops_metric_supply(InvalidOid, CM_DATABASES_BYTES, all, sizes->measured_at);
 }

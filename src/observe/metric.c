@@ -77,7 +77,7 @@ const Metric dbops_cluster_metrics[N_CLUSTER_METRICS] = {
 	COUNTER(CM_STATEMENT_CALLS, "statements.calls", "", "statements run, by pg_stat_statements"),
 	COUNTER(CM_STATEMENT_TIME, "statements.time", "ms", "spent on them"),
 	COUNTER(CM_STATEMENT_SLOW_CALLS, "statements.slow_calls", "", "calls of statements that were slow in the minute of the call"),
-	GAUGE(CM_DATABASES_BYTES, "databases.bytes", "bytes", "size of all databases as far as measured"),
+	GAUGE(CM_DATABASES_BYTES, "databases.bytes", "bytes", "size of all databases, as last measured"),
 	COUNTER(CM_COLLECTOR_TIME, "collector.time", "ms", "spent on sampling and on what else the launcher does at each tick"),
 	COUNTER(CM_COLLECTOR_TICKS, "collector.ticks", "", "ticks of the launcher, in which it samples and judges alerts"),
 	COUNTER(CM_MULTIXACTS_GIVEN, "multixacts.given", "ids", "multixact ids given out"),

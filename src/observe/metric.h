@@ -105,7 +105,7 @@ typedef enum ClusterMetric
 	CM_STATEMENT_CALLS,			/* supplied: of pg_stat_statements */
 	CM_STATEMENT_TIME,			/* supplied: ms */
 	CM_STATEMENT_SLOW_CALLS,	/* supplied: calls of statements whose mean in the last minute was slow */
-	CM_DATABASES_BYTES,			/* supplied: of all databases as far as measured */
+	CM_DATABASES_BYTES,			/* supplied: of all databases */
 	CM_COLLECTOR_TIME,			/* ms that the launcher's ticks took, counter */
 	CM_COLLECTOR_TICKS,			/* counter */
 	CM_MULTIXACTS_GIVEN,		/* counter: the next id, which begins anew after 2³² */

@@ -178,7 +178,7 @@ typedef struct Sizes
 /* Of any database, as last measured. */
 typedef struct DatabaseSize
 {
-	Oid			database;
+	Oid			database;		/* first: it is a hash key */
 	int64		bytes;
 	TimestampTz measured_at;
 } DatabaseSize;
@@ -187,6 +187,10 @@ extern void dbops_sizes_init(void);
 extern void dbops_sizes_read(Sizes *sizes);
 extern List *dbops_sizes_list(void);
 extern void dbops_sizes_publish(const Sizes *sizes);
+
+/* ---- measure_databases.c: of all databases, in the home database ---- */
+
+extern List *dbops_database_sizes_list(void);
 
 /* ---- measure.c: the measuring itself, of files ---- */
 

@@ -361,13 +361,13 @@ REVOKE ALL ON FUNCTION dbops.replication_status() FROM PUBLIC;
 
 CREATE FUNCTION dbops.disk_usage(
     OUT kind text, OUT name text, OUT bytes bigint, OUT total_bytes bigint, OUT used_bytes bigint, OUT free_bytes bigint,
-    OUT free_percent numeric, OUT same_disk_as text, OUT measured_at timestamptz) RETURNS SETOF record
+    OUT free_percent numeric, OUT same_disk_as text, OUT measured_at timestamptz, OUT growth_bytes_per_day bigint) RETURNS SETOF record
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_disk_usage';
 COMMENT ON FUNCTION dbops.disk_usage() IS
     'Lists the disks of WAL and of the tablespaces, then what databases take. kind: WAL, tablespace or database. bytes: that WAL or the database takes; of a database as of measured_at. '
     'total_bytes, used_bytes, free_bytes: of the file system; free is what the server can still use. free_percent: of what is used or free. '
-    'same_disk_as: the first of those that share a disk. Databases are there when something has measured them: this one always is. No path is shown. Errors: only that of a cancelled query.';
+    'same_disk_as: the first of those that share a disk. Databases are there when something has measured them: this one always is, and all of them where dbops is preloaded, as of at most ten minutes ago; on a standby those that somebody has asked about. growth_bytes_per_day: of what is used of a disk (told in the home database), or of a database with dbops, over the last week; null: less than a day is known. No path is shown. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.disk_usage() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -684,7 +684,7 @@ CREATE FUNCTION dbops.measure_sizes() RETURNS void
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_measure_sizes';
 COMMENT ON FUNCTION dbops.measure_sizes() IS
-    'Measures this database and the disks now, as the background does every ten minutes and every hour, and writes their history; in slices of 20 ms with rests between them. '
+    'Measures this database, all databases and the disks now, as the background does every ten minutes and every hour, and writes the history of tables and disks; in slices of 20 ms with rests between them. '
     'A standby writes nothing. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.measure_sizes() FROM PUBLIC;
 

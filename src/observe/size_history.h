@@ -12,6 +12,10 @@
 
 extern void dbops_size_history_init(void);
 
+/* measure_databases.c: what each database of the server holds */
+extern void dbops_database_sizes_init(void);
+extern void dbops_database_sizes_measure(void);
+
 /* keep_sizes.c */
 extern void dbops_sizes_keep(void *arg);
 

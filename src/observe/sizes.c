@@ -23,6 +23,7 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "observe/metric.h"
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 
@@ -53,6 +54,7 @@ static Entry own_entry;			/* when there are none */
 static Measurement *measurement = NULL; /* this session's, unfinished */
 static TimestampTz measurement_began;
 
+static List *take_newer(List *sizes, Oid database, const Sizes *measured);
 static int	by_bytes(const ListCell *a, const ListCell *b);
 static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
@@ -102,7 +104,7 @@ dbops_sizes_list(void)
 {
 	Entry	   *copy = &own_entry;
 	int			n = 1;
-	List	   *sizes = NIL;
+	List	   *sizes = dbops_database_sizes_list();
 
 	if (entries != NULL)
 	{
@@ -113,17 +115,29 @@ dbops_sizes_list(void)
 		LWLockRelease(entries_lock);
 	}
 	for (int i = 0; i < n; i++)
-	{
-		DatabaseSize *size = palloc(sizeof(DatabaseSize));
-
-		if (copy[i].sizes.measured_at == 0)
-			continue;
-		size->database = (entries != NULL) ? copy[i].database : MyDatabaseId;
-		size->bytes = copy[i].sizes.database;
-		size->measured_at = copy[i].sizes.measured_at;
-		sizes = lappend(sizes, size);
-	}
+		if (copy[i].sizes.measured_at != 0)
+			sizes = take_newer(sizes, (entries != NULL) ? copy[i].database : MyDatabaseId, &copy[i].sizes);
 	list_sort(sizes, by_bytes);
+	return sizes;
+}
+
+/* A database may have been measured by itself since. */
+static List *
+take_newer(List *sizes, Oid database, const Sizes *measured)
+{
+	DatabaseSize *known = NULL;
+	ListCell   *cell;
+
+	foreach(cell, sizes)
+		if (((DatabaseSize *) lfirst(cell))->database == database)
+			known = lfirst(cell);
+	if (known == NULL)
+	{
+		known = palloc0(sizeof(DatabaseSize));
+		sizes = lappend(sizes, known);
+	}
+	if (measured->measured_at > known->measured_at)
+		*known = (DatabaseSize) {.database = database,.bytes = measured->database,.measured_at = measured->measured_at};
 	return sizes;
 }
 
@@ -293,7 +307,7 @@ next_slice(Entry *entry)
 	return slice;
 }
 
-/* Have everybody in this database see a measurement. */
+/* Have everybody in this database, and samples, see a measurement. */
 void
 dbops_sizes_publish(const Sizes *sizes)
 {
@@ -304,6 +318,9 @@ dbops_sizes_publish(const Sizes *sizes)
 	entry->overdue_slice = 0;
 	entry->sizes.kept = AmBackgroundWorkerProcess();
 	unlock_entry();
+	dbops_metric_supply(MyDatabaseId, DM_SIZE, sizes->database, sizes->measured_at);
+	dbops_metric_supply(MyDatabaseId, DM_INDEX_FETCHED, sizes->index_fetched, sizes->measured_at);
+	dbops_metric_supply(MyDatabaseId, DM_INDEX_HIT, sizes->index_hit, sizes->measured_at);
 }
 
 static void
