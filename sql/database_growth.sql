@@ -4,6 +4,7 @@
 \set VERBOSITY terse
 SET timezone = 'UTC';
 BEGIN;
+LOCK TABLE dbops.history_progress IN SHARE UPDATE EXCLUSIVE MODE;
 LOCK TABLE dbops.relation_1d, dbops.disk_1h IN SHARE ROW EXCLUSIVE MODE;
 DELETE FROM dbops.disk_1h;
 
