@@ -89,6 +89,13 @@ SELECT check_name, severity, message FROM dbops.health_checks()
  WHERE check_name IN ('connections.active', 'connections.idle_in_transaction', 'statements.longest', 'transactions.longest', 'transactions.oldest') ORDER BY 1;
 RESET track_activities;
 
+-- and who is seen is named
+BEGIN;
+SELECT txid_current() IS NOT NULL AS holds;
+SELECT severity, regexp_replace(message, '[0-9]+', 'N', 'g') AS message, remedy FROM pg_temp.look('transactions.oldest'), LATERAL (SELECT h.remedy FROM dbops.health_checks() h WHERE h.check_name = 'transactions.oldest') r;
+SELECT severity, message FROM pg_temp.look('connections.idle_in_transaction');
+COMMIT;
+
 -- what is wrong is named, and what is not is not
 SELECT array_agg(object ORDER BY object) = (SELECT array_agg(name ORDER BY name) FROM pg_settings WHERE (name, setting) IN (('fsync', 'off'), ('full_page_writes', 'off'), ('zero_damaged_pages', 'on'))) AS unsafe
   FROM pg_temp.look('settings.unsafe');

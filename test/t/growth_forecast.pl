@@ -62,6 +62,17 @@ $primary->safe_psql(
 	SELECT timestamptz '2031-04-02 10:00+00' - i * interval '6 hours', d->>'name', 0, (d->>'used_bytes')::int8 + (5 - i / 400.0) * (d->>'free_bytes')::int8, 0
 	  FROM generate_series(0, 160) i, LATERAL (SELECT dbops.growth_forecast()#>'{disks,0}' AS d OFFSET 0) _});
 
+# the same as a check, which judges in the home database only
+sub check
+{
+	my ($database) = @_;
+
+	return $primary->safe_psql($database,
+		"SET dbops.test_now = 1932897600; SELECT string_agg(DISTINCT message, E'\\n') FROM dbops.health_checks() WHERE check_name = 'capacity.days_until_full'");
+}
+like(check('postgres'), qr/: full in \d+ days at the earliest, in \d+ likely/, 'the home database has a check of it');
+is(check('other'), 'the disks are judged in the home database', 'which another leaves to that');
+
 $primary->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'backup', has_streaming => 1);
