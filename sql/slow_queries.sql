@@ -123,9 +123,12 @@ SELECT round(sum(share_percent)) BETWEEN 99 AND 101 AS all_of_it FROM dbops.slow
 SELECT dbops.sample_server();
 SELECT name, value >= 100 AS counted FROM dbops.metrics() WHERE name = 'statements.calls' AND database IS NULL;
 
--- a look that comes late makes no more of what happened: 1000 in 100 s, and what the background does, though the sample before is ten seconds old
+-- of what happened in hours in which nobody looked, nobody says that it happened in the last
+SELECT pg_temp.read_one_by_one(9);
 SET dbops.test_now = 1800020000;
 SELECT dbops.sample_statements();
+SELECT count(*) AS of_hours_unseen FROM dbops.slow_queries(NULL, 'calls', '2027-01-15 13:00Z') WHERE query LIKE 'SELECT owner FROM slow_items%';
+-- a look that comes late makes no more of what happened: 1000 in 100 s, and what the background does, though the sample before is ten seconds old
 SELECT dbops.sample_server();
 SELECT pg_temp.read_one_by_one(1000);
 SET dbops.test_now = 1800020090;
