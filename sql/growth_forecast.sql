@@ -92,6 +92,7 @@ SELECT bool_and(((severity IN ('ok', 'warning') AND message ~ ': full in [0-9]+ 
   FROM dbops.health_checks() WHERE check_name = 'capacity.days_until_full' AND coalesce(object = :'disk', true);
 
 -- tables: what they hold is kept when it changes, and stays until then
+CREATE TABLE regress_growth.relation_1d_999901 PARTITION OF dbops.relation_1d DEFAULT;
 INSERT INTO dbops.relation_1d (relid, at, bytes) VALUES
     ('regress_growth.big'::regclass, '2030-12-01 00:00+00', 1e9),
     ('regress_growth.small'::regclass, '2031-02-01 00:00+00', 1e9), ('regress_growth.small'::regclass, '2031-03-31 00:00+00', 1.5e9),

@@ -5,6 +5,7 @@
 \set VERBOSITY terse
 SET timezone = 'UTC';
 BEGIN;
+LOCK TABLE dbops.history_progress IN SHARE UPDATE EXCLUSIVE MODE;
 LOCK TABLE dbops.relation_1d, dbops.disk_1h IN SHARE ROW EXCLUSIVE MODE;
 DELETE FROM dbops.relation_1d;
 DELETE FROM dbops.disk_1h;
@@ -66,5 +67,11 @@ SELECT at, disk, used_bytes + free_bytes <= total_bytes AS fits FROM dbops.disk_
 SELECT kind, nullif(name, current_database()) AS name, bytes IS NOT NULL AS has_bytes, free_percent BETWEEN 0 AND 100 AS has_room, same_disk_as
   FROM dbops.disk_usage() WHERE kind = 'WAL' OR name = current_database();
 SELECT bytes % 1048576 AS rest FROM dbops.disk_usage() WHERE kind = 'WAL';
+
+-- with a month all that are large are written anew, though they have not changed, so that the month before can go
+SET dbops.test_now = 1927764800;
+SELECT dbops.measure_sizes();
+SELECT * FROM history;
+SELECT DISTINCT tableoid::regclass::text AS month FROM dbops.relation_1d WHERE at >= '2031-01-01' ORDER BY 1;
 
 ROLLBACK;

@@ -663,9 +663,9 @@ CREATE TABLE dbops.relation_1d (
     at    timestamptz NOT NULL,
     bytes bigint      NOT NULL,
     PRIMARY KEY (relid, at)
-);
+) PARTITION BY RANGE (at);
 COMMENT ON TABLE dbops.relation_1d IS
-    'What tables of 1 MB and more held on a day (UTC), with indexes and TOAST; only written when it has changed by more than 1 % or 8 MB. relid 0: the whole database, each day that was measured.';
+    'What tables of 1 MB and more held on a day (UTC), with indexes and TOAST, in partitions of months, for 400 days; only written when it has changed by more than 1 % or 8 MB, and once a month. relid 0: the whole database, each day that was measured.';
 REVOKE ALL ON TABLE dbops.relation_1d FROM PUBLIC;
 
 CREATE TABLE dbops.disk_1h (

@@ -5,12 +5,15 @@
  * Tables of which some part has a megabyte are written down with the first
  * measurement of each day (UTC), if they have changed by more than a hundredth
  * or 8 MB since they were last: a database of many tables that rest costs
- * little, and the last row says what a table held ever since. A row without a
- * relation marks each day that was measured, with the whole database.
+ * little, and the last row says what a table held ever since. With the first
+ * measurement of a month all of them are, so that the months before can go. A
+ * row without a relation marks each day that was measured, with the whole
+ * database.
  *
  * Rows are written some hundreds at a time, each time in its own statement,
  * so that no statement is long.
  */
+#include "observe/history.h"
 #include "observe/size_history.h"
 
 #include "catalog/pg_type.h"
@@ -23,7 +26,6 @@ static void take_known(HeapTuple row, TupleDesc desc, void *arg);
 static void write_rows(TimestampTz day, List *relids, List *bytes);
 static DbopsParam bytes_param(const List *bytes);
 static void forget(const List *relids);
-static void prune(TimestampTz day);
 
 /* Has the day begun without a measurement? */
 bool
@@ -87,6 +89,8 @@ dbops_relation_history_note(const Measurement *measurement, const Sizes *sizes)
 	List	   *relids = NIL;
 	List	   *bytes = NIL;
 
+	if (!dbops_history_begin_partition(HISTORY_RELATIONS, day))
+		return;
 	for (int i = 0; i < measurement->n_tables; i++)
 	{
 		int64	   *size = palloc(sizeof(int64));
@@ -103,7 +107,6 @@ dbops_relation_history_note(const Measurement *measurement, const Sizes *sizes)
 		}
 	}
 	write_rows(day, relids, bytes);
-	prune(day);
 	write_rows(day, list_make1_oid(InvalidOid), list_make1(unconstify(int64 *, &sizes->database)));
 }
 
@@ -118,9 +121,10 @@ write_rows(TimestampTz day, List *relids, List *bytes)
 
 	dbops_store_each("INSERT INTO dbops.relation_1d (at, relid, bytes)"
 					 " SELECT $1, m.relid, m.bytes FROM unnest($2, $3) m (relid, bytes)"
-					 " LEFT JOIN LATERAL (SELECT r.bytes FROM dbops.relation_1d r WHERE r.relid = m.relid"
+					 " LEFT JOIN LATERAL (SELECT r.bytes, r.at FROM dbops.relation_1d r WHERE r.relid = m.relid"
 					 " ORDER BY r.at DESC LIMIT 1) last ON true"
-					 " WHERE m.relid = 0 OR (last.bytes IS NULL AND m.bytes >= $4)"
+					 " WHERE m.relid = 0 OR (m.bytes >= $4 AND (last.bytes IS NULL"
+					 "  OR date_trunc('month', last.at, 'UTC') < date_trunc('month', $1, 'UTC')))"
 					 " OR abs(m.bytes - last.bytes) > least(8388608, last.bytes / 100)"
 					 " ON CONFLICT (relid, at) DO UPDATE SET bytes = excluded.bytes",
 					 lengthof(params), params, NULL, NULL);
@@ -145,16 +149,4 @@ forget(const List *relids)
 
 	if (relids != NIL)
 		dbops_store_each("DELETE FROM dbops.relation_1d WHERE relid = ANY ($1)", lengthof(params), params, NULL, NULL);
-}
-
-/* What is old goes, but for the last row of each, which still holds. */
-static void
-prune(TimestampTz day)
-{
-	DbopsParam	params[] = {dbops_param_time(day - HISTORY_DAYS * USECS_PER_DAY)};
-
-	dbops_store_each("DELETE FROM dbops.relation_1d r WHERE r.at < $1"
-					 " AND EXISTS (SELECT FROM dbops.relation_1d later WHERE later.relid = r.relid"
-					 " AND later.at > r.at AND later.at <= $1)",
-					 lengthof(params), params, NULL, NULL);
 }
