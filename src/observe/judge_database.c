@@ -11,6 +11,7 @@
 
 static bool report_members_low(const Ages *ages, DbopsCheckRun *run);
 static const char *in_database(Oid database);
+static const char *short_time(int ms);
 
 void
 dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
@@ -22,9 +23,9 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 		case STATEMENTS_READ:
 			dbops_check_report_value(run, statements->slow, NAN, (DbopsFinding)
 									  {
-										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than %g s on average",
-																	   INT64_FORMAT " statements take more than %g s on average",
-																	   statements->slow), statements->slow, statements->slow_over / 1000.0),
+										  .message = psprintf(ngettext(INT64_FORMAT " statement takes more than %s on average",
+																	   INT64_FORMAT " statements take more than %s on average",
+																	   statements->slow), statements->slow, short_time(statements->slow_over)),
 										  .remedy = psprintf("SELECT * FROM dbops.slow_queries(NULL, 'total') WHERE mean_ms > %d;", statements->slow_over)
 									  });
 			break;
@@ -64,6 +65,13 @@ dbops_judge_slow_statements(const void *facts, DbopsCheckRun *run)
 										"See in postgresql.conf whether pg_stat_statements.track is none or compute_query_id is off.");
 			break;
 	}
+}
+
+/* Name a time that is set in milliseconds and mostly meant in seconds. */
+static const char *
+short_time(int ms)
+{
+	return ms < 1000 ? psprintf("%d ms", ms) : psprintf("%g s", ms / 1000.0);
 }
 
 void

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -38,6 +39,7 @@ typedef struct Call
 	StatementsState state;
 } Call;
 
+static void refuse(void);
 static StatementsState find_functions(Call *call);
 static void look_as_extension(void *arg);
 static void look_around(void *arg);
@@ -79,9 +81,22 @@ dbops_statements_require(StatementLook *look, bool texts)
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("pg_extension is locked"),
 				 errhint("Look again later.")));
+	refuse();
+}
+
+/* The home database may see them. */
+static void
+refuse(void)
+{
+	Oid			home = dbops_home_database();
+	Statements	kept;
+	bool		elsewhere = OidIsValid(home) && home != MyDatabaseId && dbops_statements_kept(&kept);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the server records no statements that this database could see"),
+			 elsewhere ?
+			 errhint("Connect to database %s, or type CREATE EXTENSION pg_stat_statements; here.", dbops_database_name(home)) :
 			 errhint("Add pg_stat_statements to shared_preload_libraries, restart the server, and type"
 					 " CREATE EXTENSION pg_stat_statements; or ALTER EXTENSION pg_stat_statements UPDATE; if it is there.")));
 }
