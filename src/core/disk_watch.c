@@ -24,7 +24,7 @@
 
 #define EVERY			10000L	/* ms between two looks */
 #define MOST_ASKERS		3		/* at the same time */
-#define MOST_PLACES		64		/* that are looked at */
+#define MOST_PLACES		256		/* that are looked at */
 #define ANSWERS_WITHIN	3.0		/* s */
 #define FRESH_FOR		60.0	/* s, of an answer */
 #define FIRST_ANSWER	1000L	/* ms that one who may wait does so for the first answer */

@@ -156,6 +156,8 @@ open_next_directory(Measurement *measurement)
 {
 	while (measurement->tablespaces != NIL)
 	{
+		Disk		disk = {0};
+
 		measurement->tablespace = linitial_oid(measurement->tablespaces);
 		measurement->tablespaces = list_delete_first(measurement->tablespaces);
 		if (measurement->tablespace == DEFAULTTABLESPACE_OID)
@@ -165,6 +167,11 @@ open_next_directory(Measurement *measurement)
 					 measurement->tablespace, TABLESPACE_VERSION_DIRECTORY,
 					 MyDatabaseId);
 
+		if (dbops_disk_watched(measurement->tablespace, &disk) && disk.silent != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_IO_ERROR),
+					 errmsg("tablespace %u is not measured: %s", measurement->tablespace, disk.silent),
+					 errhint("See on the server what became of its mount.")));
 		/* Not AllocateDir(): that would close it with the transaction. */
 		measurement->directory = opendir(measurement->path);
 		if (measurement->directory != NULL)

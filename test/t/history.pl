@@ -21,11 +21,11 @@ $primary->append_conf('postgresql.conf', <<~'CONF');
     dbops.test_clock = on
     dbops.collector = off
     dbops.heartbeat = 0
-    dbops.test_now = 1893456000
+    dbops.test_now = 1893454800
     CONF
 $primary->start;
-$primary->safe_psql('postgres', $_) for ('CREATE DATABASE app', 'CREATE DATABASE other');
-$primary->safe_psql($_, 'CREATE EXTENSION dbops') for ('other', 'app');
+$primary->safe_psql('postgres', "CREATE DATABASE $_") for ('first', 'app', 'other');
+$primary->safe_psql($_, 'CREATE EXTENSION dbops') for ('other', 'app', 'first');
 
 # Set the clock of all, in seconds after the beginning of 2030.
 sub set_clock
@@ -75,8 +75,19 @@ sub notice_until
 	return $notice;
 }
 
+# a home that is dropped: the next one goes on, with what memory has
+like(notice_until($primary, 'other', qr/first/), qr/the cluster's history is in database "first"/, 'the oldest database is the home');
+sample($primary, 'first', -1140, 4);
+set_clock($primary, -840);
+my $before = q{SELECT count(*) = 4 FROM dbops.metric_1m WHERE cluster AND at < '2030-01-01 00:00+00'};
+ok($primary->poll_query_until('first', $before), 'it has the history of the cluster');
+$primary->safe_psql('postgres', 'DROP DATABASE first');
+ok($primary->poll_query_until('app', $before), 'when it is dropped the next one has that too, as far as memory goes');
+is( $primary->safe_psql('app', q{SELECT sum(n) FROM dbops.metric_1m WHERE cluster AND at < '2030-01-01 00:00+00'}),
+	'24', 'each sample once');
+
 # the oldest database that has dbops is the home, whichever got it first
-like(notice_until($primary, 'other', qr/database/), qr/the cluster's history is in database "app"/, 'another database says where the home is');
+like(notice_until($primary, 'other', qr/app/), qr/the cluster's history is in database "app"/, 'another database says where the home is');
 is(notice($primary, 'app'), '', 'the home needs not say it');
 
 # schedulers write it, without anybody's call: the cluster's in one database only
@@ -191,7 +202,7 @@ sub cap
 	$primary->safe_psql('other', 'SELECT dbops.prune_history()');
 	return $primary->safe_psql('other', q{
 		SELECT string_agg(name || ' ' || n, ', ' ORDER BY name)
-		  FROM (SELECT split_part(relname, '_2', 1) AS name, count(*) AS n FROM pg_class WHERE relname ~ '^(metric|wait)_1?5?[mhd]_2' AND relkind = 'r' GROUP BY 1) c});
+		  FROM (SELECT split_part(relname, '_2', 1) AS name, count(*) AS n FROM pg_class WHERE relname ~ '^(metric|wait)_1?5?[mhd]_203' AND relkind = 'r' GROUP BY 1) c});
 }
 like(cap('1MB'), qr/metric_1m 2/, 'the newest minutes stay');
 $primary->safe_psql('other', q{
