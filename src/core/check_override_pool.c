@@ -49,6 +49,7 @@ typedef struct Pool
 static Pool *pool = NULL;		/* NULL: not preloaded */
 static LWLock *pool_lock = NULL;
 
+static void forget(Oid database);
 static bool serves(const DbopsCheckScope *scope, const KnownDatabase *known);
 static KnownDatabase *find_database(Oid database);
 static void publish(const DbopsOverrides *overrides);
@@ -62,6 +63,26 @@ dbops_override_pool_init(void)
 {
 	dbops_shared_request("dbops check overrides", sizeof(Pool), NULL,
 						 (void **) &pool, &pool_lock);
+	dbops_forget_register(forget);
+}
+
+/* What was changed there is gone with its tables. */
+static void
+forget(Oid database)
+{
+	KnownDatabase *known;
+
+	if (pool == NULL)
+		return;
+	LWLockAcquire(pool_lock, LW_EXCLUSIVE);
+	known = find_database(database);
+	if (known != NULL)
+	{
+		remove_rows(database);
+		memset(known, 0, sizeof(KnownDatabase));
+	}
+	pool->generation++;
+	LWLockRelease(pool_lock);
 }
 
 /* ---- reading ---- */

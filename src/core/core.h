@@ -512,6 +512,11 @@ extern void dbops_tick_register(const DbopsTick *tick);
 extern long dbops_tick_run(void);	/* ms until the next */
 extern void dbops_tick_cost(DbopsTickCost *cost);
 
+/* ---- forget.c: a database that is gone, or has dbops no more ---- */
+
+extern void dbops_forget_register(void (*forget) (Oid database));
+extern void dbops_forget_database(Oid database);
+
 /* ---- upkeep.c: what a scheduler does besides starting jobs ---- */
 
 /* Called in a transaction of its own, as the extension's owner, never on a standby. */
@@ -527,7 +532,6 @@ extern void dbops_upkeep_init(void);
 extern void dbops_upkeep_register(const DbopsUpkeep *upkeep);
 extern void dbops_upkeep_wake_hook(void (*wake) (Oid database));
 extern void dbops_upkeep_request(Oid database, const char *name);	/* NULL: all of them */
-extern void dbops_upkeep_forget(Oid database);
 
 /* For the scheduler of this database. */
 extern const DbopsUpkeep *dbops_upkeep_take(void);

@@ -39,6 +39,7 @@ static Upkeeps *upkeeps = NULL; /* NULL: not preloaded */
 static LWLock *upkeeps_lock = NULL;
 static void (*wake_database) (Oid database) = NULL;
 
+static void forget(Oid database);
 static UpkeepTimes *find_times(Oid database, bool create);
 static long period(const DbopsUpkeep *upkeep, bool at_home);
 static TimestampTz due_time(const DbopsUpkeep *upkeep, TimestampTz due, TimestampTz now, bool at_home);
@@ -50,6 +51,7 @@ dbops_upkeep_init(void)
 {
 	dbops_shared_request("dbops upkeep", sizeof(Upkeeps), NULL,
 						 (void **) &upkeeps, &upkeeps_lock);
+	dbops_forget_register(forget);
 }
 
 /* Register an upkeep; called when the library is loaded. */
@@ -86,12 +88,14 @@ dbops_upkeep_request(Oid database, const char *name)
 		wake_database(database);
 }
 
-/* Forget a database that is gone. */
-void
-dbops_upkeep_forget(Oid database)
+/* Should dbops come back there, everything is due at once. */
+static void
+forget(Oid database)
 {
 	UpkeepTimes *times;
 
+	if (upkeeps == NULL)
+		return;
 	LWLockAcquire(upkeeps_lock, LW_EXCLUSIVE);
 	times = find_times(database, false);
 	if (times != NULL)

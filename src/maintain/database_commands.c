@@ -41,6 +41,7 @@ typedef struct Aftermath
 	bool		prepared;		/* what was prepared is committed: look now */
 	Oid			database;		/* look there at COMMIT; InvalidOid: nowhere */
 	bool		stop;			/* and first stop what runs there */
+	bool		forget;			/* this database has dbops no more */
 } Aftermath;
 
 static ProcessUtility_hook_type previous_hook = NULL;
@@ -64,6 +65,7 @@ static bool is_template(Oid database);
 static Aftermath plan_aftermath(Node *statement);
 static Aftermath after_setting(const char *database, VariableSetStmt *setting);
 static void do_aftermath(const Aftermath *aftermath);
+static void forget_here(void *unused);
 static void wake(void *database);
 static void stop_and_wake(void *database);
 
@@ -295,6 +297,8 @@ plan_aftermath(Node *statement)
 		if (alter->role == NULL && alter->database != NULL)
 			aftermath = after_setting(alter->database, alter->setstmt);
 	}
+	else if (IsA(statement, DropStmt))
+		aftermath.forget = OidIsValid(left_for_drop_extension((DropStmt *) statement));
 	return aftermath;
 }
 
@@ -324,11 +328,19 @@ do_aftermath(const Aftermath *aftermath)
 
 	if (aftermath->prepared)
 		dbops_engine_wake_database(MyDatabaseId);
+	if (aftermath->forget)
+		dbops_at_commit(forget_here, NULL);
 	if (!OidIsValid(aftermath->database))
 		return;
 	database = MemoryContextAlloc(TopTransactionContext, sizeof(Oid));
 	*database = aftermath->database;
 	dbops_at_commit(aftermath->stop ? stop_and_wake : wake, database);
+}
+
+static void
+forget_here(void *unused)
+{
+	dbops_forget_database(MyDatabaseId);
 }
 
 static void

@@ -262,6 +262,7 @@ enter_databases(List *oids)
 {
 	static bool complained = false;
 	bool		full = false;
+	List	   *gone = NIL;
 	ListCell   *cell;
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
@@ -271,7 +272,7 @@ enter_databases(List *oids)
 
 		if (OidIsValid(entry->oid) && is_unused(entry) && !list_member_oid(oids, entry->oid))
 		{
-			dbops_upkeep_forget(entry->oid);
+			gone = lappend_oid(gone, entry->oid);
 			*entry = (DatabaseEntry) {.next_due = DT_NOEND};
 		}
 	}
@@ -290,6 +291,8 @@ enter_databases(List *oids)
 	}
 	LWLockRelease(dbops_engine_lock);
 
+	foreach(cell, gone)
+		dbops_forget_database(lfirst_oid(cell));
 	if (full && !complained)
 		ereport(LOG,
 				(errmsg("dbops looks after %d databases and no more", ENGINE_DATABASES)));

@@ -471,6 +471,8 @@ is_wanted(const Look *look)
 	DatabaseEntry *entry;
 	bool		wanted = false;
 
+	if (look->gone)
+		dbops_forget_database(my_database);
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	entry = dbops_engine_database(my_database, false);
 	if (entry != NULL)

@@ -57,7 +57,7 @@ extern const DbopsOverrides *dbops_alert_overrides(Oid database);
 extern AlertRule dbops_alert_rule(Oid database, const DbopsOverrides *overrides, const DbopsCheck *check);
 extern List *dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_grouped);
 
-/* ---- alert_memory.c: the alerts that there are, and what is to be told of them ---- */
+/* ---- alert_memory.c: the alerts that there are ---- */
 
 #define ALERT_CHECK_BYTES	64
 #define ALERT_OBJECT_BYTES	192
@@ -100,9 +100,6 @@ typedef struct AlertNews
 extern void dbops_alert_memory_init(void);
 extern bool dbops_alert_memory_is_own(void);
 extern void dbops_alert_memory_forget_own(void);
-extern TimestampTz dbops_alert_memory_began(void);
-extern void dbops_alert_memory_begin_anew(TimestampTz now);
-extern bool dbops_alert_memory_is_loaded(Oid database);
 extern void dbops_alert_memory_lock(LWLockMode mode);
 extern void dbops_alert_memory_unlock(void);
 
@@ -112,24 +109,42 @@ extern AlertEntry *dbops_alert_memory_find(Oid database, const char *key);
 extern AlertEntry *dbops_alert_memory_take(Oid database, const AlertSubject *subject);
 extern void dbops_alert_memory_each(void (*each) (AlertEntry *entry, void *arg), void *arg);
 extern void dbops_alert_memory_sweep(void);
-extern void dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step,
-										const List *details, TimestampTz now);
 extern void dbops_alert_entry_describe(AlertEntry *entry, const AlertSubject *subject);
 extern bool dbops_alert_entry_lives(const AlertEntry *entry);
-extern void dbops_alert_memory_set_loaded(Oid database);
 
-/* Without it: copies of what a database has yet to take, and that it has. */
-extern List *dbops_alert_memory_news(Oid database, bool home);
+/* Without it: copies of those that are to be stored, or of all, and that they are stored. */
 extern List *dbops_alert_memory_unstored(Oid database, bool home);
 extern List *dbops_alert_memory_copy(Oid database);
-extern void dbops_alert_memory_taken(const List *news, const List *stored, Oid database, bool home);
-extern List *dbops_alert_memory_databases(void);
-extern List *dbops_alert_memory_waited_for(void);
+extern void dbops_alert_memory_stored(const List *stored);
+
+/* ---- alert_news.c: what has happened to them, until it is told ---- */
+
+/* With the lock held. */
+extern void dbops_alert_announce(const AlertEntry *entry, const AlertStep *step,
+								 const List *details, TimestampTz now);
+extern void dbops_alert_news_forget(Oid database);
+
+/* Without it: copies of what a database has yet to take, and that it has. */
+extern List *dbops_alert_news(Oid database, bool home);
+extern void dbops_alert_news_taken(const List *news, Oid database, bool home);
+extern List *dbops_alert_news_waited_for(void);
+
+/* ---- alert_loaded.c: whose alerts are in memory as their table has them, and since when ---- */
+
+extern TimestampTz dbops_alert_memory_began(void);
+extern void dbops_alert_memory_begin_anew(TimestampTz now);
+extern bool dbops_alert_is_loaded(Oid database);
+extern List *dbops_alert_loaded_databases(void);
+extern Oid	dbops_alert_table(void);
+extern bool dbops_alert_is_loaded_here(Oid database);
+extern void dbops_alert_set_loaded(Oid database, Oid table);	/* the lock is held */
+extern void dbops_alert_forget(Oid database);
 
 /* ---- alert_silence.c: what nobody wants to hear of ---- */
 
 extern void dbops_alert_silence_init(void);
 extern void dbops_alert_silence_load(void);
+extern void dbops_alert_silence_forget(Oid database);
 extern bool dbops_alert_is_silenced(Oid database, const char *key, TimestampTz now);
 
 /* ---- alert_evaluate.c: from findings to events ---- */
@@ -140,6 +155,7 @@ extern char *dbops_alert_key(const AlertEntry *entry);
 /* ---- alert_store.c: alerts in their table ---- */
 
 extern void dbops_alert_store_load(bool home);
+extern void dbops_alert_store_take_over(bool home);
 extern void dbops_alert_store_save(const List *entries);
 extern int64 dbops_alert_store_next_id(void);
 extern void dbops_alert_store_history(int64 id, const AlertNews *news, const Jsonb *payload);
@@ -155,7 +171,9 @@ extern void dbops_alert_function_call(const char *payload);
 
 /* ---- alert_deliver.c: write down and tell ---- */
 
-extern void dbops_alert_deliver_alone(void);
+extern bool dbops_alert_deliver_here(void);
+extern bool dbops_alert_deliver_alone(void);
+extern void dbops_alert_await_turn(void);
 extern void dbops_alert_deliver(void);
 extern bool dbops_alert_is_home(void);
 

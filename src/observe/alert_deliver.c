@@ -6,19 +6,26 @@
  * the history, the notifications and the jobs that call the user's function
  * come together, or stay to be done by the next. The home database also tells
  * of what happened in others; it is written down there.
+ *
+ * That is a scheduler, whose transactions are short and do not wait for
+ * standbys. A session's may last, fail or be prepared, so it leaves what it has
+ * found to the scheduler, unless there will be none.
  */
 #include "observe/alert.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/async.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
-#include "utils/lsyscache.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #define CHANNEL			"dbops_alert"
+#define WAIT_AGAIN		10		/* ms between two tries to be alone */
+#define MOST_TRIES		1000
 
 /* What a transaction has taken, once it commits. */
 typedef struct Delivery
@@ -44,7 +51,7 @@ dbops_alert_deliver(void)
 
 	delivery->home = dbops_alert_is_home();
 	delivery->stored = dbops_alert_memory_unstored(MyDatabaseId, delivery->home);
-	delivery->news = dbops_alert_memory_news(MyDatabaseId, delivery->home);
+	delivery->news = dbops_alert_news(MyDatabaseId, delivery->home);
 	MemoryContextSwitchTo(before);
 
 	dbops_alert_store_save(delivery->stored);
@@ -90,13 +97,41 @@ confirm(void *arg)
 {
 	const Delivery *delivery = arg;
 
-	dbops_alert_memory_taken(delivery->news, delivery->stored, MyDatabaseId, delivery->home);
+	dbops_alert_news_taken(delivery->news, MyDatabaseId, delivery->home);
+	dbops_alert_memory_stored(delivery->stored);
 }
 
-/* Have this transaction be the only one that looks after the alerts of this database. */
-void
+/* Is there nobody in the background who delivers what a session has found? */
+bool
+dbops_alert_deliver_here(void)
+{
+	return dbops_alert_memory_is_own() || !dbops_enabled;
+}
+
+/* Have this transaction be the only one that delivers the alerts of this database; false: there is another. */
+bool
 dbops_alert_deliver_alone(void)
 {
-	LockDatabaseObject(RelationRelationId,
-					   get_relname_relid("alert", get_namespace_oid("dbops", false)), 0, ExclusiveLock);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId,
+					   dbops_alert_table(), 0);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* The same, once the other has ended, for a session that nobody delivers for. */
+void
+dbops_alert_await_turn(void)
+{
+	for (int i = 0; !dbops_alert_deliver_alone(); i++)
+	{
+		if (i == MOST_TRIES)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("another transaction evaluates the alerts of this database"),
+					 errhint("Try again when it has ended: SELECT pid, granted FROM pg_locks WHERE locktype = 'object' AND objid = 'dbops.alert'::regclass;")));
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, WAIT_AGAIN, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
 }

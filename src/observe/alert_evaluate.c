@@ -254,7 +254,7 @@ note(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const Lis
 		return;
 	entry->version++;
 	entry->handed_over = true;
-	dbops_alert_memory_announce(entry, step, details, evaluation->now);
+	dbops_alert_announce(entry, step, details, evaluation->now);
 }
 
 /* One line for the log. */

@@ -1,64 +1,37 @@
 /*
  * alert_memory.c
- *		The alerts that there are, and what is to be told of them.
+ *		The alerts that there are.
  *
  * The launcher judges and cannot write; a scheduler writes. Between them stands
- * this memory: every alert that is not simply ok, and the news that a database
- * has yet to write down and tell. A table in each database has what outlives
- * the server: it is loaded before the launcher judges anything of that
- * database, so that nothing fires again. On a standby nobody loads or stores;
- * what is told there goes to the log, and after a promotion the table is loaded
- * and what it does not have yet is told.
+ * this memory: every alert that is not simply ok, and beside them the news that
+ * a database has yet to write down and tell (alert_news.c). A table in each
+ * database has what outlives the server (alert_loaded.c). On a standby nobody
+ * loads or stores; what is told there goes to the log, and after a promotion the
+ * table is loaded and what it does not have yet is told.
  *
  * When there is no room an alert that is over gives way, then the one that was
- * judged longest ago. News that do not fit are not lost for good: their alert is
- * again as if it had not been told of them, so that the next look tells it.
+ * judged longest ago.
  *
  * A session has a memory of its own where dbops is not preloaded, and when it
  * has set a time that the server's own processes do not follow.
  */
-#include "observe/alert.h"
+#include "observe/alert_memory.h"
 #include "observe/shared_text.h"
 
-#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
-
-#define ALERTS			1024
-#define NEWS			256
-#define LOADED			512		/* databases; then the first is loaded again */
-
-typedef struct AlertMemory
-{
-	TimestampTz began;			/* the server was started or promoted */
-	uint32		turn;
-	uint64		next_number;	/* of news */
-	int			n_loaded;
-	int			next_loaded;	/* to give way when there are LOADED */
-	Oid			loaded[LOADED]; /* InvalidOid: the cluster's are */
-	uint64		hashes[ALERTS]; /* 0: the entry is free */
-	AlertEntry	entries[ALERTS];
-	AlertNews	news[NEWS];
-} AlertMemory;
 
 static AlertMemory *shared_memory = NULL;	/* or NULL */
 static LWLock *shared_lock = NULL;
 static AlertMemory *own_memory = NULL;
 
 static void prepare(void *place);
-static AlertMemory *memory(void);
 static int	find(uint64 hash);
 static uint64 hash_key(Oid database, const char *key);
 static int	give_way(void);
 static bool is_over(const AlertEntry *entry);
-static AlertNews *free_news(void);
-static void take_back(const AlertNews *news);
-static void forget_loaded(Oid database);
-static int	pack(char *place, const List *details);
-static bool concerns(Oid database, bool home, Oid entry_database);
-static void take_news(const AlertNews *taken, bool own, bool home);
 static void take_entry(const AlertEntry *stored);
 
 /* Ask for the shared memory. */
@@ -87,8 +60,9 @@ dbops_alert_memory_is_own(void)
 		(dbops_test_now > 0 && !dbops_test_clock && !AmBackgroundWorkerProcess());
 }
 
-static AlertMemory *
-memory(void)
+/* The memory that this process uses. */
+AlertMemory *
+dbops_alert_memory(void)
 {
 	if (!dbops_alert_memory_is_own())
 		return shared_memory;
@@ -124,71 +98,12 @@ dbops_alert_memory_unlock(void)
 		LWLockRelease(shared_lock);
 }
 
-/* ---- since when ---- */
-
-/* When the server was started, or promoted. */
-TimestampTz
-dbops_alert_memory_began(void)
-{
-	return memory()->began;
-}
-
-/* The server has been promoted: what the tables say is to be loaded. */
-void
-dbops_alert_memory_begin_anew(TimestampTz now)
-{
-	dbops_alert_memory_lock(LW_EXCLUSIVE);
-	memory()->began = now;
-	memory()->n_loaded = 0;
-	dbops_alert_memory_unlock();
-}
-
-/* Is what the table of a database said about its own, or the cluster's, here? */
-bool
-dbops_alert_memory_is_loaded(Oid database)
-{
-	const AlertMemory *alerts = memory();
-	bool		found = false;
-
-	dbops_alert_memory_lock(LW_SHARED);
-	for (int i = 0; i < alerts->n_loaded; i++)
-		found |= (alerts->loaded[i] == database);
-	dbops_alert_memory_unlock();
-	return found;
-}
-
-/* The lock is held, as in all that follow up to the next heading. */
-void
-dbops_alert_memory_set_loaded(Oid database)
-{
-	AlertMemory *alerts = memory();
-
-	forget_loaded(database);
-	if (alerts->n_loaded < LOADED)
-		alerts->loaded[alerts->n_loaded++] = database;
-	else
-		alerts->loaded[alerts->next_loaded++ % LOADED] = database;
-}
-
-static void
-forget_loaded(Oid database)
-{
-	AlertMemory *alerts = memory();
-
-	for (int i = 0; i < alerts->n_loaded; i++)
-		if (alerts->loaded[i] == database)
-		{
-			alerts->loaded[i] = alerts->loaded[--alerts->n_loaded];
-			return;
-		}
-}
-
 /* ---- alerts, with the lock held ---- */
 
 uint32
 dbops_alert_memory_next_turn(void)
 {
-	return ++memory()->turn;
+	return ++dbops_alert_memory()->turn;
 }
 
 AlertEntry *
@@ -196,13 +111,13 @@ dbops_alert_memory_find(Oid database, const char *key)
 {
 	int			i = find(hash_key(database, key));
 
-	return (i < 0) ? NULL : &memory()->entries[i];
+	return (i < 0) ? NULL : &dbops_alert_memory()->entries[i];
 }
 
 static int
 find(uint64 hash)
 {
-	const AlertMemory *alerts = memory();
+	const AlertMemory *alerts = dbops_alert_memory();
 
 	for (int i = 0; i < ALERTS; i++)
 		if (alerts->hashes[i] == hash)
@@ -221,7 +136,7 @@ hash_key(Oid database, const char *key)
 AlertEntry *
 dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 	uint64		hash = hash_key(database, subject->key);
 	int			i = find(hash);
 
@@ -241,7 +156,7 @@ dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 static int
 give_way(void)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 	int			least = 0;
 
 	for (int i = 1; i < ALERTS; i++)
@@ -285,7 +200,7 @@ dbops_alert_entry_describe(AlertEntry *entry, const AlertSubject *subject)
 void
 dbops_alert_memory_each(void (*each) (AlertEntry *entry, void *arg), void *arg)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 
 	for (int i = 0; i < ALERTS; i++)
 		if (alerts->hashes[i] != 0)
@@ -296,7 +211,7 @@ dbops_alert_memory_each(void (*each) (AlertEntry *entry, void *arg), void *arg)
 void
 dbops_alert_memory_sweep(void)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 
 	for (int i = 0; i < ALERTS; i++)
 		if (alerts->hashes[i] != 0 && alerts->entries[i].alert.state == ALERT_OK &&
@@ -304,105 +219,11 @@ dbops_alert_memory_sweep(void)
 			alerts->hashes[i] = 0;
 }
 
-/*
- * Have what happened to an alert written down and told. Which database is home
- * may not be known yet, or change until then, so that home is asked in any case.
- */
-void
-dbops_alert_memory_announce(const AlertEntry *entry, const AlertStep *step, const List *details,
-							TimestampTz now)
-{
-	AlertMemory *alerts = memory();
-	AlertNews  *news = free_news();
-
-	news->number = alerts->next_number++;
-	news->at = now;
-	news->step = *step;
-	news->entry = *entry;
-	news->for_own = true;
-	news->for_home = OidIsValid(entry->database) && !dbops_alert_memory_is_own();
-	news->detail_bytes = pack(news->details, details);
-}
-
-/* A free place, if need be by losing the oldest. */
-static AlertNews *
-free_news(void)
-{
-	AlertMemory *alerts = memory();
-	AlertNews  *oldest = &alerts->news[0];
-
-	for (int i = 0; i < NEWS; i++)
-	{
-		if (alerts->news[i].number == 0)
-			return &alerts->news[i];
-		if (alerts->news[i].number < oldest->number)
-			oldest = &alerts->news[i];
-	}
-	if (oldest->for_own)
-		take_back(oldest);
-	return oldest;
-}
-
-/* What is not delivered has not been told: have the next look at its alert tell the difference. */
-static void
-take_back(const AlertNews *news)
-{
-	AlertEntry *entry = dbops_alert_memory_find(news->entry.database, dbops_alert_key(&news->entry));
-
-	if (entry == NULL || !news->step.tell || news->step.event == ALERT_REPEATS)
-		return;
-	entry->alert.told = news->step.before;
-	entry->version++;
-}
-
-/* Write texts one after the other, each with its end, as many as there is room for. */
-static int
-pack(char *place, const List *details)
-{
-	int			used = 0;
-	ListCell   *cell;
-
-	foreach(cell, details)
-	{
-		int			left = Min(ALERT_DETAIL_BYTES - used, ALERT_TEXT_BYTES);
-
-		if (left < 2)
-			break;
-		dbops_shared_text_put(place + used, lfirst(cell), left);
-		used += strlen(place + used) + 1;
-	}
-	return used;
-}
-
-/* ---- for who writes and tells ---- */
-
-/* Copies of the news that a database has yet to take, the oldest first. */
-List *
-dbops_alert_memory_news(Oid database, bool home)
-{
-	AlertMemory *alerts = memory();
-	AlertNews  *copies = palloc(sizeof(AlertNews) * NEWS);
-	List	   *news = NIL;
-	int			n = 0;
-
-	dbops_alert_memory_lock(LW_SHARED);
-	for (int i = 0; i < NEWS; i++)
-	{
-		const AlertNews *one = &alerts->news[i];
-
-		if (one->number != 0 &&
-			((one->for_own && concerns(database, home, one->entry.database)) || (one->for_home && home)))
-			copies[n++] = *one;
-	}
-	dbops_alert_memory_unlock();
-	for (int i = 0; i < n; i++)
-		news = lappend(news, &copies[i]);
-	return news;
-}
+/* ---- for who writes ---- */
 
 /* Does a database keep the alerts of another, or of the cluster? */
-static bool
-concerns(Oid database, bool home, Oid entry_database)
+bool
+dbops_alert_concerns(Oid database, bool home, Oid entry_database)
 {
 	return entry_database == database || (home && !OidIsValid(entry_database));
 }
@@ -411,14 +232,14 @@ concerns(Oid database, bool home, Oid entry_database)
 List *
 dbops_alert_memory_unstored(Oid database, bool home)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 	List	   *unstored = NIL;
 	AlertEntry *copies = palloc_extended(sizeof(AlertEntry) * ALERTS, MCXT_ALLOC_HUGE);
 	int			n = 0;
 
 	dbops_alert_memory_lock(LW_SHARED);
 	for (int i = 0; i < ALERTS; i++)
-		if (alerts->hashes[i] != 0 && concerns(database, home, alerts->entries[i].database) &&
+		if (alerts->hashes[i] != 0 && dbops_alert_concerns(database, home, alerts->entries[i].database) &&
 			alerts->entries[i].version != alerts->entries[i].stored)
 			copies[n++] = alerts->entries[i];
 	dbops_alert_memory_unlock();
@@ -431,14 +252,14 @@ dbops_alert_memory_unstored(Oid database, bool home)
 List *
 dbops_alert_memory_copy(Oid database)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 	List	   *all = NIL;
 	AlertEntry *copies = palloc_extended(sizeof(AlertEntry) * ALERTS, MCXT_ALLOC_HUGE);
 	int			n = 0;
 
 	dbops_alert_memory_lock(LW_SHARED);
 	for (int i = 0; i < ALERTS; i++)
-		if (alerts->hashes[i] != 0 && concerns(database, true, alerts->entries[i].database))
+		if (alerts->hashes[i] != 0 && dbops_alert_concerns(database, true, alerts->entries[i].database))
 			copies[n++] = alerts->entries[i];
 	dbops_alert_memory_unlock();
 	for (int i = 0; i < n; i++)
@@ -446,46 +267,23 @@ dbops_alert_memory_copy(Oid database)
 	return all;
 }
 
-/* A database has taken news and stored alerts. Nothing here may fail. */
+/* Alerts (AlertEntry *) have been stored. Nothing here may fail. */
 void
-dbops_alert_memory_taken(const List *news, const List *stored, Oid database, bool home)
+dbops_alert_memory_stored(const List *stored)
 {
 	ListCell   *cell;
 
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
-	foreach(cell, news)
-		take_news(lfirst(cell), concerns(database, home, ((const AlertNews *) lfirst(cell))->entry.database), home);
 	foreach(cell, stored)
 		take_entry(lfirst(cell));
 	dbops_alert_memory_unlock();
-}
-
-/* Its own database has taken it, or home has heard of it, or both where they are the same. */
-static void
-take_news(const AlertNews *taken, bool own, bool home)
-{
-	AlertMemory *alerts = memory();
-
-	for (int i = 0; i < NEWS; i++)
-	{
-		AlertNews  *news = &alerts->news[i];
-
-		if (news->number != taken->number)
-			continue;
-		if (own)
-			news->for_own = false;
-		if (home)
-			news->for_home = false;
-		if (!news->for_own && !news->for_home)
-			news->number = 0;
-	}
 }
 
 /* What has changed since it was copied is yet to be stored. */
 static void
 take_entry(const AlertEntry *stored)
 {
-	AlertMemory *alerts = memory();
+	AlertMemory *alerts = dbops_alert_memory();
 
 	for (int i = 0; i < ALERTS; i++)
 		if (alerts->hashes[i] != 0 && alerts->entries[i].database == stored->database &&
@@ -493,44 +291,4 @@ take_entry(const AlertEntry *stored)
 			strcmp(alerts->entries[i].object, stored->object) == 0 &&
 			alerts->entries[i].has_object == stored->has_object)
 			alerts->entries[i].stored = Max(alerts->entries[i].stored, stored->version);
-}
-
-/* The databases whose alerts are loaded: those that have dbops. */
-List *
-dbops_alert_memory_databases(void)
-{
-	const AlertMemory *alerts = memory();
-	List	   *databases = NIL;
-
-	dbops_alert_memory_lock(LW_SHARED);
-	for (int i = 0; i < alerts->n_loaded; i++)
-		if (OidIsValid(alerts->loaded[i]))
-			databases = lappend_oid(databases, alerts->loaded[i]);
-	dbops_alert_memory_unlock();
-	return databases;
-}
-
-/* The databases that have news to take. */
-List *
-dbops_alert_memory_waited_for(void)
-{
-	const AlertMemory *alerts = memory();
-	Oid			home = dbops_home_database();
-	List	   *databases = NIL;
-
-	dbops_alert_memory_lock(LW_SHARED);
-	for (int i = 0; i < NEWS; i++)
-	{
-		const AlertNews *news = &alerts->news[i];
-
-		if (news->number == 0)
-			continue;
-		if (news->for_own)
-			databases = list_append_unique_oid(databases, OidIsValid(news->entry.database) ?
-											   news->entry.database : home);
-		if (news->for_home)
-			databases = list_append_unique_oid(databases, home);
-	}
-	dbops_alert_memory_unlock();
-	return list_delete_oid(databases, InvalidOid);
 }

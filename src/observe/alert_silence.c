@@ -46,6 +46,7 @@ static bool matches(const char *key, const char *pattern);
 static void refresh(void *unused);
 static Silence *lock_silences(LWLockMode mode);
 static void unlock_silences(void);
+static void clear(Silence *silences, Oid database);
 static void take_silence(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Ask for the shared memory. */
@@ -194,9 +195,7 @@ dbops_alert_silence_load(void)
 	dbops_store_each("SELECT pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC LIMIT " CppAsString2(SILENCES_EACH),
 					 1, &now, take_silence, &found);
 	silences = lock_silences(LW_EXCLUSIVE);
-	for (int i = 0; i < SILENCES; i++)
-		if (silences[i].database == MyDatabaseId)
-			silences[i].database = InvalidOid;
+	clear(silences, MyDatabaseId);
 	cell = list_head(found);
 	for (int i = dbops_alert_is_home() ? 0 : SILENCES_EACH; i < SILENCES && cell != NULL; i++)
 		if (!OidIsValid(silences[i].database))
@@ -209,6 +208,22 @@ dbops_alert_silence_load(void)
 		ereport(LOG,
 				(errmsg("dbops has no room for all silences of alerts of database \"%s\"", get_database_name(MyDatabaseId)),
 				 errdetail("All databases together have more than %d.", SILENCES - SILENCES_EACH)));
+}
+
+/* A database is gone, or has dbops no more. Nothing here may fail. */
+void
+dbops_alert_silence_forget(Oid database)
+{
+	clear(lock_silences(LW_EXCLUSIVE), database);
+	unlock_silences();
+}
+
+static void
+clear(Silence *silences, Oid database)
+{
+	for (int i = 0; i < SILENCES; i++)
+		if (silences[i].database == database)
+			silences[i].database = InvalidOid;
 }
 
 static void

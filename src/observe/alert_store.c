@@ -27,6 +27,14 @@ typedef struct StoredAlert
 	Alert		alert;
 } StoredAlert;
 
+/* What a load is about. */
+typedef struct Load
+{
+	bool		own;			/* the alerts of this database */
+	bool		cluster;
+} Load;
+
+static Load what_to_load(bool home);
 static void take_row(HeapTuple row, TupleDesc desc, void *arg);
 static AlertState state_of(const char *name);
 static DbopsSeverity severity_of(const char *name);
@@ -35,21 +43,12 @@ static void merge(const StoredAlert *stored);
 static void save(const AlertEntry *entry);
 static DbopsParam param_float(double value);
 
-/* What a load is about. */
-typedef struct Load
-{
-	bool		own;			/* the alerts of this database */
-	bool		cluster;
-} Load;
-
 /* Load what is not loaded yet of this database, and of the cluster where this is home. */
 void
 dbops_alert_store_load(bool home)
 {
-	Load		load = {
-		.own = !dbops_alert_memory_is_loaded(MyDatabaseId),
-		.cluster = home && !dbops_alert_memory_is_loaded(InvalidOid)
-	};
+	Load		load = what_to_load(home);
+	Oid			table = dbops_alert_table();
 	List	   *rows = NIL;
 	ListCell   *cell;
 
@@ -60,7 +59,12 @@ dbops_alert_store_load(bool home)
 					 " suppressed"
 					 " FROM dbops.alert WHERE state <> 'ok' OR told <> 'ok' OR unknown_since IS NOT NULL",
 					 0, NULL, take_row, &rows);
+	load = what_to_load(home);	/* another may have been quicker */
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	if (load.own)
+		dbops_alert_set_loaded(MyDatabaseId, table);
+	if (load.cluster)
+		dbops_alert_set_loaded(InvalidOid, table);
 	dbops_alert_memory_each(forget_told, &load);
 	foreach(cell, rows)
 	{
@@ -69,11 +73,17 @@ dbops_alert_store_load(bool home)
 		if (stored->whole_cluster ? load.cluster : load.own)
 			merge(stored);
 	}
-	if (load.own)
-		dbops_alert_memory_set_loaded(MyDatabaseId);
-	if (load.cluster)
-		dbops_alert_memory_set_loaded(InvalidOid);
 	dbops_alert_memory_unlock();
+}
+
+/* The cluster's alerts that another home has loaded go on. */
+static Load
+what_to_load(bool home)
+{
+	return (Load) {
+		.own = !dbops_alert_is_loaded_here(MyDatabaseId),
+		.cluster = home && !dbops_alert_is_loaded(InvalidOid)
+	};
 }
 
 static void
@@ -160,6 +170,24 @@ merge(const StoredAlert *stored)
 		entry->alert.since = stored->alert.since;
 	}
 	entry->handed_over = true;
+}
+
+/*
+ * Keep the cluster's alerts in this table, if they were another home's, or of
+ * another installation here: what it says of them is old. Where this is not home
+ * it has none.
+ */
+void
+dbops_alert_store_take_over(bool home)
+{
+	if (home ? dbops_alert_is_loaded_here(InvalidOid) : !OidIsValid(dbops_home_database()))
+		return;
+	dbops_store_each("DELETE FROM dbops.alert WHERE whole_cluster", 0, NULL, NULL, NULL);
+	if (!home)
+		return;
+	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	dbops_alert_set_loaded(InvalidOid, dbops_alert_table());
+	dbops_alert_memory_unlock();
 }
 
 /* Write rows for alerts (AlertEntry *). */

@@ -42,6 +42,8 @@ static DbopsFinding *take_finding(HeapTupleHeader row);
 static char *text_of(HeapTupleHeader row, const char *name);
 static DbopsSeverity severity_of(const char *name);
 static int	by_severity_and_key(const ListCell *a, const ListCell *b);
+static void prepare_to_evaluate(bool delivers);
+static void load(void);
 static int	evaluate_here(void);
 
 static const DbopsTick tick = {.name = "alerts",.every = TICK,.run = judge_in_launcher};
@@ -66,6 +68,7 @@ dbops_alert_init(void)
 {
 	dbops_alert_memory_init();
 	dbops_alert_silence_init();
+	dbops_forget_register(dbops_alert_forget);
 	dbops_tick_register(&tick);
 	dbops_upkeep_register(&alerts_upkeep);
 	dbops_upkeep_register(&checks_upkeep);
@@ -99,7 +102,7 @@ follow_promotion(TimestampTz now)
 static bool
 may_evaluate(Oid database)
 {
-	return RecoveryInProgress() || dbops_alert_memory_is_loaded(database);
+	return RecoveryInProgress() || dbops_alert_is_loaded(database);
 }
 
 static void
@@ -113,7 +116,7 @@ static void
 judge_databases(void)
 {
 	static int	next = 0;
-	List	   *databases = dbops_alert_memory_databases();
+	List	   *databases = dbops_alert_loaded_databases();
 	int			n = list_length(databases);
 	instr_time	began;
 	instr_time	took;
@@ -148,11 +151,11 @@ judge(Oid database, bool connected, DbopsCheckReach reach)
 static void
 ask_for_schedulers(void)
 {
-	List	   *databases = dbops_alert_memory_waited_for();
+	List	   *databases = dbops_alert_news_waited_for();
 	Oid			home = dbops_home_database();
 	ListCell   *cell;
 
-	if (OidIsValid(home) && !dbops_alert_memory_is_loaded(InvalidOid))
+	if (OidIsValid(home) && !dbops_alert_is_loaded(InvalidOid))
 		databases = list_append_unique_oid(databases, home);
 	foreach(cell, databases)
 		dbops_upkeep_request(lfirst_oid(cell), "alerts");
@@ -163,20 +166,24 @@ ask_for_schedulers(void)
 static void
 judge_catalogs(void *unused)
 {
+	load();
 	judge(MyDatabaseId, true, DBOPS_REACH_CATALOG);
-	dbops_alert_deliver_alone();
-	dbops_alert_deliver();
+	if (dbops_alert_deliver_alone())
+		dbops_alert_deliver();
 }
 
+/* While somebody else delivers, the launcher asks again. */
 static void
 look_after_alerts(void *unused)
 {
 	Disks		disks = {0};
 
 	dbops_disks_read(&disks);	/* so that the launcher knows their names before it judges them */
-	dbops_alert_deliver_alone();
-	dbops_alert_store_load(dbops_alert_is_home());
 	dbops_alert_silence_load();
+	load();
+	if (!dbops_alert_deliver_alone())
+		return;
+	dbops_alert_store_take_over(dbops_alert_is_home());
 	dbops_alert_deliver();
 	dbops_alert_store_prune();
 }
@@ -188,20 +195,39 @@ Datum
 dbops_evaluate_alerts(PG_FUNCTION_ARGS)
 {
 	bool		writes = !RecoveryInProgress();
+	bool		delivers = writes && dbops_alert_deliver_here();
 	int			events;
 
 	if (writes)
-	{
-		dbops_alert_deliver_alone();
-		dbops_alert_memory_forget_own();
-		dbops_alert_store_load(dbops_alert_is_home());
-		dbops_alert_silence_load();
-	}
+		prepare_to_evaluate(delivers);
 	events = PG_ARGISNULL(0) ? evaluate_here() :
 		dbops_alert_evaluate(MyDatabaseId, take_findings(PG_GETARG_ARRAYTYPE_P(0)), false, DBOPS_REACH_DATABASE);
-	if (writes)
+	if (delivers)
 		dbops_alert_deliver();
+	else if (writes && events > 0)
+		ask_for_schedulers();
 	PG_RETURN_INT32(events);
+}
+
+/* Know what was told before, and what is silenced. */
+static void
+prepare_to_evaluate(bool delivers)
+{
+	if (delivers)
+	{
+		dbops_alert_await_turn();
+		dbops_alert_memory_forget_own();
+	}
+	load();
+}
+
+/* As long as that is not here, what is silenced is not known either. */
+static void
+load(void)
+{
+	if (!dbops_alert_is_loaded_here(MyDatabaseId))
+		dbops_alert_silence_load();
+	dbops_alert_store_load(dbops_alert_is_home());
 }
 
 /* Judge everything, as the launcher and the scheduler would. */

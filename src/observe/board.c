@@ -63,6 +63,7 @@ typedef struct Board
 static Board *board = NULL;		/* or NULL */
 static LWLock *board_lock = NULL;
 
+static void forget(Oid database);
 static int	find_sheet(Oid database, DbopsCheckReach reach);
 static int	begin_sheet(Oid database, DbopsCheckReach reach);
 static void clear_sheet(int sheet);
@@ -83,6 +84,20 @@ dbops_board_init(void)
 {
 	dbops_shared_request("dbops board", sizeof(Board), NULL,
 						 (void **) &board, &board_lock);
+	dbops_forget_register(forget);
+}
+
+/* What stands there of a database that is gone, or has dbops no more. */
+static void
+forget(Oid database)
+{
+	if (board == NULL)
+		return;
+	LWLockAcquire(board_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < BOARD_SHEETS; i++)
+		if (board->sheets[i].used && board->sheets[i].database == database)
+			clear_sheet(i);
+	LWLockRelease(board_lock);
 }
 
 /* Replace what stands there of a database and a reach. */

@@ -18,6 +18,7 @@ $primary->init(allows_streaming => 1);
 $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'dbops'
     fsync = off
+    max_prepared_transactions = 2
     dbops.home_database = 'postgres'
     CONF
 $primary->start;
@@ -118,6 +119,59 @@ $primary->reload;
 await_looks($primary);
 await_looks($primary);
 is(count_told($primary, 'regress.homeless', 'firing'), '1', 'what is told before a database turns out to be home is told once');
+
+# ---- transactions that stay open, are rolled back or prepared
+
+sub raising
+{
+	my ($check) = @_;
+
+	return "SELECT dbops.evaluate_alerts(ARRAY[ROW('$check', 'warning', NULL, 'it is so', NULL, NULL, NULL)::dbops.finding])";
+}
+
+# Wait until something has been told.
+sub is_told
+{
+	my ($node, $key) = @_;
+
+	return $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM dbops.alert_history() WHERE alert_key = '$key' AND event = 'firing' AND told");
+}
+
+my $open = $primary->background_psql('postgres');
+$open->query_safe("BEGIN; @{[raising('regress.open')]}; SAVEPOINT saved; @{[raising('regress.saved')]}; ROLLBACK TO saved");
+ok(is_told($primary, $_), "what an open transaction has found is told: $_") for 'regress.open', 'regress.saved';
+raise($primary, 'postgres', 'regress.meanwhile', 'warning');
+ok(is_told($primary, 'regress.meanwhile'), 'and keeps nobody waiting');
+$open->query_safe('ROLLBACK');
+$open->query_safe("BEGIN; @{[raising('regress.prepared')]}; PREPARE TRANSACTION 'regress'");
+ok(is_told($primary, 'regress.prepared'), 'as is what a prepared one has found');
+$open->query_safe("ROLLBACK PREPARED 'regress'");
+$open->query_safe("BEGIN READ ONLY; @{[raising('regress.read_only')]}; COMMIT");
+ok(is_told($primary, 'regress.read_only'), 'or one that may only read');
+await_looks($primary);
+is(count_told($primary, $_, 'firing'), '1', "once: $_") for 'regress.open', 'regress.saved', 'regress.prepared';
+$open->quit;
+is(lines_of_log($primary, qr/lock timeout/), 0, 'nobody waited in vain');
+
+# ---- dbops that is dropped and created anew, a database that is dropped
+
+$primary->safe_psql('postgres', 'CREATE DATABASE anew');
+$primary->safe_psql('anew', 'CREATE EXTENSION dbops');
+sub fires_anew
+{
+	return $primary->poll_query_until('anew', "SELECT count(*) = 1 FROM dbops.alert_history() WHERE alert_key = 'regress.anew' AND event = 'firing' AND told");
+}
+raise($primary, 'anew', 'regress.anew', 'warning');
+ok(fires_anew(), 'an alert fires');
+$primary->safe_psql('anew', "SELECT dbops.silence_alerts('regress.%', 'the test works on it', now() + interval '1 hour')");
+$primary->safe_psql('anew', 'SET dbops.allow_data_loss = on; DROP EXTENSION dbops; CREATE EXTENSION dbops');
+is($primary->safe_psql('anew', "SELECT count(*) FROM dbops.alerts(false) WHERE alert_key = 'regress.anew'"), '0', 'where dbops is created anew, nothing is known of it');
+raise($primary, 'anew', 'regress.anew', 'warning');
+ok(fires_anew(), 'so that it fires again');
+$primary->safe_psql('anew', 'BEGIN; SET LOCAL dbops.allow_data_loss = on; DROP EXTENSION dbops; CREATE EXTENSION dbops; COMMIT');
+raise($primary, 'anew', 'regress.anew', 'warning');
+ok(fires_anew(), 'likewise when that was one transaction');
+$primary->safe_psql('postgres', 'DROP DATABASE anew');
 
 # ---- who listens
 

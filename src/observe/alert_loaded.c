@@ -1,0 +1,170 @@
+/*
+ * alert_loaded.c
+ *		Whose alerts are in memory as their table has them, and since when.
+ *
+ * Nothing is judged of a database before it is known what was told of it: then
+ * its table has been loaded. That counts for one table: when dbops is created
+ * anew, or another database becomes home, what is told is to be written down
+ * there. A database that is gone, or has dbops no more, is forgotten.
+ */
+#include "observe/alert_memory.h"
+
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+
+static AlertLoaded loaded_here(Oid database);
+static const AlertLoaded *find_loaded(Oid database);
+static void forget_loaded(Oid database);
+static void forget_entries(Oid database);
+static void store_again(AlertEntry *entry, void *unused);
+
+/* When the server was started, or promoted. */
+TimestampTz
+dbops_alert_memory_began(void)
+{
+	return dbops_alert_memory()->began;
+}
+
+/* The server has been promoted: what the tables say is to be loaded. */
+void
+dbops_alert_memory_begin_anew(TimestampTz now)
+{
+	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	dbops_alert_memory()->began = now;
+	dbops_alert_memory()->n_loaded = 0;
+	dbops_alert_memory_unlock();
+}
+
+/* Is it known what was told of a database's alerts, or of the cluster's? */
+bool
+dbops_alert_is_loaded(Oid database)
+{
+	bool		found;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	found = (find_loaded(database) != NULL);
+	dbops_alert_memory_unlock();
+	return found;
+}
+
+/* The databases whose alerts are loaded: those that have dbops. */
+List *
+dbops_alert_loaded_databases(void)
+{
+	const AlertMemory *alerts = dbops_alert_memory();
+	List	   *databases = NIL;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	for (int i = 0; i < alerts->n_loaded; i++)
+		if (OidIsValid(alerts->loaded[i].database))
+			databases = lappend_oid(databases, alerts->loaded[i].database);
+	dbops_alert_memory_unlock();
+	return databases;
+}
+
+/* A database is gone, or has dbops no more. Nothing here may fail. */
+void
+dbops_alert_forget(Oid database)
+{
+	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	forget_entries(database);
+	forget_loaded(database);
+	dbops_alert_memory_unlock();
+	dbops_alert_silence_forget(database);
+}
+
+/* ---- for this database's table ---- */
+
+/* The table of this database that has its alerts. */
+Oid
+dbops_alert_table(void)
+{
+	return get_relname_relid("alert", get_namespace_oid("dbops", false));
+}
+
+/* Is what the table of this database says of its own alerts, or of the cluster's, here? */
+bool
+dbops_alert_is_loaded_here(Oid database)
+{
+	AlertLoaded here = loaded_here(database);
+	const AlertLoaded *loaded;
+	bool		same;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	loaded = find_loaded(database);
+	same = (loaded != NULL && loaded->keeper == here.keeper && loaded->table == here.table);
+	dbops_alert_memory_unlock();
+	return same;
+}
+
+static AlertLoaded
+loaded_here(Oid database)
+{
+	return (AlertLoaded) {.database = database,.keeper = MyDatabaseId,.table = dbops_alert_table()};
+}
+
+/*
+ * What the table says is about to be loaded. What is in memory from another one
+ * is not this database's, if that was of a former installation; the cluster's
+ * alerts go on, and are all to be stored here. The lock is held.
+ */
+void
+dbops_alert_set_loaded(Oid database, Oid table)
+{
+	AlertMemory *alerts = dbops_alert_memory();
+	AlertLoaded here = {.database = database,.keeper = MyDatabaseId,.table = table};
+
+	if (find_loaded(database) != NULL && OidIsValid(database))
+		forget_entries(database);
+	else if (find_loaded(database) != NULL)
+		dbops_alert_memory_each(store_again, NULL);
+	forget_loaded(database);
+	if (alerts->n_loaded < LOADED)
+		alerts->loaded[alerts->n_loaded++] = here;
+	else
+		alerts->loaded[alerts->next_loaded++ % LOADED] = here;
+}
+
+/* The lock is held, as in all that follow. NULL: nothing is loaded. */
+static const AlertLoaded *
+find_loaded(Oid database)
+{
+	const AlertMemory *alerts = dbops_alert_memory();
+
+	for (int i = 0; i < alerts->n_loaded; i++)
+		if (alerts->loaded[i].database == database)
+			return &alerts->loaded[i];
+	return NULL;
+}
+
+static void
+forget_loaded(Oid database)
+{
+	AlertMemory *alerts = dbops_alert_memory();
+
+	for (int i = 0; i < alerts->n_loaded; i++)
+		if (alerts->loaded[i].database == database)
+		{
+			alerts->loaded[i] = alerts->loaded[--alerts->n_loaded];
+			return;
+		}
+}
+
+static void
+forget_entries(Oid database)
+{
+	AlertMemory *alerts = dbops_alert_memory();
+
+	for (int i = 0; i < ALERTS; i++)
+		if (alerts->hashes[i] != 0 && alerts->entries[i].database == database)
+			alerts->hashes[i] = 0;
+	dbops_alert_news_forget(database);
+}
+
+static void
+store_again(AlertEntry *entry, void *unused)
+{
+	if (!OidIsValid(entry->database))
+		entry->stored = 0;
+}
