@@ -144,6 +144,32 @@ SELECT r.events FROM pg_temp.look(0, ARRAY(SELECT ROW('regress.alert', 'warning'
 SELECT octet_length(payload::text) < 8000 AS fits FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%';
 CALL pg_temp.forget();
 
+-- of names that are too long what is cut ends in a digest, so that each has its own alert, and its key is known everywhere
+SELECT r.events FROM pg_temp.look(0, ARRAY(SELECT pg_temp.finding('warning', i, '{}', repeat('an object ', 25) || i) FROM generate_series(1, 3) i)) r;
+SELECT count(DISTINCT alert_key) AS alerts, max(octet_length(alert_key)) AS bytes, bool_and(alert_key ~ '^regress.alert:an object .*~[0-9a-f]{16}$') AS digest FROM dbops.alerts() WHERE alert_key LIKE 'regress.%';
+SELECT r.events FROM pg_temp.look(10, ARRAY(SELECT pg_temp.finding('warning', i, '{}', repeat('an object ', 25) || i) FROM generate_series(1, 3) i)) r;
+SELECT dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || repeat('check', 15) || i, 'warning', NULL, 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 2) i)) AS events;
+SELECT count(*), max(octet_length(alert_key)) AS bytes FROM dbops.alerts() WHERE alert_key LIKE 'regress.check%';
+CALL pg_temp.forget();
+-- also of what a check finds
+BEGIN;
+SET LOCAL dbops.health_max_age = 0;
+SELECT format('%I.%I', repeat('"', 60) || 's', repeat('"', 60) || 't') AS one, format('%I.%I', repeat('"', 60) || 's', repeat('"', 60) || 'u') AS two, quote_ident(repeat('"', 60) || 's') AS schema \gset
+CREATE SCHEMA :schema CREATE SEQUENCE :one MAXVALUE 1000 CREATE SEQUENCE :two MAXVALUE 1000;
+SELECT setval(:'one', 995), setval(:'two', 995);
+SELECT dbops.evaluate_alerts() >= 2 AS evaluated;
+SELECT count(*) AS alerts, max(octet_length(alert_key)) <= 255 AS fits, bool_and(alert_key IN (SELECT key FROM dbops.health_checks())) AS key_of_health FROM dbops.alert WHERE check_name = 'sequences.exhaustion' AND alert_key LIKE '%""""%';
+SELECT dbops.mute_finding(min(alert_key), 'the test works on it', timestamptz '2030-01-01 00:10:00+00') FROM dbops.alert WHERE check_name = 'sequences.exhaustion' AND alert_key LIKE '%""""%';
+SELECT dbops.evaluate_alerts() >= 0 AS evaluated;
+SELECT suppressed, count(*) FROM dbops.alert WHERE check_name = 'sequences.exhaustion' AND alert_key LIKE '%""""%' GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+-- a storm of which some are muted is one of the others
+BEGIN;
+SELECT dbops.mute_finding('sequences.exhaustion:regress ' || i, 'the test works on it', timestamptz '2030-01-01 00:10:00+00') FROM generate_series(1, 2) i;
+SELECT dbops.evaluate_alerts(ARRAY(SELECT ROW('sequences.exhaustion', CASE WHEN i < 3 THEN 'critical' ELSE 'warning' END, 'regress ' || i, 'it is so', NULL, NULL, '{"value": 99}')::dbops.finding FROM generate_series(1, 24) i)) >= 3 AS evaluated;
+SELECT alert_key, severity, suppressed, value FROM dbops.alert WHERE alert_key LIKE 'sequences.exhaustion:regress %' OR alert_key = 'sequences.exhaustion:*' ORDER BY alert_key COLLATE "C";
+ROLLBACK;
+
 -- events that there is no room for are told at the next look
 SELECT look, dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || i, 'critical', 'a', 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 300) i)) AS events
   FROM generate_series(1, 3) look;
@@ -155,9 +181,10 @@ SET dbops.test_now = 1893456000;
 SELECT dbops.silence_alerts('regress.al%', 'the test works on it', timestamptz '2030-01-01 00:01:00+00') IS NOT NULL AS silenced;
 SELECT pattern, reason, until AT TIME ZONE 'UTC' AS until FROM dbops.alert_silences();
 SELECT s, r.* FROM (VALUES (0, 85), (10, 85), (59, 99), (60, 99)) v(s, v), pg_temp.value_at(s, v, '{}') r;
--- that it is over is told to who was told
+-- that it is over is told to who was told, and is not suppressed
 SELECT dbops.silence_alerts('regress.alert', 'again', timestamptz '2030-01-01 00:10:00+00') IS NOT NULL AS silenced;
 SELECT s, r.* FROM (VALUES (70, 99), (80, 50), (90, 99), (100, 50)) v(s, v), pg_temp.value_at(s, v, '{}') r;
+SELECT event, told, suppressed FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%' ORDER BY id;
 SELECT dbops.unsilence_alerts(silence_id) FROM dbops.alert_silences();
 SELECT count(*) AS silences FROM dbops.alert_silences();
 SELECT r.* FROM pg_temp.value_at(110, 85, '{}') r;
@@ -199,6 +226,10 @@ SET dbops.test_now = 1893456060;
 SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.alert', 'warning', NULL, 'it is 85', NULL, NULL, '{"value": 85, "duration": 60}')::dbops.finding]);
 SELECT alert_key, state, severity, since AT TIME ZONE 'UTC' AS since, fired_at AT TIME ZONE 'UTC' AS fired_at FROM dbops.alerts() WHERE alert_key LIKE 'regress.%';
 SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.alert', 'ok', NULL, 'it is 5', NULL, NULL, NULL)::dbops.finding]);
+
+-- figures beyond all bounds
+SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.bounds', 'critical', NULL, 'it is so', NULL, NULL, '{"value": 1e400, "warning": -1e400, "clear": 1e400, "duration": -1e400, "keep_firing": 1e400}')::dbops.finding]);
+SELECT state, value FROM dbops.alerts() WHERE alert_key = 'regress.bounds';
 
 -- all checks at once
 BEGIN;

@@ -17,8 +17,7 @@ dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 
 	finding.check = run->check;
 	finding.check_name = run->check->name;
-	finding.key = (finding.object == NULL) ? finding.check_name :
-		psprintf("%s:%s", finding.check_name, finding.object);
+	finding.key = dbops_finding_key(finding.check_name, finding.object);
 	*kept = finding;
 	run->findings = lappend(run->findings, kept);
 }

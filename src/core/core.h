@@ -40,6 +40,14 @@ typedef enum DbopsRequireProtection
 	DBOPS_PROTECTION_ENFORCE
 } DbopsRequireProtection;
 
+typedef enum DbopsAlertNotify
+{
+	DBOPS_NOTIFY_FULL,
+	DBOPS_NOTIFY_BRIEF,
+	DBOPS_NOTIFY_OFF
+} DbopsAlertNotify;
+
+extern int	dbops_alert_notify; /* a DbopsAlertNotify: how much NOTIFY dbops_alert says */
 extern int	dbops_alert_repeat; /* s between two tellings of an alert that goes on; 0: it is told once */
 extern bool dbops_allow_data_loss;	/* DROP EXTENSION may take what is nowhere else */
 extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
@@ -102,6 +110,8 @@ extern char *dbops_interval_text(const Interval *interval);
 extern List *dbops_texts(ArrayType *array);
 extern List *dbops_texts_sort(List *texts, list_sort_comparator compare);
 extern bool dbops_texts_have(const List *texts, const char *text);
+extern Size dbops_text_clip(const char *text, Size room);
+extern const char *dbops_text_fit(const char *name, Size bytes);
 
 /* ---- query.c: the only user of SPI ---- */
 
@@ -347,7 +357,11 @@ typedef struct DbopsFinding
 	bool		partial;		/* only a part was seen of the time that is judged: what is bad is so, what is not may be */
 } DbopsFinding;
 
+#define DBOPS_CHECK_NAME_BYTES	64	/* of a finding that is remembered, with its end */
+#define DBOPS_OBJECT_BYTES		192 /* likewise */
+
 extern const char *dbops_severity_name(DbopsSeverity severity);
+extern const char *dbops_finding_key(const char *check_name, const char *object);
 extern void dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding);
 
 /* ---- check*.c: health checks, and how they are run ---- */

@@ -32,6 +32,15 @@ dbops_severity_name(DbopsSeverity severity)
 	return NULL;				/* keep the compiler quiet */
 }
 
+/* The key of what a check finds, of an object or of none: it fits wherever findings are remembered. */
+const char *
+dbops_finding_key(const char *check_name, const char *object)
+{
+	const char *name = dbops_text_fit(check_name, DBOPS_CHECK_NAME_BYTES);
+
+	return (object == NULL) ? name : psprintf("%s:%s", name, dbops_text_fit(object, DBOPS_OBJECT_BYTES));
+}
+
 /* Append a finding to the result of a function that returns SETOF dbops.finding. */
 void
 dbops_finding_put(ReturnSetInfo *rsinfo, const DbopsFinding *finding)

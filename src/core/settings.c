@@ -14,6 +14,7 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 
+int			dbops_alert_notify = DBOPS_NOTIFY_FULL;
 int			dbops_alert_repeat = 14400;
 bool		dbops_allow_data_loss = false;
 int			dbops_backfill_batch_time = 250;
@@ -47,6 +48,13 @@ int			dbops_slow_query_time = 1000;
 bool		dbops_test_clock = false;
 double		dbops_test_now = 0;
 int			dbops_watched_log_level = 0;
+
+static const struct config_enum_entry alert_notify_options[] = {
+	{"full", DBOPS_NOTIFY_FULL, false},
+	{"brief", DBOPS_NOTIFY_BRIEF, false},
+	{"off", DBOPS_NOTIFY_OFF, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry on_promotion_options[] = {
 	{"continue", DBOPS_PROMOTION_CONTINUE, false},
@@ -87,6 +95,18 @@ dbops_settings_init(void)
 static void
 define_a_to_b(void)
 {
+	DefineCustomEnumVariable("dbops.alert_notify",
+							 "Sets how much NOTIFY dbops_alert says.",
+							 "Any role that can connect may listen: with \"brief\" it learns the level, id, time and database of an alert and no more, with \"off\" nothing.",
+							 &dbops_alert_notify,
+							 DBOPS_NOTIFY_FULL,
+							 alert_notify_options,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomIntVariable("dbops.alert_repeat",
 							"Sets after how long an alert that goes on is told again.",
 							"0 tells it once.",

@@ -59,19 +59,20 @@ extern List *dbops_alert_subjects(Oid database, const List *findings, AlertIsGro
 
 /* ---- alert_memory.c: the alerts that there are ---- */
 
-#define ALERT_CHECK_BYTES	64
-#define ALERT_OBJECT_BYTES	192
+#define ALERT_CHECK_BYTES	DBOPS_CHECK_NAME_BYTES
+#define ALERT_OBJECT_BYTES	DBOPS_OBJECT_BYTES
 #define ALERT_TEXT_BYTES	384
 #define ALERT_UNIT_BYTES	16
 #define ALERT_DETAIL_BYTES	3072
 
-/* One alert as it is remembered. Texts are read with dbops_shared_text_get. */
+/* One alert as it is remembered. Texts are read with dbops_shared_text_get, those of other databases with dbops_shared_text_from. */
 typedef struct AlertEntry
 {
 	Oid			database;		/* InvalidOid: it is the cluster's */
 	Alert		alert;
 	AlertSuppression suppression;
 	int			objects;
+	int			encoding;		/* of its texts, as far as it is known */
 	bool		has_object;
 	bool		handed_over;	/* what was told of it has been, or will be, written down */
 	uint32		turn;			/* of the memory, in which it was last judged */
@@ -137,7 +138,7 @@ extern bool dbops_alert_is_loaded(Oid database);
 extern List *dbops_alert_loaded_databases(void);
 extern Oid	dbops_alert_table(void);
 extern bool dbops_alert_is_loaded_here(Oid database);
-extern void dbops_alert_set_loaded(Oid database, Oid table);	/* the lock is held */
+extern bool dbops_alert_set_loaded(Oid database, Oid table);	/* the lock is held */
 extern void dbops_alert_forget(Oid database);
 
 /* ---- alert_silence.c: what nobody wants to hear of ---- */
@@ -164,6 +165,7 @@ extern void dbops_alert_store_prune(void);
 /* ---- alert_payload.c: what listeners get ---- */
 
 extern Jsonb *dbops_alert_payload(int64 id, const AlertNews *news);
+extern Jsonb *dbops_alert_brief(int64 id, const AlertNews *news);
 
 /* ---- alert_function.c: a user's function that is told ---- */
 

@@ -36,6 +36,7 @@ typedef struct Delivery
 } Delivery;
 
 static void deliver_one(const AlertNews *news, bool home);
+static void notify(Jsonb *payload);
 static void confirm(void *arg);
 
 /*
@@ -83,13 +84,19 @@ deliver_one(const AlertNews *news, bool home)
 	payload = news->step.tell ? dbops_alert_payload(id, news) : NULL;
 	if (ours)
 		dbops_alert_store_history(id, news, payload);
-	if (payload != NULL)
-	{
-		const char *text = JsonbToCString(NULL, &payload->root, VARSIZE(payload));
+	if (payload == NULL)
+		return;
+	if (dbops_alert_notify == DBOPS_NOTIFY_FULL)
+		notify(payload);
+	else if (dbops_alert_notify == DBOPS_NOTIFY_BRIEF)
+		notify(dbops_alert_brief(id, news));
+	dbops_alert_function_call(JsonbToCString(NULL, &payload->root, VARSIZE(payload)));
+}
 
-		Async_Notify(CHANNEL, text);
-		dbops_alert_function_call(text);
-	}
+static void
+notify(Jsonb *payload)
+{
+	Async_Notify(CHANNEL, JsonbToCString(NULL, &payload->root, VARSIZE(payload)));
 }
 
 static void

@@ -118,7 +118,7 @@ advance_subject(Evaluation *evaluation, const AlertSubject *subject)
 	advance(evaluation, entry, &subject->rule, &look, subject);
 }
 
-/* Have an alert about all objects go on from those about single ones, which end. */
+/* Have an alert about all objects go on from those about single ones, which end, but for those that are still judged by themselves. */
 static void
 take_in(Evaluation *evaluation, const AlertSubject *group, AlertEntry *entry)
 {
@@ -134,7 +134,7 @@ take_in_one(AlertEntry *entry, void *arg)
 	Alert	   *group = &evaluation->group_entry->alert;
 	AlertStep	step = {.event = ALERT_ENDS,.tell = true,.before = entry->alert.told};
 
-	if (entry == evaluation->group_entry || entry->database != evaluation->database ||
+	if (entry->turn == evaluation->turn || entry->database != evaluation->database ||
 		strcmp(entry->check_name, evaluation->group->check_name) != 0 ||
 		!entry->has_object || !dbops_alert_entry_lives(entry))
 		return;

@@ -13,9 +13,7 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 
-static AlertLoaded loaded_here(Oid database);
 static const AlertLoaded *find_loaded(Oid database);
-static void forget_loaded(Oid database);
 static void forget_entries(Oid database);
 static void store_again(AlertEntry *entry, void *unused);
 
@@ -67,9 +65,11 @@ dbops_alert_loaded_databases(void)
 void
 dbops_alert_forget(Oid database)
 {
+	if (dbops_alert_memory_is_own())
+		return;
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
 	forget_entries(database);
-	forget_loaded(database);
+	dbops_alert_unload(database);
 	dbops_alert_memory_unlock();
 	dbops_alert_silence_forget(database);
 }
@@ -87,43 +87,42 @@ dbops_alert_table(void)
 bool
 dbops_alert_is_loaded_here(Oid database)
 {
-	AlertLoaded here = loaded_here(database);
+	Oid			table = dbops_alert_table();
 	const AlertLoaded *loaded;
 	bool		same;
 
 	dbops_alert_memory_lock(LW_SHARED);
 	loaded = find_loaded(database);
-	same = (loaded != NULL && loaded->keeper == here.keeper && loaded->table == here.table);
+	same = (loaded != NULL && loaded->keeper == MyDatabaseId && loaded->table == table);
 	dbops_alert_memory_unlock();
 	return same;
 }
 
-static AlertLoaded
-loaded_here(Oid database)
-{
-	return (AlertLoaded) {.database = database,.keeper = MyDatabaseId,.table = dbops_alert_table()};
-}
-
 /*
- * What the table says is about to be loaded. What is in memory from another one
- * is not this database's, if that was of a former installation; the cluster's
- * alerts go on, and are all to be stored here. The lock is held.
+ * What the table says is about to be loaded; false: somebody else has done so.
+ * What is in memory from another one is not this database's, if that was of a
+ * former installation; the cluster's alerts go on, and are all to be stored here.
+ * The lock is held.
  */
-void
+bool
 dbops_alert_set_loaded(Oid database, Oid table)
 {
 	AlertMemory *alerts = dbops_alert_memory();
 	AlertLoaded here = {.database = database,.keeper = MyDatabaseId,.table = table};
+	const AlertLoaded *before = find_loaded(database);
 
-	if (find_loaded(database) != NULL && OidIsValid(database))
+	if (before != NULL && before->keeper == here.keeper && before->table == table)
+		return false;
+	if (before != NULL && OidIsValid(database))
 		forget_entries(database);
-	else if (find_loaded(database) != NULL)
+	else if (before != NULL)
 		dbops_alert_memory_each(store_again, NULL);
-	forget_loaded(database);
+	dbops_alert_unload(database);
 	if (alerts->n_loaded < LOADED)
 		alerts->loaded[alerts->n_loaded++] = here;
 	else
 		alerts->loaded[alerts->next_loaded++ % LOADED] = here;
+	return true;
 }
 
 /* The lock is held, as in all that follow. NULL: nothing is loaded. */
@@ -138,8 +137,9 @@ find_loaded(Oid database)
 	return NULL;
 }
 
-static void
-forget_loaded(Oid database)
+/* What was told of a database is not known any more. */
+void
+dbops_alert_unload(Oid database)
 {
 	AlertMemory *alerts = dbops_alert_memory();
 
@@ -166,5 +166,5 @@ static void
 store_again(AlertEntry *entry, void *unused)
 {
 	if (!OidIsValid(entry->database))
-		entry->stored = 0;
+		entry->version++;
 }

@@ -10,7 +10,8 @@
  * table is loaded and what it does not have yet is told.
  *
  * When there is no room an alert that is over gives way, then the one that was
- * judged longest ago.
+ * judged longest ago. What was told of that is in its database's table, which is
+ * loaded again before anything else is judged there.
  *
  * A session has a memory of its own where dbops is not preloaded, and when it
  * has set a time that the server's own processes do not follow.
@@ -19,6 +20,7 @@
 #include "observe/shared_text.h"
 
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "utils/memutils.h"
@@ -144,7 +146,11 @@ dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 	{
 		i = find(0);
 		if (i < 0)
+		{
 			i = give_way();
+			if (!is_over(&alerts->entries[i]))
+				dbops_alert_unload(alerts->entries[i].database);
+		}
 		alerts->hashes[i] = hash;
 		alerts->entries[i] = (AlertEntry) {.database = database};
 		dbops_alert_entry_describe(&alerts->entries[i], subject);
@@ -189,6 +195,7 @@ void
 dbops_alert_entry_describe(AlertEntry *entry, const AlertSubject *subject)
 {
 	entry->objects = subject->objects;
+	entry->encoding = GetDatabaseEncoding();
 	entry->has_object = (subject->object != NULL);
 	dbops_shared_text_put(entry->check_name, subject->check_name, ALERT_CHECK_BYTES);
 	dbops_shared_text_put(entry->object, subject->object, ALERT_OBJECT_BYTES);

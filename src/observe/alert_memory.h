@@ -35,6 +35,7 @@ typedef struct AlertMemory
 } AlertMemory;
 
 extern AlertMemory *dbops_alert_memory(void);
+extern void dbops_alert_unload(Oid database);	/* the lock is held */
 
 /* Does a database keep the alerts of another, or of the cluster? */
 extern bool dbops_alert_concerns(Oid database, bool home, Oid entry_database);

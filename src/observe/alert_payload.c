@@ -20,6 +20,8 @@ static Jsonb *build(int64 id, const AlertNews *news, const List *details);
 static void put_state(DbopsJson *json, const AlertNews *news);
 static const char *level_of(const AlertNews *news);
 static char *headline(const AlertNews *news);
+static char *text_of(const AlertEntry *entry, const char *text);
+static char *database_of(const AlertEntry *entry);
 static Size bytes_of(Jsonb *payload);
 
 /* Make the document that is told of an event. */
@@ -37,16 +39,35 @@ dbops_alert_payload(int64 id, const AlertNews *news)
 	return payload;
 }
 
+/* Make one that tells no more than that there is something to look up. */
+Jsonb *
+dbops_alert_brief(int64 id, const AlertNews *news)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	dbops_json_text(&json, "level", level_of(news));
+	dbops_json_text(&json, "message", (id != 0) ?
+					psprintf("an alert: see event " INT64_FORMAT " of dbops.alert_history()", id) :
+					"an alert of another database: see its dbops.alert_history()");
+	dbops_json_array(&json, "details");
+	dbops_json_array_end(&json);
+	dbops_json_time(&json, "timestamp", news->at);
+	dbops_json_integer(&json, "id", id);
+	dbops_json_text(&json, "database", database_of(&news->entry));
+	return dbops_json_finish(&json);
+}
+
 /* What was found, what to do, then the objects one by one. */
 static List *
 collect_details(const AlertNews *news)
 {
-	List	   *details = list_make1(dbops_shared_text_get(news->entry.message));
+	List	   *details = list_make1(text_of(&news->entry, news->entry.message));
 
 	if (news->entry.remedy[0] != '\0' && news->step.event != ALERT_ENDS)
-		details = lappend(details, dbops_shared_text_get(news->entry.remedy));
+		details = lappend(details, text_of(&news->entry, news->entry.remedy));
 	for (int i = 0; i < news->detail_bytes; i += strlen(news->details + i) + 1)
-		details = lappend(details, dbops_shared_text_get(news->details + i));
+		details = lappend(details, text_of(&news->entry, news->details + i));
 	return details;
 }
 
@@ -62,10 +83,10 @@ build(int64 id, const AlertNews *news, const List *details)
 	dbops_json_texts(&json, "details", details);
 	dbops_json_time(&json, "timestamp", news->at);
 	dbops_json_integer(&json, "id", id);
-	dbops_json_text(&json, "key", dbops_shared_text_get(dbops_alert_key(entry)));
-	dbops_json_text(&json, "check_name", entry->check_name);
-	dbops_json_text(&json, "object", entry->has_object ? dbops_shared_text_get(entry->object) : NULL);
-	dbops_json_text(&json, "database", OidIsValid(entry->database) ? get_database_name(entry->database) : NULL);
+	dbops_json_text(&json, "key", text_of(entry, dbops_alert_key(entry)));
+	dbops_json_text(&json, "check_name", text_of(entry, entry->check_name));
+	dbops_json_text(&json, "object", entry->has_object ? text_of(entry, entry->object) : NULL);
+	dbops_json_text(&json, "database", database_of(entry));
 	put_state(&json, news);
 	return dbops_json_finish(&json);
 }
@@ -82,7 +103,7 @@ put_state(DbopsJson *json, const AlertNews *news)
 		dbops_json_null(json, "value");
 	else
 		dbops_json_decimal(json, "value", entry->alert.value);
-	dbops_json_text(json, "unit", entry->unit[0] != '\0' ? entry->unit : NULL);
+	dbops_json_text(json, "unit", entry->unit[0] != '\0' ? text_of(entry, entry->unit) : NULL);
 	dbops_json_time(json, "since", entry->alert.since);
 	dbops_json_integer(json, "objects", Max(entry->objects, 1));
 }
@@ -97,9 +118,10 @@ static char *
 headline(const AlertNews *news)
 {
 	const AlertEntry *entry = &news->entry;
-	const char *subject = !entry->has_object ? entry->check_name :
-		(entry->objects > 0) ? psprintf("%s of %d objects", entry->check_name, entry->objects) :
-		psprintf("%s of %s", entry->check_name, dbops_shared_text_get(entry->object));
+	const char *check_name = text_of(entry, entry->check_name);
+	const char *subject = !entry->has_object ? check_name :
+		(entry->objects > 0) ? psprintf("%s of %d objects", check_name, entry->objects) :
+		psprintf("%s of %s", check_name, text_of(entry, entry->object));
 
 	switch (news->step.event)
 	{
@@ -112,6 +134,22 @@ headline(const AlertNews *news)
 		default:
 			return psprintf("%s is %s", subject, level_of(news));
 	}
+}
+
+/* Texts and names that another database made are told in the encoding of this one. */
+static char *
+text_of(const AlertEntry *entry, const char *text)
+{
+	return dbops_shared_text_from(text, entry->encoding);
+}
+
+/* NULL: it is the cluster's, or gone. */
+static char *
+database_of(const AlertEntry *entry)
+{
+	char	   *name = OidIsValid(entry->database) ? get_database_name(entry->database) : NULL;
+
+	return (name == NULL) ? NULL : dbops_shared_text_get(name);
 }
 
 static Size

@@ -22,7 +22,7 @@ PG_FUNCTION_INFO_V1(dbops_alert_history);
 static bool is_shown(const AlertEntry *entry, bool active);
 static int	by_severity_and_key(const ListCell *a, const ListCell *b);
 static void put(ReturnSetInfo *result, const AlertEntry *entry);
-static void set_text(Datum *value, bool *isnull, const char *text);
+static void set_text(Datum *value, bool *isnull, const AlertEntry *entry, const char *text);
 static void set_time(Datum *value, bool *isnull, TimestampTz time);
 
 /* alerts(active boolean) → the alerts of the cluster and of this database */
@@ -73,22 +73,22 @@ put(ReturnSetInfo *result, const AlertEntry *entry)
 	bool		nulls[N_COLUMNS] = {0};
 	int			i = 0;
 
-	set_text(&values[i], &nulls[i], dbops_alert_key(entry)), i++;
-	set_text(&values[i], &nulls[i], dbops_alert_state_name(alert->state)), i++;
-	set_text(&values[i], &nulls[i], dbops_severity_name(alert->severity)), i++;
-	set_text(&values[i], &nulls[i], entry->message), i++;
-	set_text(&values[i], &nulls[i], entry->remedy[0] != '\0' ? entry->remedy : NULL), i++;
-	set_text(&values[i], &nulls[i], dbops_alert_suppression_name(entry->suppression)), i++;
+	set_text(&values[i], &nulls[i], entry, dbops_alert_key(entry)), i++;
+	set_text(&values[i], &nulls[i], entry, dbops_alert_state_name(alert->state)), i++;
+	set_text(&values[i], &nulls[i], entry, dbops_severity_name(alert->severity)), i++;
+	set_text(&values[i], &nulls[i], entry, entry->message), i++;
+	set_text(&values[i], &nulls[i], entry, entry->remedy[0] != '\0' ? entry->remedy : NULL), i++;
+	set_text(&values[i], &nulls[i], entry, dbops_alert_suppression_name(entry->suppression)), i++;
 	set_time(&values[i], &nulls[i], alert->since), i++;
 	set_time(&values[i], &nulls[i], alert->fired_at), i++;
 	set_time(&values[i], &nulls[i], alert->told_at), i++;
 	set_time(&values[i], &nulls[i], alert->resolved_at), i++;
 	nulls[i] = isnan(alert->value);
 	values[i++] = Float8GetDatum(alert->value);
-	set_text(&values[i], &nulls[i], entry->unit[0] != '\0' ? entry->unit : NULL), i++;
+	set_text(&values[i], &nulls[i], entry, entry->unit[0] != '\0' ? entry->unit : NULL), i++;
 	values[i++] = Int32GetDatum(Max(entry->objects, 1));
-	set_text(&values[i], &nulls[i], entry->check_name), i++;
-	set_text(&values[i], &nulls[i], entry->has_object ? entry->object : NULL), i++;
+	set_text(&values[i], &nulls[i], entry, entry->check_name), i++;
+	set_text(&values[i], &nulls[i], entry, entry->has_object ? entry->object : NULL), i++;
 	values[i++] = BoolGetDatum(!OidIsValid(entry->database));
 	set_time(&values[i], &nulls[i], alert->at), i++;
 	Assert(i == N_COLUMNS);
@@ -96,10 +96,10 @@ put(ReturnSetInfo *result, const AlertEntry *entry)
 }
 
 static void
-set_text(Datum *value, bool *isnull, const char *text)
+set_text(Datum *value, bool *isnull, const AlertEntry *entry, const char *text)
 {
 	*isnull = (text == NULL);
-	*value = (text == NULL) ? (Datum) 0 : CStringGetTextDatum(dbops_shared_text_get(text));
+	*value = (text == NULL) ? (Datum) 0 : CStringGetTextDatum(dbops_shared_text_from(text, entry->encoding));
 }
 
 static void

@@ -7,7 +7,7 @@
  * restart tells nothing again, and after a promotion what only the log was told
  * is told.
  */
-#include "observe/alert.h"
+#include "observe/alert_memory.h"
 #include "observe/shared_text.h"
 
 #include "access/htup_details.h"
@@ -49,6 +49,7 @@ dbops_alert_store_load(bool home)
 {
 	Load		load = what_to_load(home);
 	Oid			table = dbops_alert_table();
+	DbopsParam	most = dbops_param_int4(dbops_alert_memory_is_own() ? ALERTS : ALERTS / 2);	/* others need room too */
 	List	   *rows = NIL;
 	ListCell   *cell;
 
@@ -57,14 +58,12 @@ dbops_alert_store_load(bool home)
 	dbops_store_each("SELECT whole_cluster, check_name, object, message, remedy, unit, state, severity, told, value, objects,"
 					 " looked_at, since, critical_since, better_since, unknown_since, fired_at, resolved_at, told_at,"
 					 " suppressed"
-					 " FROM dbops.alert WHERE state <> 'ok' OR told <> 'ok' OR unknown_since IS NOT NULL",
-					 0, NULL, take_row, &rows);
-	load = what_to_load(home);	/* another may have been quicker */
+					 " FROM dbops.alert WHERE state <> 'ok' OR told <> 'ok' OR unknown_since IS NOT NULL"
+					 " ORDER BY looked_at DESC NULLS LAST LIMIT $1",
+					 1, &most, take_row, &rows);
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
-	if (load.own)
-		dbops_alert_set_loaded(MyDatabaseId, table);
-	if (load.cluster)
-		dbops_alert_set_loaded(InvalidOid, table);
+	load.own = load.own && dbops_alert_set_loaded(MyDatabaseId, table);
+	load.cluster = load.cluster && dbops_alert_set_loaded(InvalidOid, table);
 	dbops_alert_memory_each(forget_told, &load);
 	foreach(cell, rows)
 	{
@@ -180,13 +179,15 @@ merge(const StoredAlert *stored)
 void
 dbops_alert_store_take_over(bool home)
 {
+	Oid			table = dbops_alert_table();
+
 	if (home ? dbops_alert_is_loaded_here(InvalidOid) : !OidIsValid(dbops_home_database()))
 		return;
 	dbops_store_each("DELETE FROM dbops.alert WHERE whole_cluster", 0, NULL, NULL, NULL);
 	if (!home)
 		return;
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
-	dbops_alert_set_loaded(InvalidOid, dbops_alert_table());
+	(void) dbops_alert_set_loaded(InvalidOid, table);
 	dbops_alert_memory_unlock();
 }
 
@@ -207,11 +208,11 @@ save(const AlertEntry *entry)
 	DbopsParam	params[] = {
 		dbops_param_text(dbops_shared_text_get(dbops_alert_key(entry))),
 		dbops_param_bool(!OidIsValid(entry->database)),
-		dbops_param_text(entry->check_name),
+		dbops_param_text(dbops_shared_text_get(entry->check_name)),
 		dbops_param_text(entry->has_object ? dbops_shared_text_get(entry->object) : NULL),
 		dbops_param_text(dbops_shared_text_get(entry->message)),
 		dbops_param_text(entry->remedy[0] != '\0' ? dbops_shared_text_get(entry->remedy) : NULL),
-		dbops_param_text(entry->unit[0] != '\0' ? entry->unit : NULL),
+		dbops_param_text(entry->unit[0] != '\0' ? dbops_shared_text_get(entry->unit) : NULL),
 		dbops_param_text(dbops_alert_state_name(alert->state)),
 		dbops_param_text(dbops_severity_name(alert->severity)),
 		dbops_param_text(dbops_severity_name(alert->told)),
@@ -232,10 +233,10 @@ save(const AlertEntry *entry)
 					 " severity, told, value, objects, looked_at, since, critical_since, better_since, unknown_since, fired_at,"
 					 " resolved_at, told_at, suppressed)"
 					 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
-					 " ON CONFLICT (alert_key) DO UPDATE SET (whole_cluster, message, remedy, unit, state, severity, told, value,"
+					 " ON CONFLICT (alert_key, whole_cluster) DO UPDATE SET (message, remedy, unit, state, severity, told, value,"
 					 " objects, looked_at, since, critical_since, better_since, unknown_since, fired_at, resolved_at,"
 					 " told_at, suppressed)"
-					 " = ($2, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+					 " = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
 					 lengthof(params), params, NULL, NULL);
 }
 
@@ -266,14 +267,14 @@ dbops_alert_store_history(int64 id, const AlertNews *news, const Jsonb *payload)
 		dbops_param_time(news->at),
 		dbops_param_text(dbops_alert_event_name(news->step.event)),
 		dbops_param_text(dbops_shared_text_get(dbops_alert_key(entry))),
-		dbops_param_text(entry->check_name),
+		dbops_param_text(dbops_shared_text_get(entry->check_name)),
 		dbops_param_text(entry->has_object ? dbops_shared_text_get(entry->object) : NULL),
 		dbops_param_text(dbops_severity_name(news->step.event == ALERT_ENDS ? DBOPS_OK : entry->alert.severity)),
 		dbops_param_text(dbops_severity_name(news->step.before)),
 		param_float(entry->alert.value),
-		dbops_param_text(entry->unit[0] != '\0' ? entry->unit : NULL),
+		dbops_param_text(entry->unit[0] != '\0' ? dbops_shared_text_get(entry->unit) : NULL),
 		dbops_param_text(dbops_shared_text_get(entry->message)),
-		dbops_param_text(dbops_alert_suppression_name(entry->suppression)),
+		dbops_param_text(payload == NULL ? dbops_alert_suppression_name(entry->suppression) : NULL),
 		dbops_param_time(entry->alert.since),
 		dbops_param_jsonb(payload)
 	};

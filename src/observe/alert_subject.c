@@ -3,8 +3,8 @@
  *		What is alerted about: findings, those of many objects as one.
  *
  * A check that finds something at more than ALERT_OBJECTS objects has one alert
- * for all of them, which lasts until nothing is left: a storm is one event. Of
- * what is good only so many objects are followed too.
+ * for all of them, which lasts until nothing is left: a storm is one event. What
+ * is muted does not count for that. Of other objects only so many are followed.
  *
  * A finding's data says what it was judged by, and may say how its alert is to
  * behave: that serves findings of no check.
@@ -13,12 +13,13 @@
 
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/fmgrprotos.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #define SHOWN_OBJECTS	3		/* in the message of a group */
+#define LONGEST			(366 * SECS_PER_DAY)
 
 /* The findings of one check. */
 typedef struct CheckFindings
@@ -33,17 +34,19 @@ typedef struct CheckFindings
 static HTAB *count_findings(const List *findings);
 static CheckFindings *findings_of(HTAB *checks, const char *name);
 static bool is_bad(const DbopsFinding *finding);
+static bool is_muted(TimestampTz until);
 static bool is_advice(const DbopsFinding *finding);
 static AlertSubject *make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *finding);
 static void set_rule(AlertSubject *subject, const Jsonb *data);
+static int	seconds(const Jsonb *data, const char *key);
 static double member(const Jsonb *data, const char *key, double otherwise);
-static AlertSubject *make_group(const AlertSubject *first);
+static AlertSubject *make_group(const DbopsOverrides *overrides, const AlertSubject *first);
 static void add_to_group(CheckFindings *check, const AlertSubject *subject);
 static void finish_group(CheckFindings *check);
 
 /*
- * Make subjects (AlertSubject *) of findings, which have the gravest first. The
- * callback says which checks have a group already.
+ * Make subjects (AlertSubject *) of findings, which have the gravest first, and
+ * put groups last. The callback says which checks have one already.
  */
 List *
 dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_grouped)
@@ -53,6 +56,7 @@ dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_group
 	HASH_SEQ_STATUS all;
 	CheckFindings *check;
 	List	   *subjects = NIL;
+	List	   *groups = NIL;
 	ListCell   *cell;
 
 	foreach(cell, findings)
@@ -68,7 +72,7 @@ dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_group
 			(check->group != NULL || check->bad > ALERT_OBJECTS || is_grouped(database, finding->check_name)))
 		{
 			if (check->group == NULL)
-				subjects = lappend(subjects, check->group = make_group(subject));
+				groups = lappend(groups, check->group = make_group(overrides, subject));
 			add_to_group(check, subject);
 		}
 		else if (check->taken++ < ALERT_OBJECTS)
@@ -78,7 +82,7 @@ dbops_alert_subjects(Oid database, const List *findings, AlertIsGrouped is_group
 	while ((check = hash_seq_search(&all)) != NULL)
 		finish_group(check);
 	hash_destroy(checks);
-	return subjects;
+	return list_concat(subjects, groups);
 }
 
 static HTAB *
@@ -118,7 +122,13 @@ findings_of(HTAB *checks, const char *name)
 static bool
 is_bad(const DbopsFinding *finding)
 {
-	return finding->severity >= DBOPS_WARNING;
+	return finding->severity >= DBOPS_WARNING && !is_muted(finding->muted_until);
+}
+
+static bool
+is_muted(TimestampTz until)
+{
+	return until > dbops_clock_now();
 }
 
 static bool
@@ -148,13 +158,15 @@ make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *
 	AlertSubject *subject = palloc0(sizeof(AlertSubject));
 
 	subject->check_name = finding->check_name;
-	subject->object = finding->object;
+	subject->object = (finding->object == NULL) ? NULL : dbops_text_fit(finding->object, ALERT_OBJECT_BYTES);
 	subject->key = finding->key;
 	subject->message = finding->message;
 	subject->remedy = finding->remedy;
 	subject->severity = finding->severity;
 	subject->value = member(finding->data, "value", NAN);
-	subject->muted = finding->muted_until > dbops_clock_now();
+	if (isinf(subject->value))
+		subject->value = NAN;	/* no jsonb can say it */
+	subject->muted = is_muted(finding->muted_until);
 	subject->partial = finding->partial;
 	subject->rule = dbops_alert_rule(database, overrides, check);
 	if (check != NULL)
@@ -197,11 +209,18 @@ set_rule(AlertSubject *subject, const Jsonb *data)
 	threshold->unit = dbops_jsonb_text(data, "unit");
 	threshold->below = dbops_jsonb_boolean(data, "below");
 	threshold->clear = member(data, "clear", threshold->clear);
-	threshold->duration = (int) member(data, "duration", threshold->duration);
-	threshold->keep_firing = (int) member(data, "keep_firing", threshold->keep_firing);
+	threshold->duration = seconds(data, "duration");
+	threshold->keep_firing = seconds(data, "keep_firing");
 	subject->rule.required = dbops_jsonb_boolean(data, "required");
 	subject->settling = dbops_jsonb_boolean(data, "settling");
 	subject->partial = dbops_jsonb_boolean(data, "partial");
+}
+
+/* What is missing, or less than nothing, is 0. */
+static int
+seconds(const Jsonb *data, const char *key)
+{
+	return (int) Max(0, Min(member(data, key, 0), LONGEST));
 }
 
 /* A number of an object that may be missing, as may the object. */
@@ -214,18 +233,19 @@ member(const Jsonb *data, const char *key, double otherwise)
 		getKeyJsonValueFromContainer(unconstify(JsonbContainer *, &data->root), key, strlen(key), &value) == NULL ||
 		value.type != jbvNumeric)
 		return otherwise;
-	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value.val.numeric)));
 }
 
 /* Its value is the number of objects, so that thresholds of one object mean nothing. */
 static AlertSubject *
-make_group(const AlertSubject *first)
+make_group(const DbopsOverrides *overrides, const AlertSubject *first)
 {
 	AlertSubject *group = palloc(sizeof(AlertSubject));
 
 	*group = *first;
 	group->object = ALERT_ALL_OBJECTS;
 	group->key = psprintf("%s:%s", first->check_name, ALERT_ALL_OBJECTS);
+	group->muted = is_muted(dbops_override_muted_until(overrides, group->check_name, group->key));
 	group->unit = "objects";
 	group->value = 0;
 	group->rule.threshold.warning = DBOPS_NO_THRESHOLD;

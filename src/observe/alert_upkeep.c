@@ -38,7 +38,7 @@ static void ask_for_schedulers(void);
 static void judge_catalogs(void *unused);
 static void look_after_alerts(void *unused);
 static List *take_findings(ArrayType *array);
-static DbopsFinding *take_finding(HeapTupleHeader row);
+static DbopsFinding *take_finding(HeapTupleHeader row, const DbopsOverrides *overrides);
 static char *text_of(HeapTupleHeader row, const char *name);
 static DbopsSeverity severity_of(const char *name);
 static int	by_severity_and_key(const ListCell *a, const ListCell *b);
@@ -253,6 +253,7 @@ evaluate_here(void)
 static List *
 take_findings(ArrayType *array)
 {
+	const DbopsOverrides *overrides = dbops_alert_overrides(MyDatabaseId);
 	List	   *findings = NIL;
 	Datum	   *elements;
 	bool	   *nulls;
@@ -261,32 +262,33 @@ take_findings(ArrayType *array)
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
 		if (!nulls[i])
-			findings = lappend(findings, take_finding(DatumGetHeapTupleHeader(elements[i])));
+			findings = lappend(findings, take_finding(DatumGetHeapTupleHeader(elements[i]), overrides));
 	list_sort(findings, by_severity_and_key);
 	return findings;
 }
 
 static DbopsFinding *
-take_finding(HeapTupleHeader row)
+take_finding(HeapTupleHeader row, const DbopsOverrides *overrides)
 {
 	DbopsFinding *finding = palloc0(sizeof(DbopsFinding));
+	const char *check_name = text_of(row, "check_name");
 	bool		isnull;
 	Datum		data = GetAttributeByName(row, "data", &isnull);
 
-	finding->check_name = text_of(row, "check_name");
 	finding->severity = severity_of(text_of(row, "severity"));
 	finding->object = text_of(row, "object");
 	finding->message = text_of(row, "message");
 	finding->remedy = text_of(row, "remedy");
 	finding->data = isnull ? NULL : DatumGetJsonbP(data);
-	if (finding->check_name == NULL || finding->check_name[0] == '\0')
+	if (check_name == NULL || check_name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a finding must have a check_name")));
 	if (finding->message == NULL)
 		finding->message = "";
-	finding->key = (finding->object == NULL) ? finding->check_name :
-		psprintf("%s:%s", finding->check_name, finding->object);
+	finding->check_name = dbops_text_fit(check_name, ALERT_CHECK_BYTES);
+	finding->key = dbops_finding_key(check_name, finding->object);
+	finding->muted_until = dbops_override_muted_until(overrides, finding->check_name, finding->key);
 	return finding;
 }
 

@@ -22,8 +22,8 @@
 
 #define BOARD_SHEETS	512
 #define BOARD_ROWS		2048
-#define CHECK_BYTES		64
-#define OBJECT_BYTES	192
+#define CHECK_BYTES		DBOPS_CHECK_NAME_BYTES
+#define OBJECT_BYTES	DBOPS_OBJECT_BYTES
 #define TEXT_BYTES		384
 #define DATA_BYTES		320
 
@@ -254,7 +254,7 @@ fill_row(Row *row, const DbopsFinding *finding, TimestampTz now)
 	row->has_object = (finding->object != NULL);
 	row->has_remedy = (finding->remedy != NULL);
 	dbops_shared_text_put(row->check_name, finding->check_name, CHECK_BYTES);
-	dbops_shared_text_put(row->object, finding->object, OBJECT_BYTES);
+	dbops_shared_text_put(row->object, row->has_object ? dbops_text_fit(finding->object, OBJECT_BYTES) : NULL, OBJECT_BYTES);
 	dbops_shared_text_put(row->message, finding->message, TEXT_BYTES);
 	dbops_shared_text_put(row->remedy, finding->remedy, TEXT_BYTES);
 	row->data_bytes = (finding->data == NULL) ? 0 : VARSIZE(finding->data);

@@ -380,7 +380,7 @@ INSERT INTO dbops.function_access VALUES
 -- Alerts: what is wrong, who is told, and what was.
 
 CREATE TABLE dbops.alert (
-    alert_key      text PRIMARY KEY,
+    alert_key      text NOT NULL,
     whole_cluster  boolean NOT NULL,
     check_name     text NOT NULL,
     object         text,
@@ -400,7 +400,8 @@ CREATE TABLE dbops.alert (
     fired_at       timestamptz,
     resolved_at    timestamptz,
     told_at        timestamptz,
-    suppressed     text
+    suppressed     text,
+    PRIMARY KEY (alert_key, whole_cluster)
 );
 COMMENT ON TABLE dbops.alert IS
     'The alerts of this database, and in the home database those of the cluster, as of their last event, so that a restart tells nothing again. '
@@ -479,7 +480,9 @@ CREATE FUNCTION dbops.alert_history(
     AS 'MODULE_PATHNAME', 'dbops_alert_history';
 COMMENT ON FUNCTION dbops.alert_history(timestamptz, timestamptz) IS
     'Lists what happened to the alerts of this database, in the home database also to the cluster''s, the latest first. event: firing, worse, better, unknown, repeated, resolved. '
-    'since, until: when; until not included. told: whether listeners were told, with payload; else suppressed says why not. Kept for 400 days, at most 10,000 events. A since that is not before until is refused (22023).';
+    'since, until: when; until not included. told: whether listeners were told, with payload; else suppressed says why not. Kept for 400 days, at most 10,000 events. '
+    'Listeners get the payload by NOTIFY dbops_alert, as far as dbops.alert_notify says (full, brief, off). The server lets any role that can connect listen to it, and send one: who acts on a notification should look its id up here, '
+    'or with id 0 in the database that it names. A since that is not before until is refused (22023).';
 REVOKE ALL ON FUNCTION dbops.alert_history(timestamptz, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.silence_alerts(pattern text, reason text, until timestamptz) RETURNS bigint
@@ -509,7 +512,7 @@ CREATE FUNCTION dbops.set_alert_function(function_name regprocedure, timeout int
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_set_alert_function';
 COMMENT ON FUNCTION dbops.set_alert_function(regprocedure, interval) IS
-    'Has a function of one jsonb argument called for each event of an alert, with what NOTIFY dbops_alert carries. It is called in a job of the role that calls this, in a session of that role: nobody gains rights by it. '
+    'Has a function of one jsonb argument called for each event of an alert, with what NOTIFY dbops_alert carries in full, whatever dbops.alert_notify says. It is called in a job of the role that calls this, in a session of that role: nobody gains rights by it. '
     'timeout: after which a call is given up; it is tried again as any job is, and shown by jobs(). While 50 calls wait, no more are added, and the log says so. There is one function for each database; the home database''s is also told of the alerts of others. '
     'When it has been dropped or renamed, or is another role''s, it is not called, and the log and alert_function() say so. '
     'Refused: a function of other arguments or that returns a set (42P13), one that the caller may not execute (42501), a role that cannot log in (28000, on 15 and 16).';

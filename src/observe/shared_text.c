@@ -8,20 +8,18 @@
  */
 #include "observe/shared_text.h"
 
+#include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
 
-/* Cut a text to what there is room for, not within a character of UTF-8. NULL is empty. */
+static char *convert(const char *place, int encoding);
+static void blank(char *text);
+
+/* Cut a text to what there is room for. NULL is empty. */
 void
 dbops_shared_text_put(char *place, const char *text, Size bytes)
 {
-	Size		length = (text == NULL) ? 0 : strlen(text);
+	Size		length = (text == NULL) ? 0 : dbops_text_clip(text, bytes - 1);
 
-	if (length >= bytes)
-	{
-		length = bytes - 1;
-		while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
-			length--;
-	}
 	if (length > 0)
 		memcpy(place, text, length);
 	place[length] = '\0';
@@ -34,8 +32,47 @@ dbops_shared_text_get(const char *place)
 	char	   *text = pstrdup(place);
 
 	if (!pg_verifymbstr(text, strlen(text), true))
-		for (char *c = text; *c != '\0'; c++)
-			if (IS_HIGHBIT_SET(*c))
-				*c = '?';
+		blank(text);
 	return text;
+}
+
+/* Copy what a process wrote that has the given encoding; PG_SQL_ASCII: it is not known. */
+char *
+dbops_shared_text_from(const char *place, int encoding)
+{
+	char	   *text;
+
+	if (encoding == GetDatabaseEncoding() || encoding == PG_SQL_ASCII || GetDatabaseEncoding() == PG_SQL_ASCII)
+		return dbops_shared_text_get(place);
+	text = convert(place, encoding);
+	if (text == NULL)
+	{
+		text = pstrdup(place);
+		blank(text);
+	}
+	return text;
+}
+
+/* NULL: it cannot be. To and from UTF-8 the server has what it takes, between others a user may have made it. */
+static char *
+convert(const char *place, int encoding)
+{
+	int			to = GetDatabaseEncoding();
+	int			bytes = strlen(place);
+	Oid			procedure = (encoding == PG_UTF8 || to == PG_UTF8) ? FindDefaultConversionProc(encoding, to) : InvalidOid;
+	char	   *text = palloc(bytes * MAX_CONVERSION_GROWTH + 1);
+
+	if (!OidIsValid(procedure) ||
+		pg_do_encoding_conversion_buf(procedure, encoding, to, (unsigned char *) unconstify(char *, place), bytes,
+									  (unsigned char *) text, bytes * MAX_CONVERSION_GROWTH + 1, true) != bytes)
+		return NULL;
+	return text;
+}
+
+static void
+blank(char *text)
+{
+	for (char *c = text; *c != '\0'; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
 }

@@ -19,6 +19,7 @@ $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'dbops'
     fsync = off
     max_prepared_transactions = 2
+    restart_after_crash = on
     dbops.home_database = 'postgres'
     CONF
 $primary->start;
@@ -120,6 +121,21 @@ await_looks($primary);
 await_looks($primary);
 is(count_told($primary, 'regress.homeless', 'firing'), '1', 'what is told before a database turns out to be home is told once');
 
+# another home keeps the cluster's alerts from then on
+for my $home ('other', 'postgres')
+{
+	my ($former) = grep { $_ ne $home } 'other', 'postgres';
+
+	$primary->append_conf('postgresql.conf', "dbops.home_database = '$home'");
+	$primary->reload;
+	ok($primary->poll_query_until($home, "SELECT count(*) = 1 FROM dbops.alert WHERE alert_key = '$fsync' AND whole_cluster"), "the new home, $home, writes down what fires");
+	$primary->safe_psql($former, "SELECT dbops.unsilence_alerts(dbops.silence_alerts('regress.nothing', 'so that it is looked after', now() + interval '1 hour'))");
+	ok($primary->poll_query_until($former, 'SELECT count(*) = 0 FROM dbops.alert WHERE whole_cluster'), 'and the former one has it no more');
+	$primary->restart;
+	await_looks($primary);
+	is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'so that a restart tells nothing again');
+}
+
 # ---- transactions that stay open, are rolled back or prepared
 
 sub raising
@@ -175,9 +191,18 @@ $primary->safe_psql('postgres', 'DROP DATABASE anew');
 
 # ---- who listens
 
-my %listener = map { $_ => $primary->background_psql($_) } 'postgres', 'other';
-$_->query_safe('LISTEN dbops_alert') for values %listener;
-my %heard = (postgres => '', other => '');
+my %listener;
+my %heard;
+
+sub listen_again
+{
+	$_->quit for values %listener;
+	%listener = map { $_ => $primary->background_psql($_, on_error_stop => 0) } 'postgres', 'other';
+	$_->query_safe('LISTEN dbops_alert') for values %listener;
+	%heard = (postgres => '', other => '');
+	return;
+}
+listen_again();
 
 # Listen until a database has heard of something.
 sub hears
@@ -213,6 +238,26 @@ $primary->reload;
 ok(hears('postgres', qr/"key": "$pages".*"level": "ok"/), 'and that it is over');
 unlike($heard{other}, qr/$pages/, 'once');
 
+# who listens has no rights: it can be told less, or nothing, but the event can be looked up
+$primary->append_conf('postgresql.conf', 'dbops.alert_notify = brief');
+$primary->restart;
+listen_again();
+raise($primary, 'postgres', 'regress.brief', 'warning');
+ok(hears('postgres', qr/"dbops_alert" with payload "(\{"id": (\d+), "level": "warning", "details": \[\], "message": "[^"]*alert_history\(\)", "database": "postgres", "timestamp": "[^"]*"\})"/),
+	'a brief notification says what to look up');
+is($primary->safe_psql('postgres', "SELECT alert_key FROM dbops.alert_history() WHERE id = $2"), 'regress.brief', 'and where it is') if $heard{postgres} =~ /"id": ()(\d+), "level": "warning", "details"/;
+unlike($heard{postgres}, qr/regress\.brief/, 'and no more');
+$primary->append_conf('postgresql.conf', 'dbops.alert_notify = off');
+$primary->restart;
+listen_again();
+raise($primary, 'postgres', 'regress.unheard', 'warning');
+ok(is_told($primary, 'regress.unheard'), 'with none, it is written down');
+hears('postgres', qr/^/);
+unlike($heard{postgres}, qr/dbops_alert/, 'and not heard');
+$primary->append_conf('postgresql.conf', 'dbops.alert_notify = full');
+$primary->restart;
+listen_again();
+
 # ---- a function that hangs, one that fails
 
 $primary->safe_psql(
@@ -234,8 +279,47 @@ $primary->safe_psql('postgres', q{SELECT dbops.set_alert_function('tell(jsonb)')
 raise($primary, 'other', 'regress.tell', 'warning');
 ok($primary->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM told WHERE alert->>'key' = 'regress.tell' AND alert->>'level' = 'warning')}),
 	'one that works is told, in the home database also of others');
+
+# of a database of another encoding, or none, nobody gets bytes that are nothing
+$primary->safe_psql('postgres', q{CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'; CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'});
+for my $database ('latin', 'bytes')
+{
+	$primary->safe_psql($database, 'CREATE EXTENSION dbops');
+	$primary->safe_psql($database, qq{SET client_encoding = SQL_ASCII; SELECT dbops.evaluate_alerts(ARRAY[ROW(E'regress.\\xf6', 'warning', E'o\\xf6', E'it is \\xf6', NULL, NULL, jsonb_build_object('unit', E'\\xf6'))::dbops.finding])});
+	ok($primary->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM told WHERE alert->>'database' = '$database')"), "the home database's function is told of $database");
+}
+is($primary->safe_psql('postgres', q{SELECT string_agg(convert_to(concat_ws(' ', alert->>'check_name', alert->>'object', alert->>'unit', alert->'details'->>0), 'UTF8')::text, ' ' ORDER BY alert->>'database' DESC) FROM told WHERE alert->>'key' LIKE 'regress._:o%'}),
+	join(' ', map { '\\x' . unpack('H*', $_) } "regress.\xc3\xb6 o\xc3\xb6 \xc3\xb6 it is \xc3\xb6", 'regress.? o? ? it is ?'), 'what can be converted is, and the rest is question marks');
 $primary->safe_psql('postgres', q{SELECT dbops.remove_alert_function(); DROP FUNCTION tell(jsonb)});
 $_->quit for values %listener;
+
+# ---- who delivers is killed between writing and committing
+
+my $failures = qr/(PANIC|TRAP|could not do its|was terminated by signal)/;
+is(lines_of_log($primary, $failures), 0, 'nothing has failed so far');
+my $before_kill = count_told($primary, $pages, 'firing');
+my $locker = $primary->background_psql('postgres', on_error_stop => 0);
+$locker->query_safe('BEGIN; LOCK TABLE dbops.alert_history IN EXCLUSIVE MODE');
+$primary->append_conf('postgresql.conf', 'full_page_writes = off');
+$primary->reload;
+my $delivering;
+for my $try (1 .. 600)
+{
+	$delivering = $primary->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'dbops scheduler' AND datname = 'postgres' AND wait_event_type = 'Lock'});
+	last if $delivering ne '';
+	usleep(100_000);
+}
+is($primary->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $delivering AND relation = 'dbops.alert'::regclass AND mode = 'RowExclusiveLock'"), '1', 'a scheduler has written an alert and waits to write its event');
+kill 'KILL', $delivering;
+$locker->quit;
+ok($primary->poll_query_until('postgres', "SELECT count(*) > $before_kill FROM dbops.alert_history() WHERE alert_key = '$pages' AND event = 'firing' AND told"),
+	'when it is killed then, the alert is told all the same');
+await_looks($primary);
+is(count_told($primary, $pages, 'firing'), $before_kill + 1, 'once');
+my $after_kill = -s $primary->logfile;
+$primary->append_conf('postgresql.conf', 'full_page_writes = on');
+$primary->reload;
+ok($primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM dbops.alerts() WHERE alert_key = '$pages'"), 'until it ends');
 
 # ---- a standby
 
@@ -251,13 +335,22 @@ is($standby->safe_psql('postgres', "SELECT string_agg(alert_key || ' ' || state,
 is(count_told($standby, $pages, 'firing'), count_told($primary, $pages, 'firing'), 'but writes nothing down');
 my $before = count_told($primary, $pages, 'firing');
 
+raise($primary, 'postgres', 'regress.late', 'warning');
+ok(is_told($primary, 'regress.late'), 'what fires on the primary meanwhile');
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', raising('regress.standby')), '1', 'and what is found in a session of the standby');
+is($standby->safe_psql('postgres', "SELECT count(*) FROM dbops.alert_history() WHERE alert_key = 'regress.standby'"), '0', 'which writes nothing');
 $primary->stop;
 $standby->promote;
 ok($standby->poll_query_until('postgres', "SELECT count(*) > $before FROM dbops.alert_history() WHERE alert_key = '$pages' AND event = 'firing' AND told"),
 	'when it is promoted, what only its log was told is told');
 await_looks($standby);
 is(count_told($standby, $fsync, 'firing'), '1', 'what the old primary has told is not told again');
-is($standby->safe_psql('postgres', "SELECT state FROM dbops.alerts() WHERE alert_key = 'regress.hang'"), 'firing', 'what fired there goes on');
-is(lines_of_log($_, qr/(PANIC|TRAP|could not do its|was terminated by signal)/), 0, 'nothing has failed on ' . $_->name) for $primary, $standby;
+is($standby->safe_psql('postgres', "SELECT state FROM dbops.alerts() WHERE alert_key = '$_'"), 'firing', "what fired there goes on: $_") for 'regress.hang', 'regress.late';
+is(count_told($standby, 'regress.late', 'firing'), '1', 'and is not told again');
+raise($standby, 'postgres', 'regress.late', 'ok');
+ok($standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.alert_history() WHERE alert_key = 'regress.late' AND event = 'resolved' AND told}), 'that it ends is told by the new primary');
+is(lines_of_log($primary, $failures, $after_kill), 0, 'nothing else has failed');
+is(lines_of_log($standby, $failures), 0, 'nor on the standby');
 
 done_testing();
