@@ -7,7 +7,7 @@ CREATE FUNCTION dbops.system_health_check(verbose boolean DEFAULT false) RETURNS
 COMMENT ON FUNCTION dbops.system_health_check(boolean) IS
     'Says how the server is. timestamp: ISO 8601. status: critical or warning when a check is, or healthy; verdict names the reasons. A check that must be known and is not, and '
     'samples that come no more, are warnings; what is advice, muted or turned off does not count. database_size_mb: in 1024² bytes. active_connections: client sessions in state active, '
-    'of all databases. slow_queries: statements with a mean over 1000 ms in pg_stat_statements. cache_hit_ratio: percent, of this database since its '
+    'of all databases. slow_queries: statements of the server with a mean over dbops.slow_query_time in pg_stat_statements. cache_hit_ratio: percent, of this database since its '
     'statistics'' reset. Nested: connections (max: what ordinary roles may open; pool_utilization: percent of it), performance (ms, percent), health (s, bytes, ids), storage (bytes), server, freshness (s), summary '
     '(findings by severity) and checks, those that are not ok unless verbose. What is not known is null and has a check that says why. Waits for no '
     'lock on a table and works on a standby. Errors: only that of a cancelled query.';
