@@ -77,6 +77,15 @@ CREATE EVENT TRIGGER dbops_keep_data ON ddl_command_start
     EXECUTE FUNCTION dbops.keep_data();
 COMMENT ON EVENT TRIGGER dbops_keep_data IS 'Keeps data of dbops from being dropped by mistake; see the setting dbops.allow_data_loss.';
 
+-- Some rows say what is run, and as whom. A right on all tables of the database,
+-- such as that of pg_write_all_data, is none to write these.
+CREATE FUNCTION dbops.keep_rows() RETURNS trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_keep_rows';
+COMMENT ON FUNCTION dbops.keep_rows() IS
+    'Serves the triggers keep_rows: rows that say what is run, and as whom, are written by the functions of dbops alone, or by their owner (else 42501).';
+REVOKE ALL ON FUNCTION dbops.keep_rows() FROM PUBLIC;
+
 -- Jobs. Whatever is read or written here goes through the functions of dbops,
 -- which check who asks; nobody else has rights on these tables.
 

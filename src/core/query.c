@@ -225,6 +225,7 @@ put_row(HeapTuple row, TupleDesc desc, void *arg)
 	tuplestore_puttuple(rsinfo->setResult, row);
 }
 
+/* What a process of ours keeps account of takes no room in pg_stat_statements. */
 static void
 run_store_query(void *arg)
 {
@@ -232,6 +233,8 @@ run_store_query(void *arg)
 	bool		pushed = push_snapshot();
 
 	set_nested_for_ours();
+	if (AmBackgroundWorkerProcess())
+		dbops_set_nested("compute_query_id", "off");
 	query->rows = run(query, false);
 	if (pushed)
 		PopActiveSnapshot();

@@ -14,6 +14,9 @@
  * from a base backup keeps the label of that; one that was promoted without a
  * target cannot be told from a failover, so dbops.on_promotion decides.
  *
+ * Jobs and schedules are what a copy must not have twice. It is watched as any
+ * other database: that no job runs in it is itself something to be told.
+ *
  * Health asks too, and waits for nobody's lock.
  */
 #include "maintain/maintain.h"
@@ -133,15 +136,21 @@ record_identity(void)
 					 lengthof(params), params, NULL, NULL);
 }
 
-/* Say why this database runs nothing; NULL: it may run. */
+/* Say why nothing is done here in the background; NULL: what only looks may run. */
+char *
+dbops_background_refusal(void)
+{
+	if (!dbops_enabled)
+		return pstrdup("dbops.enabled is off");
+	return find_version_difference();
+}
+
+/* Say why this database runs no job; NULL: it may. */
 char *
 dbops_identity_refusal(void)
 {
-	char	   *why;
+	char	   *why = dbops_background_refusal();
 
-	if (!dbops_enabled)
-		return pstrdup("dbops.enabled is off");
-	why = find_version_difference();
 	if (why != NULL)
 		return why;
 	why = find_quarantine(true);

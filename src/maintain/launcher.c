@@ -65,7 +65,8 @@ static void wake_all(void);
 static void stop_schedulers(void);
 static void look_around(TimestampTz now);
 static Oid	choose_home(void);
-static bool lacks_dbops(Oid database);
+static bool may_have_dbops(Oid database);
+static bool may_be_home(const DatabaseEntry *entry);
 static Oid	choose_oldest(void);
 static List *list_databases(void);
 static void enter_databases(List *oids);
@@ -309,7 +310,7 @@ choose_home(void)
 {
 	static bool complained = false;
 	bool		named = (dbops_home_name[0] != '\0');
-	bool		fits = named && OidIsValid(named_home) && !lacks_dbops(named_home);
+	bool		fits = named && OidIsValid(named_home) && may_have_dbops(named_home);
 	Oid			home = fits ? named_home : choose_oldest();
 
 	if (named && !fits && !complained)
@@ -321,24 +322,29 @@ choose_home(void)
 	return home;
 }
 
-/* Is it known that a database has no dbops? */
+/* Can a database be looked after, and is it not known that it has no dbops? */
 static bool
-lacks_dbops(Oid database)
+may_have_dbops(Oid database)
 {
 	const DatabaseEntry *entry;
-	bool		lacks;
+	bool		may;
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	entry = dbops_engine_database(database, false);
-	lacks = (entry != NULL && entry->state == DATABASE_ABSENT);
+	may = (entry != NULL && may_be_home(entry));
 	LWLockRelease(dbops_engine_lock);
-	return lacks;
+	return may;
 }
 
-/*
- * The oldest that has dbops, once none that is older can turn out to have it.
- * One into which no scheduler gets does not keep the others waiting.
- */
+/* One into which no scheduler gets does not keep the others waiting. */
+static bool
+may_be_home(const DatabaseEntry *entry)
+{
+	return OidIsValid(entry->oid) && entry->state != DATABASE_ABSENT &&
+		!(entry->state == DATABASE_UNKNOWN && entry->failures > 0);
+}
+
+/* The oldest that has dbops, once none that is older can turn out to have it. */
 static Oid
 choose_oldest(void)
 {
@@ -350,8 +356,7 @@ choose_oldest(void)
 	{
 		const DatabaseEntry *entry = &dbops_engine->databases[i];
 
-		if (!OidIsValid(entry->oid) || entry->state == DATABASE_ABSENT ||
-			(entry->state == DATABASE_UNKNOWN && entry->failures > 0))
+		if (!may_be_home(entry))
 			continue;
 		if (oldest == NULL || entry->oid < oldest->oid)
 			oldest = entry;

@@ -158,6 +158,7 @@ extern void dbops_database_commands_init(void);
 /* ---- identity.c: is this the database that the jobs are meant for? ---- */
 
 /* Why this database runs nothing, as a user reads it; NULL: it may run. Needs a transaction. */
+extern char *dbops_background_refusal(void);
 extern char *dbops_identity_refusal(void);
 extern void dbops_identity_follow(void);
 extern void dbops_identity_init(void);

@@ -120,8 +120,10 @@ CREATE TABLE dbops.instance (
     adopted_by        text NOT NULL
 );
 COMMENT ON TABLE dbops.instance IS
-    'The server and database that the jobs are meant for. Where a row is about another one nothing runs, until adopt_database() is called.';
+    'The server and database that the jobs are meant for. Where a row is about another one no job runs, until adopt_database() is called.';
 REVOKE ALL ON TABLE dbops.instance FROM PUBLIC;
+-- A publication of all tables would refuse that it changes.
+ALTER TABLE dbops.instance REPLICA IDENTITY FULL;
 SELECT pg_extension_config_dump('dbops.instance', '');
 
 CREATE FUNCTION dbops.adopt_database() RETURNS void
@@ -129,7 +131,7 @@ CREATE FUNCTION dbops.adopt_database() RETURNS void
     AS 'MODULE_PATHNAME', 'dbops_adopt_database';
 COMMENT ON FUNCTION dbops.adopt_database() IS
     'Lets the jobs and schedules of this database run here, where it is a copy: made from a template, restored, upgraded by pg_upgrade, '
-    'recovered to a target, or promoted while dbops.on_promotion is quarantine. Nothing runs in a copy before.';
+    'recovered to a target, or promoted while dbops.on_promotion is quarantine. No job runs in a copy before; health, alerts and history do, which only look.';
 REVOKE ALL ON FUNCTION dbops.adopt_database() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES

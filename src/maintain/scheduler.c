@@ -160,6 +160,8 @@ log_in(void)
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"synchronous_commit", "local"},
+		{"compute_query_id", "off"},	/* pg_stat_statements is for what applications do */
+		{"quote_all_identifiers", "off"},	/* names are keys */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
@@ -429,13 +431,13 @@ is_woken(void)
 	return woken;
 }
 
-/* Within the upkeep's transaction: dbops stays for its length, and this is the database that it is meant for. */
+/* Within the upkeep's transaction: dbops stays for its length. A copy, whose jobs do not run, is watched all the same. */
 static bool
 may_keep_up(void)
 {
 	Look		look = {.next_due = DT_NOEND};
 
-	return extension_is_there(&look) && dbops_identity_refusal() == NULL;
+	return extension_is_there(&look) && dbops_background_refusal() == NULL;
 }
 
 /* ---- runners ---- */

@@ -219,7 +219,7 @@ submit(void *arg)
 	dbops_require_login(call->owner);
 	request.timeout = call->timeout;
 	request.lock_timeout = call->timeout;
-	request.command = psprintf("SELECT dbops.call_alert_function(%s)", quote_literal_cstr(call->payload));
+	request.command = psprintf("SELECT dbops.call_alert_function(%s::pg_catalog.jsonb)", quote_literal_cstr(call->payload));
 	dbops_job_submit(&request);
 }
 

@@ -14,14 +14,17 @@
  */
 #include "observe/history.h"
 
+#include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #define KEEP_NEWEST		2		/* partitions that the cap never takes */
 
@@ -59,6 +62,7 @@ typedef struct Period
 static Period period_of(HistoryPeriod period, TimestampTz at);
 static TimestampTz time_of_date(int year, int month, int day);
 static void create_partition(void *arg);
+static bool is_identified_by_rows(const char *table);
 static List *list_partitions(HistoryKind kind);
 static void add_relation(HeapTuple row, TupleDesc desc, void *arg);
 static int	prune_old(HistoryKind kind);
@@ -186,10 +190,26 @@ create_partition(void *arg)
 	dbops_query_command(psprintf("CREATE TABLE dbops.%s (LIKE dbops.%s INCLUDING STORAGE)",
 								 partition, command->table));
 	dbops_query_command(psprintf("REVOKE ALL ON TABLE dbops.%s FROM PUBLIC", partition));
+	if (is_identified_by_rows(command->table))
+		dbops_query_command(psprintf("ALTER TABLE dbops.%s REPLICA IDENTITY FULL", partition));
 	dbops_query_command(psprintf("ALTER EXTENSION dbops ADD TABLE dbops.%s", partition));
 	dbops_query_command(psprintf("ALTER TABLE dbops.%s ATTACH PARTITION dbops.%s"
 								 " FOR VALUES FROM (%s) TO (%s)", command->table, partition,
 								 quote_literal_cstr(begin), quote_literal_cstr(end)));
+}
+
+/* A publication of all tables would refuse that rows of one without a key go. */
+static bool
+is_identified_by_rows(const char *table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table_oid(table)));
+	bool		is;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is = (((Form_pg_class) GETSTRUCT(tuple))->relreplident == REPLICA_IDENTITY_FULL);
+	ReleaseSysCache(tuple);
+	return is;
 }
 
 /* ---- dropping them ---- */

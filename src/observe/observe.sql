@@ -790,6 +790,7 @@ COMMENT ON TABLE dbops.wait_1m IS
     'What sessions that ran a statement waited for, in minutes of 7 days, in partitions of days. samples: how often it was seen; cadence: ms between two looks. blocker: the process at the root of a wait '
     'for a lock, 0 of a prepared transaction. In the home database of all databases, else of this one.';
 REVOKE ALL ON TABLE dbops.wait_1m FROM PUBLIC;
+ALTER TABLE dbops.wait_1m REPLICA IDENTITY FULL;
 
 CREATE FUNCTION dbops.wait_history(
     since timestamptz DEFAULT NULL,

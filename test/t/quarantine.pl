@@ -21,6 +21,9 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE DATABASE app');
 $node->safe_psql('app', 'CREATE EXTENSION dbops');
 
+# What dbops changes has to be such that a publication of all tables lets it.
+$node->safe_psql('app', 'SET client_min_messages = error; CREATE PUBLICATION everything FOR ALL TABLES');
+
 sub quarantine
 {
 	my ($of, $database) = @_;
@@ -39,7 +42,7 @@ sub job_ends_as
 	return $of->safe_psql($database // 'app', "SELECT concat_ws(': ', state, waiting) FROM dbops.jobs() WHERE id = $job");
 }
 
-# Nothing runs, whoever looks is told why, and adopting ends it.
+# No job runs, whoever looks is told why, and adopting ends it. Nobody who relies on alerts is left without.
 sub is_quarantined
 {
 	my ($of, $reason, $name, $database) = @_;
@@ -47,6 +50,8 @@ sub is_quarantined
 	like(quarantine($of, $database), qr/^critical: no job runs here: .*$reason/, "$name: health says so");
 	like(job_ends_as($of, '1s', $database), qr/^queued: quarantined: .*$reason.*; SELECT dbops\.adopt_database\(\)/,
 		"$name: its jobs wait, and say for what");
+	ok($of->poll_query_until($database // 'app', q{SELECT count(*) > 0 FROM dbops.alert_history() WHERE alert_key = 'jobs.quarantine' AND event = 'firing'}),
+		"$name: it is an alert");
 	$of->safe_psql($database // 'app', 'SELECT dbops.adopt_database()');
 	is(quarantine($of, $database), 'ok: this is the database that dbops was set up in', "$name: it is adopted");
 	is(job_ends_as($of, '30s', $database), 'succeeded', "$name: then jobs run");
