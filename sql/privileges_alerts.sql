@@ -47,7 +47,7 @@ RESET ROLE;
 SET dbops.test_now = 1893456000;
 BEGIN;
 SELECT dbops.evaluate_alerts(ARRAY[ROW('regress.privileges', 'warning', 'it''s "quoted"', $$it's '); DROP TABLE x; --$$, NULL, NULL, NULL)::dbops.finding]);
-SELECT kind, owner, submitter = current_user::regrole AS by_the_extension, timeout, state, command LIKE 'SELECT dbops.call_alert_function(%'')' AS calls_it FROM dbops.job WHERE name = 'alert function';
+SELECT kind, owner, submitter = current_user::regrole AS by_the_extension, timeout, state, command LIKE 'SELECT dbops.call_alert_function(%''::pg_catalog.jsonb)' AS calls_it FROM dbops.job WHERE name = 'alert function';
 ROLLBACK;
 
 -- only who has set it has it called
