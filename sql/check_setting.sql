@@ -40,6 +40,19 @@ SELECT severity, warning, critical, setting FROM pg_temp.active();
 SELECT h->'status' AS status FROM dbops.system_health_check() h;
 SELECT check_name, enabled, warning, critical, guard, duration, keep_firing, clear FROM dbops.check_setting;
 
+-- also of what needs catalogs, and was judged a moment ago
+SELECT count(*) FROM dbops.system_health_check() \g /dev/null
+CREATE TABLE regress_unproven (id int);
+ALTER TABLE regress_unproven ADD CONSTRAINT unproven CHECK (id > 0) NOT VALID;
+SELECT dbops.set_check('constraints.not_valid', warning => 0.5);
+SELECT h->'verdict'->'reasons' @? '$[*] ? (@ starts with "constraints.not_valid:")' AS is_a_reason FROM dbops.system_health_check() h;
+SELECT dbops.set_check('constraints.not_valid', warning => 1e6);
+SELECT h->'verdict'->'reasons' @? '$[*] ? (@ starts with "constraints.not_valid:")' AS is_a_reason FROM dbops.system_health_check() h;
+SELECT dbops.set_check('constraints.not_valid', enabled => false);
+SELECT jsonb_path_query_array(h, '$.checks[*] ? (@.check_name == "constraints.not_valid" && @.severity == "warning")') AS warnings FROM dbops.system_health_check() h;
+SELECT dbops.reset_check('constraints.not_valid');
+DROP TABLE regress_unproven;
+
 -- turned off
 SELECT dbops.set_check('connections.active', enabled => false);
 SELECT severity, message, remedy FROM dbops.health_checks() WHERE check_name = 'connections.active';

@@ -39,6 +39,7 @@ extern const DbopsOverrides *dbops_check_overrides(const DbopsCheckRun *run, con
 
 extern void dbops_check_report_failed(DbopsCheckRun *run, const ErrorData *error);
 extern void dbops_check_report_disabled(DbopsCheckRun *run);
+extern bool dbops_check_is_disabled(const DbopsFinding *finding);
 extern void dbops_check_put_figure(DbopsJson *json, const char *key, double figure);
 
 #endif							/* DBOPS_CHECK_H */

@@ -452,6 +452,7 @@ extern List *dbops_check_judge(DbopsCheckRun *run);
 extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
 extern List *dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach);
 extern List *dbops_check_judge_apart(const DbopsCheckScope *scope);
+extern bool dbops_check_changed_since(const DbopsCheckRun *run, const List *findings);
 extern List *dbops_check_adopt(DbopsCheckRun *run, const List *findings);
 
 /* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */

@@ -40,7 +40,7 @@ typedef struct Judged
 
 static Judged own = {0};
 
-static List *serve_catalogs(TimestampTz *judged_at);
+static List *serve_catalogs(const DbopsCheckRun *run, TimestampTz *judged_at);
 static List *read_board(TimestampTz *judged_at);
 static bool own_serves(void);
 static List *judge_catalogs(void);
@@ -64,7 +64,7 @@ dbops_verdict_reach(Verdict *verdict, bool anew)
 	verdict->judged_at = dbops_clock_now();
 	if (!anew)
 	{
-		List	   *served = serve_catalogs(&verdict->judged_at);
+		List	   *served = serve_catalogs(verdict->run, &verdict->judged_at);
 
 		verdict->findings = dbops_check_adopt(verdict->run, served);
 	}
@@ -75,18 +75,22 @@ dbops_verdict_reach(Verdict *verdict, bool anew)
 
 /* ---- what needs catalogs ---- */
 
-/* Findings of checks that need catalogs, as judged last, or now. */
+/* Findings of checks that need catalogs, as judged last, or now: also where somebody has changed a check since. */
 static List *
-serve_catalogs(TimestampTz *judged_at)
+serve_catalogs(const DbopsCheckRun *run, TimestampTz *judged_at)
 {
-	List	   *findings = read_board(judged_at);
+	TimestampTz at;
+	List	   *findings = read_board(&at);
 
-	if (findings != NIL)
-		return findings;
-	if (!own_serves())
-		return judge_catalogs();
-	*judged_at = own.at;
-	return own.findings;
+	if (findings == NIL || dbops_check_changed_since(run, findings))
+	{
+		if (!own_serves() || dbops_check_changed_since(run, own.findings))
+			return judge_catalogs();
+		findings = own.findings;
+		at = own.at;
+	}
+	*judged_at = at;
+	return findings;
 }
 
 /* NIL if nothing stands there, or only what is too old. */
