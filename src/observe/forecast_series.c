@@ -109,7 +109,8 @@ require_one_dimension(const ArrayType *array, const char *name)
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("%s must have one dimension", name)));
+				 errmsg("%s must have one dimension", name),
+				 errhint("Such as array_agg(at ORDER BY at), array_agg(value ORDER BY at).")));
 	if (ARR_NDIM(array) == 1 && ARR_DIMS(array)[0] > MOST_VALUES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
