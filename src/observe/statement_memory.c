@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #define LONGEST_GAP		USECS_PER_HOUR	/* between two looks that are compared, as long as the server ran */
+
 static Memory *shared_memory = NULL;	/* or NULL */
 static LWLock *shared_memory_lock = NULL;
 static Memory *own_memory = NULL;
@@ -99,7 +100,6 @@ dbops_statement_memory_add(const StatementLook *look)
 		if (look->at - memory->at > LONGEST_GAP)
 			memory->at = 0;
 		n = merge(memory, look, merged);
-
 		memory->partial = (n > MOST_STATEMENTS);
 		memory->n = Min(n, MOST_STATEMENTS);
 		memcpy(memory->kept, merged, sizeof(Kept) * memory->n);
