@@ -2,7 +2,7 @@
  * judge_server.c
  *		Checks of the server and what surrounds it: standbys, WAL and disks.
  */
-#include "observe/observe.h"
+#include "observe/replication.h"
 
 #include <math.h>
 
@@ -10,9 +10,13 @@
 #include "utils/builtins.h"
 
 #define LITTLE_WAL		(16 * MB)	/* that may be replayed at once */
+#define NO_BEAT			"See whether the upstream of this standby itself receives, or hangs. If the primary does not beat: ALTER SYSTEM SET dbops.heartbeat = 0; SELECT pg_reload_conf(); on this standby."
 #define LEAST_SEGMENTS	2		/* that a slot may always retain */
 
 static bool report_no_replication(const Replication *replication, DbopsCheckRun *run);
+static bool report_gone(const Replication *replication, DbopsCheckRun *run);
+static double silence_of(const Replication *replication);
+static const char *say_lag(const Replication *replication);
 static const char *who_lags(const Replication *replication);
 static void judge_slot(const Slot *slot, DbopsCheckRun *run);
 static void judge_slot_disk(const Slot *slot, int64 wal_free, DbopsCheckRun *run);
@@ -28,18 +32,53 @@ dbops_judge_replication_lag(const void *facts, DbopsCheckRun *run)
 	const Replication *replication = &dbops_health_require(facts, PART_REPLICATION)->replication;
 	double		lag = replication->lag;
 
-	if (report_no_replication(replication, run))
+	if (report_gone(replication, run) || report_no_replication(replication, run))
 		return;
-	if (isnan(lag) && replication->lag_bytes >= LITTLE_WAL)
+	if (isnan(silence_of(replication)))
+		dbops_check_report_unknown(run, NULL, "nothing has been replayed since this standby started, though its primary should beat",
+								   NO_BEAT);
+	else if (isnan(lag) && replication->lag_bytes >= LITTLE_WAL)
 		dbops_check_report_unknown(run, NULL, psprintf("%s of WAL is yet to be replayed, since when is not known",
 													   dbops_figure_bytes(replication->lag_bytes)),
 								   "Look again: since when is known from when it was last seen with nothing to replay.");
 	else
 		dbops_check_report_value(run, isnan(lag) ? 0 : lag, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("%s is %s behind", who_lags(replication), dbops_figure_duration(isnan(lag) ? 0 : lag)),
-									 .remedy = "Check replica health, may need to failover: SELECT * FROM dbops.replication_status(); and on the standby see what replay waits for: its disks, or a query that conflicts."
+									 .message = say_lag(replication),
+									 .remedy = silence_of(replication) > 0 ? NO_BEAT : "Check replica health, may need to failover: SELECT * FROM dbops.replication_status(); and on the standby see what replay waits for: its disks, or a query that conflicts."
 								 });
+}
+
+/* Report that a standby is gone which lagged: it has not caught up for that. */
+static bool
+report_gone(const Replication *replication, DbopsCheckRun *run)
+{
+	GoneStandby gone;
+	double		since;
+
+	if (!dbops_replication_misses(replication, &gone) || replication->lag > gone.lag)
+		return false;
+	since = Max(0, dbops_clock_now() - gone.at) / (double) USECS_PER_SEC;
+	dbops_check_report_unknown(run, NULL, psprintf("a standby that was %s behind is gone; it was last seen %s ago",
+												   dbops_figure_duration(gone.lag), dbops_figure_duration(since)),
+							   "Bring it back; if it is not to come back, it is forgotten after an hour.");
+	return true;
+}
+
+/* Where a standby has replayed all that came, it is late only if no beat came either. */
+static double
+silence_of(const Replication *replication)
+{
+	return (replication->standby && replication->lag_bytes == 0) ? dbops_replication_silence() : 0;
+}
+
+static const char *
+say_lag(const Replication *replication)
+{
+	if (silence_of(replication) > 0)
+		return psprintf("this standby is %s behind: nothing comes from the primary, not even its beat",
+						dbops_figure_duration(replication->lag));
+	return psprintf("%s is %s behind", who_lags(replication), dbops_figure_duration(isnan(replication->lag) ? 0 : replication->lag));
 }
 
 /* In bytes: a standby that is stuck stops reporting the time. */

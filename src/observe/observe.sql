@@ -35,7 +35,7 @@ CREATE FUNCTION dbops.node_status(max_lag interval DEFAULT '30 seconds', max_lag
 COMMENT ON FUNCTION dbops.node_status(interval, bigint) IS
     'For routers: role (primary, standby), timeline, read_ok, write_ok, lag_s and lag_bytes of what is yet to be replayed, the bounds that were given, started, maintenance '
     '(null, or reason, begun_by, since, until), and on a standby receiving and replay_paused. read_ok: a primary, or a standby that is known to be behind by no more than max_lag and '
-    'max_lag_bytes (null: any number). Maintenance mode changes neither. Errors: a bound that is negative, or over a day (22023); no max_lag (22004).';
+    'max_lag_bytes (null: any number). lag_s is null when it is not known; where the beat of the primary does not come any more (dbops.heartbeat of this standby says that it beats), it is the time since. Maintenance mode changes neither. Errors: a bound that is negative, or over a day (22023); no max_lag (22004).';
 REVOKE ALL ON FUNCTION dbops.node_status(interval, bigint) FROM PUBLIC;
 
 -- Settings of checks. What is shipped is compiled in; here is only what somebody changed.
@@ -354,7 +354,7 @@ COMMENT ON FUNCTION dbops.replication_status() IS
     'Lists who receives WAL from this server, the replication slots, and on a standby first where it receives from. '
     'kind: upstream, standby, subscriber (of a logical slot), receiver (applies nothing, as pg_receivewal), backup, or slot (that nobody receives from). '
     'state: as in pg_stat_replication; of an upstream disconnected when nothing is received; of a slot inactive. '
-    'lag: how old the WAL is that is still to be applied there, 0 when there is none; at least so much where the server has not measured it; null: not known. lag_bytes: how much that is. '
+    'lag: how old the WAL is that is still to be applied there, 0 when there is none; at least so much where the server has not measured it; of an upstream also since its primary''s beat came no more; null: not known, or of a receiver. lag_bytes: how much that is. '
     'slot_state: reserved, extended, unreserved or lost. retained_bytes: of WAL kept for the slot. safe_bytes: that can be written before the slot may be lost; null: no limit. '
     'heard_at: when the other side last answered. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.replication_status() FROM PUBLIC;

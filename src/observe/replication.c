@@ -10,8 +10,17 @@
  * was idle. So it is remembered when the standby was last seen with nothing to
  * replay: in shared memory, under a lock held for a moment, or by each session
  * when dbops is not preloaded.
+ *
+ * That all is replayed which came says nothing where the upstream itself is cut
+ * off or hangs: it goes on sending signs of life, and no WAL. But the primary
+ * beats (dbops.heartbeat), so that a standby which has replayed no commit for
+ * longer than some beats is as late as its last one is old, by the server's
+ * clock. It is by its own setting that a standby knows of the beat.
+ *
+ * A standby that lagged and is gone has not caught up for that: it is remembered
+ * for an hour, unless as many are there again.
  */
-#include "observe/observe.h"
+#include "observe/replication.h"
 
 #include <math.h>
 
@@ -23,15 +32,29 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-static TimestampTz *shared_caught_up = NULL;	/* 0: never; or NULL */
-static LWLock *shared_caught_up_lock = NULL;
-static TimestampTz own_caught_up;	/* when there is none */
+#define GRACE			3.0		/* s that a beat may be late, beside one that is lost */
+#define LAGS			5.0		/* s of lag with which a standby that goes is missed */
+#define MISSED_FOR		((TimestampTz) SECS_PER_HOUR * USECS_PER_SEC)
+
+/* What was seen last, by whom ever. */
+typedef struct Seen
+{
+	TimestampTz caught_up;		/* this standby; 0: never */
+	TimestampTz at;				/* the standbys of this server */
+	int			standbys;
+	double		lag;			/* s, of the last of them; or NaN */
+} Seen;
+
+static Seen *shared_seen = NULL;
+static LWLock *shared_seen_lock = NULL;
+static Seen own_seen;			/* where nothing is shared */
 
 static void read_own_lag(Replication *replication);
 static double replay_delay(TimestampTz caught_up);
 static void remember_caught_up(void);
-static TimestampTz recall_caught_up(void);
 static void read_standbys(Replication *replication, XLogRecPtr written);
+static void remember_standbys(const Replication *replication);
+static Seen recall(void);
 static void read_slots(Replication *replication, XLogRecPtr written);
 static Slot *describe_slot(ReplicationSlot *slot, XLogRecPtr written);
 
@@ -39,8 +62,8 @@ static Slot *describe_slot(ReplicationSlot *slot, XLogRecPtr written);
 void
 dbops_replication_init(void)
 {
-	dbops_shared_request("dbops replication", sizeof(TimestampTz), NULL,
-						 (void **) &shared_caught_up, &shared_caught_up_lock);
+	dbops_shared_request("dbops replication", sizeof(Seen), NULL,
+						 (void **) &shared_seen, &shared_seen_lock);
 }
 
 /* Look at replication to and from this server. */
@@ -54,6 +77,7 @@ dbops_replication_read(Replication *replication)
 	replication->lag_bytes = -1;
 
 	read_standbys(replication, written);
+	remember_standbys(replication);
 	if (replication->standby)
 		read_own_lag(replication);
 	read_slots(replication, written);
@@ -75,12 +99,30 @@ read_own_lag(Replication *replication)
 
 	replication->lag_bytes = (received > replayed) ? received - replayed : 0;
 	if (replication->lag_bytes > 0)
-		replication->lag = replay_delay(recall_caught_up());
+		replication->lag = replay_delay(recall().caught_up);
 	else
-	{
-		replication->lag = 0;
+		replication->lag = dbops_replication_silence();
+	if (replication->lag == 0)
 		remember_caught_up();
-	}
+}
+
+/*
+ * For how long no beat has come that should have, in seconds; NaN before the
+ * first. The beat is of the clock that the primary has, not of a test's.
+ */
+double
+dbops_replication_silence(void)
+{
+	double		beat = dbops_heartbeat / 1000.0;
+	TimestampTz last = GetLatestXTime();
+	double		silence;
+
+	if (shared_seen == NULL || !dbops_enabled || dbops_heartbeat == 0)
+		return 0;
+	if (last == 0)
+		return NAN;
+	silence = (GetCurrentTimestamp() - last) / (double) USECS_PER_SEC - recovery_min_apply_delay / 1000.0;
+	return silence > 2 * beat + GRACE ? silence - beat : 0;
 }
 
 /*
@@ -103,28 +145,28 @@ replay_delay(TimestampTz caught_up)
 static void
 remember_caught_up(void)
 {
-	own_caught_up = dbops_clock_now();
-	if (shared_caught_up == NULL)
+	own_seen.caught_up = dbops_clock_now();
+	if (shared_seen == NULL)
 		return;
-	LWLockAcquire(shared_caught_up_lock, LW_EXCLUSIVE);
-	*shared_caught_up = own_caught_up;
-	LWLockRelease(shared_caught_up_lock);
+	LWLockAcquire(shared_seen_lock, LW_EXCLUSIVE);
+	shared_seen->caught_up = own_seen.caught_up;
+	LWLockRelease(shared_seen_lock);
 }
 
-static TimestampTz
-recall_caught_up(void)
+static Seen
+recall(void)
 {
-	TimestampTz caught_up;
+	Seen		seen = own_seen;
 
-	if (shared_caught_up == NULL)
-		return own_caught_up;
-	LWLockAcquire(shared_caught_up_lock, LW_SHARED);
-	caught_up = *shared_caught_up;
-	LWLockRelease(shared_caught_up_lock);
-	return caught_up;
+	if (shared_seen == NULL)
+		return seen;
+	LWLockAcquire(shared_seen_lock, LW_SHARED);
+	seen = *shared_seen;
+	LWLockRelease(shared_seen_lock);
+	return seen;
 }
 
-/* The lag of a primary is that of the standby that is furthest behind. */
+/* The lag of a primary is that of the standby that is furthest behind. What only receives is none. */
 static void
 read_standbys(Replication *replication, XLogRecPtr written)
 {
@@ -134,11 +176,45 @@ read_standbys(Replication *replication, XLogRecPtr written)
 	{
 		const Standby *standby = lfirst(cell);
 
+		if (!standby->applies)
+			continue;
 		replication->standbys++;
 		if (isnan(replication->lag) || standby->lag > replication->lag)
 			replication->lag = standby->lag;
 		replication->lag_bytes = Max(replication->lag_bytes, standby->lag_bytes);
 	}
+}
+
+/* Is a standby gone that lagged when it was last seen? */
+bool
+dbops_replication_misses(const Replication *replication, GoneStandby *gone)
+{
+	TimestampTz now = dbops_clock_now();
+	Seen		seen = recall();
+
+	*gone = (GoneStandby) {.at = seen.at, .lag = seen.lag};
+	return replication->standbys < seen.standbys && seen.lag >= LAGS &&
+		seen.at <= now && now - seen.at < MISSED_FOR;
+}
+
+/* Unless one of them is missed. */
+static void
+remember_standbys(const Replication *replication)
+{
+	GoneStandby gone;
+
+	if (dbops_replication_misses(replication, &gone))
+		return;
+	own_seen.at = dbops_clock_now();
+	own_seen.standbys = replication->standbys;
+	own_seen.lag = replication->lag;
+	if (shared_seen == NULL)
+		return;
+	LWLockAcquire(shared_seen_lock, LW_EXCLUSIVE);
+	shared_seen->at = own_seen.at;
+	shared_seen->standbys = own_seen.standbys;
+	shared_seen->lag = own_seen.lag;
+	LWLockRelease(shared_seen_lock);
 }
 
 static void

@@ -90,7 +90,7 @@ put_receivers(ReturnSetInfo *rsinfo)
 					 " WHEN s.slot_type = 'logical' THEN 'subscriber' WHEN w.replay_lsn IS NULL THEN 'receiver' ELSE 'standby' END,"
 					 " coalesce(nullif(a.application_name, ''), s.slot_name::text), coalesce(w.pid, s.active_pid), host(a.client_addr),"
 					 " coalesce(w.state, CASE WHEN s.active THEN 'active' ELSE 'inactive' END), w.sync_state,"
-					 " w.sent_lsn, w.write_lsn, w.flush_lsn, w.replay_lsn, l.lag * interval '1 second', l.bytes,"
+					 " w.sent_lsn, w.write_lsn, w.flush_lsn, w.replay_lsn, nullif(l.lag, 'NaN') * interval '1 second', l.bytes,"
 					 " s.slot_name::text, s.slot_type, s.wal_status, s.datoid,"
 					 " greatest(0, $4 - s.restart_lsn)::bigint, s.safe_wal_size, w.reply_time"
 					 " FROM pg_stat_get_wal_senders() w"
@@ -122,9 +122,12 @@ put_row(HeapTuple row, TupleDesc desc, void *arg)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* What only receives applies nothing that could be late. */
 static double
 lag_of(const Standby *standby)
 {
+	if (!standby->applies)
+		return NAN;
 	return isnan(standby->lag) ? dbops_past_since_written(standby->reached) : standby->lag;
 }
 

@@ -1,0 +1,20 @@
+/*
+ * replication.h
+ *		What is missed: the beat of the primary, or a standby that lagged.
+ */
+#ifndef DBOPS_REPLICATION_H
+#define DBOPS_REPLICATION_H
+
+#include "observe/observe.h"
+
+/* A standby that is not there any more. */
+typedef struct GoneStandby
+{
+	TimestampTz at;				/* when it was last seen */
+	double		lag;			/* s */
+} GoneStandby;
+
+extern double dbops_replication_silence(void);	/* s; NaN: before the first beat */
+extern bool dbops_replication_misses(const Replication *replication, GoneStandby *gone);
+
+#endif							/* DBOPS_REPLICATION_H */
