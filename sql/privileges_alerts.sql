@@ -40,6 +40,26 @@ SET ROLE regress_admin;
 SELECT dbops.set_alert_function('public.regress_told(jsonb)');
 SET ROLE regress_stranger;
 GRANT EXECUTE ON FUNCTION public.regress_told(jsonb) TO regress_admin;
+-- of an owner who could replace it by what only the caller may do, it is not
+SET ROLE regress_admin;
+SELECT dbops.set_alert_function('public.regress_told(jsonb)', '5 seconds');
+RESET ROLE;
+\set VERBOSITY sqlstate
+SELECT dbops.set_alert_function('public.regress_told(jsonb)', '5 seconds');
+\set VERBOSITY default
+SELECT count(*) AS functions FROM dbops.alert_function();
+BEGIN;
+GRANT regress_admin TO regress_stranger;
+SET LOCAL ROLE regress_admin;
+SELECT dbops.set_alert_function('public.regress_told(jsonb)');
+SELECT problem FROM dbops.alert_function();
+RESET ROLE;
+REVOKE regress_admin FROM regress_stranger;
+SELECT problem FROM dbops.alert_function();
+SET LOCAL ROLE regress_admin;
+SELECT dbops.call_alert_function('{}');
+ROLLBACK;
+ALTER FUNCTION public.regress_told(jsonb) OWNER TO regress_admin;
 SET ROLE regress_admin;
 SELECT dbops.set_alert_function('public.regress_told(jsonb)', '5 seconds');
 SELECT function_name, owner, timeout, problem FROM dbops.alert_function();

@@ -12,6 +12,10 @@
  * that name, which would run with the rights of whoever has set the first one:
  * so a function of another owner is not called, which is looked at both when a
  * call is submitted and in the job, just before.
+ *
+ * Nor does its name say what it does: its owner can replace it at any time. So
+ * it must be a function of somebody who has all rights of the role that calls
+ * it: of that role, of one that is a member of it, or of a superuser.
  */
 #include "observe/alert.h"
 
@@ -42,7 +46,8 @@ PG_FUNCTION_INFO_V1(dbops_call_alert_function);
 	" ON p.pronargs = 1 AND p.proargtypes[0] = 'jsonb'::regtype AND format('%I.%I', n.nspname, p.proname) = s.function_name"
 #define PROBLEM \
 	"CASE WHEN p.oid IS NULL THEN 'it is gone'" \
-	" WHEN p.proowner <> s.function_owner THEN 'its owner is not who it was when it was set' END"
+	" WHEN p.proowner <> s.function_owner THEN 'its owner is not who it was when it was set'" \
+	" WHEN NOT pg_has_role(p.proowner, s.owner::oid, 'USAGE') THEN 'its owner could make it do what only the role that calls it may' END"
 
 /* A call that is to be submitted, or made. */
 typedef struct Call
@@ -58,6 +63,7 @@ typedef struct Call
 } Call;
 
 static Oid	require_fit(Oid function);
+static void require_owner_with_rights(Oid function, Oid owner);
 static long take_timeout(FunctionCallInfo fcinfo);
 static void read_function(Call *call);
 static void take_function(HeapTuple row, TupleDesc desc, void *arg);
@@ -136,7 +142,23 @@ require_fit(Oid function)
 	ReleaseSysCache(tuple);
 	if (object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+	require_owner_with_rights(function, owner);
 	return owner;
+}
+
+/* Who can replace the function gains nothing by its being called: that role has all rights of the caller. */
+static void
+require_owner_with_rights(Oid function, Oid owner)
+{
+	if (has_privs_of_role(owner, GetUserId()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("%s belongs to role \"%s\", which has not the rights of role \"%s\"",
+					format_procedure(function), GetUserNameFromId(owner, false), GetUserNameFromId(GetUserId(), false)),
+			 errdetail("It is called as the role that sets it, and its owner can replace it by anything."),
+			 errhint("SET ROLE to its owner and set it as that role, or ALTER FUNCTION %s OWNER TO %s.",
+					 format_procedure(function), quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static long

@@ -512,10 +512,10 @@ CREATE FUNCTION dbops.set_alert_function(function_name regprocedure, timeout int
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_set_alert_function';
 COMMENT ON FUNCTION dbops.set_alert_function(regprocedure, interval) IS
-    'Has a function of one jsonb argument called for each event of an alert, with what NOTIFY dbops_alert carries in full, whatever dbops.alert_notify says. It is called in a job of the role that calls this, in a session of that role: nobody gains rights by it. '
+    'Has a function of one jsonb argument called for each event of an alert, with what NOTIFY dbops_alert carries in full, whatever dbops.alert_notify says. It is called in a job of the role that calls this, in a session of that role; so that nobody gains rights by it, the function''s owner must have all rights of that role: be it, a member of it, or a superuser. '
     'timeout: after which a call is given up; it is tried again as any job is, and shown by jobs(). While 50 calls wait, no more are added, and the log says so. There is one function for each database; the home database''s is also told of the alerts of others. '
     'When it has been dropped or renamed, or is another role''s, it is not called, and the log and alert_function() say so. '
-    'Refused: a function of other arguments or that returns a set (42P13), one that the caller may not execute (42501), a role that cannot log in (28000, on 15 and 16).';
+    'Refused: a function of other arguments or that returns a set (42P13), one that the caller may not execute, or whose owner has not the rights of the caller (42501), a role that cannot log in (28000, on 15 and 16).';
 REVOKE ALL ON FUNCTION dbops.set_alert_function(regprocedure, interval) FROM PUBLIC;
 
 CREATE FUNCTION dbops.remove_alert_function() RETURNS boolean
