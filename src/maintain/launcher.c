@@ -109,6 +109,7 @@ dbops_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	SetConfigOption(TRANSACTION_TIMEOUT_NAME, "0", PGC_SUSET, PGC_S_OVERRIDE);
 	take_office();
 	dbops_disk_watch_leave_it(false);
 	context = AllocSetContextCreate(TopMemoryContext, "dbops launcher", ALLOCSET_DEFAULT_SIZES);

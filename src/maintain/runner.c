@@ -118,6 +118,7 @@ log_in(void)
 	static const char *const settings[][2] = {
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
 		{TRANSACTION_TIMEOUT_NAME, "0"},
 		{"client_min_messages", "error"},
 	};

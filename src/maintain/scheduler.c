@@ -157,6 +157,8 @@ log_in(void)
 		{"statement_timeout", "0"},
 		{"lock_timeout", "5000"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{TRANSACTION_TIMEOUT_NAME, "0"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"synchronous_commit", "local"},
