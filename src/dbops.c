@@ -14,6 +14,7 @@
 #include "change/migration.h"
 #include "core/batch.h"
 #include "core/server.h"
+#include "core/server_default.h"
 #include "maintain/maintain.h"
 #include "maintain/partition.h"
 #include "maintain/reindex.h"
@@ -36,6 +37,7 @@ _PG_init(void)
 	dbops_disk_watch_init();
 	dbops_engine_init();
 	dbops_home_init();
+	dbops_server_default_init();
 	dbops_heartbeat_init();
 	dbops_identity_init();
 	dbops_launcher_init();

@@ -12,6 +12,7 @@
  * that as well, writes nothing and waits for promotion.
  */
 #include "core/server.h"
+#include "core/server_default.h"
 #include "maintain/maintain.h"
 
 #include "access/genam.h"
@@ -108,8 +109,8 @@ dbops_launcher_main(Datum arg)
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	SetConfigOption(TRANSACTION_TIMEOUT_NAME, "0", PGC_SUSET, PGC_S_OVERRIDE);
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	take_office();
 	dbops_disk_watch_leave_it(false);
 	context = AllocSetContextCreate(TopMemoryContext, "dbops launcher", ALLOCSET_DEFAULT_SIZES);
@@ -185,6 +186,7 @@ obey_switch(void)
 		wake_all();				/* limits may have become wider */
 		looked_around = 0;		/* another home may have been named */
 	}
+	dbops_server_note();
 	if (was_enabled && !dbops_enabled)
 	{
 		stop_schedulers();

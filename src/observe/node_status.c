@@ -9,6 +9,8 @@
  */
 #include "observe/maintenance_mode.h"
 
+#include "core/server_default.h"
+
 #include "access/xlog.h"
 #include "access/xlogrecovery.h"
 #include "miscadmin.h"
@@ -44,7 +46,7 @@ dbops_node_status(PG_FUNCTION_ARGS)
 	dbops_json_text(&json, "role", standby ? "standby" : "primary");
 	dbops_json_integer(&json, "timeline", timeline(standby));
 	dbops_json_boolean(&json, "read_ok", !standby || read_ok(&replication, max_lag, max_bytes));
-	dbops_json_boolean(&json, "write_ok", !standby && !DefaultXactReadOnly);
+	dbops_json_boolean(&json, "write_ok", !standby && !dbops_server_read_only());
 	dbops_json_decimal(&json, "lag_s", replication.lag);
 	if (replication.lag_bytes < 0)
 		dbops_json_null(&json, "lag_bytes");
