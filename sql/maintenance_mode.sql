@@ -44,4 +44,6 @@ SELECT dbops.begin_maintenance_mode('why', 'infinity');
 \echo :SQLSTATE
 SELECT dbops.begin_maintenance_mode('why', now() - interval '1 hour');
 \echo :SQLSTATE
+SELECT dbops.begin_maintenance_mode('why', now() + interval '32 days');
+\echo :SQLSTATE
 SELECT dbops.node_status()->'maintenance' AS none;

@@ -5,10 +5,18 @@
  * It is the whole server's, standbys each their own, and shown by health and
  * node_status(); alerts are silent. Nobody can forget to end it: it says until
  * when, and is over then. It holds across a restart, which often is the work.
+ *
+ * As it silences the alerts of all databases, operators begin it in the home
+ * database, where those of the server are; elsewhere only admins do.
  */
 #include "observe/maintenance_mode.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define LONGEST			31		/* days */
 
 PG_FUNCTION_INFO_V1(dbops_begin_maintenance_mode);
 PG_FUNCTION_INFO_V1(dbops_end_maintenance_mode);
@@ -16,7 +24,9 @@ PG_FUNCTION_INFO_V1(dbops_end_maintenance_mode);
 static DbopsKeptNote kept_mode = {.file_name = "dbops.maintenance"};
 
 static void restore(void *place);
+static TimestampTz take_until(FunctionCallInfo fcinfo);
 static void require_preloading(void);
+static void require_home(void);
 
 /* Ask for the shared memory. */
 void
@@ -37,9 +47,10 @@ Datum
 dbops_begin_maintenance_mode(PG_FUNCTION_ARGS)
 {
 	const char *reason = dbops_reason_argument(fcinfo, 0);
-	TimestampTz until = dbops_until_argument(fcinfo, 1);
+	TimestampTz until = take_until(fcinfo);
 
 	require_preloading();
+	require_home();
 	dbops_note_keep(&kept_mode, GetUserNameFromId(GetUserId(), false), reason, until);
 	PG_RETURN_VOID();
 }
@@ -49,8 +60,22 @@ Datum
 dbops_end_maintenance_mode(PG_FUNCTION_ARGS)
 {
 	require_preloading();
+	require_home();
 	dbops_note_remove(&kept_mode, NULL);
 	PG_RETURN_BOOL(dbops_maintenance_mode(NULL));
+}
+
+static TimestampTz
+take_until(FunctionCallInfo fcinfo)
+{
+	TimestampTz until = dbops_until_argument(fcinfo, 1);
+
+	if (until > dbops_clock_now() + LONGEST * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until must be at most %d days ahead", LONGEST),
+				 errhint("Call dbops.begin_maintenance_mode() again where the work takes longer.")));
+	return until;
 }
 
 static void
@@ -61,6 +86,24 @@ require_preloading(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("maintenance mode can be used only when dbops is preloaded"),
 				 errhint("Add dbops to shared_preload_libraries and restart the server.")));
+}
+
+/* Whoever may operate one database may not so silence all others. */
+static void
+require_home(void)
+{
+	Oid			home = dbops_home_database();
+	const char *name;
+
+	if (!OidIsValid(home) || home == MyDatabaseId || dbops_is_admin())
+		return;
+	name = get_database_name(home);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("maintenance mode silences the alerts of all databases"),
+			 errdetail("Outside of database \"%s\", which holds what is the server's, it takes the level admin.", name == NULL ? "?" : name),
+			 errhint("Connect to database %s with the level operator there; alerts of this one are silenced by dbops.silence_alerts().",
+					 name == NULL ? "?" : quote_identifier(name))));
 }
 
 bool

@@ -143,13 +143,14 @@ CREATE FUNCTION dbops.begin_maintenance_mode(reason text, until timestamptz) RET
 COMMENT ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) IS
     'Says that work is being done on this server: health and node_status() show it, and no alert is raised. From COMMIT until the time given, across restarts; '
     'a second call replaces the first. Works on a standby, of which it is the own. reason: at most 255 bytes. '
-    'Errors: no reason, no end, an end that has passed (22023); a reason that is too long (22001); not preloaded (55000).';
+    'Errors: no reason, no end, an end that has passed or is more than 31 days ahead (22023); a reason that is too long (22001); '
+    'an operator in another database than the one that holds what is the server''s (42501); not preloaded (55000).';
 REVOKE ALL ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.end_maintenance_mode() RETURNS boolean
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_end_maintenance_mode';
-COMMENT ON FUNCTION dbops.end_maintenance_mode() IS 'Ends what begin_maintenance_mode() began, at COMMIT, and says whether it was still on. Errors: not preloaded (55000).';
+COMMENT ON FUNCTION dbops.end_maintenance_mode() IS 'Ends what begin_maintenance_mode() began, at COMMIT, and says whether it was still on. Errors: as of begin_maintenance_mode() an operator elsewhere (42501); not preloaded (55000).';
 REVOKE ALL ON FUNCTION dbops.end_maintenance_mode() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
