@@ -11,12 +11,14 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "observe/size_history.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(dbops_largest_relations);
 
 #define CANDIDATES	4			/* times as many files are looked at: a table has several */
 #define RECENT_DAYS 30
+#define LOCK_WAIT	1000		/* ms for a lock that somebody holds against all readers */
 
 /* What a table held before. */
 typedef struct Before
@@ -95,6 +97,7 @@ read_before(const Measurement *measurement, int n)
 	List	   *relids = NIL;
 	List	   *before = NIL;
 	TimestampTz now = dbops_clock_now();
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	DbopsParam	params[3];
 
 	for (int i = 0; i < n; i++)
@@ -110,6 +113,7 @@ read_before(const Measurement *measurement, int n)
 					 " ORDER BY r.at LIMIT 1) young ON true"
 					 " WHERE coalesce(old.at, young.at) IS NOT NULL ORDER BY t.n",
 					 lengthof(params), params, take_before, &before);
+	AtEOXact_GUC(true, nest_level);
 	return before;
 }
 

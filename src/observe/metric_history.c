@@ -13,9 +13,11 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #define DEFAULT_RANGE	USECS_PER_HOUR
 #define FEW_POINTS		800		/* with a step that nobody has chosen */
+#define LOCK_WAIT		1000	/* ms for each lock that somebody holds against all readers */
 #define MOST_POINTS		100000
 #define RING			(-1)	/* as a tier */
 
@@ -64,6 +66,7 @@ static Datum number(double value, bool *isnull);
 Datum
 dbops_metric_history(PG_FUNCTION_ARGS)
 {
+	int			nest_level;
 	Question	question = take_question(fcinfo);
 	int			n_figures = dbops_metric_count(question.database);
 	Answer		answer = {
@@ -74,7 +77,9 @@ dbops_metric_history(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	tell_home(&question);
+	nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	gather(&answer);
+	AtEOXact_GUC(true, nest_level);
 	return (Datum) 0;
 }
 

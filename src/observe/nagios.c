@@ -11,7 +11,9 @@
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
+#define LOCK_WAIT		10		/* ms for each lock that somebody holds against all others */
 #define MOST_OBJECTS	50		/* of a check that are told, the gravest first */
 
 PG_FUNCTION_INFO_V1(dbops_nagios);
@@ -61,6 +63,7 @@ dbops_nagios(PG_FUNCTION_ARGS)
 static List *
 findings_of(const char *check_name)
 {
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	List	   *findings = NIL;
 	ListCell   *cell;
 
@@ -74,6 +77,7 @@ findings_of(const char *check_name)
 			continue;
 		findings = lappend(findings, (void *) finding);
 	}
+	AtEOXact_GUC(true, nest_level);
 	return findings;
 }
 

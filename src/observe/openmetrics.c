@@ -14,7 +14,9 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
+#define LOCK_WAIT		10		/* ms for each lock that somebody holds against all others */
 #define MOST_OBJECTS	200		/* findings that are shown, the gravest first */
 #define LONGEST_NAME	128		/* of a family */
 
@@ -187,6 +189,7 @@ put_collector(StringInfo text)
 static void
 put_findings(StringInfo text)
 {
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	int			shown = 0;
 	ListCell   *cell;
 
@@ -203,6 +206,7 @@ put_findings(StringInfo text)
 		put_label(text, "object", finding->object == NULL ? "" : finding->object);
 		appendStringInfo(text, "} %d\n", number_of(finding->severity));
 	}
+	AtEOXact_GUC(true, nest_level);
 	begin_family(text, "dbops_check_left_out", "gauge", "findings beyond those that are shown");
 	appendStringInfo(text, "dbops_check_left_out %d\n", Max(0, shown - MOST_OBJECTS));
 }

@@ -141,6 +141,22 @@ for my $catalog ('pg_extension', 'pg_depend')
 	$holder->quit;
 }
 
+# and the tables of dbops itself
+my $altering = $node->background_psql('postgres');
+$altering->query_safe('BEGIN');
+$altering->query_safe("LOCK TABLE dbops.$_ IN ACCESS EXCLUSIVE MODE") for 'disk_1h', 'check_setting', 'muted_finding', 'metric_1m', 'relation_1d';
+for my $call (q{dbops.nagios()}, q{dbops.nagios('disk.free')}, 'dbops.openmetrics()')
+{
+	is($node->safe_psql('postgres', "SET statement_timeout = '30s'; SELECT $call <> ''"), 't', "$call waits for no table of dbops");
+}
+for my $call (q{dbops.metric_history('deadlocks')}, 'dbops.largest_relations(3)')
+{
+	my ($code, undef, $refused) = $node->psql('postgres', "SET statement_timeout = '30s'; SELECT * FROM $call");
+	like($refused, qr/lock timeout/, "$call gives up when it cannot read its history");
+}
+$altering->query_safe('COMMIT');
+$altering->quit;
+
 # many active sessions, by the rule that applications know
 is(severity('connections.active'), 'ok', 'a few active sessions are ok');
 my $script = $node->basedir . '/sleep.sql';
