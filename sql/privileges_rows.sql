@@ -3,6 +3,8 @@
 
 CREATE ROLE regress_rows_writer;
 GRANT pg_write_all_data TO regress_rows_writer;
+CREATE ROLE regress_rows_reader;
+GRANT pg_read_all_data TO regress_rows_reader;
 CREATE ROLE regress_rows_owner_like;
 SELECT format('GRANT %I TO regress_rows_owner_like', current_user) AS grant_it \gset
 
@@ -31,6 +33,15 @@ DELETE FROM dbops.policy;
 RESET ROLE;
 RESET session_replication_role;
 
+-- Nor is a right to read them one to see what others run, which pg_stat_statements does not show either.
+BEGIN;
+INSERT INTO dbops.statement_text VALUES (4711, 0, 'SELECT secret');
+SELECT count(*) AS texts FROM dbops.statement_text WHERE query_id = 4711;
+SET LOCAL ROLE regress_rows_reader;
+SELECT count(*) AS texts FROM dbops.statement_text;
+RESET ROLE;
+ROLLBACK;
+
 -- The owner may, and who has its rights.
 :grant_it;
 SET ROLE regress_rows_owner_like;
@@ -39,4 +50,4 @@ RESET ROLE;
 
 SELECT dbops.keep_rows();
 
-DROP ROLE regress_rows_writer, regress_rows_owner_like;
+DROP ROLE regress_rows_reader, regress_rows_writer, regress_rows_owner_like;

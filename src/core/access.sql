@@ -15,4 +15,21 @@ BEGIN
 END
 $$;
 
+-- What default privileges gave to others on tables of whoever installs is taken back.
+DO $$
+DECLARE
+    given record;
+BEGIN
+    FOR given IN
+        SELECT DISTINCT pg_catalog.format(
+                   'REVOKE ALL ON %s %s FROM %s CASCADE', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass,
+                   CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END) AS back
+          FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+         WHERE c.relnamespace = 'dbops'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE given.back;
+    END LOOP;
+END
+$$;
+
 SELECT dbops.grant_access('pg_monitor', 'monitor');

@@ -740,6 +740,8 @@ CREATE TABLE dbops.statement_text (
 COMMENT ON TABLE dbops.statement_text IS
     'The texts of the queries in statement_1h as pg_stat_statements has them, up to 4000 characters, with ''...'' for each string that it has left in. Of other statements, which may hold passwords, only the kind, for example ALTER ROLE.';
 REVOKE ALL ON TABLE dbops.statement_text FROM PUBLIC;
+-- Who may read all data may not see what others run: without a policy only the owner reads it, for the functions.
+ALTER TABLE dbops.statement_text ENABLE ROW LEVEL SECURITY;
 CREATE INDEX ON dbops.statement_1h (query_id, database_id);
 
 CREATE FUNCTION dbops.sample_statements() RETURNS void
