@@ -211,3 +211,10 @@ SET dbops.test_now = 2000000000;
 SELECT dbops.put_sample('{"sise": 1}');
 SELECT dbops.put_sample('{"size": "much"}');
 SELECT dbops.put_sample('{"size": 1}', cadence => '0');
+
+-- another table where a partition is to be is said, and is not written to
+BEGIN;
+CREATE TABLE dbops.metric_1m_20310101 (at timestamptz);
+SELECT pg_temp.sample('2031-01-01 00:00:13+00', '2031-01-01 00:05:03+00');
+SELECT dbops.roll_up_metrics(false);
+ROLLBACK;

@@ -130,14 +130,24 @@ dbops_history_begin_partition(HistoryKind kind, TimestampTz at)
 {
 	const HistoryTable *table = &dbops_history_tables[kind];
 	Command		command = {.table = table->name, .period = period_of(table->period, at)};
+	Oid			found;
 
 	command.partition = psprintf("%s_%s", table->name, command.period.suffix);
-	if (OidIsValid(table_oid(command.partition)))
-		return true;
-	if (!dbops_history_lock())
-		return false;
-	if (!OidIsValid(table_oid(command.partition)))
+	found = table_oid(command.partition);
+	if (!OidIsValid(found))
+	{
+		if (!dbops_history_lock())
+			return false;
+		found = table_oid(command.partition);
+	}
+	if (!OidIsValid(found))
 		dbops_run_as_extension(create_partition, &command);
+	else if (!get_rel_relispartition(found))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("dbops.%s is no partition of dbops.%s", command.partition, command.table),
+				 errdetail("Another table has the name that the next partition of history is to have."),
+				 errhint("ALTER TABLE dbops.%s SET SCHEMA to another, or DROP TABLE it.", command.partition)));
 	return true;
 }
 
