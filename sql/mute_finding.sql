@@ -65,6 +65,8 @@ SELECT dbops.mute_finding('conections.active', 'why', now() + interval '1 hour')
 \echo :SQLSTATE
 SELECT dbops.mute_finding('nothing.like.it:WAL', 'why', now() + interval '1 hour');
 \echo :SQLSTATE
+SELECT dbops.mute_finding('connections.active:', 'why', now() + interval '1 hour');
+\echo :SQLSTATE
 SELECT dbops.mute_finding('connections.active', 'why', '-infinity');
 \echo :SQLSTATE
 SELECT key FROM dbops.muted_finding;

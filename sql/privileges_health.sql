@@ -34,6 +34,15 @@ SELECT dbops.begin_maintenance_mode('why', now() + interval '1 hour');
 SELECT * FROM dbops.check_setting;
 RESET ROLE;
 
+-- who was given the level and nothing else, not pg_monitor either, sees as much: nothing is refused within
+SELECT dbops.grant_access('regress_nobody', 'monitor');
+SET ROLE regress_nobody;
+SELECT check_name, message FROM dbops.health_checks() WHERE message LIKE 'could not be judged%' OR message LIKE '%permission%';
+SELECT count(DISTINCT check_name) = (SELECT count(*) FROM dbops.check_list()) AS all_checks FROM dbops.health_checks();
+SELECT count(*) AS sections FROM jsonb_each(dbops.system_health_check()) WHERE jsonb_typeof(value) = 'object' AND key IN ('connections', 'performance', 'health', 'storage', 'server', 'freshness', 'summary', 'verdict');
+RESET ROLE;
+SELECT dbops.revoke_access('regress_nobody');
+
 -- who acts mutes and works, and leaves the thresholds
 SET ROLE regress_operator;
 SELECT dbops.mute_finding('connections.active', 'why', now() + interval '1 hour');

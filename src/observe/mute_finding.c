@@ -83,11 +83,18 @@ take_key(FunctionCallInfo fcinfo)
 	return key;
 }
 
-/* A key that no check will ever have would mute nothing, and who has mistyped it would not know. */
+/* A key that no finding will ever have would mute nothing, and who has mistyped it would not know. */
 static void
 require_check(const char *key)
 {
-	(void) dbops_check_require(pnstrdup(key, strcspn(key, ":")));
+	int			length = strcspn(key, ":");
+
+	(void) dbops_check_require(pnstrdup(key, length));
+	if (strcmp(key + length, ":") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key must name an object behind the colon"),
+				 errhint("Without a colon it is all that the check finds.")));
 }
 
 /* What has ended says nothing any more. */
