@@ -75,4 +75,26 @@ SELECT * FROM pg_temp.findings('analyze.partitioned');
 ANALYZE parts;
 SELECT * FROM pg_temp.findings('analyze.partitioned');
 
+-- thousands that are overdue by many times, of few rows each, do not hide the one that matters; all are counted
+CREATE TABLE matters (id int) WITH (autovacuum_enabled = off, autovacuum_analyze_threshold = 10000);
+INSERT INTO matters SELECT g FROM generate_series(1, 30000) g;
+DO $$ BEGIN
+    FOR i IN 1 .. 2100 LOOP
+        EXECUTE format('CREATE TABLE few_%s (id int) WITH (autovacuum_enabled = off, autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0)', i);
+        EXECUTE format('INSERT INTO few_%s SELECT g FROM generate_series(1, 12) g', i);
+    END LOOP;
+END $$;
+CALL pg_temp.count_now();
+SELECT * FROM pg_temp.findings('analyze.overdue');
+BEGIN;
+SELECT dbops.set_check('vacuum.disabled_table', warning => 5);
+SELECT count(*), max(substring(message FROM '^so it is with (\d+) more$')::int) >= 2091 AS counted FROM dbops.health_checks() WHERE check_name = 'vacuum.disabled_table';
+ROLLBACK;
+DO $$ BEGIN
+    FOR i IN 1 .. 2100 LOOP
+        EXECUTE format('DROP TABLE few_%s', i);
+    END LOOP;
+END $$;
+DROP TABLE matters;
+
 DROP SCHEMA check_tables CASCADE;

@@ -28,11 +28,10 @@ typedef struct Answer
 static void ask(void *arg);
 static void take_object(HeapTuple row, TupleDesc desc, void *arg);
 static void report_rest(DbopsCheckRun *run, int64 count, double value, double guard);
-static void cut(Notables *notables);
-static void sort(Notables *notables);
+static int	bring_bad_to_front(const DbopsThreshold *threshold, Notables *notables);
 static int	highest_first(const void *a, const void *b);
+static double highest(const Notables *notables);
 static bool is_bad(const DbopsThreshold *threshold, const Notable *notable);
-static int	count_bad(const DbopsThreshold *threshold, const Notables *notables);
 
 /* ---- by a question to the catalogs ---- */
 
@@ -125,29 +124,70 @@ report_rest(DbopsCheckRun *run, int64 count, double value, double guard)
 
 /* ---- by figures ---- */
 
-/* Keep one if it is among the worst. */
+/* Keep one. */
 void
 dbops_notables_add(Notables *notables, Notable notable)
 {
-	if (notables->all == NULL)
-		notables->all = palloc(sizeof(Notable) * 2 * N_NOTABLE);
-	if (notables->n == 2 * N_NOTABLE)
-		cut(notables);
+	if (notables->n == notables->room)
+	{
+		notables->room = Max(64, 2 * notables->room);
+		notables->all = (notables->all == NULL) ?
+			palloc(sizeof(Notable) * notables->room) :
+			repalloc_huge(notables->all, sizeof(Notable) * notables->room);
+	}
 	notables->all[notables->n++] = notable;
 }
 
-/* Leave room for more. */
-static void
-cut(Notables *notables)
+/*
+ * Report those that are beyond a threshold, the worst first; if none is, that,
+ * with the worst value, which its guard has let pass.
+ */
+void
+dbops_notables_report(DbopsCheckRun *run, Notables *notables,
+					  NotableCallback describe, const char *none)
 {
-	sort(notables);
-	notables->n = N_NOTABLE;
+	int			bad = bring_bad_to_front(dbops_check_threshold(run), notables);
+	int			reported = 0;
+	double		value = 0;
+
+	for (int i = 0; i < bad && reported < N_WORST; i++)
+	{
+		const Notable *notable = &notables->all[i];
+		const DbopsFinding *finding = describe(notable);
+
+		if (finding == NULL)
+			continue;
+		dbops_check_report_value(run, notable->value, notable->guard, *finding);
+		value = notable->value;
+		reported++;
+	}
+	if (reported == 0)
+		dbops_check_report_value(run, bad > 0 ? 0 : highest(notables), 0, (DbopsFinding)
+								 {
+									 .message = none
+								 });
+	else if (reported == N_WORST)
+		report_rest(run, bad - reported, value, NAN);
 }
 
-static void
-sort(Notables *notables)
+/* Have those that are beyond a threshold stand first, the worst before the others; how many there are. */
+static int
+bring_bad_to_front(const DbopsThreshold *threshold, Notables *notables)
 {
-	qsort(notables->all, notables->n, sizeof(Notable), highest_first);
+	int			bad = 0;
+
+	for (int i = 0; i < notables->n; i++)
+	{
+		Notable		notable = notables->all[i];
+
+		if (!is_bad(threshold, &notable))
+			continue;
+		notables->all[i] = notables->all[bad];
+		notables->all[bad++] = notable;
+	}
+	if (bad > 0)
+		qsort(notables->all, bad, sizeof(Notable), highest_first);
+	return bad;
 }
 
 static int
@@ -159,52 +199,18 @@ highest_first(const void *a, const void *b)
 	return (left < right) - (left > right);
 }
 
-/*
- * Report those that are beyond a threshold, the worst first; if none is, that,
- * with the worst value, which its guard has let pass.
- */
-void
-dbops_notables_report(DbopsCheckRun *run, Notables *notables,
-					  NotableCallback describe, const char *none)
+static double
+highest(const Notables *notables)
 {
-	const DbopsThreshold *threshold = dbops_check_threshold(run);
-	int			bad = count_bad(threshold, notables);
-	int			reported = 0;
-	double		value = 0;
+	double		most = (notables->n == 0) ? 0 : notables->all[0].value;
 
-	sort(notables);
-	for (int i = 0; i < notables->n && reported < N_WORST; i++)
-	{
-		const Notable *notable = &notables->all[i];
-		const DbopsFinding *finding = is_bad(threshold, notable) ? describe(notable) : NULL;
-
-		if (finding == NULL)
-			continue;
-		dbops_check_report_value(run, notable->value, notable->guard, *finding);
-		value = notable->value;
-		reported++;
-	}
-	if (reported == 0)
-		dbops_check_report_value(run, notables->n == 0 || bad > 0 ? 0 : notables->all[0].value, 0, (DbopsFinding)
-								 {
-									 .message = none
-								 });
-	else if (reported == N_WORST)
-		report_rest(run, bad - reported, value, NAN);
+	for (int i = 1; i < notables->n; i++)
+		most = Max(most, notables->all[i].value);
+	return most;
 }
 
 static bool
 is_bad(const DbopsThreshold *threshold, const Notable *notable)
 {
 	return dbops_threshold_severity(threshold, notable->value, notable->guard) >= DBOPS_WARNING;
-}
-
-static int
-count_bad(const DbopsThreshold *threshold, const Notables *notables)
-{
-	int			bad = 0;
-
-	for (int i = 0; i < notables->n; i++)
-		bad += is_bad(threshold, &notables->all[i]);
-	return bad;
 }

@@ -59,14 +59,13 @@ typedef struct Notable
 	double		figure;			/* another one that is told; or 0 */
 } Notable;
 
-/* The worst of many, as many as are counted exactly. */
+/* All that may be bad: which are is known only when they are held against a threshold and its guard. */
 typedef struct Notables
 {
 	int			n;
-	Notable    *all;			/* room for twice N_NOTABLE */
+	int			room;
+	Notable    *all;
 } Notables;
-
-#define N_NOTABLE		1000
 
 /* Say what is wrong with one; NULL: it is gone. */
 typedef const DbopsFinding *(*NotableCallback) (const Notable *notable);

@@ -73,15 +73,24 @@ typedef struct Limits
 	const Oid  *catalog;
 	const char *sql;
 	const char *kind;
-	Notables	notables;
-	List	   *names;			/* of char *, in the order of the notables' objects */
+	bool		any;			/* somebody has a limit, with or without connections */
+	List	   *used;			/* of UsedLimit *: of those that have connections */
 } Limits;
+
+typedef struct UsedLimit
+{
+	char	   *name;
+	int			sessions;
+	int			limit;
+	double		percent;
+} UsedLimit;
 
 static HTAB *make_holders(void);
 static void count(HTAB *holders, Oid oid);
 static void judge_limits(Limits *limits, const char *none, DbopsCheckRun *run);
 static void read_limits(void *arg);
 static void take_limit(HeapTuple row, TupleDesc desc, void *arg);
+static int	nearest_first(const ListCell *a, const ListCell *b);
 
 /* Count the sessions of each role and database. */
 static const void *
@@ -153,37 +162,37 @@ judge_database_limits(const void *facts, DbopsCheckRun *run)
 	judge_limits(&limits, "no database has a limit of connections", run);
 }
 
-/* Report those that are near their limit, or the nearest if none is. */
+/* Report those that are nearest to their limit, or the nearest if none is near. */
 static void
 judge_limits(Limits *limits, const char *none, DbopsCheckRun *run)
 {
 	ListCell   *cell;
 	int			reported = 0;
 	double		warning = dbops_check_threshold(run)->warning;
-	double		most = 0;
+	double		most;
 
 	dbops_look(read_limits, limits);
-	for (int i = 0; i < limits->notables.n; i++)
-		most = Max(most, limits->notables.all[i].value);
-	foreach(cell, limits->names)
+	list_sort(limits->used, nearest_first);
+	most = (limits->used == NIL) ? 0 : ((const UsedLimit *) linitial(limits->used))->percent;
+	foreach(cell, limits->used)
 	{
-		const Notable *notable = &limits->notables.all[foreach_current_index(cell)];
+		const UsedLimit *used = lfirst(cell);
 
-		if (notable->value <= warning || reported++ >= N_WORST)
-			continue;
-		dbops_check_report_value(run, notable->value, NAN, (DbopsFinding)
+		if (used->percent <= warning || reported++ >= N_WORST)
+			break;
+		dbops_check_report_value(run, used->percent, NAN, (DbopsFinding)
 								 {
-									 .object = lfirst(cell),
-									 .message = psprintf("%.0f of %s in use", notable->figure,
-														 dbops_figure_count(round(100 * notable->figure / notable->value), "connection is", "connections are")),
+									 .object = used->name,
+									 .message = psprintf("%d of %s in use", used->sessions,
+														 dbops_figure_count(used->limit, "connection is", "connections are")),
 									 .remedy = psprintf("ALTER %s %s CONNECTION LIMIT ...; or use a connection pool",
-														limits->kind, (char *) lfirst(cell))
+														limits->kind, used->name)
 								 });
 	}
 	if (reported == 0)
 		dbops_check_report_value(run, most, NAN, (DbopsFinding)
 								 {
-									 .message = limits->notables.n == 0 ? none :
+									 .message = !limits->any ? none :
 										 psprintf("the nearest to its limit uses %.1f percent of it", most)
 								 });
 }
@@ -197,23 +206,33 @@ read_limits(void *arg)
 	(void) dbops_store_each(limits->sql, 0, NULL, take_limit, limits);
 }
 
+/* Who has no connection is not near a limit, and there may be thousands of them. */
 static void
 take_limit(HeapTuple row, TupleDesc desc, void *arg)
 {
 	Limits	   *limits = arg;
 	Oid			oid = dbops_row_oid(row, desc, 1);
 	const Holder *holder = hash_search(limits->holders, &oid, HASH_FIND, NULL);
-	int			sessions = (holder == NULL) ? 0 : holder->sessions;
+	UsedLimit  *used;
 
-	if (list_length(limits->names) >= N_NOTABLE)
+	limits->any = true;
+	if (holder == NULL)
 		return;
-	dbops_notables_add(&limits->notables, (Notable)
-					   {
-						   .object = oid,
-						   .value = dbops_figure_percent(sessions, dbops_row_int4(row, desc, 3)),
-						   .figure = sessions
-					   });
-	limits->names = lappend(limits->names, dbops_quote_name(dbops_row_text(row, desc, 2)));
+	used = palloc(sizeof(UsedLimit));
+	used->name = dbops_quote_name(dbops_row_text(row, desc, 2));
+	used->sessions = holder->sessions;
+	used->limit = dbops_row_int4(row, desc, 3);
+	used->percent = dbops_figure_percent(used->sessions, used->limit);
+	limits->used = lappend(limits->used, used);
+}
+
+static int
+nearest_first(const ListCell *a, const ListCell *b)
+{
+	double		left = ((const UsedLimit *) lfirst(a))->percent;
+	double		right = ((const UsedLimit *) lfirst(b))->percent;
+
+	return (left < right) - (left > right);
 }
 
 static void
