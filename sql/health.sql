@@ -162,6 +162,7 @@ DROP TABLE health_toasted;
 -- pg_stat_statements is found in whatever schema it is, without a search_path
 CREATE SCHEMA "Mixed ""Case";
 CREATE EXTENSION pg_stat_statements SCHEMA "Mixed ""Case";
+SET dbops.health_max_age = 0;
 SELECT "Mixed ""Case".pg_stat_statements_reset() IS NOT NULL AS reset;
 SELECT h->'slow_queries' AS slow_queries FROM dbops.system_health_check() h;
 SELECT pg_sleep(1.1);
@@ -176,7 +177,6 @@ RESET pg_stat_statements.track;
 
 -- a statement that is not slow
 SELECT pg_sleep(0.3), 'short';
-SET dbops.health_max_age = 0;
 SELECT h->'slow_queries' AS slow_queries FROM dbops.system_health_check() h;
 SELECT (h->'performance'->>'avg_query_time_ms')::numeric =
        (SELECT round((sum(total_exec_time) / sum(calls))::numeric, 2) FROM "Mixed ""Case".pg_stat_statements) AS avg_query_time
