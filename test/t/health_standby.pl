@@ -146,6 +146,8 @@ $primary->safe_psql('postgres', q{
 $primary->poll_query_until('postgres', 'SHOW max_slot_wal_keep_size', '0') or die 'the setting stays';
 is(severity($primary, 'replication.slots'), 'ok', 'a slot that retains little is ok where nothing is kept for it');
 like(health($primary, $of_slot), qr/32 MB are allowed/, 'it may always retain a segment');
+(my $of_disk = $of_slot) =~ s/replication\.slots/replication.slots_disk/;
+like(health($primary, $of_disk), qr/no slot may retain WAL without a limit/, 'and a limit of nothing is a limit');
 $primary->safe_psql('postgres', q{
 	SELECT pg_drop_replication_slot('short');
 	ALTER SYSTEM RESET max_slot_wal_keep_size; SELECT pg_reload_conf()});
