@@ -116,6 +116,7 @@ extern bool dbops_alert_entry_lives(const AlertEntry *entry);
 /* Without it: copies of those that are to be stored, or of all, and that they are stored. */
 extern List *dbops_alert_memory_unstored(Oid database, bool home);
 extern List *dbops_alert_memory_copy(Oid database);
+extern int	dbops_alert_memory_room(void);
 extern void dbops_alert_memory_stored(const List *stored);
 
 /* ---- alert_news.c: what has happened to them, until it is told ---- */

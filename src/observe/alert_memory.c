@@ -274,6 +274,21 @@ dbops_alert_memory_copy(Oid database)
 	return all;
 }
 
+/* For how many alerts there are places that nobody misses; half of them a database gets in any case. */
+int
+dbops_alert_memory_room(void)
+{
+	const AlertMemory *alerts = dbops_alert_memory();
+	int			n = 0;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	for (int i = 0; i < ALERTS; i++)
+		if (alerts->hashes[i] == 0 || is_over(&alerts->entries[i]))
+			n++;
+	dbops_alert_memory_unlock();
+	return Max(n, ALERTS / 2);
+}
+
 /* Alerts (AlertEntry *) have been stored. Nothing here may fail. */
 void
 dbops_alert_memory_stored(const List *stored)

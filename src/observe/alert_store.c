@@ -7,7 +7,7 @@
  * restart tells nothing again, and after a promotion what only the log was told
  * is told.
  */
-#include "observe/alert_memory.h"
+#include "observe/alert.h"
 #include "observe/shared_text.h"
 
 #include "access/htup_details.h"
@@ -49,7 +49,7 @@ dbops_alert_store_load(bool home)
 {
 	Load		load = what_to_load(home);
 	Oid			table = dbops_alert_table();
-	DbopsParam	most = dbops_param_int4(dbops_alert_memory_is_own() ? ALERTS : ALERTS / 2);	/* others need room too */
+	DbopsParam	most = dbops_param_int4(dbops_alert_memory_room());
 	List	   *rows = NIL;
 	ListCell   *cell;
 

@@ -546,7 +546,7 @@ CREATE FUNCTION dbops.evaluate_alerts(findings dbops.finding[] DEFAULT NULL) RET
 COMMENT ON FUNCTION dbops.evaluate_alerts(dbops.finding[]) IS
     'Judges all checks now and advances their alerts; returns the number of events. Preloaded, this happens by itself; where dbops is not preloaded, a schedule can call it. '
     'Preloaded, what is found counts at once, and the background writes it down and tells it within ten seconds, whatever becomes of the transaction: also one that stays open, is prepared or rolled back. '
-    'Where dbops is not preloaded, or dbops.enabled is off, it stands and falls with the transaction, and is told when that commits; while another such transaction is open the call waits, after 10 s in vain (55P03). '
+    'Where there is no background, it is told when the transaction commits; while another such transaction is open the call waits, after 10 s in vain (55P03). Where dbops is not preloaded, what is rolled back was never found. '
     'findings: advance the alerts of these instead, so that what is found elsewhere raises alerts too. Their data may say value, unit, below, warning, critical, clear (percent), duration and keep_firing (s), required, settling, and partial: only a part was seen of the time that is judged, which can raise an alert but end none. '
     'A finding without a check_name or of an unknown severity is refused (22023).';
 REVOKE ALL ON FUNCTION dbops.evaluate_alerts(dbops.finding[]) FROM PUBLIC;

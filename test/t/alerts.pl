@@ -350,6 +350,20 @@ is($standby->safe_psql('postgres', "SELECT state FROM dbops.alerts() WHERE alert
 is(count_told($standby, 'regress.late', 'firing'), '1', 'and is not told again');
 raise($standby, 'postgres', 'regress.late', 'ok');
 ok($standby->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.alert_history() WHERE alert_key = 'regress.late' AND event = 'resolved' AND told}), 'that it ends is told by the new primary');
+
+# ---- more alerts than are told at once
+
+my $many = q{SELECT dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.many' || i, 'warning', NULL, 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 600) i))};
+for my $try (1 .. 120)
+{
+	last if $standby->safe_psql('postgres', $many) eq '0';
+	usleep(500_000);
+}
+ok($standby->poll_query_until('postgres', q{SELECT count(DISTINCT alert_key) = 600 FROM dbops.alert_history() WHERE alert_key LIKE 'regress.many%' AND told}), 'all of many alerts are told');
+$standby->restart;
+await_looks($standby);
+is($standby->safe_psql('postgres', $many), '0', 'and none again after a restart');
+
 is(lines_of_log($primary, $failures, $after_kill), 0, 'nothing else has failed');
 is(lines_of_log($standby, $failures), 0, 'nor on the standby');
 
