@@ -63,7 +63,15 @@ typedef struct Sequence
 	double		used;			/* percent of the room */
 } Sequence;
 
-extern List *dbops_sequences_read(double least_used);	/* of Sequence *, the fullest first */
+/* Of all of them, also of those that are not listed. */
+typedef struct SequenceTotals
+{
+	int			n;
+	int			skipped;		/* that somebody has locked */
+	double		most_used;		/* percent, of those that end */
+} SequenceTotals;
+
+extern List *dbops_sequences_read(double least_used, SequenceTotals *totals);	/* of Sequence *, the fullest first */
 
 /* ---- growth_forecast.c and its parts ---- */
 

@@ -210,7 +210,7 @@ void
 dbops_growth_sequences(Growth *growth)
 {
 	List	   *past = dbops_forecast_sequences(growth->since);
-	List	   *sequences = dbops_sequences_read(SHOWN_FROM);
+	List	   *sequences = dbops_sequences_read(SHOWN_FROM, NULL);
 	ListCell   *cell;
 	int			put = 0;
 

@@ -5,24 +5,33 @@
  * A sequence ends where its own bound is or, earlier, where the type of a
  * column that it fills ends: bigint sequences of integer columns are the
  * common accident, since nothing in the sequence tells. Which way it goes is
- * what its increment says. Its last value is read from its page, as the
- * server's function would, but without waiting for who has locked it.
+ * what its increment says. Its last value is read from its page without opening
+ * it, so whatever the caller may do with it, and without waiting for who has
+ * locked it. The growth forecast and the check of their exhaustion read them here.
  *
  * Once a day the last values of those that have come some way are kept.
  */
+#include "observe/checks.h"
 #include "observe/forecast.h"
 
 #include <math.h>
 
-#include "access/relation.h"
+#include "access/htup_details.h"
+#include "access/xlog.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
+#include "storage/smgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/syscache.h"
 
 #define KEPT_FROM	0.1			/* percent used */
 #define MOST_KEPT	1000		/* sequences, a day */
@@ -30,36 +39,50 @@
 
 /*
  * Every sequence with the integer column that ends first among those that it
- * fills: as serial or identity, or in a default. A domain counts as its type.
+ * fills: as serial or identity, or in a default. A domain counts as its type,
+ * also one of another domain. All columns are looked up at once: there may be a
+ * hundred thousand.
  */
 #define SEQUENCES \
+	"WITH RECURSIVE whole (oid, type) AS (SELECT t.oid, t.oid FROM pg_type t WHERE t.oid IN (20, 21, 23) " \
+	"UNION ALL SELECT t.oid, w.type FROM pg_type t JOIN whole w ON t.typbasetype = w.oid WHERE t.typtype = 'd') " \
 	"SELECT s.seqrelid, n.nspname::text, c.relname::text, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, f.relid, f.attname::text, " \
 	"coalesce(f.type, s.seqtypid)::regtype::text, " \
-	"CASE f.type WHEN 21 THEN 32767 WHEN 23 THEN 2147483647 ELSE 9223372036854775807 END::int8 " \
+	"CASE f.type WHEN 21 THEN 32767 WHEN 23 THEN 2147483647 ELSE 9223372036854775807 END::int8, " \
+	"c.relfilenode, c.reltablespace, c.relpersistence = 'p' " \
 	"FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace " \
-	"LEFT JOIN LATERAL (" \
-	"SELECT a.attrelid AS relid, a.attname, CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END AS type " \
-	"FROM (SELECT d.refobjid AS relid, d.refobjsubid AS number FROM pg_depend d " \
-	"WHERE d.classid = 'pg_class'::regclass AND d.objid = s.seqrelid AND d.refclassid = 'pg_class'::regclass " \
-	"AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') " \
-	"UNION SELECT e.adrelid, e.adnum FROM pg_depend d JOIN pg_attrdef e ON e.oid = d.objid " \
-	"WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = s.seqrelid) u " \
-	"JOIN pg_attribute a ON a.attrelid = u.relid AND a.attnum = u.number JOIN pg_type t ON t.oid = a.atttypid " \
-	"WHERE CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END IN (20, 21, 23) " \
-	"ORDER BY array_position(ARRAY[21, 23, 20]::oid[], CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END), a.attrelid, a.attnum " \
-	"LIMIT 1) f ON true " \
+	"LEFT JOIN (" \
+	"SELECT DISTINCT ON (u.sequence) u.sequence, a.attrelid AS relid, a.attname, w.type " \
+	"FROM (SELECT d.objid AS sequence, d.refobjid AS relid, d.refobjsubid AS number FROM pg_depend d JOIN pg_sequence q ON q.seqrelid = d.objid " \
+	"WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i') " \
+	"UNION ALL SELECT d.refobjid, e.adrelid, e.adnum FROM pg_depend d JOIN pg_attrdef e ON e.oid = d.objid JOIN pg_sequence q ON q.seqrelid = d.refobjid " \
+	"WHERE d.classid = 'pg_attrdef'::regclass AND d.refclassid = 'pg_class'::regclass) u " \
+	"JOIN pg_attribute a ON a.attrelid = u.relid AND a.attnum = u.number JOIN whole w ON w.oid = a.atttypid " \
+	"ORDER BY u.sequence, CASE w.type WHEN 21 THEN 1 WHEN 23 THEN 2 ELSE 3 END, a.attrelid, a.attnum" \
+	") f ON f.sequence = s.seqrelid " \
 	"WHERE c.relpersistence <> 't' AND (c.relpersistence <> 'u' OR NOT pg_is_in_recovery()) ORDER BY s.seqrelid"
 
 typedef struct Reading
 {
 	List	   *found;			/* of Sequence * */
 	double		least_used;
+	SequenceTotals totals;
 } Reading;
 
+/* What came of reading one. */
+typedef enum Read
+{
+	READ_CALLED,				/* it has given out a value */
+	READ_NOT_CALLED,
+	READ_NOT					/* it is locked or gone */
+} Read;
+
+static void read_all(void *arg);
 static void add_sequence(HeapTuple row, TupleDesc desc, void *arg);
-static Sequence *make_sequence(HeapTuple row, TupleDesc desc);
-static bool read_last(Sequence *sequence);
-static bool read_page(Relation relation, int64 *last);
+static void describe_room(Sequence *sequence, HeapTuple row, TupleDesc desc);
+static void describe_names(Sequence *sequence, HeapTuple row, TupleDesc desc);
+static Read read_last(Sequence *sequence, HeapTuple row, TupleDesc desc);
+static Read read_page(RelFileLocator locator, bool permanent, int64 *last);
 static double used_percent(const Sequence *sequence);
 static int	compare_used(const ListCell *a, const ListCell *b);
 static void keep_sequences(void *arg);
@@ -77,97 +100,131 @@ dbops_sequences_init(void)
 	dbops_upkeep_register(&upkeep);
 }
 
-/* List the sequences of which at least so many percent are used. One that is locked is left out. */
+/*
+ * List the sequences of which at least so many percent are used. One that is
+ * locked is left out; that a catalog is locked is an error, rather than to wait.
+ */
 List *
-dbops_sequences_read(double least_used)
+dbops_sequences_read(double least_used, SequenceTotals *totals)
 {
 	Reading		reading = {.least_used = least_used};
 
-	dbops_query_each(SEQUENCES, 0, NULL, add_sequence, &reading);
+	dbops_look(read_all, &reading);
 	list_sort(reading.found, compare_used);
+	if (totals != NULL)
+		*totals = reading.totals;
 	return reading.found;
+}
+
+static void
+read_all(void *arg)
+{
+	static const Oid catalogs[] = {
+		SequenceRelationId, RelationRelationId, NamespaceRelationId, DependRelationId,
+		AttributeRelationId, AttrDefaultRelationId, TypeRelationId
+	};
+
+	(void) dbops_begin_bounded_wait(LONGEST_WAIT);
+	dbops_catalogs_require(lengthof(catalogs), catalogs);
+	(void) dbops_query_each(SEQUENCES, 0, NULL, add_sequence, arg);
 }
 
 static void
 add_sequence(HeapTuple row, TupleDesc desc, void *arg)
 {
 	Reading    *reading = arg;
-	Sequence   *sequence = make_sequence(row, desc);
+	Sequence	sequence = {0};
+	Sequence   *kept;
+	Read		read;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!read_last(sequence))
+	describe_room(&sequence, row, desc);
+	read = read_last(&sequence, row, desc);
+	reading->totals.n++;
+	reading->totals.skipped += (read == READ_NOT);
+	if (read != READ_CALLED)
 		return;
-	sequence->used = used_percent(sequence);
-	if (sequence->used >= reading->least_used)
-		reading->found = lappend(reading->found, sequence);
+	sequence.used = used_percent(&sequence);
+	if (!sequence.cycles)
+		reading->totals.most_used = Max(reading->totals.most_used, sequence.used);
+	if (sequence.used < reading->least_used)
+		return;
+	kept = palloc(sizeof(Sequence));
+	*kept = sequence;
+	describe_names(kept, row, desc);
+	reading->found = lappend(reading->found, kept);
 }
 
-/* What the catalog says of one. */
-static Sequence *
-make_sequence(HeapTuple row, TupleDesc desc)
+/* What the catalog says of where one begins and ends. */
+static void
+describe_room(Sequence *sequence, HeapTuple row, TupleDesc desc)
 {
-	Sequence   *sequence = palloc0(sizeof(Sequence));
 	int64		low = dbops_row_int8(row, desc, 5);
 	int64		high = dbops_row_int8(row, desc, 6);
 	int64		most = dbops_row_int8(row, desc, 11);
 
 	sequence->oid = dbops_row_oid(row, desc, 1);
-	sequence->name = dbops_quote_qualified(dbops_row_text(row, desc, 2), dbops_row_text(row, desc, 3));
 	sequence->increment = dbops_row_int8(row, desc, 4);
 	sequence->ascends = sequence->increment > 0;
+	sequence->start = sequence->ascends ? low : high;
+	sequence->bound = sequence->ascends ? Min(high, most) : Max(low, -most - 1);
+	/* one that begins anew before the column ends never ends */
+	sequence->cycles = dbops_row_bool(row, desc, 7) && sequence->bound == (sequence->ascends ? high : low);
+}
+
+static void
+describe_names(Sequence *sequence, HeapTuple row, TupleDesc desc)
+{
+	sequence->name = dbops_quote_qualified(dbops_row_text(row, desc, 2), dbops_row_text(row, desc, 3));
 	/* it may have been dropped since */
 	if (get_rel_name(dbops_row_oid(row, desc, 8)) != NULL)
 		sequence->column = psprintf("%s.%s", dbops_quote_relation(dbops_row_oid(row, desc, 8)),
 									dbops_quote_name(dbops_row_text(row, desc, 9)));
 	sequence->type = dbops_row_text(row, desc, 10);
-	sequence->start = sequence->ascends ? low : high;
-	sequence->bound = sequence->ascends ? Min(high, most) : Max(low, -most - 1);
-	/* one that begins anew before the column ends never ends */
-	sequence->cycles = dbops_row_bool(row, desc, 7) && sequence->bound == (sequence->ascends ? high : low);
-	return sequence;
 }
 
-/* Read the last value that was given out; false: none was, or it is locked or gone. */
-static bool
-read_last(Sequence *sequence)
+/* Read the last value that was given out. */
+static Read
+read_last(Sequence *sequence, HeapTuple row, TupleDesc desc)
 {
-	Relation	relation;
-	bool		read = false;
+	Oid			tablespace = dbops_row_oid(row, desc, 13);
+	RelFileLocator locator = relation_locator(OidIsValid(tablespace) ? tablespace : MyDatabaseTableSpace,
+											  MyDatabaseId, dbops_row_oid(row, desc, 12));
+	Read		read;
 
 	if (!ConditionalLockRelationOid(sequence->oid, AccessShareLock))
-		return false;
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(sequence->oid)))
-	{
-		relation = relation_open(sequence->oid, NoLock);
-		read = relation->rd_rel->relkind == RELKIND_SEQUENCE && read_page(relation, &sequence->last);
-		relation_close(relation, NoLock);
-	}
+		return READ_NOT;
+	read = read_page(locator, dbops_row_bool(row, desc, 14), &sequence->last);
 	UnlockRelationOid(sequence->oid, AccessShareLock);
 	return read;
 }
 
-static bool
-read_page(Relation relation, int64 *last)
+/* What the page says, unless its file is another one by now. */
+static Read
+read_page(RelFileLocator locator, bool permanent, int64 *last)
 {
+	SMgrRelation file = smgropen(locator, INVALID_PROC_NUMBER);
+	Read		read = READ_NOT;
 	Buffer		buffer;
+	Page		page;
 	ItemId		item;
-	bool		called = false;
 
-	if (RelationGetNumberOfBlocks(relation) == 0)
-		return false;
-	buffer = ReadBuffer(relation, 0);
+	if (!smgrexists(file, MAIN_FORKNUM) || smgrnblocks(file, MAIN_FORKNUM) == 0)
+		return READ_NOT;
+	buffer = ReadBufferWithoutRelcache(locator, MAIN_FORKNUM, 0, RBM_NORMAL, NULL, permanent);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	item = PageGetItemId(BufferGetPage(buffer), FirstOffsetNumber);
-	if (ItemIdIsNormal(item))
+	page = BufferGetPage(buffer);
+	item = PageGetMaxOffsetNumber(page) < FirstOffsetNumber ? NULL : PageGetItemId(page, FirstOffsetNumber);
+	if (item != NULL && ItemIdIsNormal(item))
 	{
-		HeapTupleHeader tuple = (HeapTupleHeader) PageGetItem(BufferGetPage(buffer), item);
-		Form_pg_sequence_data data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
+		HeapTupleData tuple = {.t_data = (HeapTupleHeader) PageGetItem(page, item)};
+		Form_pg_sequence_data data = (Form_pg_sequence_data) GETSTRUCT(&tuple);
 
 		*last = data->last_value;
-		called = data->is_called;
+		read = data->is_called ? READ_CALLED : READ_NOT_CALLED;
 	}
 	UnlockReleaseBuffer(buffer);
-	return called;
+	return read;
 }
 
 /* Of the room between its start and its bound; a column that has ended is at more than 100. */
@@ -193,7 +250,7 @@ compare_used(const ListCell *a, const ListCell *b)
 static void
 keep_sequences(void *arg)
 {
-	List	   *sequences = dbops_sequences_read(KEPT_FROM);
+	List	   *sequences = dbops_sequences_read(KEPT_FROM, NULL);
 	TimestampTz now = dbops_clock_now();
 	ListCell   *cell;
 	int			kept = 0;
