@@ -8,6 +8,8 @@
 #include "observe/checks.h"
 #include "observe/metric.h"
 
+#include <unistd.h>
+
 #include "storage/fd.h"
 
 #define SAMPLE_SERVES	30		/* s */
@@ -66,13 +68,13 @@ static const DbopsCheck checks[] = {
 		.judge = judge_active,
 		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
-			.unit = "times", .warning = 4, .critical = NO_THRESHOLD,
+			.unit = "times", .warning = 4, .critical = NO_THRESHOLD, .guard = 8, .guard_unit = "sessions",
 			.duration = 5 * SECS_PER_MINUTE, .clear = 20, .source = "pganalyze, PoWA"
 		}
 	},
 	{
 		.name = "host.load",
-		.about = "load of the machine for each processor that the server may use",
+		.about = "load of the machine for each of its processors",
 		.judge = judge_load,
 		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
@@ -134,6 +136,7 @@ static const DbopsCheck checks[] = {
 		.name = "host.swap",
 		.about = "share of the machine's swap space that is in use",
 		.judge = judge_swap,
+		.advice = true,
 		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
 			.unit = "percent", .warning = 30, .critical = NO_THRESHOLD, .guard = 256 * MB, .guard_unit = "bytes",
@@ -205,17 +208,19 @@ read_disks(void *arg)
 	dbops_disks_read(&((Facts *) arg)->disks);
 }
 
+/* A container is told the load of the whole machine, so that its own share of the processors is no measure. */
 static void
 judge_load(const void *facts, DbopsCheckRun *run)
 {
 	const Host *host = &((const Facts *) facts)->host;
+	long		cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	if (isnan(host->load) || isnan(host->cpus))
+	if (isnan(host->load) || cpus <= 0)
 		dbops_check_report_unknown(run, NULL, "the kernel does not tell the load or the processors", "See whether /proc is mounted where the server runs.");
 	else
-		dbops_check_report_value(run, host->load / host->cpus, NAN, (DbopsFinding)
+		dbops_check_report_value(run, host->load / cpus, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("the load is %.2f; the server may use %s", host->load, say_processors(host->cpus)),
+									 .message = psprintf("the load is %.2f; the machine has %s", host->load, dbops_figure_count(cpus, "processor", "processors")),
 									 .remedy = "See what runs: SELECT * FROM dbops.connections() WHERE state = 'active'; and what else the machine does."
 								 });
 }
@@ -230,7 +235,7 @@ judge_active(const void *facts, DbopsCheckRun *run)
 	else if (isnan(seen->host.cpus))
 		dbops_check_report_unknown(run, NULL, "the kernel does not tell the processors", "See whether /proc is mounted where the server runs.");
 	else
-		dbops_check_report_value(run, seen->active / seen->host.cpus, NAN, (DbopsFinding)
+		dbops_check_report_value(run, seen->active / seen->host.cpus, seen->active, (DbopsFinding)
 								 {
 									 .message = psprintf("%s active; the server may use %s", dbops_figure_count(seen->active, "session is", "sessions are"),
 														 say_processors(seen->host.cpus)),

@@ -13,15 +13,14 @@
 #include "access/xlog.h"
 #include "postmaster/bgwriter.h"
 
-#define LATELY			600		/* s, of ratios */
-#define TWO_MINUTES		120		/* s, of what is supplied once a minute */
-#define AN_HOUR			3600	/* s, of events that are rare */
+#define TWO_MINUTES		120		/* s, of what is supplied once a minute, or goes on */
 #define LEAST_OF_HOUR	1200	/* s that must be known to tell a trend */
 
 /* What was compared; a window of 0 s is none. */
 typedef struct Facts
 {
 	CollectorState collector;
+	SampleWindow cluster_minutes;
 	SampleWindow cluster;		/* lately */
 	SampleWindow cluster_hour;
 	SampleWindow two_minutes;	/* of the database */
@@ -53,24 +52,18 @@ static void judge_full_page_images(const void *facts, DbopsCheckRun *run);
 static void judge_wal_buffers(const void *facts, DbopsCheckRun *run);
 static void judge_days_left(const void *facts, DbopsCheckRun *run);
 static void judge_archive_failures(const void *facts, DbopsCheckRun *run);
-static void report(DbopsCheckRun *run, const SampleWindow *window, double value, double guard,
-				   const char *message, const char *remedy);
-static bool is_partial(const SampleWindow *window);
-static void report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *message, const char *remedy);
-static void report_events(DbopsCheckRun *run, const SampleWindow *window, int metric,
-						  const char *one, const char *many, const char *remedy);
 static void report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double asked,
 						const char *what, const char *remedy);
 
 static const DbopsCheck checks[] = {
 	{
 		.name = "archiver.failures",
-		.about = "attempts to archive WAL that failed in the last hour",
+		.about = "attempts to archive WAL that failed in the last two minutes",
 		.judge = judge_archive_failures,
 		.reach = DBOPS_REACH_CLUSTER,
 		.settling = true,
 		.threshold = {
-			.unit = "1/h", .warning = 0, .critical = NO_THRESHOLD,
+			.unit = "count", .warning = 0, .critical = NO_THRESHOLD,
 			.duration = 5 * SECS_PER_MINUTE, .source = "Percona's advisors, check_pgactivity"
 		}
 	},
@@ -295,7 +288,7 @@ static const DbopsCheck checks[] = {
 		.reach = DBOPS_REACH_CLUSTER,
 		.settling = true,
 		.threshold = {
-			.unit = "days", .below = true, .warning = 7, .critical = 2,
+			.unit = "days", .below = true, .warning = 7, .critical = 2, .guard = 1000000000, .guard_unit = "ids left",
 			.duration = 30 * SECS_PER_MINUTE, .source = "pgmonitor's prediction for disks"
 		}
 	}
@@ -314,59 +307,17 @@ look(const DbopsCheckScope *scope)
 	Facts	   *facts = palloc0(sizeof(Facts));
 
 	dbops_collector_state(&facts->collector);
-	(void) dbops_ring_window(InvalidOid, LATELY, &facts->cluster);
-	(void) dbops_ring_window(InvalidOid, AN_HOUR, &facts->cluster_hour);
+	(void) dbops_ring_window(InvalidOid, TWO_MINUTES, &facts->cluster_minutes);
+	(void) dbops_ring_window(InvalidOid, DBOPS_LATELY, &facts->cluster);
+	(void) dbops_ring_window(InvalidOid, DBOPS_AN_HOUR, &facts->cluster_hour);
 	facts->database_oid = scope->database;
 	if (OidIsValid(scope->database))
 	{
 		(void) dbops_ring_window(scope->database, TWO_MINUTES, &facts->two_minutes);
-		(void) dbops_ring_window(scope->database, LATELY, &facts->database);
-		(void) dbops_ring_window(scope->database, AN_HOUR, &facts->hour);
+		(void) dbops_ring_window(scope->database, DBOPS_LATELY, &facts->database);
+		(void) dbops_ring_window(scope->database, DBOPS_AN_HOUR, &facts->hour);
 	}
 	return facts;
-}
-
-/* Report a value, or that nothing is known of the time. */
-static void
-report(DbopsCheckRun *run, const SampleWindow *window, double value, double guard,
-	   const char *message, const char *remedy)
-{
-	if (window->seconds == 0)
-		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "See the check collector.samples.");
-	else if (isnan(value))
-		report_unknown(run, window, "the samples do not tell", "See SELECT * FROM dbops.metrics();");
-	else
-		dbops_check_report_value(run, value, guard, (DbopsFinding)
-								 {
-									 .message = message,.remedy = remedy,.partial = is_partial(window)
-								 });
-}
-
-/* After a start or a reset there are samples, but not yet for as long as is judged. */
-static bool
-is_partial(const SampleWindow *window)
-{
-	return window->seconds > 0 && !window->whole;
-}
-
-/* What is not known of a part may be known of the whole. */
-static void
-report_unknown(DbopsCheckRun *run, const SampleWindow *window, const char *message, const char *remedy)
-{
-	dbops_check_report(run, (DbopsFinding)
-					   {
-						   .severity = DBOPS_UNKNOWN,.message = message,.remedy = remedy,.partial = is_partial(window)
-					   });
-}
-
-/* Events are those that were seen: of less than an hour no more are made up. */
-static void
-report_events(DbopsCheckRun *run, const SampleWindow *window, int metric,
-			  const char *one, const char *many, const char *remedy)
-{
-	double		n = window->delta[metric];
-
-	report(run, window, n, NAN, psprintf("%s in %s", dbops_figure_count(n, one, many), dbops_figure_duration(window->seconds)), remedy);
 }
 
 static void
@@ -391,35 +342,35 @@ judge_collector(const void *facts, DbopsCheckRun *run)
 static void
 judge_deadlocks(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_DEADLOCKS, "deadlock", "deadlocks",
+	dbops_window_report_events(run, &((const Facts *) facts)->hour, DM_DEADLOCKS, "deadlock", "deadlocks",
 				  "Review queries causing deadlocks, optimize transaction scope: the server's log names the statements of each; lock rows and tables in the same order everywhere.");
 }
 
 static void
 judge_conflicts(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_CONFLICTS, "statement was cancelled by replay", "statements were cancelled by replay",
+	dbops_window_report_events(run, &((const Facts *) facts)->hour, DM_CONFLICTS, "statement was cancelled by replay", "statements were cancelled by replay",
 				  "Set hot_standby_feedback = on, or a longer max_standby_streaming_delay.");
 }
 
 static void
 judge_abandoned(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_ABANDONED, "session was left by its client", "sessions were left by their clients",
+	dbops_window_report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_ABANDONED, "session was left by its client", "sessions were left by their clients",
 				  "Have applications close their connections; see the network for what cuts them.");
 }
 
 static void
 judge_fatal(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_FATAL, "session ended in a fatal error", "sessions ended in a fatal error",
+	dbops_window_report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_FATAL, "session ended in a fatal error", "sessions ended in a fatal error",
 				  "See the server's log for FATAL.");
 }
 
 static void
 judge_killed(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_KILLED, "session was ended by somebody", "sessions were ended by somebody",
+	dbops_window_report_events(run, &((const Facts *) facts)->hour, DM_SESSIONS_KILLED, "session was ended by somebody", "sessions were ended by somebody",
 				  "See the server's log for who calls pg_terminate_backend().");
 }
 
@@ -434,7 +385,7 @@ judge_hit_ratio(const void *facts, DbopsCheckRun *run)
 	Counters	counters = {0};
 
 	if (window->seconds > 0 && isnan(asked))
-		report(run, window, NAN, NAN, NULL, NULL);
+		dbops_window_report(run, window, NAN, NAN, NULL, NULL);
 	else if (window->seconds > 0)
 		report_hits(run, window, hit, asked, "blocks", remedy);
 	else
@@ -451,7 +402,7 @@ judge_index_hit_ratio(const void *facts, DbopsCheckRun *run)
 	double		asked = window->delta[DM_INDEX_FETCHED];
 
 	if (window->seconds == 0 || isnan(asked))
-		report(run, window, NAN, NAN, NULL, NULL);
+		dbops_window_report(run, window, NAN, NAN, NULL, NULL);
 	else
 		report_hits(run, window, window->delta[DM_INDEX_HIT], asked, "blocks of indexes",
 					"Raise shared_buffers, rebuild bloated indexes, and drop those that nothing uses.");
@@ -464,7 +415,7 @@ report_hits(DbopsCheckRun *run, const SampleWindow *window, double hit, double a
 	const double least = 10000;
 	double		percent = dbops_figure_percent(hit, asked);
 	const char *when = (window == NULL) ? "since the statistics' reset" : psprintf("in %s", dbops_figure_duration(window->seconds));
-	DbopsFinding finding = {.remedy = remedy,.partial = (window == NULL || is_partial(window))};
+	DbopsFinding finding = {.remedy = remedy,.partial = (window == NULL || dbops_window_is_partial(window))};
 
 	if (asked < least)
 	{
@@ -483,7 +434,7 @@ judge_temp(const void *facts, DbopsCheckRun *run)
 	const SampleWindow *window = &((const Facts *) facts)->database;
 	double		rate = dbops_ring_per_second(window, DM_TEMP_BYTES);
 
-	report(run, window, rate, NAN, psprintf("%s of temporary files are written in a second", dbops_figure_bytes(isnan(rate) ? 0 : rate)),
+	dbops_window_report(run, window, rate, NAN, psprintf("%s of temporary files are written in a second", dbops_figure_bytes(isnan(rate) ? 0 : rate)),
 		   "Find the statements that sort or hash the most: SELECT * FROM dbops.slow_queries(order_by => 'temp'); then raise work_mem for them.");
 }
 
@@ -494,7 +445,7 @@ judge_rollbacks(const void *facts, DbopsCheckRun *run)
 	double		all = window->delta[DM_TRANSACTIONS_COMMITTED] + window->delta[DM_TRANSACTIONS_ROLLED_BACK];
 	double		percent = all > 0 ? 100 * window->delta[DM_TRANSACTIONS_ROLLED_BACK] / all : all;
 
-	report(run, window, percent, all, psprintf("%.2f percent of %s were rolled back", percent, dbops_figure_count(all, "transaction", "transactions")),
+	dbops_window_report(run, window, percent, all, psprintf("%.2f percent of %s were rolled back", percent, dbops_figure_count(all, "transaction", "transactions")),
 		   "See the server's log for the errors of statements.");
 }
 
@@ -504,7 +455,7 @@ judge_churn(const void *facts, DbopsCheckRun *run)
 	const SampleWindow *window = &((const Facts *) facts)->database;
 	double		rate = dbops_ring_per_second(window, DM_SESSIONS_OPENED);
 
-	report(run, window, rate, NAN, psprintf("%.2f sessions are opened in a second", rate), "Use a connection pool.");
+	dbops_window_report(run, window, rate, NAN, psprintf("%.2f sessions are opened in a second", rate), "Use a connection pool.");
 }
 
 /* Supplied once a minute, where pg_stat_statements is; after a start that takes some minutes. */
@@ -515,10 +466,10 @@ judge_slow_calls(const void *facts, DbopsCheckRun *run)
 	double		rate = dbops_ring_per_second(window, DM_STATEMENT_SLOW_CALLS) * SECS_PER_MINUTE;
 
 	if (window->seconds > 0 && isnan(rate))
-		report_unknown(run, &((const Facts *) facts)->database, "no statements of this database were counted for the last two minutes",
+		dbops_window_report_unknown(run, &((const Facts *) facts)->database, "no statements of this database were counted for the last two minutes",
 					   "Look again in some minutes. If it stays so: CREATE EXTENSION pg_stat_statements; in the home database, with its library preloaded.");
 	else
-		report(run, window, rate, NAN, psprintf("%.1f slow statements in a minute", rate),
+		dbops_window_report(run, window, rate, NAN, psprintf("%.1f slow statements in a minute", rate),
 			   "Review slow query log, optimize queries or add indexes: SELECT * FROM dbops.slow_queries(); then EXPLAIN (ANALYZE, BUFFERS) the first of them.");
 }
 
@@ -529,7 +480,7 @@ judge_checkpoints_requested(const void *facts, DbopsCheckRun *run)
 	double		requested = window->delta[CM_CHECKPOINTS_REQUESTED];
 	double		all = requested + window->delta[CM_CHECKPOINTS_TIMED];
 
-	report(run, window, all > 0 ? 100 * requested / all : all, all, psprintf("%.0f of %s came before time", requested, dbops_figure_count(all, "checkpoint", "checkpoints")),
+	dbops_window_report(run, window, all > 0 ? 100 * requested / all : all, all, psprintf("%.0f of %s came before time", requested, dbops_figure_count(all, "checkpoint", "checkpoints")),
 		   "Raise max_wal_size until checkpoints come by time.");
 }
 
@@ -541,7 +492,7 @@ judge_checkpoint_time(const void *facts, DbopsCheckRun *run)
 	double		mean = (window->delta[CM_CHECKPOINT_WRITE_TIME] + window->delta[CM_CHECKPOINT_SYNC_TIME]) / Max(n, 1) / 1000;
 	double		target = CheckPointTimeout * CheckPointCompletionTarget;
 
-	report(run, window, dbops_figure_percent(mean, target), n, psprintf("a checkpoint takes %s, and is to be spread over %s",
+	dbops_window_report(run, window, dbops_figure_percent(mean, target), n, psprintf("a checkpoint takes %s, and is to be spread over %s",
 																		dbops_figure_duration(isnan(mean) ? 0 : mean), dbops_figure_duration(target)),
 		   "See whether the disks keep up: SELECT * FROM dbops.disk_usage(); and host.pressure_io.");
 }
@@ -549,7 +500,7 @@ judge_checkpoint_time(const void *facts, DbopsCheckRun *run)
 static void
 judge_backend_fsyncs(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_BUFFERS_BACKEND_FSYNC,
+	dbops_window_report_events(run, &((const Facts *) facts)->cluster_hour, CM_BUFFERS_BACKEND_FSYNC,
 				  "file was flushed by a session itself", "files were flushed by sessions themselves",
 				  "The checkpointer does not keep up: see host.pressure_io, and raise shared_buffers.");
 }
@@ -561,14 +512,14 @@ judge_backend_writes(const void *facts, DbopsCheckRun *run)
 	double		own = window->delta[CM_BUFFERS_BACKEND];
 	double		all = own + window->delta[CM_BUFFERS_CHECKPOINT] + window->delta[CM_BUFFERS_CLEANED];
 
-	report(run, window, all > 0 ? 100 * own / all : all, all, psprintf("sessions wrote %.0f of %s themselves", own, dbops_figure_count(all, "block", "blocks")),
+	dbops_window_report(run, window, all > 0 ? 100 * own / all : all, all, psprintf("sessions wrote %.0f of %s themselves", own, dbops_figure_count(all, "block", "blocks")),
 		   "Raise shared_buffers, or bgwriter_lru_maxpages and bgwriter_lru_multiplier.");
 }
 
 static void
 judge_cleaning(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_CLEANING_STOPPED,
+	dbops_window_report_events(run, &((const Facts *) facts)->cluster_hour, CM_CLEANING_STOPPED,
 				  "round of the background writer was cut short", "rounds of the background writer were cut short",
 				  "Raise bgwriter_lru_maxpages.");
 }
@@ -579,7 +530,7 @@ judge_wal_rate(const void *facts, DbopsCheckRun *run)
 	const SampleWindow *window = &((const Facts *) facts)->cluster;
 	double		rate = dbops_ring_per_second(window, CM_WAL_POSITION);
 
-	report(run, window, rate, NAN, psprintf("%s of WAL are written in a second", dbops_figure_bytes(isnan(rate) ? 0 : rate)),
+	dbops_window_report(run, window, rate, NAN, psprintf("%s of WAL are written in a second", dbops_figure_bytes(isnan(rate) ? 0 : rate)),
 		   "Find the statements that write the most: SELECT * FROM dbops.slow_queries(order_by => 'wal');");
 }
 
@@ -590,7 +541,7 @@ judge_full_page_images(const void *facts, DbopsCheckRun *run)
 	double		all = window->delta[CM_WAL_POSITION];
 	double		pages = window->delta[CM_WAL_FULL_PAGE_IMAGES] * BLCKSZ;
 
-	report(run, window, all > 0 ? Min(100, 100 * pages / all) : all, all,
+	dbops_window_report(run, window, all > 0 ? Min(100, 100 * pages / all) : all, all,
 		   psprintf("of %s of WAL about %s are whole pages", dbops_figure_bytes(isnan(all) ? 0 : all), dbops_figure_bytes(isnan(pages) ? 0 : Min(pages, all))),
 		   "Raise max_wal_size and checkpoint_timeout, or set wal_compression = on.");
 }
@@ -598,11 +549,15 @@ judge_full_page_images(const void *facts, DbopsCheckRun *run)
 static void
 judge_wal_buffers(const void *facts, DbopsCheckRun *run)
 {
-	report_events(run, &((const Facts *) facts)->cluster_hour, CM_WAL_BUFFERS_FULL, "time WAL buffers were full", "times WAL buffers were full",
+	dbops_window_report_events(run, &((const Facts *) facts)->cluster_hour, CM_WAL_BUFFERS_FULL, "time WAL buffers were full", "times WAL buffers were full",
 				  "Raise wal_buffers and restart.");
 }
 
-/* Ids that are not given out last for ever: those are as good as a hundred years. */
+/*
+ * Ids that are not given out last for ever: those are as good as a hundred years.
+ * A busy server gives out those of a week every week, and vacuum freezes them in
+ * time: only when half of them are gone has it not.
+ */
 static void
 judge_days_left(const void *facts, DbopsCheckRun *run)
 {
@@ -610,27 +565,30 @@ judge_days_left(const void *facts, DbopsCheckRun *run)
 	const double ever = 36500;
 	double		rate = dbops_ring_per_second(window, CM_XIDS_GIVEN);
 	Ages		ages;
+	double		left;
 	double		days;
 
 	dbops_ages_read(&ages);
-	days = Min(ever, Max(0, ages.xid_stop_age - ages.xid_age) / Max(rate, 1e-9) / SECS_PER_DAY);
+	left = Max(0, ages.xid_stop_age - ages.xid_age);
+	days = Min(ever, left / Max(rate, 1e-9) / SECS_PER_DAY);
 	if (window->seconds > 0 && window->seconds < LEAST_OF_HOUR)
-		report_unknown(run, window, DBOPS_NO_SAMPLES, "Look again when twenty minutes have been sampled.");
+		dbops_window_report_unknown(run, window, DBOPS_NO_SAMPLES, "Look again when twenty minutes have been sampled.");
 	else
-		report(run, window, isnan(rate) ? rate : floor(days), NAN,
+		dbops_window_report(run, window, isnan(rate) ? rate : floor(days), left,
 			   psprintf("%.1f transaction ids are given out in a second; unless the oldest are frozen, they last for %s", rate,
 						days == ever ? "ever" : dbops_figure_duration(days * SECS_PER_DAY)),
 			   "End old and prepared transactions, drop unused replication slots, then VACUUM the tables with the oldest relfrozenxid.");
 }
 
+/* The archiver tries again: one that has failed and succeeded since is the past. */
 static void
 judge_archive_failures(const void *facts, DbopsCheckRun *run)
 {
-	const SampleWindow *window = &((const Facts *) facts)->cluster_hour;
+	const SampleWindow *window = &((const Facts *) facts)->cluster_minutes;
 
 	if (!dbops_archive_on())
 		dbops_check_report(run, (DbopsFinding) {.message = "WAL is not archived: archive_mode is off here"});
 	else
-		report_events(run, window, CM_ARCHIVE_FAILED, "attempt to archive WAL failed", "attempts to archive WAL failed",
+		dbops_window_report_events(run, window, CM_ARCHIVE_FAILED, "attempt to archive WAL failed", "attempts to archive WAL failed",
 					  "See the server's log for what archive_command or archive_library says.");
 }

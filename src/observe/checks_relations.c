@@ -6,8 +6,10 @@
  */
 #include "observe/relation_pass.h"
 
+#include "access/xlog.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
+#include "pgstat.h"
 #include "utils/lsyscache.h"
 
 static void judge_xid_age(const void *facts, DbopsCheckRun *run);
@@ -21,6 +23,8 @@ static void judge_no_autovacuum(const void *facts, DbopsCheckRun *run);
 static void judge_not_hot(const void *facts, DbopsCheckRun *run);
 static void judge_unlogged(const void *facts, DbopsCheckRun *run);
 static void judge_orphaned(const void *facts, DbopsCheckRun *run);
+static void report_counted(const void *facts, RelationAspect aspect, NotableCallback describe,
+						   const char *none, DbopsCheckRun *run);
 static void report(const void *facts, RelationAspect aspect, NotableCallback describe,
 				   const char *none, DbopsCheckRun *run);
 static const DbopsFinding *about_xid_age(const Notable *notable);
@@ -146,6 +150,19 @@ const DbopsCheckSet dbops_relation_checks_set = {
 	.n_checks = lengthof(checks)
 };
 
+/* The same of what the server counts, which is where rows are changed, and unless it is told not to. */
+static void
+report_counted(const void *facts, RelationAspect aspect, NotableCallback describe,
+			   const char *none, DbopsCheckRun *run)
+{
+	if (RecoveryInProgress())
+		dbops_check_report_unknown(run, NULL, "a standby counts no rows of tables", "Look on its primary.");
+	else if (!pgstat_track_counts)
+		dbops_check_report_unknown(run, NULL, "track_counts is off, so that no rows are counted", "ALTER SYSTEM SET track_counts = on; SELECT pg_reload_conf();");
+	else
+		report(facts, aspect, describe, none, run);
+}
+
 /* Report an aspect, or why the pass could not be made. */
 static void
 report(const void *facts, RelationAspect aspect, NotableCallback describe,
@@ -194,7 +211,7 @@ about_age(const Notable *notable, const char *kind)
 static void
 judge_dead(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_DEAD, about_dead, "no table has many dead rows", run);
+	report_counted(facts, ASPECT_DEAD, about_dead, "no table has many dead rows", run);
 }
 
 static const DbopsFinding *
@@ -207,7 +224,7 @@ about_dead(const Notable *notable)
 static void
 judge_overdue(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_OVERDUE, about_overdue, "no table waits for vacuum in vain", run);
+	report_counted(facts, ASPECT_OVERDUE, about_overdue, "no table waits for vacuum in vain", run);
 }
 
 static const DbopsFinding *
@@ -221,7 +238,7 @@ about_overdue(const Notable *notable)
 static void
 judge_analyze_overdue(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_ANALYZE_OVERDUE, about_analyze_overdue, "no table waits for analyze in vain", run);
+	report_counted(facts, ASPECT_ANALYZE_OVERDUE, about_analyze_overdue, "no table waits for analyze in vain", run);
 }
 
 static const DbopsFinding *
@@ -235,7 +252,7 @@ about_analyze_overdue(const Notable *notable)
 static void
 judge_never_analyzed(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_NEVER_ANALYZED, about_never_analyzed, "every table with more than a few rows was analyzed", run);
+	report_counted(facts, ASPECT_NEVER_ANALYZED, about_never_analyzed, "every table with more than a few rows was analyzed", run);
 }
 
 static const DbopsFinding *
@@ -247,7 +264,7 @@ about_never_analyzed(const Notable *notable)
 static void
 judge_parent_never_analyzed(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_PARENT_NEVER_ANALYZED, about_parent_never_analyzed, "every partitioned table with more than a few rows was analyzed", run);
+	report_counted(facts, ASPECT_PARENT_NEVER_ANALYZED, about_parent_never_analyzed, "every partitioned table with more than a few rows was analyzed", run);
 }
 
 static const DbopsFinding *
@@ -273,13 +290,13 @@ about_no_autovacuum(const Notable *notable)
 static void
 judge_not_hot(const void *facts, DbopsCheckRun *run)
 {
-	report(facts, ASPECT_NOT_HOT, about_not_hot, "most updates leave indexes alone where there are many", run);
+	report_counted(facts, ASPECT_NOT_HOT, about_not_hot, "most updates leave indexes alone where there are many", run);
 }
 
 static const DbopsFinding *
 about_not_hot(const Notable *notable)
 {
-	return finding(notable, psprintf("%.1f percent of %s had to change its indexes", notable->value, dbops_figure_count(notable->guard, "update", "updates")),
+	return finding(notable, psprintf("%.1f percent of %s since the statistics' reset had to change its indexes", notable->value, dbops_figure_count(notable->guard, "update", "updates")),
 				   "Drop indexes on columns that are updated, or ALTER TABLE %s SET (fillfactor = 90);");
 }
 

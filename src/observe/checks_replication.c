@@ -25,6 +25,7 @@ static int	count_synchronous(void);
 static void judge_paused(const void *facts, DbopsCheckRun *run);
 static void judge_inactive(const void *facts, DbopsCheckRun *run);
 static List *inactive_slots(void);
+static bool keeps_something(const ReplicationSlot *slot);
 static void judge_horizon(const void *facts, DbopsCheckRun *run);
 static void look_at_processes(TransactionId next, int32 *age, const char **holder);
 static void look_at_prepared(TransactionId next, int32 *age, const char **holder);
@@ -105,6 +106,11 @@ judge_missing(const void *facts, DbopsCheckRun *run)
 	int			n = 0;
 	ListCell   *cell;
 
+	if (RecoveryInProgress())
+	{
+		dbops_check_report_value(run, 0, NAN, (DbopsFinding) {.message = "this server is a standby: its primary judges who is connected"});
+		return;
+	}
 	if (!SplitIdentifierString(pstrdup(dbops_expected_standbys), ',', &expected))
 	{
 		dbops_check_report_unknown(run, NULL, "dbops.expected_standbys is no list of names", "ALTER SYSTEM SET dbops.expected_standbys = 'a, b'; SELECT pg_reload_conf();");
@@ -202,7 +208,7 @@ judge_inactive(const void *facts, DbopsCheckRun *run)
 								 });
 }
 
-/* Their names (of char *). A slot that was invalidated keeps nothing any more. */
+/* Their names (of char *). A slot that was invalidated keeps nothing any more, and one that nobody has used keeps nothing yet. */
 static List *
 inactive_slots(void)
 {
@@ -219,7 +225,7 @@ inactive_slots(void)
 			continue;
 		SpinLockAcquire(&slot->mutex);
 		inactive = slot->active_pid == 0 && slot->data.persistency != RS_TEMPORARY &&
-			!slot_is_invalidated(slot) && !slot_is_synced(slot);
+			!slot_is_invalidated(slot) && !slot_is_synced(slot) && keeps_something(slot);
 		name = slot->data.name;
 		SpinLockRelease(&slot->mutex);
 		if (inactive)
@@ -227,6 +233,13 @@ inactive_slots(void)
 	}
 	LWLockRelease(ReplicationSlotControlLock);
 	return names;
+}
+
+static bool
+keeps_something(const ReplicationSlot *slot)
+{
+	return !XLogRecPtrIsInvalid(slot->data.restart_lsn) ||
+		TransactionIdIsValid(slot->data.xmin) || TransactionIdIsValid(slot->data.catalog_xmin);
 }
 
 /* Whoever it is: a session, a prepared transaction, a slot, or a standby by its feedback. */

@@ -236,7 +236,7 @@ note_updates(Passed *passed)
 		note(passed, ASPECT_NOT_HOT, 100 - dbops_figure_percent(passed->stats.tuples_hot_updated, updated), updated, 0);
 }
 
-/* Where a table's rows are, and for how long they will be. */
+/* Where a table's rows are, and for how long they will be. Whose temporary tables are, the primary knows. */
 static void
 note_place(Passed *passed)
 {
@@ -246,7 +246,7 @@ note_place(Passed *passed)
 		return;
 	if (form->relpersistence == RELPERSISTENCE_UNLOGGED)
 		note(passed, ASPECT_UNLOGGED, bytes_of(form), NAN, 0);
-	else if (form->relpersistence == RELPERSISTENCE_TEMP &&
+	else if (form->relpersistence == RELPERSISTENCE_TEMP && !RecoveryInProgress() &&
 			 checkTempNamespaceStatus(form->relnamespace) == TEMP_NAMESPACE_IDLE)
 		note(passed, ASPECT_ORPHANED, 1, NAN, 0);
 }
