@@ -218,11 +218,15 @@ stat_wal(double *records, double *full_page_images, double *buffers_full, Timest
 #define stat_checkpoints_reset(stats) ((stats)->stat_reset_timestamp)
 #endif
 
-/* What clients had to write and flush themselves. 17 counts it among all I/O, of each kind of process. */
+/*
+ * What clients had to write and flush themselves. 16 counts it among all I/O, of
+ * each kind of process: what COPY and scans of large tables write in buffers of
+ * their own is theirs to write, and left out.
+ */
 static inline void
 stat_backend_writes(double *buffers, double *flushes, TimestampTz *reset)
 {
-#if PG_VERSION_NUM < 170000
+#if PG_VERSION_NUM < 160000
 	PgStat_CheckpointerStats *stats = pgstat_fetch_stat_checkpointer();
 
 	*buffers = stats->buf_written_backend;
@@ -232,17 +236,61 @@ stat_backend_writes(double *buffers, double *flushes, TimestampTz *reset)
 	PgStat_IO  *stats = pgstat_fetch_stat_io();
 	const PgStat_BktypeIO *clients = &stats->stats[B_BACKEND];
 
-	*buffers = 0;
+	*buffers = clients->counts[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_WRITE];
 	*flushes = 0;
 	for (int context = 0; context < IOCONTEXT_NUM_TYPES; context++)
-	{
-		*buffers += clients->counts[IOOBJECT_RELATION][context][IOOP_WRITE];
 		*flushes += clients->counts[IOOBJECT_RELATION][context][IOOP_FSYNC];
-	}
 	*reset = stats->stat_reset_timestamp;
 #endif
 }
 
+/* 17 renamed the caches that keep what became of transactions. */
+#if PG_VERSION_NUM < 170000
+#define SLRU_SUBTRANSACTIONS "Subtrans"
+#define SLRU_MULTIXACT_OFFSETS "MultiXactOffset"
+#define SLRU_MULTIXACT_MEMBERS "MultiXactMember"
+#else
+#define SLRU_SUBTRANSACTIONS "subtransaction"
+#define SLRU_MULTIXACT_OFFSETS "multixact_offset"
+#define SLRU_MULTIXACT_MEMBERS "multixact_member"
+#endif
+
+/* 17 lets their sizes be set. */
+#define SLRU_SIZES_CAN_BE_SET (PG_VERSION_NUM >= 170000)
+
+/*
+ * What sessions read for themselves, and the ms that took. 16 counts it among all
+ * I/O, of each kind of process; false: it is known of each database only.
+ */
+static inline bool
+stat_session_reads(double *reads, double *time, TimestampTz *reset)
+{
+#if PG_VERSION_NUM < 160000
+	return false;
+#else
+	static const BackendType sessions[] = {B_BACKEND, B_BG_WORKER};
+	PgStat_IO  *stats = pgstat_fetch_stat_io();
+
+	*reads = 0;
+	*time = 0;
+	for (int i = 0; i < lengthof(sessions); i++)
+	{
+		const PgStat_BktypeIO *io = &stats->stats[sessions[i]];
+
+		*reads += io->counts[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_READ];
+		*time += io->times[IOOBJECT_RELATION][IOCONTEXT_NORMAL][IOOP_READ] / 1000.0;
+	}
+	*reset = stats->stat_reset_timestamp;
+	return true;
+#endif
+}
+
+/* The same for a database, in microseconds; 16 renamed it. */
+#if PG_VERSION_NUM < 160000
+#define stat_database_read_time(entry) ((entry)->n_block_read_time)
+#else
+#define stat_database_read_time(entry) ((entry)->blk_read_time)
+#endif
 
 /* 16 took it off a table's counters too, renamed two of them and the times. */
 #if PG_VERSION_NUM < 160000
@@ -567,6 +615,36 @@ next_waiter(LOCK *lock, PGPROC *after)
 	((LOCKMASK) (((proc)->fpLockBits[(slot) / FP_LOCK_SLOTS_PER_GROUP] >> \
 				  (3 * ((slot) % FP_LOCK_SLOTS_PER_GROUP))) & 7) << 1)
 #endif
+
+/* 18 makes as many slots as max_locks_per_transaction says. */
+#define FAST_PATH_CAN_BE_SET (PG_VERSION_NUM >= 180000)
+
+/*
+ * Whether a process has as many relations in the fast path as go there, so that
+ * the next may not; read without a lock, so true of a moment ago. From 18 on a
+ * relation goes to one group only.
+ */
+static inline bool
+fast_path_is_full(PGPROC *proc)
+{
+#if PG_VERSION_NUM < 180000
+	const int	groups = 1;
+	const uint64 *bits = &proc->fpLockBits;
+#else
+	const int	groups = FastPathLockGroupsPerBackend;
+	const uint64 *bits = proc->fpLockBits;
+#endif
+
+	for (int i = 0; i < groups; i++)
+	{
+		uint64		held = bits[i];
+
+		held = (held | held >> 1 | held >> 2) & UINT64CONST(0x249249249249);
+		if (held == UINT64CONST(0x249249249249))
+			return true;
+	}
+	return false;
+}
 
 /* 16 moved what a statement asks for from its tables to their permissions. */
 #if PG_VERSION_NUM < 160000

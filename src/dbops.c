@@ -52,6 +52,7 @@ _PG_init(void)
 	dbops_retention_init();
 	dbops_run_job_init();
 	dbops_scan_init();
+	dbops_starts_init();
 	dbops_tablespace_names_init();
 	dbops_tick_init();
 	dbops_upkeep_init();

@@ -32,6 +32,14 @@ typedef enum DbopsPromotion
 	DBOPS_PROMOTION_QUARANTINE
 } DbopsPromotion;
 
+/* What a server is meant to be. */
+typedef enum DbopsExpectedRole
+{
+	DBOPS_ROLE_ANY,
+	DBOPS_ROLE_PRIMARY,
+	DBOPS_ROLE_STANDBY
+} DbopsExpectedRole;
+
 /* What becomes of a migration without a way back. */
 typedef enum DbopsRequireProtection
 {
@@ -58,6 +66,7 @@ extern bool dbops_collector;	/* the launcher samples */
 extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
+extern int	dbops_expected_role;	/* a DbopsExpectedRole */
 extern char *dbops_expected_standbys;	/* names, with commas; empty: none is expected */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_heartbeat;	/* ms; 0: none */

@@ -43,7 +43,7 @@ typedef struct Groups
 
 typedef void (*GroupLook) (const char *directory, bool unified, Host *host);
 
-static void read_machine(const char *root, Host *host);
+static void read_machine(const char *root, const char *events, Host *host);
 static double count_cpus(const char *root);
 static double count_listed(const char *list);
 static void find_groups(const char *root, Groups *groups);
@@ -55,6 +55,7 @@ static bool has_word(const char *words, const char *word, int length);
 static void walk_group(const ControlGroup *group, GroupLook look, Host *host);
 static void limit_cpus(const char *directory, bool unified, Host *host);
 static void limit_memory(const char *directory, bool unified, Host *host);
+static double count_kills(const ControlGroup *group, const char *events);
 static double read_pressure(const char *root, const ControlGroup *group, const char *what);
 static double some_of_a_minute(const char *text);
 static char *read_file(const char *directory, const char *name, size_t most);
@@ -68,19 +69,31 @@ dbops_host_read(const char *root, Host *host)
 	static Groups own_groups;
 	Groups		other_groups = {0};
 	Groups	   *groups = (*root == '\0') ? &own_groups : &other_groups;
+	char	   *events = read_file(root, "/proc/vmstat", MOST_STATUS);
 
 	find_groups(root, groups);
-	read_machine(root, host);
+	read_machine(root, events, host);
 	walk_group(&groups->cpu, limit_cpus, host);
 	walk_group(&groups->memory, limit_memory, host);
 	host->pressure_cpu = read_pressure(root, &groups->unified, "cpu");
 	host->pressure_io = read_pressure(root, &groups->unified, "io");
 	host->pressure_memory = read_pressure(root, &groups->unified, "memory");
+	host->memory_kills = count_kills(&groups->memory, events);
+}
+
+/* How many processes the kernel has killed for want of memory; NaN: it does not tell. */
+double
+dbops_host_kills(void)
+{
+	Groups		groups = {0};
+
+	find_groups("", &groups);
+	return count_kills(&groups.memory, read_file("", "/proc/vmstat", MOST_STATUS));
 }
 
 /* What the machine has, before any limit. */
 static void
-read_machine(const char *root, Host *host)
+read_machine(const char *root, const char *events, Host *host)
 {
 	char	   *load = read_file(root, "/proc/loadavg", MOST_STATUS);
 	char	   *memory = read_file(root, "/proc/meminfo", MOST_STATUS);
@@ -90,6 +103,7 @@ read_machine(const char *root, Host *host)
 	host->memory_machine = number_after(memory, "MemTotal:") * 1024;
 	host->memory_total = host->memory_machine;
 	host->memory_available = number_after(memory, "MemAvailable:") * 1024;
+	host->memory_swapped_in = number_after(events, "\npswpin ") * sysconf(_SC_PAGESIZE);
 }
 
 /* Those that the process may run on. */
@@ -310,6 +324,19 @@ limit_memory(const char *directory, bool unified, Host *host)
 	}
 	if (isnan(host->memory_available) || left < host->memory_available)
 		host->memory_available = Max(0, left);
+}
+
+/* Those of the group; where it has no count, as the root has none, those of the machine. */
+static double
+count_kills(const ControlGroup *group, const char *events)
+{
+	double		kills = NAN;
+
+	if (group->found)
+		kills = number_after(read_file(psprintf("%s%s", group->mount, group->path),
+									   group->unified ? "/memory.events" : "/memory.oom_control", MOST_STATUS),
+							 "\noom_kill ");
+	return isnan(kills) ? number_after(events, "\noom_kill ") : kills;
 }
 
 /* ---- pressure: how much of the time something waited ---- */

@@ -156,9 +156,27 @@ typedef struct Host
 	double		pressure_cpu;	/* percent of the last minute in which something waited */
 	double		pressure_io;
 	double		pressure_memory;
+	double		memory_kills;	/* processes that the kernel has killed for want of memory: of the server's group, or else of the machine */
+	double		memory_swapped_in;	/* bytes that the machine has read back from its swap space */
 } Host;
 
 extern void dbops_host_read(const char *root, Host *host);
+extern double dbops_host_kills(void);
+
+/* ---- starts.c: how the server came to run ---- */
+
+#define KNOWN_CRASHES	8
+
+typedef struct Starts
+{
+	bool		unclean;		/* it was not shut down before it was started */
+	int			crashes;		/* of its processes, after which it began anew */
+	TimestampTz crashed_at[KNOWN_CRASHES];	/* the last ones, the newest first; 0: none */
+	double		kills;			/* by the kernel, before the newest */
+} Starts;
+
+extern void dbops_starts_init(void);
+extern bool dbops_starts_read(Starts *starts);
 
 /* ---- disks.c ---- */
 

@@ -25,6 +25,7 @@ bool		dbops_collector = true;
 int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
+int			dbops_expected_role = DBOPS_ROLE_ANY;
 char	   *dbops_expected_standbys = "";
 int			dbops_health_max_age = 60;
 int			dbops_heartbeat = 1000;
@@ -56,6 +57,13 @@ static const struct config_enum_entry alert_notify_options[] = {
 	{NULL, 0, false}
 };
 
+static const struct config_enum_entry expected_role_options[] = {
+	{"any", DBOPS_ROLE_ANY, false},
+	{"primary", DBOPS_ROLE_PRIMARY, false},
+	{"standby", DBOPS_ROLE_STANDBY, false},
+	{NULL, 0, false}
+};
+
 static const struct config_enum_entry on_promotion_options[] = {
 	{"continue", DBOPS_PROMOTION_CONTINUE, false},
 	{"quarantine", DBOPS_PROMOTION_QUARANTINE, false},
@@ -70,7 +78,8 @@ static const struct config_enum_entry require_protection_options[] = {
 };
 
 static void define_a_to_b(void);
-static void define_c_to_g(void);
+static void define_c_to_d(void);
+static void define_e_to_g(void);
 static void define_h_to_i(void);
 static void define_j_to_l(void);
 static void define_max_a_to_r(void);
@@ -83,7 +92,8 @@ void
 dbops_settings_init(void)
 {
 	define_a_to_b();
-	define_c_to_g();
+	define_c_to_d();
+	define_e_to_g();
 	define_h_to_i();
 	define_j_to_l();
 	define_max_a_to_r();
@@ -183,7 +193,7 @@ define_a_to_b(void)
 }
 
 static void
-define_c_to_g(void)
+define_c_to_d(void)
 {
 	DefineCustomBoolVariable("dbops.collector",
 							 "Lets dbops sample the server every ten seconds.",
@@ -208,7 +218,11 @@ define_c_to_g(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_e_to_g(void)
+{
 	DefineCustomBoolVariable("dbops.enabled",
 							 "Lets dbops work in the background.",
 							 "Off stops the work that is under way; it goes on where it was when this is on again. Can be set for a database too.",
@@ -231,9 +245,21 @@ define_c_to_g(void)
 							   NULL,
 							   NULL);
 
+	DefineCustomEnumVariable("dbops.expected_role",
+							 "Sets whether this server should be a primary or a standby.",
+							 "Another role is a finding of health. any expects neither, and a change of the role is a finding for an hour.",
+							 &dbops_expected_role,
+							 DBOPS_ROLE_ANY,
+							 expected_role_options,
+							 PGC_SIGHUP,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
 	DefineCustomStringVariable("dbops.expected_standbys",
 							   "Names the standbys that should be connected to this server.",
-							   "Their application names, with commas between. One that is missing is a finding of health. Empty expects none.",
+							   "Their application names, with commas between. One that is missing is a finding of health, while this server is a primary. Empty expects none.",
 							   &dbops_expected_standbys,
 							   "",
 							   PGC_SIGHUP,

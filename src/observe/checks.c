@@ -22,14 +22,18 @@ static void put_number(Datum *value, bool *isnull, double number);
 void
 dbops_checks_init(void)
 {
+	dbops_check_register(&dbops_cron_checks_set);
 	dbops_check_register(&dbops_forecast_checks_set);
 	dbops_check_register(&dbops_host_checks_set);
+	dbops_check_register(&dbops_io_checks_set);
 	dbops_check_register(&dbops_limit_checks_set);
+	dbops_check_register(&dbops_memory_checks_set);
 	dbops_check_register(&dbops_rate_checks_set);
 	dbops_check_register(&dbops_relation_checks_set);
 	dbops_check_register(&dbops_replication_checks_set);
 	dbops_check_register(&dbops_schema_checks_set);
 	dbops_check_register(&dbops_sequence_checks_set);
+	dbops_check_register(&dbops_server_checks_set);
 	dbops_check_register(&dbops_session_checks_set);
 	dbops_check_register(&dbops_setting_checks_set);
 	dbops_check_register(&dbops_wal_checks_set);

@@ -13,20 +13,38 @@
 
 extern void dbops_checks_init(void);
 
+extern const DbopsCheckSet dbops_cron_checks_set;
 extern const DbopsCheckSet dbops_forecast_checks_set;
 extern const DbopsCheckSet dbops_host_checks_set;
+extern const DbopsCheckSet dbops_io_checks_set;
 extern const DbopsCheckSet dbops_limit_checks_set;
+extern const DbopsCheckSet dbops_memory_checks_set;
 extern const DbopsCheckSet dbops_rate_checks_set;
 extern const DbopsCheckSet dbops_relation_checks_set;
 extern const DbopsCheckSet dbops_replication_checks_set;
 extern const DbopsCheckSet dbops_schema_checks_set;
 extern const DbopsCheckSet dbops_sequence_checks_set;
+extern const DbopsCheckSet dbops_server_checks_set;
 extern const DbopsCheckSet dbops_session_checks_set;
 extern const DbopsCheckSet dbops_setting_checks_set;
 extern const DbopsCheckSet dbops_wal_checks_set;
 
 /* The reason that checks share which compare samples, where there are none to compare. */
 #define DBOPS_NO_SAMPLES	"no samples yet"
+
+/* ---- check_window.c: what checks say of a time ---- */
+
+#define DBOPS_LATELY	600		/* s, of ratios */
+#define DBOPS_AN_HOUR	3600	/* s, of events that are rare */
+
+struct SampleWindow;
+extern void dbops_window_report(DbopsCheckRun *run, const struct SampleWindow *window, double value, double guard,
+								const char *message, const char *remedy);
+extern void dbops_window_report_unknown(DbopsCheckRun *run, const struct SampleWindow *window,
+										const char *message, const char *remedy);
+extern void dbops_window_report_events(DbopsCheckRun *run, const struct SampleWindow *window, int metric,
+									   const char *one, const char *many, const char *remedy);
+extern bool dbops_window_is_partial(const struct SampleWindow *window);
 
 /* ---- check_objects.c: what checks say of many objects ---- */
 
@@ -57,6 +75,7 @@ typedef struct Notable
 	double		value;
 	double		guard;			/* NaN: none */
 	double		figure;			/* another one that is told; or 0 */
+	const void *of;				/* what else is known of it; or NULL */
 } Notable;
 
 /* All that may be bad: which are is known only when they are held against a threshold and its guard. */

@@ -4,9 +4,11 @@
  *		vacuum, and what all sessions together use up.
  *
  * One pass over the status of processes, in shared memory. A dump and the copy
- * for a standby take long by nature: their transactions do not count.
+ * for a standby take long by nature: their transactions do not count, nor do those
+ * whose statement has a comment that says so.
  */
 #include "observe/checks.h"
+#include "observe/metric.h"
 
 #include "access/twophase.h"
 #include "commands/async.h"
@@ -19,6 +21,8 @@
 #include "storage/shmem.h"
 #include "utils/backend_status.h"
 #include "utils/fmgrprotos.h"
+
+#define QUIET_MARK		"dbops:no-alert"	/* in a comment of a statement that takes long by intent */
 
 /* The longest of a kind. */
 typedef struct Longest
@@ -49,6 +53,7 @@ static bool report_hidden(const Facts *facts, const Longest *longest, DbopsCheck
 static void judge_blocked_vacuum(const void *facts, DbopsCheckRun *run);
 static void judge_workers(const void *facts, DbopsCheckRun *run);
 static void judge_unencrypted(const void *facts, DbopsCheckRun *run);
+static void judge_fast_path(const void *facts, DbopsCheckRun *run);
 static void judge_locks(const void *facts, DbopsCheckRun *run);
 static HTAB *lock_table(long room);
 static void judge_notifications(const void *facts, DbopsCheckRun *run);
@@ -62,6 +67,17 @@ static const DbopsCheck checks[] = {
 		.reach = DBOPS_REACH_CLUSTER,
 		.threshold = {
 			.unit = "count", .warning = 0, .critical = NO_THRESHOLD, .source = "ruby-pg-extras, pgwatch"
+		}
+	},
+	{
+		.name = "locks.fast_path",
+		.about = "sessions with so many locks of relations that more go through the table that all share",
+		.judge = judge_fast_path,
+		.advice = true,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "count", .warning = 16, .critical = NO_THRESHOLD,
+			.duration = 5 * SECS_PER_MINUTE, .clear = 20, .source = "pgwatch; as many as the table has parts"
 		}
 	},
 	{
@@ -169,7 +185,8 @@ take_client(Facts *facts, const PgBackendStatus *status)
 static bool
 takes_long_by_nature(const PgBackendStatus *status)
 {
-	return strcmp(status->st_appname, "pg_dump") == 0 || strcmp(status->st_appname, "pg_dumpall") == 0 ||
+	return strstr(status->st_activity_raw, QUIET_MARK) != NULL ||
+		strcmp(status->st_appname, "pg_dump") == 0 || strcmp(status->st_appname, "pg_dumpall") == 0 ||
 		status->st_progress_command == PROGRESS_COMMAND_BASEBACKUP;
 }
 
@@ -280,6 +297,28 @@ judge_unencrypted(const void *facts, DbopsCheckRun *run)
 								 .message = psprintf(ngettext("%d session comes over a network without encryption",
 															  "%d sessions come over a network without encryption", n), n),
 								 .remedy = "Set ssl = on, and hostssl in place of host in pg_hba.conf."
+							 });
+}
+
+/* As the newest sample has it. */
+static void
+judge_fast_path(const void *facts, DbopsCheckRun *run)
+{
+	Sample		newest;
+	double		n;
+
+	if (!dbops_ring_newest(InvalidOid, &newest) || isnan(newest.values[CM_FAST_PATH_FULL]))
+	{
+		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "See the check collector.samples.");
+		return;
+	}
+	n = newest.values[CM_FAST_PATH_FULL];
+	dbops_check_report_value(run, n, NAN, (DbopsFinding)
+							 {
+								 .message = psprintf("%.0f sessions have locked as many relations as they can on their own", n),
+								 .remedy = FAST_PATH_CAN_BE_SET ?
+									 "Touch fewer tables, partitions and indexes in a statement, or ALTER SYSTEM SET max_locks_per_transaction = 256; and restart." :
+									 "Touch fewer tables, partitions and indexes in a statement: those beyond 16 are locked where all sessions meet."
 							 });
 }
 

@@ -38,6 +38,7 @@ dbops_collect_cluster(Sample *sample)
 	collect_archiving(sample);
 	collect_disks(sample->values);
 	collect_host(sample->values);
+	dbops_collect_server(sample);
 	sample->values[CM_AUTOVACUUM_WORKERS] = count_autovacuum_workers();
 }
 
@@ -188,6 +189,8 @@ collect_host(double *values)
 	values[CM_PRESSURE_CPU] = host.pressure_cpu;
 	values[CM_PRESSURE_IO] = host.pressure_io;
 	values[CM_PRESSURE_MEMORY] = host.pressure_memory;
+	values[CM_MEMORY_KILLS] = host.memory_kills;
+	values[CM_MEMORY_SWAPPED_IN] = host.memory_swapped_in;
 }
 
 static int

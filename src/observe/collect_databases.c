@@ -36,6 +36,7 @@ typedef struct Known
 	bool		ring;			/* it had one when it was read last */
 	TimestampTz reset;
 	int64		counters[N_COUNTED];
+	int64		read_time;		/* us, of its blocks */
 } Known;
 
 typedef struct Databases
@@ -44,6 +45,7 @@ typedef struct Databases
 	int			turn;			/* who is next of those where nobody is */
 	int			n;
 	int64		sums[N_COUNTED];
+	int64		read_time;		/* us, likewise */
 	Known		known[KNOWN_DATABASES]; /* ordered by OID */
 } Databases;
 
@@ -116,6 +118,8 @@ dbops_collect_databases(Sample *cluster)
 		databases->turn = (databases->turn + n_turn) % databases->n;
 	for (int i = 0; i < N_COUNTED; i++)
 		cluster->values[CM_TRANSACTIONS_COMMITTED + i] = databases->sums[i];
+	cluster->values[CM_IO_READS] = cluster->values[CM_BLOCKS_READ];
+	cluster->values[CM_IO_READ_TIME] = databases->read_time / 1000.0;
 	if (databases == shared_databases)
 		LWLockRelease(shared_databases_lock);
 }
@@ -297,10 +301,14 @@ read_database(Databases *databases, Known *known, bool *used)
 	for (int i = 0; i < N_COUNTED; i++)
 		databases->sums[i] += (reset || counters[i] < known->counters[i]) ?
 			counters[i] : counters[i] - known->counters[i];
+	databases->read_time += stat_database_read_time(entry);
+	if (!reset && stat_database_read_time(entry) >= known->read_time)
+		databases->read_time -= known->read_time;
 	if (known->read && !reset &&
 		counters[DM_SESSIONS_OPENED - FIRST_COUNTED] > known->counters[DM_SESSIONS_OPENED - FIRST_COUNTED])
 		*used = true;
 	memcpy(known->counters, counters, sizeof(counters));
+	known->read_time = stat_database_read_time(entry);
 	known->reset = entry->stat_reset_timestamp;
 	known->read = true;
 	return true;

@@ -15,6 +15,8 @@
 #include "utils/guc.h"
 
 #define CLOCK_JUMP		5.0		/* s that the clock may gain or lose between two samples */
+#define SET_BACK		1.0		/* s by which a clock is set back, and not late */
+#define KEEPS_SET_BACK	(3600 * USECS_PER_SEC)	/* for so long that is shown */
 #define STALE_AFTER		(3 * TICK)	/* ms */
 #define WHOLE_RING		3600.0	/* s */
 
@@ -27,6 +29,8 @@ typedef struct Collector
 	TimestampTz epoch;			/* of a jump of the clock; 0: there was none */
 	TimestampTz at;				/* of the last sample, by either clock */
 	instr_time	counted;
+	TimestampTz set_back_at;	/* 0: it never was */
+	double		set_back;		/* s, the most in the hour before */
 } Collector;
 
 static Collector *shared_collector = NULL;	/* or NULL */
@@ -35,6 +39,9 @@ static Collector own_collector;
 
 static void tick(void *arg);
 static void begin_sample(Sample *sample);
+static double set_back_by(const Collector *collector, TimestampTz at, instr_time counted);
+static void note_set_back(Collector *collector, TimestampTz at, double seconds);
+static bool was_set_back(const Collector *collector, TimestampTz at);
 static bool has_jumped(const Collector *collector, TimestampTz at, instr_time counted);
 static void add_own_cost(double *values, const Collector *own);
 
@@ -47,6 +54,7 @@ dbops_collector_init(void)
 	dbops_shared_request("dbops collector", sizeof(Collector), NULL,
 						 (void **) &shared_collector, &shared_collector_lock);
 	dbops_collect_databases_init();
+	dbops_collect_slots_init();
 	dbops_ring_init();
 	dbops_tick_register(&sampling);
 }
@@ -105,11 +113,13 @@ begin_sample(Sample *sample)
 		LWLockAcquire(shared_collector_lock, LW_EXCLUSIVE);
 	if (has_jumped(collector, sample->at, counted))
 		collector->epoch = sample->at;
+	note_set_back(collector, sample->at, set_back_by(collector, sample->at, counted));
 	collector->at = sample->at;
 	collector->counted = counted;
 	collector->samples++;
 	sample->epoch = Max(PgStartTime, collector->epoch);
 	add_own_cost(sample->values, own ? collector : NULL);
+	sample->values[CM_CLOCK_SET_BACK] = was_set_back(collector, sample->at) ? collector->set_back : 0;
 	if (!own)
 		LWLockRelease(shared_collector_lock);
 }
@@ -124,6 +134,33 @@ has_jumped(const Collector *collector, TimestampTz at, instr_time counted)
 		return false;
 	INSTR_TIME_SUBTRACT(counted, collector->counted);
 	return fabs(passed - INSTR_TIME_GET_DOUBLE(counted)) > CLOCK_JUMP;
+}
+
+/* By how many seconds was the clock set back since the last sample? */
+static double
+set_back_by(const Collector *collector, TimestampTz at, instr_time counted)
+{
+	double		passed = (at - collector->at) / (double) USECS_PER_SEC;
+
+	if (collector->at == 0)
+		return 0;
+	INSTR_TIME_SUBTRACT(counted, collector->counted);
+	return (dbops_test_now > 0 ? 0 : INSTR_TIME_GET_DOUBLE(counted)) - passed;
+}
+
+static void
+note_set_back(Collector *collector, TimestampTz at, double seconds)
+{
+	if (seconds < SET_BACK)
+		return;
+	collector->set_back = was_set_back(collector, at) ? Max(seconds, collector->set_back) : seconds;
+	collector->set_back_at = at;
+}
+
+static bool
+was_set_back(const Collector *collector, TimestampTz at)
+{
+	return collector->set_back_at != 0 && at - collector->set_back_at < KEEPS_SET_BACK;
 }
 
 /* What the launcher costs; a session that samples for itself knows only how often it did. */

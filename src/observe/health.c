@@ -14,6 +14,7 @@
 #include "observe/maintenance_mode.h"
 #include "observe/verdict.h"
 #include "observe/metric.h"
+#include "observe/setting_drift.h"
 #include "observe/size_history.h"
 #include "observe/statement.h"
 
@@ -65,6 +66,7 @@ dbops_observe_init(void)
 	dbops_waits_init();
 	dbops_replication_init();
 	dbops_sequences_init();
+	dbops_setting_drift_init();
 	dbops_size_history_init();
 	dbops_sizes_init();
 	dbops_statement_history_init();

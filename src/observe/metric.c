@@ -81,6 +81,21 @@ const Metric dbops_cluster_metrics[N_CLUSTER_METRICS] = {
 	COUNTER(CM_COLLECTOR_TIME, "collector.time", "ms", "spent on sampling and on what else the launcher does at each tick"),
 	COUNTER(CM_COLLECTOR_TICKS, "collector.ticks", "", "ticks of the launcher, in which it samples and judges alerts"),
 	COUNTER(CM_MULTIXACTS_GIVEN, "multixacts.given", "ids", "multixact ids given out"),
+	GAUGE(CM_STANDBY, "server.standby", "", "1 on a standby, 0 on a primary"),
+	GAUGE(CM_TIMELINE, "server.timeline", "", "timeline that is written or replayed"),
+	GAUGE(CM_CLOCK_SET_BACK, "clock.set_back", "s", "by which the clock was set back in the last hour, the most at a time"),
+	GAUGE(CM_FAST_PATH_FULL, "locks.fast_path_full", "", "sessions with so many locks of relations that more go through the shared table"),
+	COUNTER(CM_SLOTS_SPILLED, "slots.spilled", "bytes", "written to disk while transactions were decoded"),
+	COUNTER(CM_SUBTRANSACTIONS_HIT, "subtransactions.hit", "", "pages of the parents of subtransactions that were found in memory"),
+	COUNTER(CM_SUBTRANSACTIONS_READ, "subtransactions.read", "", "pages of the parents of subtransactions that were read"),
+	COUNTER(CM_MULTIXACTS_HIT, "multixacts.hit", "", "pages of multixact ids that were found in memory"),
+	COUNTER(CM_MULTIXACTS_READ, "multixacts.read", "", "pages of multixact ids that were read"),
+	COUNTER(CM_IO_READS, "io.reads", "", "reads of blocks that sessions waited for, while track_io_timing is on"),
+	COUNTER(CM_IO_READ_TIME, "io.read_time", "ms", "spent on them"),
+	COUNTER(CM_MEMORY_KILLS, "memory.kills", "", "processes that the kernel killed for want of memory"),
+	COUNTER(CM_MEMORY_SWAPPED_IN, "memory.swapped_in", "bytes", "that the machine had to read back from its swap space"),
+	COUNTER(CM_STATEMENT_EVICTIONS, "statements.evictions", "", "times that pg_stat_statements made room for new statements"),
+	GAUGE(CM_STATEMENT_TEXTS, "statements.texts", "bytes", "size of the file of texts of pg_stat_statements"),
 };
 
 const Metric dbops_database_metrics[N_DATABASE_METRICS] = {

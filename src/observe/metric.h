@@ -109,6 +109,21 @@ typedef enum ClusterMetric
 	CM_COLLECTOR_TIME,			/* ms that the launcher's ticks took, counter */
 	CM_COLLECTOR_TICKS,			/* counter */
 	CM_MULTIXACTS_GIVEN,		/* counter: the next id, which begins anew after 2³² */
+	CM_STANDBY,					/* 1 in recovery */
+	CM_TIMELINE,
+	CM_CLOCK_SET_BACK,			/* s, in the last hour */
+	CM_FAST_PATH_FULL,			/* sessions */
+	CM_SLOTS_SPILLED,			/* counter, bytes */
+	CM_SUBTRANSACTIONS_HIT,
+	CM_SUBTRANSACTIONS_READ,
+	CM_MULTIXACTS_HIT,
+	CM_MULTIXACTS_READ,
+	CM_IO_READS,				/* NaN, as the next, while track_io_timing is off */
+	CM_IO_READ_TIME,			/* ms */
+	CM_MEMORY_KILLS,
+	CM_MEMORY_SWAPPED_IN,		/* counter, bytes */
+	CM_STATEMENT_EVICTIONS,		/* supplied: of pg_stat_statements */
+	CM_STATEMENT_TEXTS,			/* bytes, of its file */
 	N_CLUSTER_METRICS
 } ClusterMetric;
 
@@ -211,6 +226,11 @@ extern void dbops_waits_sample(TimestampTz at, int cadence);
 /* ---- collect.c: what is the cluster's ---- */
 
 extern void dbops_collect_cluster(Sample *sample);
+
+/* ---- collect_server.c: the server's role, and what it counts of its own doings ---- */
+
+extern void dbops_collect_slots_init(void);
+extern void dbops_collect_server(Sample *sample);
 
 /* ---- collector.c: the sampling, in the launcher's tick ---- */
 

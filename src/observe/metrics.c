@@ -66,15 +66,15 @@ dbops_collector_status(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* host_figures(directory text) → (cpus, load, memory_total, memory_available, pressure_cpu, pressure_io, pressure_memory) */
+/* host_figures(directory text) → (cpus, load, memory_total, memory_available, pressure_cpu, pressure_io, pressure_memory, memory_kills, swapped_in) */
 Datum
 dbops_host_figures(PG_FUNCTION_ARGS)
 {
 	char	   *directory = dbops_text_argument(fcinfo, 0);
 	TupleDesc	desc;
 	Host		host;
-	Datum		values[7];
-	bool		nulls[7];
+	Datum		values[9];
+	bool		nulls[9];
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "a row is expected");
@@ -88,6 +88,8 @@ dbops_host_figures(PG_FUNCTION_ARGS)
 	values[4] = number(host.pressure_cpu, &nulls[4]);
 	values[5] = number(host.pressure_io, &nulls[5]);
 	values[6] = number(host.pressure_memory, &nulls[6]);
+	values[7] = number(host.memory_kills, &nulls[7]);
+	values[8] = number(host.memory_swapped_in, &nulls[8]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 

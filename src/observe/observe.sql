@@ -275,13 +275,15 @@ REVOKE ALL ON FUNCTION dbops.collector_status() FROM PUBLIC;
 
 CREATE FUNCTION dbops.host_figures(directory text DEFAULT NULL, OUT cpus double precision, OUT load double precision,
                                    OUT memory_total double precision, OUT memory_available double precision,
-                                   OUT pressure_cpu double precision, OUT pressure_io double precision, OUT pressure_memory double precision)
+                                   OUT pressure_cpu double precision, OUT pressure_io double precision, OUT pressure_memory double precision,
+                                   OUT memory_kills double precision, OUT swapped_in double precision)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_host_figures';
 COMMENT ON FUNCTION dbops.host_figures(text) IS
     'Says what the machine, or the container that the server is in, gives it. cpus: that it may use, a quota counted. load: average of a minute, of the '
     'machine. memory_total, memory_available (bytes): of the tightest limit, files in the page cache counted as available. pressure_*: percent of the last '
-    'minute in which something waited for it. What the kernel does not tell is null. directory: where a copy of /proc and /sys lies, to be read instead. '
+    'minute in which something waited for it. memory_kills: processes that the kernel has killed for want of memory, of the server''s control group or else of the '
+    'machine. swapped_in (bytes): what the machine has read back from its swap space. What the kernel does not tell is null. directory: where a copy of /proc and /sys lies, to be read instead. '
     'Errors: 42501 when a directory is given by one who may not read files of the server.';
 REVOKE ALL ON FUNCTION dbops.host_figures(text) FROM PUBLIC;
 

@@ -46,6 +46,7 @@ typedef struct StatementLook
 	TimestampTz at;				/* when it began */
 	double		took;			/* ms */
 	TimestampTz reset;			/* when the figures were last reset; 0: not told */
+	double		evictions;		/* since then, to make room; NaN: not told */
 	int			n;
 	Statement  *statements;		/* ordered by key */
 } StatementLook;

@@ -43,7 +43,7 @@ static void refuse(void);
 static StatementsState find_functions(Call *call);
 static void look_as_extension(void *arg);
 static void look_around(void *arg);
-static TimestampTz read_reset(Oid function);
+static void read_info(Call *call);
 static void find_places(Call *call, TupleDesc desc);
 static void take_statement(Call *call, TupleTableSlot *slot);
 static double number_at(TupleTableSlot *slot, const Call *call, int column);
@@ -58,6 +58,7 @@ dbops_statements_look(StatementLook *look, bool texts)
 
 	memset(look, 0, sizeof(StatementLook));
 	look->at = dbops_clock_now();
+	look->evictions = NAN;
 	INSTR_TIME_SET_CURRENT(start);
 	call.state = find_functions(&call);
 	if (call.state == STATEMENTS_READ)
@@ -143,7 +144,7 @@ look_around(void *arg)
 	TupleTableSlot *slot;
 
 	if (OidIsValid(call->info))
-		call->look->reset = read_reset(call->info);
+		read_info(call);
 	fmgr_info(call->function, &function);
 	InitFunctionCallInfoData(*fcinfo, &function, 1, InvalidOid, NULL, (Node *) &result);
 	fcinfo->args[0].value = BoolGetDatum(call->texts);
@@ -164,22 +165,26 @@ look_around(void *arg)
 	FreeExprContext(context, true);
 }
 
-/* When all figures were last reset. */
-static TimestampTz
-read_reset(Oid function)
+/* When all figures were last reset, and how often statements had to go since. */
+static void
+read_info(Call *call)
 {
 	LOCAL_FCINFO(fcinfo, 0);
 	FmgrInfo	info;
+	HeapTupleHeader row;
 	Datum		value;
 	bool		isnull;
 
-	fmgr_info(function, &info);
+	fmgr_info(call->info, &info);
 	InitFunctionCallInfoData(*fcinfo, &info, 0, InvalidOid, NULL, NULL);
 	value = FunctionCallInvoke(fcinfo);
 	if (fcinfo->isnull)
-		return 0;
-	value = GetAttributeByName(DatumGetHeapTupleHeader(value), "stats_reset", &isnull);
-	return isnull ? 0 : DatumGetTimestampTz(value);
+		return;
+	row = DatumGetHeapTupleHeader(value);
+	value = GetAttributeByName(row, "stats_reset", &isnull);
+	call->look->reset = isnull ? 0 : DatumGetTimestampTz(value);
+	value = GetAttributeByName(row, "dealloc", &isnull);
+	call->look->evictions = isnull ? NAN : (double) DatumGetInt64(value);
 }
 
 /* Columns have moved from version to version; one that is needed and missing leaves none. */

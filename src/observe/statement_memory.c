@@ -91,8 +91,10 @@ dbops_statement_memory_add(const StatementLook *look)
 {
 	Kept	   *merged = palloc_extended(sizeof(Kept) * (look->n + MOST_STATEMENTS), MCXT_ALLOC_HUGE);
 	Memory	   *totals = palloc(offsetof(Memory, kept));
-	Memory	   *memory = lock_memory(LW_EXCLUSIVE);
+	Memory	   *memory;
 
+	dbops_metric_supply(InvalidOid, CM_STATEMENT_EVICTIONS, look->evictions, look->at);
+	memory = lock_memory(LW_EXCLUSIVE);
 	if (look->at >= memory->at)
 	{
 		int			n;

@@ -25,8 +25,8 @@ my %machine = (
 	'/proc/pressure/memory' => "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
 my $number = 0;
 
-# Make such a machine; returns cpus, memory_total and memory_available in GB, the rest in order.
-sub figures
+# Make such a machine; returns where it is.
+sub machine
 {
 	my (%files) = @_;
 	my $root = PostgreSQL::Test::Utils::tempdir() . '/host' . $number++;
@@ -36,8 +36,24 @@ sub figures
 		make_path(dirname("$root$name"));
 		PostgreSQL::Test::Utils::append_to_file("$root$name", $text);
 	}
+	return $root;
+}
+
+# Of such a machine: cpus, memory_total and memory_available in GB, the rest in order.
+sub figures
+{
+	my $root = machine(@_);
+
 	return $node->safe_psql('postgres', qq{
 		SELECT cpus, load, memory_total / $gb, memory_available / $gb, pressure_cpu, pressure_io, pressure_memory FROM dbops.host_figures('$root')});
+}
+
+# How many processes the kernel has killed there, and what was swapped in, in pages of 4 kB.
+sub events
+{
+	my $root = machine(@_);
+
+	return $node->safe_psql('postgres', "SELECT memory_kills, swapped_in / 4096 FROM dbops.host_figures('$root')");
 }
 
 my $unified = "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -109,5 +125,24 @@ is( figures(
 
 is(figures(%machine, '/proc/meminfo' => 'nonsense', '/proc/self/cgroup' => ":::\n\n0:", '/proc/self/mountinfo' => "- cgroup2\n\n"),
 	'9|3.25|||12.5|2.25|0', 'nonsense tells nothing');
+
+my %events = (%machine, '/proc/vmstat' => "nr_free_pages 1\npswpin 256\npswpout 7\noom_kill 3\n");
+
+is(events(%machine), '|', 'a kernel that does not tell of kills and swapping');
+is(events(%events), '3|256', 'kills and swapping of the machine');
+is( events(
+		%events,
+		'/proc/self/cgroup' => "0::/system.slice/postgresql.service\n",
+		'/proc/self/mountinfo' => $unified,
+		'/sys/fs/cgroup/system.slice/postgresql.service/memory.events' => "low 0\nhigh 0\nmax 9\noom 2\noom_kill 1\noom_group_kill 0\n"),
+	'1|256',
+	'a group tells of its own kills');
+is( events(
+		%events,
+		'/proc/self/cgroup' => "3:memory:/docker/abc\n",
+		'/proc/self/mountinfo' => $v1,
+		'/sys/fs/cgroup/memory/docker/abc/memory.oom_control' => "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+	'2|256',
+	'so does one of version 1');
 
 done_testing();
