@@ -77,6 +77,7 @@ static void note_lost(Oid database);
 static void start_due(TimestampTz now);
 static Oid	take_due(TimestampTz now);
 static bool is_due(const DatabaseEntry *entry, TimestampTz now);
+static bool goes_before(const DatabaseEntry *one, const DatabaseEntry *other, Oid home);
 static bool may_start(TimestampTz real);
 static bool start_scheduler(Oid database);
 static void note_no_slot(Oid database, TimestampTz now);
@@ -437,21 +438,22 @@ start_due(TimestampTz now)
 }
 
 /*
- * Choose a database whose scheduler is due, the one that is most overdue; none
- * while it is not known which of them have gone or have become templates.
+ * Choose a database whose scheduler is due; none while it is not known which of
+ * them have gone or have become templates.
  */
 static Oid
 take_due(TimestampTz now)
 {
 	DatabaseEntry *chosen = NULL;
 	Oid			oid = InvalidOid;
+	Oid			home = dbops_home_database();
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	for (int i = 0; i < ENGINE_DATABASES && !dbops_engine->look_around; i++)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
-		if (is_due(entry, now) && (chosen == NULL || entry->served < chosen->served))
+		if (is_due(entry, now) && (chosen == NULL || goes_before(entry, chosen, home)))
 			chosen = entry;
 	}
 	if (chosen != NULL)
@@ -470,6 +472,20 @@ is_due(const DatabaseEntry *entry, TimestampTz now)
 	return OidIsValid(entry->oid) && is_unused(entry) &&
 		(entry->wake || entry->next_due <= now) &&
 		entry->retry_at <= GetCurrentTimestamp();
+}
+
+/*
+ * The home database goes first, since the cluster's alerts wait for it; then who
+ * was served longest ago, and of those that never were the oldest, as it may be home.
+ */
+static bool
+goes_before(const DatabaseEntry *one, const DatabaseEntry *other, Oid home)
+{
+	if ((one->oid == home) != (other->oid == home))
+		return one->oid == home;
+	if (one->served != other->served)
+		return one->served < other->served;
+	return one->oid < other->oid;
 }
 
 /*

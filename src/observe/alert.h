@@ -136,7 +136,6 @@ extern List *dbops_alert_news_waited_for(void);
 extern TimestampTz dbops_alert_memory_began(void);
 extern void dbops_alert_memory_begin_anew(TimestampTz now);
 extern bool dbops_alert_is_loaded(Oid database);
-extern List *dbops_alert_loaded_databases(void);
 extern Oid	dbops_alert_table(void);
 extern bool dbops_alert_is_loaded_here(Oid database);
 extern bool dbops_alert_set_loaded(Oid database, Oid table);	/* the lock is held */

@@ -46,21 +46,6 @@ dbops_alert_is_loaded(Oid database)
 	return found;
 }
 
-/* The databases whose alerts are loaded: those that have dbops. */
-List *
-dbops_alert_loaded_databases(void)
-{
-	const AlertMemory *alerts = dbops_alert_memory();
-	List	   *databases = NIL;
-
-	dbops_alert_memory_lock(LW_SHARED);
-	for (int i = 0; i < alerts->n_loaded; i++)
-		if (OidIsValid(alerts->loaded[i].database))
-			databases = lappend_oid(databases, alerts->loaded[i].database);
-	dbops_alert_memory_unlock();
-	return databases;
-}
-
 /* A database is gone, or has dbops no more. Nothing here may fail. */
 void
 dbops_alert_forget(Oid database)

@@ -11,7 +11,7 @@
 
 #define ALERTS			1024
 #define NEWS			256
-#define LOADED			512		/* databases; then the first is loaded again */
+#define LOADED			4097	/* the cluster and as many databases as are looked after; then the first is loaded again */
 
 /* Whose alerts are here, and where what was told of them is written down. */
 typedef struct AlertLoaded

@@ -25,6 +25,7 @@
 #include "utils/typcache.h"
 
 #define BUDGET			0.4		/* ms that the databases of one tick may take */
+#define TURNS			6		/* ticks in which each of them has its turn, however long they take */
 
 PG_FUNCTION_INFO_V1(dbops_evaluate_alerts);
 
@@ -111,27 +112,29 @@ judge_cluster(void)
 	judge(InvalidOid, false, DBOPS_REACH_CLUSTER);
 }
 
-/* Judge the databases of which there are samples, in turn. */
+/*
+ * Judge the databases of which there are samples, in turn: as many as there is
+ * time for, but each once a minute even when that is short.
+ */
 static void
 judge_databases(void)
 {
 	static int	next = 0;
-	List	   *databases = dbops_alert_loaded_databases();
-	int			n = list_length(databases);
+	Oid			databases[RING_DATABASES];
+	int			n = dbops_ring_databases(databases);
 	instr_time	began;
 	instr_time	took;
 
 	INSTR_TIME_SET_CURRENT(began);
 	for (int i = 0; i < n; i++)
 	{
-		Oid			database = list_nth_oid(databases, next++ % n);
-		Sample		newest;
+		Oid			database = databases[next++ % n];
 
-		if (dbops_ring_newest(database, &newest))
+		if (may_evaluate(database))
 			judge(database, false, DBOPS_REACH_DATABASE);
 		INSTR_TIME_SET_CURRENT(took);
 		INSTR_TIME_SUBTRACT(took, began);
-		if (INSTR_TIME_GET_MILLISEC(took) > BUDGET)
+		if (INSTR_TIME_GET_MILLISEC(took) > BUDGET && (i + 1) * TURNS >= n)
 			return;
 	}
 }
