@@ -7,7 +7,7 @@
 
 #include "observe/statement.h"
 
-#define MOST_DATABASES	64		/* whose totals are kept; those that did nothing longest give way */
+#define MOST_DATABASES	4096	/* whose totals are kept; those that did nothing longest give way */
 
 typedef struct Kept
 {

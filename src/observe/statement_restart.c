@@ -24,7 +24,7 @@ static bool server_restores(void);
 static void begin_at_zero(Memory *memory);
 
 static DbopsKeptMemory kept_memory = {
-	.file_name = "dbops.statements",.version = 1,.size = sizeof(Memory),.keep = keep,.is_sound = is_sound
+	.file_name = "dbops.statements",.version = 2,.size = sizeof(Memory),.keep = keep,.is_sound = is_sound
 };
 
 /* Fill it as the server starts, before pg_stat_statements reads what it has kept. */
