@@ -13,7 +13,11 @@ void
 dbops_window_report(DbopsCheckRun *run, const SampleWindow *window, double value, double guard,
 					const char *message, const char *remedy)
 {
-	if (window->seconds == 0)
+	if (window->crowded)
+		dbops_check_report_unknown(run, NULL,
+								   psprintf("%d other databases are in use, and samples of more are not kept", RING_DATABASES),
+								   "Disconnect from databases that nobody needs: one is given up a minute after its last client has gone.");
+	else if (window->seconds == 0)
 		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "See the check collector.samples.");
 	else if (isnan(value))
 		dbops_window_report_unknown(run, window, "the samples do not tell", "See SELECT * FROM dbops.metrics();");

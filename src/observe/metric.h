@@ -174,7 +174,7 @@ extern int	dbops_metric_position(Oid database, const char *name);	/* -1: there i
 
 #define TICK			10000	/* ms between two samples */
 #define RING_TICKS		402		/* an hour, were each as early as it may be to stay, and the one before it */
-#define RING_DATABASES	32		/* whose samples are kept; the least recently active give way */
+#define RING_DATABASES	64		/* whose samples are kept; the least recently active give way */
 
 /* One look. A sample of the cluster has database InvalidOid. */
 typedef struct Sample
@@ -200,6 +200,7 @@ typedef struct SampleWindow
 	double		seconds;		/* 0: there is no window yet */
 	bool		reset;			/* counters were reset within it: it begins after that */
 	bool		whole;			/* it is as long as was asked for, but for two ticks */
+	bool		crowded;		/* there are no samples of it, since RING_DATABASES others are in use */
 	int			n;				/* samples */
 	double		delta[N_MOST_METRICS];	/* of counters; NaN: not known. Of gauges the change */
 	double		took[N_MOST_METRICS];	/* s, of each delta: less where it is known for less, and as they were counted */

@@ -3,7 +3,7 @@
  *		The samples of the last hour, in memory.
  *
  * One ring is the cluster's, the others are those of the databases that were
- * active last. All stand in one piece of shared memory of about 3 MB, under one
+ * active last. All stand in one piece of shared memory of about 6 MB, under one
  * lock, held for copying. A clock that was set back makes the samples that it
  * has not reached again worthless: they go, so that a ring is always in order.
  * A sample that comes sooner than a tick after the one before keeps its place
@@ -61,6 +61,7 @@ static Ring *lock_ring(LWLockMode mode);
 static void unlock_ring(void);
 static Track *find_track(Ring *ring, Oid database);
 static Track *take_track(Ring *ring, Oid database, TimestampTz at);
+static bool has_room(const Ring *ring);
 static double *values_at(Ring *ring, const Track *track, int place);
 static int	place_back(const Track *track, int back);
 static void forget_future(Track *track, TimestampTz now);
@@ -199,6 +200,7 @@ dbops_ring_window(Oid database, double seconds, SampleWindow *window)
 	window->seconds = 0;
 	window->reset = false;
 	window->whole = false;
+	window->crowded = (track == NULL && !has_room(ring));
 	window->n = 0;
 	window->newest.at = 0;
 	for (int i = 0; i < N_MOST_METRICS; i++)
@@ -270,6 +272,15 @@ take_track(Ring *ring, Oid database, TimestampTz at)
 	memset(chosen, 0, sizeof(Track));
 	chosen->database = database;
 	return chosen;
+}
+
+static bool
+has_room(const Ring *ring)
+{
+	for (int i = 1; i <= RING_DATABASES; i++)
+		if (!OidIsValid(ring->tracks[i].database))
+			return true;
+	return false;
 }
 
 static double *
