@@ -75,3 +75,12 @@ SELECT dbops.unmute_finding(NULL);
 
 SELECT dbops.unmute_finding('connections.active');
 SELECT dbops.reset_check('connections.active');
+
+-- no more than so many, so that those of other databases have room
+BEGIN;
+SELECT count(dbops.mute_finding('connections.active:' || i, 'one of many', now() + interval '1 hour')) > 200 AS many
+  FROM generate_series(1, 256 - (SELECT count(*)::int FROM dbops.muted_finding)) i;
+SELECT dbops.mute_finding('connections.active:1', 'once more', now() + interval '1 hour');
+SELECT dbops.mute_finding('connections.active:one more', 'one of many', now() + interval '1 hour');
+\echo :SQLSTATE
+ROLLBACK;

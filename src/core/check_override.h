@@ -9,6 +9,8 @@
 
 #include "core/server.h"
 
+#define DBOPS_MOST_MUTES	256 /* of a database, at the same time */
+
 /* ---- check_override_pool.c: in shared memory ---- */
 
 extern void dbops_override_pool_init(void);

@@ -2,10 +2,11 @@
  * check_override_pool.c
  *		What users changed of checks, in shared memory, when dbops is preloaded.
  *
- * It is one pool for all databases, since few of them change much. A database
- * whose rows do not fit has its sessions read the tables each time, and the
- * launcher knows as much as fits. A standby hears of no commit and reads again
- * after a moment.
+ * It is one pool for all databases, since few of them change much. None takes
+ * more of it than its share, and the others leave the home database its own. A
+ * database whose rows do not fit has its sessions read the tables each time, and
+ * the launcher knows as much as fits. A standby hears of no commit and reads
+ * again after a moment.
  */
 #include "core/check_override.h"
 
@@ -13,8 +14,8 @@
 #include "miscadmin.h"
 
 #define MAX_DATABASES	512		/* whose tables are known; the one read longest ago gives way */
-#define MAX_SETTINGS	1024	/* of all databases */
-#define MAX_MUTES		2048	/* likewise */
+#define MAX_SETTINGS	4096	/* of all databases */
+#define MAX_MUTES		8192	/* likewise */
 #define READ_AGAIN		10		/* s, on a standby */
 
 typedef struct KnownDatabase
@@ -56,6 +57,7 @@ static void publish(const DbopsOverrides *overrides);
 static KnownDatabase *take_database(Oid database);
 static void remove_rows(Oid database);
 static void add_rows(KnownDatabase *known, const DbopsOverrides *overrides);
+static int	places(int n, int share, int n_free, bool home);
 
 /* Ask for the shared memory. */
 void
@@ -132,13 +134,13 @@ dbops_override_copy(Oid database, DbopsOverrides *overrides)
 		return;
 	/* Allocated before, since nothing may fail under the lock but what releases it. */
 	overrides->settings = palloc(sizeof(DbopsCheckSetting) * MAX_CHECKS);
-	overrides->mutes = palloc(sizeof(DbopsMute) * MAX_MUTES);
+	overrides->mutes = palloc(sizeof(DbopsMute) * DBOPS_MOST_MUTES);
 	LWLockAcquire(pool_lock, LW_SHARED);
 	for (int i = 0; i < pool->n_settings; i++)
 		if (pool->settings[i].database == database && overrides->n_settings < MAX_CHECKS)
 			overrides->settings[overrides->n_settings++] = pool->settings[i].setting;
 	for (int i = 0; i < pool->n_mutes; i++)
-		if (pool->mutes[i].database == database)
+		if (pool->mutes[i].database == database && overrides->n_mutes < DBOPS_MOST_MUTES)
 			overrides->mutes[overrides->n_mutes++] = pool->mutes[i].mute;
 	LWLockRelease(pool_lock);
 }
@@ -229,8 +231,9 @@ remove_rows(Oid database)
 static void
 add_rows(KnownDatabase *known, const DbopsOverrides *overrides)
 {
-	int			settings = Min(overrides->n_settings, MAX_SETTINGS - pool->n_settings);
-	int			mutes = Min(overrides->n_mutes, MAX_MUTES - pool->n_mutes);
+	bool		home = (known->oid == dbops_home_database());
+	int			settings = places(overrides->n_settings, MAX_CHECKS, MAX_SETTINGS - pool->n_settings, home);
+	int			mutes = places(overrides->n_mutes, DBOPS_MOST_MUTES, MAX_MUTES - pool->n_mutes, home);
 
 	for (int i = 0; i < settings; i++)
 		pool->settings[pool->n_settings++] =
@@ -239,4 +242,11 @@ add_rows(KnownDatabase *known, const DbopsOverrides *overrides)
 		pool->mutes[pool->n_mutes++] =
 			(SharedMute) {.database = known->oid, .mute = overrides->mutes[i]};
 	known->cut = settings < overrides->n_settings || mutes < overrides->n_mutes;
+}
+
+/* How many of so many get a place, of those that are free; one share is kept for the home database. */
+static int
+places(int n, int share, int n_free, bool home)
+{
+	return Max(0, Min(Min(n, share), home ? n_free : n_free - share));
 }

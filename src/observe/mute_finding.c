@@ -6,6 +6,7 @@
  * status and raises no alert. Who mutes must say why and until when, so that
  * nothing stays muted that nobody remembers.
  */
+#include "core/check_override.h"
 #include "observe/observe.h"
 
 #include "catalog/pg_type.h"
@@ -20,6 +21,7 @@ PG_FUNCTION_INFO_V1(dbops_muted_findings);
 static const char *take_key(FunctionCallInfo fcinfo);
 static void require_check(const char *key);
 static void forget_ended(void);
+static void require_room(const char *key);
 
 /* mute_finding(key text, reason text, until timestamptz) */
 Datum
@@ -36,6 +38,7 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 
 	require_check(key);
 	forget_ended();
+	require_room(key);
 	dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
 					 " ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, until = excluded.until,"
 					 " muted_by = excluded.muted_by, muted_at = excluded.muted_at",
@@ -104,4 +107,19 @@ forget_ended(void)
 	DbopsParam	now = dbops_param_time(dbops_clock_now());
 
 	dbops_store_each("DELETE FROM dbops.muted_finding WHERE until <= $1", 1, &now, NULL, NULL);
+}
+
+/* One that does not fit in memory would keep no alert from being raised. */
+static void
+require_room(const char *key)
+{
+	DbopsParam	other = dbops_param_text(key);
+	Datum		n;
+
+	if (dbops_store_value("SELECT count(*) FROM dbops.muted_finding WHERE key <> $1", 1, &other, INT8OID, &n) &&
+		DatumGetInt64(n) >= DBOPS_MOST_MUTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("a database can have at most %d muted findings", DBOPS_MOST_MUTES),
+				 errhint("End one with dbops.unmute_finding(key); dbops.muted_findings() lists them. The name of a check mutes all that it finds.")));
 }

@@ -120,7 +120,7 @@ CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RET
 COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
     'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() gives it, or the name of a check for all that it finds, also later. '
     'reason: at most 255 bytes. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
-    'Errors: no such check (42704); no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001).';
+    'Errors: no such check (42704); no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
 REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.unmute_finding(key text) RETURNS boolean
