@@ -165,7 +165,9 @@ like(
 	health($primary, q{jsonb_path_query_first(h, '$.checks[*] ? (@.check_name == "replication.slots").remedy')}),
 	qr/pg_drop_replication_slot\('unused'\)/,
 	'the remedy names the slot');
-$primary->safe_psql('postgres', q{INSERT INTO wide2 SELECT i, repeat('x', 1000) FROM generate_series(1, 80000) i; CHECKPOINT});
+$primary->safe_psql('postgres', q{INSERT INTO wide2 SELECT i, repeat('x', 1000) FROM generate_series(1, 80000) i});
+$primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));	# which has no slot to keep WAL for it
+$primary->safe_psql('postgres', 'CHECKPOINT');
 is(severity($primary, 'replication.slots'), 'critical', 'a slot that was invalidated is critical');
 $primary->safe_psql('postgres', q{SELECT pg_drop_replication_slot('unused')});
 
