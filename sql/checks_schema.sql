@@ -89,4 +89,13 @@ ALTER DATABASE :"DBNAME" CONNECTION LIMIT 1;
 SELECT severity, message, replace(remedy, quote_ident(current_database()), 'this') AS remedy FROM pg_temp.findings('connections.database_limit');
 ALTER DATABASE :"DBNAME" CONNECTION LIMIT -1;
 
+-- a key is the same however a session spells names
+CREATE SEQUENCE "Check ""s".near_end MAXVALUE 100;
+SELECT setval('"Check ""s".near_end', 99);
+SET quote_all_identifiers = on;
+SELECT key FROM dbops.health_checks() WHERE key LIKE '%near_end%';
+SELECT line LIKE '%Check ""s".near_end%' AS same FROM regexp_split_to_table(dbops.nagios('sequences.exhaustion'), E'\n') line WHERE line LIKE '%near_end%';
+SHOW quote_all_identifiers;
+RESET quote_all_identifiers;
+
 DROP SCHEMA "Check ""s" CASCADE;

@@ -179,6 +179,11 @@ SELECT dbops.nagios('connections.used') ~ '^OK - connections\.used: .* \| ''conn
 SELECT dbops.nagios('disk.free') ~ '''disk\.free:WAL''=[0-9.]+%;[0-9]+:;[0-9]+:' AS below;
 SELECT dbops.nagios('statements.slow') ~ '^UNKNOWN - statements\.slow: ' AS unknown;
 SELECT dbops.nagios() ~ '^(UNKNOWN|WARNING|CRITICAL) - ' AS all_checks;
+-- what is advice makes no state
+SELECT severity FROM dbops.health_checks() WHERE check_name = 'settings.idle_timeout';
+WITH told AS MATERIALIZED (SELECT dbops.nagios() AS lines, dbops.openmetrics() AS metrics)
+SELECT check_name FROM told, dbops.check_list()
+ WHERE advice AND (lines ~ (E'(^|\\n)[A-Z]+ - ' || check_name || '[: ]') OR metrics ~ ('check="' || check_name || '",object="[^"]*"} [1-9]'));
 -- what an object is called ends no line, and begins no figures; each figure is 'label'=value[unit];warning;critical
 SELECT E'regress=|it''s a\nline' AS odd \gset
 SET allow_in_place_tablespaces = on;

@@ -95,6 +95,7 @@ extern void dbops_settings_init(void);
 extern void dbops_set_local(const char *name, const char *value);
 extern void dbops_set_session(const char *name, const char *value);
 extern void dbops_set_nested(const char *name, const char *value);
+extern void dbops_spell_names_as_keys(void);
 extern int	dbops_begin_bounded_wait(int ms);
 
 /* ---- clock.c: the time, as tests may set it ---- */

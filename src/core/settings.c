@@ -12,6 +12,7 @@
 
 #include "miscadmin.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 int			dbops_alert_notify = DBOPS_NOTIFY_FULL;
@@ -582,6 +583,14 @@ void
 dbops_set_nested(const char *name, const char *value)
 {
 	set(name, value, GUC_ACTION_SAVE);
+}
+
+/* Spell names in one way until the caller's GUC nest level is closed: in findings they are keys. */
+void
+dbops_spell_names_as_keys(void)
+{
+	if (quote_all_identifiers)
+		dbops_set_nested("quote_all_identifiers", "off");
 }
 
 /*

@@ -111,6 +111,7 @@ dbops_launcher_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	SetConfigOption(TRANSACTION_TIMEOUT_NAME, "0", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("quote_all_identifiers", "off", PGC_SUSET, PGC_S_OVERRIDE); /* names are keys */
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	take_office();
 	dbops_disk_watch_leave_it(false);

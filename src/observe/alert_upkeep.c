@@ -238,8 +238,10 @@ static int
 evaluate_here(void)
 {
 	static const DbopsCheckReach reaches[] = {DBOPS_REACH_CLUSTER, DBOPS_REACH_DATABASE, DBOPS_REACH_CATALOG};
+	int			nest_level = NewGUCNestLevel();
 	int			events = 0;
 
+	dbops_spell_names_as_keys();
 	for (int i = 0; i < lengthof(reaches); i++)
 	{
 		DbopsCheckScope scope = {.database = MyDatabaseId,.connected = true};
@@ -249,6 +251,7 @@ evaluate_here(void)
 		if (OidIsValid(database) || dbops_alert_is_home())
 			events += dbops_alert_evaluate(database, findings, true, reaches[i]);
 	}
+	AtEOXact_GUC(true, nest_level);
 	return events;
 }
 

@@ -19,6 +19,7 @@
 PG_FUNCTION_INFO_V1(dbops_nagios);
 
 static List *findings_of(const char *check_name);
+static bool makes_state(const DbopsFinding *finding);
 static const char *state_of(DbopsSeverity severity);
 static void put_line(StringInfo text, const DbopsFinding *finding, const char *name);
 static void put_figures(StringInfo text, const DbopsFinding *finding);
@@ -59,7 +60,7 @@ dbops_nagios(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(text.data, text.len));
 }
 
-/* Of one check all, of all checks those that are not ok, unless muted. */
+/* Of one check all, of all checks those that make the state, unless muted. */
 static List *
 findings_of(const char *check_name)
 {
@@ -67,13 +68,14 @@ findings_of(const char *check_name)
 	List	   *findings = NIL;
 	ListCell   *cell;
 
+	dbops_spell_names_as_keys();
 	foreach(cell, dbops_check_judge(dbops_check_look()))
 	{
 		const DbopsFinding *finding = lfirst(cell);
 
 		if (finding->muted_until > dbops_clock_now() ||
 			(check_name != NULL ? strcmp(finding->check_name, check_name) != 0 :
-			 finding->severity == DBOPS_OK || finding->severity == DBOPS_INFO))
+			 !makes_state(finding)))
 			continue;
 		findings = lappend(findings, (void *) finding);
 	}
@@ -81,7 +83,17 @@ findings_of(const char *check_name)
 	return findings;
 }
 
-/* Advice is no state. */
+/* What is advice does not, nor what need not be known: as in system_health_check(). */
+static bool
+makes_state(const DbopsFinding *finding)
+{
+	if (finding->severity == DBOPS_OK || finding->severity == DBOPS_INFO)
+		return false;
+	if (finding->check == NULL)
+		return true;
+	return !finding->check->advice && (finding->severity != DBOPS_UNKNOWN || finding->check->required);
+}
+
 static const char *
 state_of(DbopsSeverity severity)
 {

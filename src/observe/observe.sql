@@ -300,7 +300,7 @@ CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_nagios';
 COMMENT ON FUNCTION dbops.nagios(text) IS
-    'Gives one check, or with null all that are not ok, as plugins of Nagios print it: OK, WARNING, CRITICAL or UNKNOWN, what was found, and behind a bar '
+    'Gives one check, or with null all that make the state of the server (no advice, and what is unknown only where it must be known), as plugins of Nagios print it: OK, WARNING, CRITICAL or UNKNOWN, what was found, and behind a bar '
     'value;warning;critical of up to 50 objects; further findings follow, a line each. Muted findings are left out. Errors: 42704 for a check that '
     'there is not.';
 REVOKE ALL ON FUNCTION dbops.nagios(text) FROM PUBLIC;

@@ -35,7 +35,7 @@ static void put_databases(StringInfo text);
 static List *read_databases(void);
 static void put_collector(StringInfo text);
 static void put_findings(StringInfo text);
-static int	number_of(DbopsSeverity severity);
+static int	number_of(const DbopsFinding *finding);
 static void begin_family(StringInfo text, const char *name, const char *type, const char *about);
 static void family_name(char *name, const char *prefix, const Metric *metric);
 static bool ends_with(const char *text, const char *end);
@@ -193,6 +193,7 @@ put_findings(StringInfo text)
 	int			shown = 0;
 	ListCell   *cell;
 
+	dbops_spell_names_as_keys();
 	begin_family(text, "dbops_check_status", "gauge", "0 ok or advice, 1 warning, 2 critical, 3 unknown");
 	foreach(cell, dbops_check_judge(dbops_check_look()))
 	{
@@ -204,7 +205,7 @@ put_findings(StringInfo text)
 		put_label(text, "check", finding->check_name);
 		appendStringInfoChar(text, ',');
 		put_label(text, "object", finding->object == NULL ? "" : finding->object);
-		appendStringInfo(text, "} %d\n", number_of(finding->severity));
+		appendStringInfo(text, "} %d\n", number_of(finding));
 	}
 	AtEOXact_GUC(true, nest_level);
 	begin_family(text, "dbops_check_left_out", "gauge", "findings beyond those that are shown");
@@ -213,9 +214,11 @@ put_findings(StringInfo text)
 
 /* As the exit codes of Nagios. */
 static int
-number_of(DbopsSeverity severity)
+number_of(const DbopsFinding *finding)
 {
-	switch (severity)
+	if (finding->check != NULL && finding->check->advice)
+		return 0;
+	switch (finding->severity)
 	{
 		case DBOPS_WARNING:
 			return 1;

@@ -57,6 +57,7 @@ dbops_verdict_reach(Verdict *verdict, bool anew)
 	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true, .sparing = !anew};
 	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 
+	dbops_spell_names_as_keys();
 	memset(verdict, 0, sizeof(Verdict));
 	verdict->run = dbops_check_look_at(&scope);
 	verdict->health = dbops_check_facts(verdict->run, &dbops_health_checks_set);
