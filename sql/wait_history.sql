@@ -1,5 +1,5 @@
 -- What sessions waited for, minute by minute: here of a session that samples
--- itself, since it is at work then. Who waits for whom takes several sessions:
+-- itself, since it is at work then; what dbops does in the background has no query_id. Who waits for whom takes several sessions:
 -- test/t/history.pl.
 \set VERBOSITY terse
 SET TimeZone = 'UTC';
@@ -23,20 +23,20 @@ BEGIN;
 SELECT pg_temp.sample('2030-01-01 00:00:03+00', '2030-01-01 00:05:03+00');
 -- from memory
 SELECT wait_type, wait, query_id IS NOT NULL AS has_query, samples, seconds, blocker, first_at, last_at
-  FROM dbops.wait_history() WHERE database = current_database();
+  FROM dbops.wait_history() WHERE database = current_database() AND query_id IS NOT NULL;
 SELECT dbops.roll_up_metrics(false) > 0 AS written;
 -- from the table, and what is not there yet from memory; each moment once
-SELECT count(*), sum(samples), min(at), max(at) FROM dbops.wait_1m WHERE database = current_database() AND at >= '2030-01-01';
-SELECT wait_type, samples, seconds, first_at, last_at FROM dbops.wait_history() WHERE database = current_database();
-SELECT wait_type, samples, first_at, last_at FROM dbops.wait_history('2030-01-01 00:02:30', '2030-01-01 00:04') WHERE database = current_database();
+SELECT count(*), sum(samples), min(at), max(at) FROM dbops.wait_1m WHERE database = current_database() AND query_id IS NOT NULL AND at >= '2030-01-01';
+SELECT wait_type, samples, seconds, first_at, last_at FROM dbops.wait_history() WHERE database = current_database() AND query_id IS NOT NULL;
+SELECT wait_type, samples, first_at, last_at FROM dbops.wait_history('2030-01-01 00:02:30', '2030-01-01 00:04') WHERE database = current_database() AND query_id IS NOT NULL;
 -- again, nothing is written twice
 UPDATE dbops.history_progress SET rolled_until = rolled_until - interval '3 min' WHERE tier = 'waits';
 SELECT dbops.roll_up_metrics(false);
-SELECT count(*), sum(samples) FROM dbops.wait_1m WHERE database = current_database() AND at >= '2030-01-01';
+SELECT count(*), sum(samples) FROM dbops.wait_1m WHERE database = current_database() AND query_id IS NOT NULL AND at >= '2030-01-01';
 -- more than memory can have goes on from what it has
 SELECT pg_temp.sample('2030-01-01 00:05:03+00', '2030-01-01 01:00:03+00');
 SELECT dbops.roll_up_metrics(false) > 0 AS written;
-SELECT count(DISTINCT at), max(at) FROM dbops.wait_1m WHERE database = current_database() AND at >= '2030-01-01';
+SELECT count(DISTINCT at), max(at) FROM dbops.wait_1m WHERE database = current_database() AND query_id IS NOT NULL AND at >= '2030-01-01';
 ROLLBACK;
 
 -- questions that have no answer

@@ -58,6 +58,7 @@ describe_process(PGPROC *proc)
 		.leader = (leader != NULL && leader->pid != 0) ? leader->pid : proc->pid,
 		.database = proc->databaseId,
 		.waits = (proc->waitStatus == PROC_WAIT_STATUS_WAITING),
+		.lock = *(LOCK *volatile *) &proc->waitLock,
 		.waits_since = pg_atomic_read_u64(&proc->waitStart),
 		.wait_event = *(volatile uint32 *) &proc->wait_event_info,
 		.holds_horizon = holds_horizon(proc),

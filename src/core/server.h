@@ -49,6 +49,7 @@ typedef struct Process
 	int			leader;			/* of a parallel query, else the pid itself */
 	Oid			database;		/* InvalidOid: none */
 	bool		waits;			/* for a heavyweight lock */
+	const void *lock;			/* that it waits for: who has the same one waits for the same; not to be looked into */
 	TimestampTz waits_since;
 	uint32		wait_event;		/* whatever it waits for; 0: it works */
 	bool		holds_horizon;	/* a transaction id or a snapshot */

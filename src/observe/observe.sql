@@ -810,7 +810,7 @@ CREATE FUNCTION dbops.wait_history(
 COMMENT ON FUNCTION dbops.wait_history(timestamptz, timestamptz) IS
     'Says what sessions that ran a statement waited for, the longest in all first. since: a day before until; until: now. wait_type, wait: as in pg_stat_activity; CPU is no wait. query_id: as in '
     'pg_stat_statements, which has the text; null where compute_query_id is off. samples: how often a session was seen so, at ticks of ten seconds; seconds: what that stands for; percent: of all seconds. '
-    'blocker: the process that all before it waited for, 0 is a prepared transaction; blocker_state: active, idle in transaction, prepared, other. Of 32 waits for locks a tick at most it is known. '
+    'blocker: the process that all before it waited for, 0 is a prepared transaction; blocker_state: active, idle in transaction, prepared, other. Of 32 locks a tick at most it is known. A minute tells 191 kinds apart by statement, then others without it, and at 255 counts the rest as one. '
     'first_at, last_at: the minutes in which it was seen. In the home database of all databases, elsewhere of that one. Errors: since not before until, an infinite time (22023).';
 REVOKE ALL ON FUNCTION dbops.wait_history(timestamptz, timestamptz) FROM PUBLIC;
 

@@ -6,7 +6,9 @@
  * for, the statement and whose lock is in its way are one kind of entry of the
  * minute, which counts how often it was seen: as often as a time lasts. The
  * last minutes stand in shared memory, 250 kB under one lock, until a scheduler
- * has written them down. A minute with too many kinds counts the rest as one.
+ * has written them down. A minute with many kinds tells further ones apart without
+ * their statement, and one with too many counts the rest as one. Those who wait
+ * for the same lock wait for the same root, which is looked for once.
  *
  * A session that samples for itself, as the ring has it, has its own minutes.
  */
@@ -22,7 +24,8 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-#define MOST_TRACED		32		/* waits a tick whose blocker is looked for */
+#define MOST_TRACED		32		/* locks a tick whose blocker is looked for */
+#define KEPT_KINDS		64		/* of a minute, for waits that are told apart without their statement */
 #define LONGEST_CHAIN	16		/* of those who wait for each other */
 
 #define EVENT_CLASS(event)	((event) & 0xFF000000U)
@@ -32,6 +35,13 @@ typedef struct Waits
 	WaitMinute	minutes[WAIT_MINUTES];	/* a minute has its place by its time */
 } Waits;
 
+/* Who is at the root of all waits for a lock. */
+typedef struct Traced
+{
+	const void *lock;
+	WaitEntry	root;			/* the part of it that says who blocks */
+} Traced;
+
 /* All that a tick looks at. */
 typedef struct Look
 {
@@ -39,7 +49,8 @@ typedef struct Look
 	Process    *processes;
 	int			n_processes;
 	int			n_sessions;
-	int			traced;
+	Traced		traced[MOST_TRACED];
+	int			n_traced;
 } Look;
 
 static Waits *shared_waits = NULL;	/* or NULL */
@@ -51,12 +62,14 @@ static void unlock_waits(void);
 static WaitMinute *minute_of(Waits *waits, TimestampTz at, int cadence);
 static bool is_at_work(const PgBackendStatus *status, uint32 event);
 static WaitEntry describe(Look *look, const PgBackendStatus *status, const Process *process);
-static void trace(Look *look, int pid, WaitEntry *entry);
+static const WaitEntry *find_traced(Look *look, const Process *process);
+static WaitEntry trace(const Look *look, int pid);
 static int	find_root(int pid);
 static bool find_blocker(int pid, int *blocker);
 static const PgBackendStatus *find_status(const Look *look, int pid);
 static BlockerState state_of(const PgBackendStatus *status);
 static void count(WaitMinute *minute, const WaitEntry *entry);
+static bool count_as(WaitMinute *minute, const WaitEntry *kind, int most);
 static bool is_same(const WaitEntry *a, const WaitEntry *b);
 
 /* Ask for the shared memory. */
@@ -174,33 +187,50 @@ is_at_work(const PgBackendStatus *status, uint32 event)
 static WaitEntry
 describe(Look *look, const PgBackendStatus *status, const Process *process)
 {
-	WaitEntry	entry = {
-		.database = status->st_databaseid,
-		.event = process->wait_event,
-		.query_id = status->st_query_id,
-		.samples = 1
-	};
+	const WaitEntry *root = process->waits ? find_traced(look, process) : NULL;
+	WaitEntry	entry = (root != NULL) ? *root : (WaitEntry) {0};
 
-	if (process->waits && look->traced++ < MOST_TRACED)
-		trace(look, process->pid, &entry);
+	entry.database = status->st_databaseid;
+	entry.event = process->wait_event;
+	entry.query_id = status->st_query_id;
+	entry.samples = 1;
 	return entry;
 }
 
+/* Who blocks all that wait for the lock that a process waits for; NULL: it is not known. */
+static const WaitEntry *
+find_traced(Look *look, const Process *process)
+{
+	Traced	   *traced;
+
+	for (int i = 0; i < look->n_traced; i++)
+		if (look->traced[i].lock == process->lock)
+			return &look->traced[i].root;
+	if (look->n_traced == MOST_TRACED)
+		return NULL;
+	traced = &look->traced[look->n_traced++];
+	traced->lock = process->lock;
+	traced->root = trace(look, process->pid);
+	return &traced->root;
+}
+
 /* Find who is at the root of a wait. */
-static void
-trace(Look *look, int pid, WaitEntry *entry)
+static WaitEntry
+trace(const Look *look, int pid)
 {
 	int			root = find_root(pid);
 	const PgBackendStatus *status = find_status(look, root);
+	WaitEntry	entry = {0};
 
 	if (root == pid)
-		return;					/* it waits no more */
-	entry->blocker = root;
-	entry->blocker_state = (root == 0) ? BLOCKER_PREPARED : state_of(status);
+		return entry;			/* it waits no more */
+	entry.blocker = root;
+	entry.blocker_state = (root == 0) ? BLOCKER_PREPARED : state_of(status);
 	if (status == NULL)
-		return;
-	entry->blocker_role = status->st_userid;
-	entry->blocker_query_id = status->st_query_id;
+		return entry;
+	entry.blocker_role = status->st_userid;
+	entry.blocker_query_id = status->st_query_id;
+	return entry;
 }
 
 /* Follow those who wait for each other; in a circle, anyone will do. */
@@ -262,21 +292,36 @@ state_of(const PgBackendStatus *status)
 	}
 }
 
+/* Count what was seen: for itself, without its statement, or with all others. */
 static void
 count(WaitMinute *minute, const WaitEntry *entry)
 {
-	for (int i = 0; i < minute->n; i++)
-		if (is_same(&minute->entries[i], entry))
+	WaitEntry	kind = *entry;
+
+	if (count_as(minute, &kind, WAIT_ENTRIES - 1 - KEPT_KINDS))
+		return;
+	kind.query_id = 0;
+	if (count_as(minute, &kind, WAIT_ENTRIES - 1))
+		return;
+	if (minute->n < WAIT_ENTRIES)
+		minute->entries[minute->n++] = (WaitEntry) {0};
+	minute->entries[WAIT_ENTRIES - 1].samples++;
+}
+
+/* Count it as a kind that there is, or a new one as long as there are fewer than so many. */
+static bool
+count_as(WaitMinute *minute, const WaitEntry *kind, int most)
+{
+	for (int i = 0; i < Min(minute->n, WAIT_ENTRIES - 1); i++)
+		if (is_same(&minute->entries[i], kind))
 		{
 			minute->entries[i].samples++;
-			return;
+			return true;
 		}
-	if (minute->n < WAIT_ENTRIES - 1)
-		minute->entries[minute->n++] = *entry;
-	else if (minute->n == WAIT_ENTRIES)
-		minute->entries[WAIT_ENTRIES - 1].samples++;
-	else
-		minute->entries[minute->n++] = (WaitEntry) {.samples = 1};
+	if (minute->n >= most)
+		return false;
+	minute->entries[minute->n++] = *kind;
+	return true;
 }
 
 static bool

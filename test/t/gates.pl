@@ -193,6 +193,15 @@ like(gate($primary, 'max_archive_backlog', 0, 'SET dbops.max_archive_backlog = -
 $primary->safe_psql('postgres', q{ALTER SYSTEM SET dbops.max_archive_backlog = 3});
 $primary->reload;
 $primary->poll_query_until('postgres', 'SHOW dbops.max_archive_backlog', '3') or die 'the setting stays';
+
+# the background knows what was so ten seconds ago
+for my $try (1 .. 120)
+{
+	my $first = $primary->safe_psql('postgres', q{SELECT dbops.enqueue('SELECT 1')});
+
+	usleep(500_000);
+	last if $primary->safe_psql('postgres', qq{SELECT dbops.cancel_job(id) IS NOT NULL FROM dbops.jobs() WHERE id = $first AND waiting LIKE 'archive_backlog: %'}) eq 't';
+}
 my $job = $primary->safe_psql('postgres', q{SELECT dbops.enqueue('INSERT INTO t VALUES (77)')});
 usleep(500_000);
 is( $primary->safe_psql('postgres', qq{SELECT state, waiting FROM dbops.jobs() WHERE id = $job}),

@@ -17,6 +17,7 @@ $primary->append_conf('postgresql.conf', <<~'CONF');
     shared_preload_libraries = 'dbops'
     autovacuum = off
     fsync = off
+    max_connections = 60
     compute_query_id = on
     dbops.test_clock = on
     dbops.collector = off
@@ -132,6 +133,24 @@ is($primary->safe_psql('app', "SET dbops.test_now = 1893457600; $asked"),
 	'and are told from there');
 $root->quit;
 $_->quit for @waiting;
+
+# a storm on one row, in which most wait for their place in front of it
+$primary->safe_psql('app', 'CREATE TABLE one (i int); INSERT INTO one VALUES (1)');
+my $holder = $primary->background_psql('app');
+$holder->query_safe('BEGIN; UPDATE one SET i = 2');
+my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
+my $script = $primary->basedir . '/storm.sql';
+append_to_file($script, "UPDATE one SET i = i + 1;\n");
+my $storm = IPC::Run::start([ 'pgbench', '-n', '-c', 40, '-t', 1, '-f', $script, '-h', $primary->host, '-p', $primary->port, 'app' ],
+	'>', \my $told, '2>', \my $complained);
+$primary->poll_query_until('app', q{SELECT count(*) = 40 FROM pg_stat_activity WHERE wait_event_type = 'Lock'}) or die 'not all wait';
+sample($primary, 'app', 1680, 1);
+is( $primary->safe_psql('app', qq{
+	SET dbops.test_now = 1893457790;
+	SELECT sum(samples), bool_and(blocker = $holder_pid) FROM dbops.wait_history('2030-01-01 00:28+00', '2030-01-01 00:29+00') WHERE wait_type = 'Lock'}),
+	'240|t', 'each of forty waits for the one that holds the row');
+$holder->quit;
+$storm->finish;
 
 # another home
 $primary->safe_psql('postgres', q{ALTER SYSTEM SET dbops.home_database = 'other'});

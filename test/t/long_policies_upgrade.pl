@@ -108,8 +108,14 @@ command_ok(
 		'-s', $new->host, '-p', $old->port, '-P', $new->port
 	],
 	'the server is upgraded');
+
+# A copy is watched, which would add to its history at once.
+$new->append_conf('postgresql.conf', "dbops.enabled = off\n");
 $new->start;
 is(contents($new, 'app'), $before, 'every row and number of dbops is there as it was');
+$new->append_conf('postgresql.conf', "dbops.enabled = on\n");
+$new->reload;
+$new->poll_query_until('app', "SELECT current_setting('dbops.enabled') = 'on'") or die 'it stays off';
 is(quarantine($new, 'app'), 'critical', 'it is another server: it runs nothing');
 is($new->safe_psql('app', q{SELECT relation::text FROM dbops.hold LIMIT 1}), '"the ""logs"""', 'rows are about the same tables');
 my $waits = $new->safe_psql('app', q{SELECT id FROM dbops.job WHERE state = 'queued'});
