@@ -315,7 +315,7 @@ judge_fast_path(const void *facts, DbopsCheckRun *run)
 	n = newest.values[CM_FAST_PATH_FULL];
 	dbops_check_report_value(run, n, NAN, (DbopsFinding)
 							 {
-								 .message = psprintf("%.0f sessions have locked as many relations as they can on their own", n),
+								 .message = psprintf("%s locked as many relations as one can on its own", dbops_figure_count(n, "session has", "sessions have")),
 								 .remedy = FAST_PATH_CAN_BE_SET ?
 									 "Touch fewer tables, partitions and indexes in a statement, or ALTER SYSTEM SET max_locks_per_transaction = 256; and restart." :
 									 "Touch fewer tables, partitions and indexes in a statement: those beyond 16 are locked where all sessions meet."
