@@ -78,7 +78,8 @@ static const struct config_enum_entry require_protection_options[] = {
 	{NULL, 0, false}
 };
 
-static void define_a_to_b(void);
+static void define_a(void);
+static void define_b(void);
 static void define_c_to_d(void);
 static void define_e_to_g(void);
 static void define_h_to_i(void);
@@ -92,7 +93,8 @@ static void set(const char *name, const char *value, GucAction action);
 void
 dbops_settings_init(void)
 {
-	define_a_to_b();
+	define_a();
+	define_b();
 	define_c_to_d();
 	define_e_to_g();
 	define_h_to_i();
@@ -104,7 +106,7 @@ dbops_settings_init(void)
 }
 
 static void
-define_a_to_b(void)
+define_a(void)
 {
 	DefineCustomEnumVariable("dbops.alert_notify",
 							 "Sets how much NOTIFY dbops_alert says.",
@@ -141,7 +143,11 @@ define_a_to_b(void)
 							 NULL,
 							 NULL,
 							 NULL);
+}
 
+static void
+define_b(void)
+{
 	DefineCustomIntVariable("dbops.backfill_batch_time",
 							"Sets how long a batch of a backfill or of retention may take.",
 							"Batches are made smaller than batch_size where they would take longer, or where others wait for them. Together with dbops.backfill_lock_timeout it is kept below deadlock_timeout.",
