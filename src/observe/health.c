@@ -227,17 +227,13 @@ dbops_health_is_fresh(TimestampTz at, double took)
 	return age >= 0 && age < Min(dbops_health_max_age, took * REUSE_FACTOR / 1000);
 }
 
-/*
- * The same of a figure that may be got in the background: when it takes so many
- * ms, or more, one from there serves for so many seconds. With dbops.health_max_age = 0 none does.
- */
+/* Whether a figure that the background gets serves, for so many seconds. With dbops.health_max_age = 0 none does. */
 bool
-dbops_health_serves(TimestampTz at, double took, double dear, double kept_for)
+dbops_health_is_kept(TimestampTz at, double kept_for)
 {
 	double		age = dbops_health_age(at);
 
-	return dbops_health_is_fresh(at, took) ||
-		(took >= dear && dbops_health_max_age > 0 && age >= 0 && age < kept_for);
+	return dbops_health_max_age > 0 && age >= 0 && age < kept_for;
 }
 
 /* How old a figure is, in seconds; NaN if there is none. */

@@ -310,7 +310,7 @@ extern bool dbops_health_stands(const Health *health, HealthPart part);
 extern bool dbops_health_has_statements(const Health *health);
 extern double dbops_health_age(TimestampTz at);
 extern bool dbops_health_is_fresh(TimestampTz at, double took);
-extern bool dbops_health_serves(TimestampTz at, double took, double dear, double kept_for);
+extern bool dbops_health_is_kept(TimestampTz at, double kept_for);
 extern double dbops_hit_ratio(const Counters *counters);
 
 /* ---- health_document.c ---- */

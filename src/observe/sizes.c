@@ -58,7 +58,6 @@ static List *take_newer(List *sizes, Oid database, const Sizes *measured);
 static int	by_bytes(const ListCell *a, const ListCell *b);
 static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
-static bool is_kept(const Sizes *sizes);
 static void ask_for_next(void);
 static void measure(Sizes *sizes);
 static void measure_and_publish(double budget, Sizes *sizes);
@@ -92,7 +91,7 @@ dbops_sizes_read(Sizes *sizes)
 	unlock_entry();
 	if (dbops_health_is_fresh(sizes->measured_at, sizes->took))
 		return;
-	if (is_kept(sizes))
+	if (sizes->kept && dbops_health_is_kept(sizes->measured_at, KEPT_SERVES))
 		ask_for_next();
 	else
 		measure(sizes);
@@ -169,15 +168,6 @@ static double
 seconds_since(TimestampTz time)
 {
 	return (dbops_clock_now() - time) / (double) USECS_PER_SEC;
-}
-
-/* Whether a scheduler measures, so that a session need not. */
-static bool
-is_kept(const Sizes *sizes)
-{
-	double		age = seconds_since(sizes->measured_at);
-
-	return sizes->kept && dbops_health_max_age > 0 && age >= 0 && age < KEPT_SERVES;
 }
 
 /* Have the scheduler measure, unless it was asked lately. */

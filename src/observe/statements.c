@@ -117,8 +117,10 @@ static bool
 recall(Statements *statements)
 {
 	*statements = copy_figures();
-	return statements->slow_over == dbops_slow_query_time &&
-		dbops_health_serves(statements->read_at, statements->took, DEAR, statements->kept ? KEPT_SERVES : 0);
+	if (statements->slow_over != dbops_slow_query_time)
+		return false;
+	return dbops_health_is_fresh(statements->read_at, statements->took) ||
+		(statements->kept && statements->took >= DEAR && dbops_health_is_kept(statements->read_at, KEPT_SERVES));
 }
 
 /* What somebody has read in the last minutes; false: nobody has. */
