@@ -15,6 +15,7 @@
 #include "commands/progress.h"
 #include "libpq/pqcomm.h"
 #include "miscadmin.h"
+#include "parser/scansup.h"
 #include "postmaster/autovacuum.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
@@ -23,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 
 #define QUIET_MARK		"dbops:no-alert"	/* in a comment of a statement that takes long by intent */
+#define VACUUM_WORD		"vacuum"	/* no other command begins with it */
 
 /* The longest of a kind. */
 typedef struct Longest
@@ -205,11 +207,17 @@ is_unencrypted(const PgBackendStatus *status)
 	return false;
 }
 
+/* Until it has the lock on its table, only its statement tells what it is about to do. */
 static bool
 vacuums(const PgBackendStatus *status)
 {
-	return status->st_backendType == B_AUTOVAC_WORKER ||
-		status->st_progress_command == PROGRESS_COMMAND_VACUUM;
+	const char *statement = status->st_activity_raw;
+
+	if (status->st_backendType == B_AUTOVAC_WORKER || status->st_progress_command == PROGRESS_COMMAND_VACUUM)
+		return true;
+	while (scanner_isspace(*statement))
+		statement++;
+	return status->st_state == STATE_RUNNING && pg_strncasecmp(statement, VACUUM_WORD, strlen(VACUUM_WORD)) == 0;
 }
 
 static void
