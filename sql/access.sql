@@ -47,6 +47,13 @@ SELECT dbops.revoke_access('regress_access_operator');
 SELECT * FROM dbops.access_list();
 SELECT has_schema_privilege('regress_access_operator', 'dbops', 'USAGE');
 
+-- a single function is no level
+GRANT EXECUTE ON FUNCTION dbops.health_public() TO regress_access_nobody;
+SELECT * FROM dbops.access_list();
+SELECT dbops.grant_access('regress_access_nobody', 'monitor');
+SELECT * FROM dbops.access_list();
+SELECT dbops.revoke_access('regress_access_nobody');
+
 -- bad input
 SELECT dbops.grant_access('regress_access_operator', 'owner');
 SELECT dbops.grant_access('regress_access_nosuch', 'monitor');

@@ -47,7 +47,10 @@ CREATE FUNCTION dbops.access_list(OUT role_name regrole, OUT level text) RETURNS
     SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT x.grantee::regrole,
-       (ARRAY['monitor', 'operator', 'admin'])[max(array_position(ARRAY['monitor', 'operator', 'admin'], a.level))]
+       CASE WHEN EXISTS (SELECT FROM pg_class c, LATERAL aclexplode(c.relacl) g
+                          WHERE c.oid = 'dbops.function_access'::regclass AND g.grantee = x.grantee)
+            THEN (ARRAY['monitor', 'operator', 'admin'])[max(array_position(ARRAY['monitor', 'operator', 'admin'], a.level))]
+       END
   FROM pg_proc p
   JOIN dbops.function_access a ON a.function_name = p.proname
  CROSS JOIN LATERAL aclexplode(p.proacl) x
@@ -57,7 +60,8 @@ SELECT x.grantee::regrole,
  GROUP BY x.grantee
  ORDER BY x.grantee::regrole::text
 $$;
-COMMENT ON FUNCTION dbops.access_list() IS 'Lists the roles that may use dbops, each with its level: monitor, operator or admin.';
+COMMENT ON FUNCTION dbops.access_list() IS
+    'Lists the roles that may use dbops, each with its level: monitor, operator or admin; null of a role that has no level, but may call single functions, which GRANT gave it.';
 REVOKE ALL ON FUNCTION dbops.access_list() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
