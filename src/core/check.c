@@ -5,11 +5,21 @@
  * An area registers a set of checks together with the function that looks at
  * what they judge. They are numbered in the order of registration, which is the
  * same in all processes of a server, so that shared memory can refer to them.
+ * By name they are found in an index that is sorted at the first search: each
+ * finding of each tick asks.
  */
 #include "core/check.h"
 
+#include "utils/memutils.h"
+
 static const DbopsCheckSet *check_sets[MAX_CHECK_SETS];
 static int	n_check_sets = 0;
+
+static const DbopsCheck **by_name = NULL;	/* sorted; NULL: not yet */
+static int	n_checks = 0;
+
+static void sort_by_name(void);
+static int	compare_names(const void *a, const void *b);
 
 /* Add a set of checks; called when the library is loaded. */
 void
@@ -42,12 +52,37 @@ dbops_check_set_of(const DbopsCheck *check)
 const DbopsCheck *
 dbops_check_find(const char *name)
 {
-	const DbopsCheck *check;
+	DbopsCheck	wanted = {.name = name};
+	const DbopsCheck *key = &wanted;
+	const DbopsCheck **found;
 
-	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
-		if (strcmp(check->name, name) == 0)
-			return check;
-	return NULL;
+	if (by_name == NULL)
+		sort_by_name();
+	found = bsearch(&key, by_name, n_checks, sizeof(*by_name), compare_names);
+	return (found == NULL) ? NULL : *found;
+}
+
+static void
+sort_by_name(void)
+{
+	const DbopsCheck **checks;
+
+	while (dbops_check_at(n_checks) != NULL)
+		n_checks++;
+	checks = MemoryContextAlloc(TopMemoryContext, n_checks * sizeof(*checks));
+	for (int i = 0; i < n_checks; i++)
+		checks[i] = dbops_check_at(i);
+	qsort(checks, n_checks, sizeof(*checks), compare_names);
+	by_name = checks;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const DbopsCheck *const *left = a;
+	const DbopsCheck *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
 }
 
 /* The number of a check, the same in all processes of a server. */

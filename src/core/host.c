@@ -366,11 +366,12 @@ some_of_a_minute(const char *text)
 
 /* ---- files ---- */
 
-/* NULL: it is not there, or cannot be read. */
+/* NULL: it is not there, or cannot be read. Most are short, so only what was read is kept. */
 static char *
 read_file(const char *directory, const char *name, size_t most)
 {
 	char		path[MAXPGPATH * 2];
+	char	   *buffer;
 	char	   *text;
 	int			file;
 	ssize_t		n;
@@ -380,12 +381,13 @@ read_file(const char *directory, const char *name, size_t most)
 	file = OpenTransientFile(path, O_RDONLY);
 	if (file < 0)
 		return NULL;
-	text = palloc(most + 1);
-	while (length < most && (n = read(file, text + length, most - length)) > 0)
+	buffer = palloc(most);
+	while (length < most && (n = read(file, buffer + length, most - length)) > 0)
 		length += n;
 	CloseTransientFile(file);
-	text[length] = '\0';
-	return (length == 0) ? NULL : text;
+	text = (length == 0) ? NULL : pnstrdup(buffer, length);
+	pfree(buffer);
+	return text;
 }
 
 /* NaN: there is no such file, or it says that there is no limit. */
