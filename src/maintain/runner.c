@@ -119,10 +119,11 @@ log_in(void)
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
-		{TRANSACTION_TIMEOUT_NAME, "0"},
 		{"client_min_messages", "error"},
 	};
 
+	/* Logging in is a transaction already. */
+	SetConfigOption(TRANSACTION_TIMEOUT_NAME, "0", PGC_SUSET, PGC_S_OVERRIDE);
 	BackgroundWorkerInitializeConnectionByOid(my_args.database, my_args.role,
 											  BGWORKER_BYPASS_ROLELOGINCHECK);
 	before_shmem_exit(note_committed, (Datum) 0);

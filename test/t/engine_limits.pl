@@ -231,6 +231,29 @@ sql('GRANT CONNECT ON DATABASE postgres TO PUBLIC');
 sql("SELECT dbops.resume_job($shut_out)");
 wait_for($shut_out, q{state = 'succeeded'}, 'until that is mended');
 
+# the time that a transaction may take, too
+SKIP:
+{
+	skip 'transaction_timeout came with 17', 4 if $major < 17;
+	local $ENV{PGOPTIONS} = '-c transaction_timeout=0';
+
+	$locker->query_safe('SET transaction_timeout = 0');
+	set('transaction_timeout', q{'1ms'});
+	$log_at = -s $node->logfile;
+	my $long = enqueue(q{'SELECT pg_sleep(0.3)'});
+	wait_for($long, q{state = 'succeeded'}, 'a job may take longer than transactions may');
+	$locker->query_safe('BEGIN; LOCK dbops.job');
+	$node->reload;				# so that one starts
+	ok($node->poll_query_until('postgres', q{
+		SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		 WHERE a.backend_type = 'dbops scheduler' AND NOT l.granted AND clock_timestamp() > l.waitstart + interval '0.3 s'}), 'and so may what a scheduler does');
+	$locker->query_safe('ROLLBACK');
+	$long = enqueue(q{'SELECT 1'});
+	wait_for($long, q{state = 'succeeded'}, 'jobs go on');
+	is(count_in_log(qr/terminating connection due to transaction timeout/, $log_at), 0, 'none of our processes was ended');
+	set('transaction_timeout', 'DEFAULT');
+}
+
 # dropped while its jobs are queued, and while one runs
 $locker->query_safe('SELECT pg_advisory_lock(1)');
 my $running = enqueue(q{'SELECT pg_advisory_lock(1)'}, role => 'regress_worker');
