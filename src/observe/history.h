@@ -51,6 +51,10 @@ extern int64 dbops_history_bytes(void);
 extern bool dbops_history_lock(void);
 extern void dbops_history_init(void);
 
+/* ---- history_checks.c ---- */
+
+extern void dbops_history_checks_init(void);
+
 /* ---- history_bucket.c: figures of a time, put together from smaller ones ---- */
 
 /* One metric in a bucket. Gauges have all but delta, counters have that; NaN is not known. */

@@ -23,6 +23,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -62,6 +63,7 @@ typedef struct Period
 static Period period_of(HistoryPeriod period, TimestampTz at);
 static TimestampTz time_of_date(int year, int month, int day);
 static void create_partition(void *arg);
+static void ask_no_event_triggers(void);
 static bool is_identified_by_rows(const char *table);
 static List *list_partitions(HistoryKind kind);
 static void add_relation(HeapTuple row, TupleDesc desc, void *arg);
@@ -71,8 +73,6 @@ static int	most_at_a_time(const HistoryTable *table);
 static bool drop_partition(HistoryKind kind, const Partition *partition);
 static void drop(void *arg);
 static Oid	table_oid(const char *name);
-static const void *look(const DbopsCheckScope *scope);
-static void judge_size(const void *facts, DbopsCheckRun *run);
 static void prune(void *unused);
 
 /* What is made or dropped, for who does it as the extension's owner. */
@@ -85,31 +85,12 @@ typedef struct Command
 
 static const DbopsUpkeep pruning = {.name = "history_retention", .every = 600000, .elsewhere = 3600000, .run = prune};
 
-static const DbopsCheck checks[] = {
-	{
-		.name = "history.size",
-		.about = "what the history in this database takes, of dbops.history_max_size",
-		.judge = judge_size,
-		.advice = true,
-		.threshold = {
-			.unit = "percent", .warning = 90, .critical = DBOPS_NO_THRESHOLD, .source = "dbops: from there on minutes are dropped"
-		}
-	}
-};
-
-static const DbopsCheckSet check_set = {
-	.look = look,
-	.checks = checks,
-	.n_checks = lengthof(checks),
-	.reach = DBOPS_REACH_CATALOG
-};
-
-/* Register the pruning, and the check of what there is. */
+/* Register the pruning, and the checks. */
 void
 dbops_history_init(void)
 {
 	dbops_upkeep_register(&pruning);
-	dbops_check_register(&check_set);
+	dbops_history_checks_init();
 }
 
 /*
@@ -197,6 +178,7 @@ create_partition(void *arg)
 	char	   *begin = pstrdup(timestamptz_to_str(command->period.begin));
 	char	   *end = pstrdup(timestamptz_to_str(command->period.end));
 
+	ask_no_event_triggers();
 	dbops_query_command(psprintf("CREATE TABLE dbops.%s (LIKE dbops.%s INCLUDING STORAGE)",
 								 partition, command->table));
 	dbops_query_command(psprintf("REVOKE ALL ON TABLE dbops.%s FROM PUBLIC", partition));
@@ -206,6 +188,19 @@ create_partition(void *arg)
 	dbops_query_command(psprintf("ALTER TABLE dbops.%s ATTACH PARTITION dbops.%s"
 								 " FOR VALUES FROM (%s) TO (%s)", command->table, partition,
 								 quote_literal_cstr(begin), quote_literal_cstr(end)));
+}
+
+/*
+ * Until the nest level of who runs us is closed. Event triggers that refuse DDL,
+ * or write it down, are meant for what people and their programs do; one of them
+ * would end history at midnight. Before 17 those that are ENABLE ALWAYS are asked.
+ */
+static void
+ask_no_event_triggers(void)
+{
+	dbops_set_nested("session_replication_role", "replica");
+	if (GetConfigOption("event_triggers", true, false) != NULL)
+		dbops_set_nested("event_triggers", "off");
 }
 
 /* A publication of all tables would refuse that rows of one without a key go. */
@@ -391,6 +386,7 @@ drop(void *arg)
 {
 	const Command *command = arg;
 
+	ask_no_event_triggers();
 	dbops_query_command(psprintf("ALTER EXTENSION dbops DROP TABLE dbops.%s", command->partition));
 	dbops_query_command(psprintf("DROP TABLE dbops.%s", command->partition));
 }
@@ -399,36 +395,4 @@ static Oid
 table_oid(const char *name)
 {
 	return get_relname_relid(name, get_namespace_oid("dbops", false));
-}
-
-/* ---- the check ---- */
-
-/* The bytes of history. */
-static const void *
-look(const DbopsCheckScope *scope)
-{
-	int64	   *bytes = palloc(sizeof(int64));
-
-	*bytes = dbops_history_bytes();
-	return bytes;
-}
-
-static void
-judge_size(const void *facts, DbopsCheckRun *run)
-{
-	int64		bytes = *(const int64 *) facts;
-
-	if (dbops_history_max_size == 0)
-	{
-		dbops_check_report(run, (DbopsFinding) {
-			.message = psprintf("history takes %s, without a limit", dbops_figure_bytes(bytes))
-		});
-		return;
-	}
-	dbops_check_report_value(run, dbops_figure_percent(bytes, dbops_history_max_size * MB), NAN,
-							 (DbopsFinding) {
-		.message = psprintf("history takes %s of the %s that it may", dbops_figure_bytes(bytes),
-							dbops_figure_bytes(dbops_history_max_size * MB)),
-		.remedy = "Set dbops.history_max_size higher: the oldest minutes are dropped to keep to it."
-	});
 }

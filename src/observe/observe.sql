@@ -611,8 +611,9 @@ CREATE TABLE dbops.history_progress (
     rolled_until timestamptz NOT NULL,
     PRIMARY KEY (tier, cluster)
 );
-COMMENT ON TABLE dbops.history_progress IS 'How far each tier of history has been rolled up. Who writes history locks this table.';
+COMMENT ON TABLE dbops.history_progress IS 'How far each tier of history has been rolled up, and as tier ''begun'' since when there is any. Who writes history locks this table.';
 REVOKE ALL ON TABLE dbops.history_progress FROM PUBLIC;
+INSERT INTO dbops.history_progress VALUES ('begun', false, now());
 
 CREATE FUNCTION dbops.metric_history(
     metric     text,
