@@ -61,7 +61,16 @@ SET dbops.test_now = 1900000180;
 SELECT dbops.sample_server();
 SELECT name, per_second < 1000 AS calm FROM dbops.metrics() WHERE name = 'tuples.inserted' AND database IS NOT NULL;
 
--- after a gap of more than that there is nothing to compare with
+-- for three ticks a sample tells how it is; then it is the past, and what is now is not known
+SET dbops.test_now = 1900000210;
+SELECT h->'performance'->'window'->>'seconds' AS seconds, h->'host' <> 'null' AS host FROM dbops.system_health_check() h;
+SELECT severity FROM dbops.health_checks() WHERE check_name IN ('connections.churn', 'wal.rate') ORDER BY check_name;
+SET dbops.test_now = 1900000211;
+SELECT h->'performance'->'window' AS window, h->'host' AS host, h->'freshness'->>'sample_age_s' AS sample_age_s FROM dbops.system_health_check() h;
+SELECT severity, message FROM dbops.health_checks() WHERE check_name IN ('connections.churn', 'wal.rate') ORDER BY check_name;
+SELECT dbops.nagios('wal.rate');
+
+-- after a gap of more than a minute there is nothing to compare with
 SET dbops.test_now = 1900000300;
 SELECT stale FROM dbops.collector_status();
 SELECT dbops.sample_server();

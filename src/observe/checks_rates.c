@@ -147,7 +147,7 @@ static const DbopsCheck checks[] = {
 	},
 	{
 		.name = "collector.samples",
-		.about = "age of the newest sample of this server",
+		.about = "age of the newest sample that the launcher took",
 		.judge = judge_collector,
 		.required = true,
 		.reach = DBOPS_REACH_CLUSTER,
@@ -328,13 +328,13 @@ judge_collector(const void *facts, DbopsCheckRun *run)
 	if (!collector->preloaded)
 		dbops_check_report_unknown(run, NULL, "nothing is sampled, so that what happens in a time is not known: dbops is not preloaded",
 								   "Add dbops to shared_preload_libraries and restart.");
-	else if (collector->last == 0)
+	else if (isnan(collector->age))
 		dbops_check_report_unknown(run, NULL, "the launcher has not taken a sample yet",
 								   "Look again in ten seconds; if it stays so, see the server's log, and SHOW dbops.collector;");
 	else
 		dbops_check_report_value(run, collector->age, NAN, (DbopsFinding)
 								 {
-									 .message = psprintf("the last sample is %s old", dbops_figure_duration(collector->age)),
+									 .message = psprintf("the launcher took the last sample %s ago", dbops_figure_duration(collector->age)),
 									 .remedy = "See the server's log for what became of the dbops launcher, and SHOW dbops.collector;"
 								 });
 }

@@ -17,7 +17,7 @@
 #define CLOCK_JUMP		5.0		/* s that the clock may gain or lose between two samples */
 #define SET_BACK		1.0		/* s by which a clock is set back, and not late */
 #define KEEPS_SET_BACK	(3600 * USECS_PER_SEC)	/* for so long that is shown */
-#define STALE_AFTER		(3 * TICK)	/* ms */
+#define STALE_AFTER		(STALE_TICKS * TICK)	/* ms */
 #define WHOLE_RING		3600.0	/* s */
 
 PG_FUNCTION_INFO_V1(dbops_sample_server);
@@ -29,6 +29,7 @@ typedef struct Collector
 	TimestampTz epoch;			/* of a jump of the clock; 0: there was none */
 	TimestampTz at;				/* of the last sample, by either clock */
 	instr_time	counted;
+	TimestampTz ticked;			/* of the last that the launcher took; 0: none */
 	TimestampTz set_back_at;	/* 0: it never was */
 	double		set_back;		/* s, the most in the hour before */
 } Collector;
@@ -43,6 +44,7 @@ static double set_back_by(const Collector *collector, TimestampTz at, instr_time
 static void note_set_back(Collector *collector, TimestampTz at, double seconds);
 static bool was_set_back(const Collector *collector, TimestampTz at);
 static bool has_jumped(const Collector *collector, TimestampTz at, instr_time counted);
+static TimestampTz last_tick(void);
 static void add_own_cost(double *values, const Collector *own);
 
 static const DbopsTick sampling = {.name = "sampling", .every = TICK, .run = tick};
@@ -62,8 +64,12 @@ dbops_collector_init(void)
 static void
 tick(void *arg)
 {
-	if (dbops_collector)
-		dbops_collector_sample();
+	if (!dbops_collector)
+		return;
+	dbops_collector_sample();
+	LWLockAcquire(shared_collector_lock, LW_EXCLUSIVE);
+	shared_collector->ticked = dbops_clock_now();
+	LWLockRelease(shared_collector_lock);
 }
 
 /* sample_server() → void */
@@ -174,21 +180,37 @@ add_own_cost(double *values, const Collector *own)
 	values[CM_COLLECTOR_TICKS] = (own == NULL) ? cost.rounds : own->samples;
 }
 
-/* Say whether samples come, when the last one did, and what they cost. */
+/* Say whether samples come by themselves, when the last one did, and what they cost. */
 void
 dbops_collector_state(CollectorState *state)
 {
 	DbopsTickCost cost;
 	SampleWindow window;
+	TimestampTz ticked;
 
 	dbops_tick_cost(&cost);
 	(void) dbops_ring_window(InvalidOid, WHOLE_RING, &window);
+	ticked = last_tick();
 	state->preloaded = (shared_collector != NULL);
-	state->last = window.newest.at;
-	state->age = (state->last == 0) ? NAN : (dbops_clock_now() - state->last) / (double) USECS_PER_SEC;
-	state->stale = (state->last == 0 || state->age * 1000 > STALE_AFTER);
+	state->last = dbops_ring_last(InvalidOid);
+	state->age = (ticked == 0) ? NAN : (dbops_clock_now() - ticked) / (double) USECS_PER_SEC;
+	state->stale = (ticked == 0 || state->age * 1000 > STALE_AFTER);
 	state->tick_ms = window.delta[CM_COLLECTOR_TIME] / window.delta[CM_COLLECTOR_TICKS];
 	state->samples = dbops_ring_is_own() ? own_collector.samples : shared_collector->samples;
 	state->overruns = cost.overruns;
 	state->failures = cost.failures;
+}
+
+/* When the launcher last took a sample, whatever others take; of what is a session's own, that last took one. */
+static TimestampTz
+last_tick(void)
+{
+	TimestampTz at;
+
+	if (dbops_ring_is_own())
+		return dbops_ring_last(InvalidOid);
+	LWLockAcquire(shared_collector_lock, LW_SHARED);
+	at = shared_collector->ticked;
+	LWLockRelease(shared_collector_lock);
+	return at;
 }

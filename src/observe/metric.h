@@ -173,6 +173,7 @@ extern int	dbops_metric_position(Oid database, const char *name);	/* -1: there i
 /* ---- ring.c: the samples of the last hour ---- */
 
 #define TICK			10000	/* ms between two samples */
+#define STALE_TICKS		3		/* after which a sample says nothing of how it is now */
 #define RING_TICKS		402		/* an hour, were each as early as it may be to stay, and the one before it */
 #define RING_DATABASES	64		/* whose samples are kept; the least recently active give way */
 
@@ -191,7 +192,8 @@ extern int	dbops_ring_databases(Oid *databases);	/* at most RING_DATABASES; retu
 extern bool dbops_ring_take(Oid database, TimestampTz at, bool active);
 extern bool dbops_ring_put(Oid database, const Sample *sample); /* true: no other gave its place to it */
 extern int	dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most);	/* the oldest first */
-extern bool dbops_ring_newest(Oid database, Sample *sample);
+extern bool dbops_ring_newest(Oid database, Sample *sample);	/* false also: it is stale */
+extern TimestampTz dbops_ring_last(Oid database);	/* when the newest was taken, stale or not; 0: there is none */
 extern void dbops_metric_supply(Oid database, int position, double value, TimestampTz at);
 
 /* What happened between two samples of a database or of the cluster. */
@@ -242,9 +244,9 @@ extern void dbops_collector_sample(void);
 typedef struct CollectorState
 {
 	bool		preloaded;
-	bool		stale;			/* no sample for three ticks */
-	TimestampTz last;			/* 0: never */
-	double		age;			/* s; NaN */
+	bool		stale;			/* the launcher has taken no sample for three ticks */
+	TimestampTz last;			/* of the newest sample, whoever took it; 0: never */
+	double		age;			/* s, of the newest that the launcher took; NaN: none */
 	double		tick_ms;		/* mean of the launcher's ticks in the ring; NaN: not known */
 	int64		samples;		/* taken since the server was started */
 	int64		overruns;		/* ticks of the launcher that took longer than 1 ms */

@@ -267,7 +267,7 @@ CREATE FUNCTION dbops.collector_status(OUT preloaded boolean, OUT stale boolean,
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_collector_status';
 COMMENT ON FUNCTION dbops.collector_status() IS
-    'Says whether samples come and what they cost. stale: none has come for 30 s. last_sample: null if there never was one. tick_ms: what the launcher '
+    'Says whether samples come and what they cost. stale: the launcher has taken none for 30 s; then figures of now are not shown. last_sample: whoever took it, null if there never was one. tick_ms: what the launcher '
     'spends at a tick, every ten seconds, on sampling and on all else that is due then, mean of the last hour; beats of its heart in between are not counted. '
     'samples: taken by anybody since the server was started. overruns: ticks of the launcher since then that took longer than 1 ms. failures: things that '
     'failed, which the log tells. Errors: none.';

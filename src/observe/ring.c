@@ -9,6 +9,9 @@
  * A sample that comes sooner than a tick after the one before keeps its place
  * only until the next, so that however often somebody samples, an hour is there.
  *
+ * Who asks how it is now is told nothing by a sample that is stale: that is no
+ * answer, though the hour before it stays for history.
+ *
  * A session has a ring of its own when dbops is not preloaded, and when a test
  * has set the session's time: what it samples then is nobody else's business.
  */
@@ -64,6 +67,7 @@ static Track *take_track(Ring *ring, Oid database, TimestampTz at);
 static bool has_room(const Ring *ring);
 static double *values_at(Ring *ring, const Track *track, int place);
 static int	place_back(const Track *track, int back);
+static bool is_current(const Track *track);
 static void forget_future(Track *track, TimestampTz now);
 static void forget_newest(Track *track);
 static bool is_passing(const Track *track, TimestampTz at);
@@ -159,18 +163,30 @@ dbops_ring_read(Oid database, TimestampTz after, Sample *samples, int most)
 	return n;
 }
 
-/* Copy the newest sample; false: there is none. */
+/* Copy the newest sample; false: there is none, or it is stale. */
 bool
 dbops_ring_newest(Oid database, Sample *sample)
 {
 	Ring	   *ring = lock_ring(LW_SHARED);
 	const Track *track = find_track(ring, database);
-	bool		found = (track != NULL && track->n > 0);
+	bool		found = (track != NULL && is_current(track));
 
 	if (found)
 		copy_sample(ring, track, 1, sample);
 	unlock_ring();
 	return found;
+}
+
+/* When was the newest sample taken? */
+TimestampTz
+dbops_ring_last(Oid database)
+{
+	Ring	   *ring = lock_ring(LW_SHARED);
+	const Track *track = find_track(ring, database);
+	TimestampTz last = (track == NULL || track->n == 0) ? 0 : track->marks[place_back(track, 1)].at;
+
+	unlock_ring();
+	return last;
 }
 
 /* Put a figure that the next samples are to show; a database that has no ring has no use for it. */
@@ -189,7 +205,7 @@ dbops_metric_supply(Oid database, int position, double value, TimestampTz at)
 /*
  * Compare the newest sample with the one that is so much older, or with the
  * oldest that can be compared with it. False: there is nothing to compare with,
- * and only what newest says is known, if there is any.
+ * and only what newest says is known, if there is any that is not stale.
  */
 bool
 dbops_ring_window(Oid database, double seconds, SampleWindow *window)
@@ -208,7 +224,7 @@ dbops_ring_window(Oid database, double seconds, SampleWindow *window)
 		window->delta[i] = NAN;
 		window->took[i] = 0;
 	}
-	if (track != NULL && track->n > 0)
+	if (track != NULL && is_current(track))
 		compare(ring, track, seconds, window);
 	unlock_ring();
 	return window->seconds > 0;
@@ -296,6 +312,16 @@ static int
 place_back(const Track *track, int back)
 {
 	return (track->next - back + RING_TICKS) % RING_TICKS;
+}
+
+/* Does the newest sample tell of now? */
+static bool
+is_current(const Track *track)
+{
+	const Mark *newest = &track->marks[place_back(track, 1)];
+
+	return track->n > 0 &&
+		dbops_clock_now() - newest->at <= (TimestampTz) STALE_TICKS * newest->cadence * (USECS_PER_SEC / 1000);
 }
 
 static void

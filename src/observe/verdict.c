@@ -252,7 +252,7 @@ dbops_collector_word(const CollectorState *state)
 		return "none";
 	if (!dbops_collector)
 		return "off";
-	if (state->last == 0 && up < STARTING)
+	if (isnan(state->age) && up < STARTING)
 		return "starting";
 	return state->stale ? "stale" : "ok";
 }

@@ -145,6 +145,15 @@ is( $primary->safe_psql('postgres', q{SELECT bool_and(per_second < 1000000) FROM
 # stopped where it stands, and killed: health says so, and it goes on
 $pid = freeze($primary);
 is(health_later($primary), 'stale|t', 'when the launcher is stopped health says stale, and is a warning at least');
+my $shown = q{SELECT (SELECT count(*) > 0 FROM dbops.metrics()), dbops.openmetrics() ~ E'\ndbops_connections_active ', dbops.openmetrics() ~ E'\ndbops_database_'};
+is($primary->safe_psql('postgres', $shown), 't|t|t', 'what was sampled a moment ago is how it is');
+is($primary->safe_psql('postgres', "$later\n$shown"), 'f|f|f', 'a minute later it is not shown as if it were');
+is( $primary->safe_psql('postgres', qq{$later
+	SELECT dbops.sample_server() \\g /dev/null
+	$shown;
+	SELECT stale, last_sample > clock_timestamp() FROM dbops.collector_status();
+	SELECT severity, (data->>'value')::float8 > 50 FROM dbops.health_checks() WHERE check_name = 'collector.samples'}),
+	"t|t|t\nt|t\nwarning|t", 'who samples in its stead has figures, and does not hide that it is stopped');
 kill 'CONT', $pid;
 $before = status($primary, 'samples');
 ok($primary->poll_query_until('postgres', "SELECT samples > $before FROM dbops.collector_status()"), 'let go on, it samples');
