@@ -87,7 +87,12 @@ SELECT dbops.forecast_series('{}', '{}', NULL);
 SELECT dbops.forecast_series('{2026-01-01}', '{1,2}', '{30}');
 SELECT dbops.forecast_series('{2026-01-01}', '{Infinity}', '{30}');
 SELECT dbops.forecast_series('{2026-01-01}', '{-Infinity}', '{30}');
+SELECT dbops.forecast_series('{2026-01-01}', '{-1e101}', '{30}');
 SELECT horizon, forecast, days FROM dbops.forecast_series('{2026-01-01}', '{NaN}', '{30}');
+-- what is as large as may be gives figures
+SELECT model, confidence, bool_and(abs(forecast) < 1e101 AND high >= low AND per_day BETWEEN -1e101 AND 1e101) AS told
+  FROM (SELECT array_agg(timestamptz '2026-01-01 00:00+00' + j * interval '1 day') AS times, array_agg((j % 2) * 1e100::float8) AS series FROM generate_series(0, 39) j) s,
+       dbops.forecast_series(s.times, s.series, '{30}') f GROUP BY 1, 2;
 SELECT dbops.forecast_series('{infinity}', '{1}', '{30}');
 SELECT dbops.forecast_series('{{2026-01-01},{2026-01-02}}', '{1,2}', '{30}');
 SELECT dbops.forecast_series('{2026-01-01,2026-01-02}', '{{1},{2}}', '{30}');

@@ -199,7 +199,12 @@ SELECT * FROM dbops.metric_history('wal.bytes', of_cluster => false);
 SELECT * FROM dbops.metric_history('size', of_cluster => true);
 SELECT * FROM dbops.metric_history('size', now(), now() - interval '1 day');
 SELECT * FROM dbops.metric_history('size', now(), now());
+\set VERBOSITY default
 SELECT * FROM dbops.metric_history('size', '-infinity');
+SELECT * FROM dbops.metric_history('deadlocks', '4714-11-24 00:00+00 BC', '294276-12-31 00:00+00', '1 s');
+SELECT * FROM dbops.metric_history('deadlocks', '4714-11-24 00:00+00 BC', '294276-12-31 00:00+00');
+\set VERBOSITY terse
+SELECT count(*) FROM dbops.metric_history('deadlocks', '4714-11-24 00:00+00 BC', '2000-01-01 00:00+00', '1000 days');
 SELECT * FROM dbops.metric_history('size', until => 'infinity');
 SELECT * FROM dbops.metric_history('size', step => '0');
 SELECT * FROM dbops.metric_history('size', step => '-1 h');
@@ -208,9 +213,11 @@ SELECT count(*) FROM dbops.metric_history('size', '1990-01-01', '1990-02-01');
 RESET dbops.test_now;
 SELECT dbops.put_sample('{"size": 1}');
 SET dbops.test_now = 2000000000;
+\set VERBOSITY default
 SELECT dbops.put_sample('{"sise": 1}');
 SELECT dbops.put_sample('{"size": "much"}');
 SELECT dbops.put_sample('{"size": 1}', cadence => '0');
+\set VERBOSITY terse
 
 -- another table where a partition is to be is said, and is not written to
 BEGIN;

@@ -41,6 +41,9 @@ ROLLBACK;
 
 -- questions that have no answer
 SELECT * FROM dbops.wait_history(now(), now() - interval '1 day');
+\set VERBOSITY default
 SELECT * FROM dbops.wait_history('-infinity');
+SELECT * FROM dbops.wait_history('4714-11-24 00:00+00 BC', '294276-12-31 00:00+00');
+\set VERBOSITY terse
 SELECT * FROM dbops.wait_history(until => 'infinity');
 SELECT count(*) FROM dbops.wait_history('1990-01-01', '1990-02-01');

@@ -267,8 +267,14 @@ take_findings(ArrayType *array)
 
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &elements, &nulls, &n);
 	for (int i = 0; i < n; i++)
-		if (!nulls[i])
-			findings = lappend(findings, take_finding(DatumGetHeapTupleHeader(elements[i]), overrides));
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a finding must not be null"),
+					 errhint("Such as evaluate_alerts(array[row('my.check', 'critical', 'an object', 'what is wrong', null, null, null)::dbops.finding]).")));
+		findings = lappend(findings, take_finding(DatumGetHeapTupleHeader(elements[i]), overrides));
+	}
 	list_sort(findings, by_severity_and_key);
 	return findings;
 }
@@ -289,7 +295,8 @@ take_finding(HeapTupleHeader row, const DbopsOverrides *overrides)
 	if (check_name == NULL || check_name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a finding must have a check_name")));
+				 errmsg("a finding must have a check_name"),
+				 errhint("Such as 'my.check', which the key of its alert begins with.")));
 	if (finding->message == NULL)
 		finding->message = "";
 	finding->check_name = dbops_text_fit(check_name, ALERT_CHECK_BYTES);

@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 
 #define MOST_VALUES		100000
+#define LARGEST_VALUE	1e100	/* of what is larger no squares and sums could be told */
 #define N_COLUMNS		9
 
 PG_FUNCTION_INFO_V1(dbops_forecast_series);
@@ -97,6 +98,11 @@ take_pairs(ArrayType *times, ArrayType *values, int *n)
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					 errmsg("times and values must be finite"),
 					 errhint("Give null for what is not known.")));
+		if (fabs(known) > LARGEST_VALUE)
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("a value of %g is beyond %g", known, LARGEST_VALUE),
+					 errhint("Give values in a larger unit.")));
 		if (!no_time[i] && !isnan(known))
 			pairs[(*n)++] = (Pair) {.at = at,.value = known};
 	}

@@ -103,6 +103,11 @@ extern void dbops_rollup_init(void);
 extern TimestampTz dbops_bucket_begin(TimestampTz at, int64 seconds);
 extern TimestampTz dbops_rolled_until(int tier, bool cluster);
 
+/* ---- history_range.c ---- */
+
+extern void dbops_history_range(FunctionCallInfo fcinfo, int number, TimestampTz usual, const char *usually,
+								TimestampTz *since, TimestampTz *until);
+
 /* ---- rollup_store.c: buckets as rows ---- */
 
 extern void dbops_bucket_store(int tier, bool cluster, const Bucket *bucket);

@@ -47,7 +47,6 @@ PG_FUNCTION_INFO_V1(dbops_metric_history);
 
 static Question take_question(FunctionCallInfo fcinfo);
 static void take_metric(FunctionCallInfo fcinfo, Question *question);
-static void take_range(FunctionCallInfo fcinfo, Question *question);
 static int64 choose_step(TimestampTz range);
 static void check_points(const Question *question);
 static void tell_home(const Question *question);
@@ -91,7 +90,7 @@ take_question(FunctionCallInfo fcinfo)
 	Question	question;
 
 	take_metric(fcinfo, &question);
-	take_range(fcinfo, &question);
+	dbops_history_range(fcinfo, 1, DEFAULT_RANGE, "an hour", &question.since, &question.until);
 	question.step = PG_ARGISNULL(3) ? choose_step(question.until - question.since) :
 		dbops_interval_ms(PG_GETARG_INTERVAL_P(3)) / 1000;
 	if (question.step < 1)
@@ -121,25 +120,6 @@ take_metric(FunctionCallInfo fcinfo, Question *question)
 				 errmsg("there is no metric \"%s\"%s", name, PG_ARGISNULL(4) ? "" :
 						question->cluster ? " of the cluster" : " of a database"),
 				 errhint("SELECT name, database, about FROM dbops.metrics() lists them.")));
-}
-
-static void
-take_range(FunctionCallInfo fcinfo, Question *question)
-{
-	question->until = PG_ARGISNULL(2) ? dbops_clock_now() : PG_GETARG_TIMESTAMPTZ(2);
-	if (!PG_ARGISNULL(1))
-		question->since = PG_GETARG_TIMESTAMPTZ(1);
-	else
-		question->since = TIMESTAMP_NOT_FINITE(question->until) ? 0 : question->until - DEFAULT_RANGE;
-	if (TIMESTAMP_NOT_FINITE(question->since) || TIMESTAMP_NOT_FINITE(question->until))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("since and until must be finite")));
-	if (question->since >= question->until)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("since must be before until"),
-				 errhint("Without until, it is now; without since, an hour before until.")));
 }
 
 /* The finest for which there are not too many points. */

@@ -193,7 +193,7 @@ COMMENT ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) IS
     'left out, and the median of a day (UTC) counts. Steps that happened once are taken out, a changed rate counts since it changed, what recurs is kept. '
     'low and high: what came lay between them in 80 to 92 of 100 random series of 14 to 180 days, 30 and 90 days ahead; less often where what recurs was not seen to recur yet. extrapolated: further ahead than four times the past. per_day: growth. model: '
     'unknown (fewer than seven days; nothing else is told), flat, steady, recent (the rate has changed), cycle (recurring steps). confidence: low below '
-    '14 days, medium below 30, else high. Errors: arrays of different lengths, an infinite time or value, a horizon out of range.';
+    '14 days, medium below 30, else high. Errors: arrays of different lengths, an infinite time or value, one beyond 1e100, a horizon out of range.';
 REVOKE ALL ON FUNCTION dbops.forecast_series(timestamptz[], float8[], int[]) FROM PUBLIC;
 
 CREATE TABLE dbops.sequence_1d (
@@ -704,7 +704,7 @@ CREATE FUNCTION dbops.largest_relations(
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_largest_relations';
 COMMENT ON FUNCTION dbops.largest_relations(integer) IS
-    'Lists the largest tables of this database, as their files are now; no table is locked. row_limit: at least 1 (22023), null is all. bytes: with indexes and TOAST. '
+    'Lists the largest tables of this database, as their files are now; no table is locked. row_limit: at least 1 (22023), null is all but those whose files hold nothing. bytes: with indexes and TOAST. '
     'row_estimate: of the last VACUUM or ANALYZE; null: never. growth_bytes: since the time since, which is at most 30 days ago, growth_bytes_per_day its mean; '
     'null: the table has been known for less than a day, or is smaller than 1 MB. Errors: pg_class is locked (55P03).';
 REVOKE ALL ON FUNCTION dbops.largest_relations(integer) FROM PUBLIC;

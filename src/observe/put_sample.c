@@ -35,7 +35,8 @@ dbops_put_sample(PG_FUNCTION_ARGS)
 	if (sample.cadence <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cadence must be positive")));
+				 errmsg("cadence must be positive"),
+				 errhint("Such as '10 s'.")));
 	take_figures(PG_GETARG_JSONB_P(0), database, &sample);
 	(void) dbops_ring_take(database, sample.at, true);
 	(void) dbops_ring_put(database, &sample);
@@ -70,6 +71,7 @@ take_figure(const JsonbValue *key, const JsonbValue *value, Oid database, Sample
 	if (position < 0 || value->type != jbvNumeric)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is no metric, or its value no number", name)));
+				 errmsg("\"%s\" is no metric, or its value no number", name),
+				 errhint("SELECT name, database, about FROM dbops.metrics() lists them.")));
 	sample->values[position] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
 }

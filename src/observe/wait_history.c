@@ -32,7 +32,6 @@ static void note_progress(TimestampTz until);
 static bool keeps_all(void);
 static Jsonb *document_of(TimestampTz since, TimestampTz until, int *n);
 static void put_entry(DbopsJson *json, const WaitMinute *minute, const WaitEntry *entry);
-static void take_range(FunctionCallInfo fcinfo, TimestampTz *since, TimestampTz *until);
 
 /* Write down the minutes that are over. Returns how many rows that were. */
 int
@@ -169,7 +168,8 @@ dbops_wait_history(PG_FUNCTION_ARGS)
 	int			n;
 	DbopsParam	params[4];
 
-	take_range(fcinfo, &since, &until);
+	dbops_history_range(fcinfo, 0, DEFAULT_RANGE, "a day", &since, &until);
+	since = dbops_bucket_begin(since, SECS_PER_MINUTE);
 	InitMaterializedSRF(fcinfo, 0);
 	written = Max(since, rolled_until());
 	params[0] = dbops_param_time(since);
@@ -189,24 +189,4 @@ dbops_wait_history(PG_FUNCTION_ARGS)
 					   " ORDER BY 6 DESC, 1, 2, 3, 4, 8",
 					   lengthof(params), params);
 	return (Datum) 0;
-}
-
-static void
-take_range(FunctionCallInfo fcinfo, TimestampTz *since, TimestampTz *until)
-{
-	*until = PG_ARGISNULL(1) ? dbops_clock_now() : PG_GETARG_TIMESTAMPTZ(1);
-	if (!PG_ARGISNULL(0))
-		*since = PG_GETARG_TIMESTAMPTZ(0);
-	else
-		*since = TIMESTAMP_NOT_FINITE(*until) ? 1 : *until - DEFAULT_RANGE;
-	if (TIMESTAMP_NOT_FINITE(*since) || TIMESTAMP_NOT_FINITE(*until))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("since and until must be finite")));
-	if (*since >= *until)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("since must be before until"),
-				 errhint("Without until, it is now; without since, a day before until.")));
-	*since = dbops_bucket_begin(*since, SECS_PER_MINUTE);
 }
