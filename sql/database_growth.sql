@@ -48,6 +48,7 @@ SELECT h->'storage'->'growth_bytes_per_day' AS growth FROM dbops.system_health_c
 
 -- disks likewise; those that share one have its growth
 DELETE FROM dbops.disk_1h;
+CREATE TABLE dbops.disk_1h_999901 PARTITION OF dbops.disk_1h DEFAULT;
 INSERT INTO dbops.disk_1h (at, disk, total_bytes, used_bytes, free_bytes)
 SELECT timestamptz '2032-01-05' - make_interval(hours => i), 'WAL', 1e12, 5e11 - i * 1e6, 5e11 + i * 1e6 FROM generate_series(0, 22) i;
 SELECT growth_bytes_per_day FROM dbops.disk_usage() WHERE kind = 'WAL';

@@ -48,6 +48,7 @@ UNION ALL
 SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', true, 8640, 10000, 1, 86400, false, '{}'::real[], '{}'::real[], '{}'::real[], '{}'::float8[],
        array_fill(NULL::float8, '{33}') || 1e7::float8 || array_fill(NULL::float8, '{35}') || 5e7::float8
   FROM generate_series(1, 91) i;
+CREATE TABLE regress_growth.sequence_1d_999901 PARTITION OF dbops.sequence_1d DEFAULT;
 INSERT INTO dbops.sequence_1d (sequence, at, last_value)
 SELECT s.oid, timestamptz '2031-04-02 01:00+00' - i * interval '1 day', s.last - i * s.rate
   FROM (VALUES ('regress_growth.big_id_seq'::regclass, 1900000000, 5000000), ('regress_growth.down', -500000, -100)) s(oid, last, rate),
@@ -77,6 +78,7 @@ SELECT s->>'name' AS name, s->'values_per_day' AS per_day, s->'days_until_exhaus
 
 -- disks: the first fills by a hundredth of what is free a day, or so: others use it too
 SELECT d->>'name' AS disk, (d->>'used_bytes')::int8 AS used, (d->>'free_bytes')::int8 AS free FROM forecast, LATERAL (SELECT g->'disks'->0 AS d) x \gset
+CREATE TABLE regress_growth.disk_1h_999901 PARTITION OF dbops.disk_1h DEFAULT;
 INSERT INTO dbops.disk_1h (at, disk, total_bytes, used_bytes, free_bytes)
 SELECT timestamptz '2031-04-02 10:00+00' - i * interval '6 hours', :'disk', :used + :free, :used - i * (:free / 400), :free + i * (:free / 400)
   FROM generate_series(1, 160) i;

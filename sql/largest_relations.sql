@@ -73,5 +73,13 @@ SET dbops.test_now = 1927764800;
 SELECT dbops.measure_sizes();
 SELECT * FROM history;
 SELECT DISTINCT tableoid::regclass::text AS month FROM dbops.relation_1d WHERE at >= '2031-01-01' ORDER BY 1;
+SELECT DISTINCT tableoid::regclass::text AS month FROM dbops.disk_1h WHERE at >= '2031-01-01' ORDER BY 1;
+
+-- what is older than 400 days goes with its month, of tables and of disks
+SELECT dbops.measure_sizes() FROM generate_series(1, 15) i, LATERAL (SELECT set_config('dbops.test_now', (1927764800 + i * 2678400)::text, false)) later;
+SELECT dbops.prune_history() > 0 AS pruned;
+SELECT count(DISTINCT date_trunc('month', at)) AS months, min(at) > now_at - interval '432 days' AS kept_no_longer, min(at) < now_at - interval '400 days' AS as_long
+  FROM (SELECT to_timestamp(current_setting('dbops.test_now')::float8) AS now_at) n, dbops.disk_1h WHERE at >= '2031-01-01' GROUP BY now_at;
+SELECT min(inhrelid::regclass::text) AS oldest FROM pg_inherits WHERE inhparent = 'dbops.disk_1h'::regclass AND inhrelid::regclass::text >= 'dbops.disk_1h_2031';
 
 ROLLBACK;

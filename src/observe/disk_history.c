@@ -5,6 +5,7 @@
  * One row an hour for each device, in the home database; those that share one
  * are written under the first that is on it.
  */
+#include "observe/history.h"
 #include "observe/size_history.h"
 
 static void write_disk(const Disk *disk, TimestampTz hour);
@@ -15,10 +16,11 @@ dbops_disks_keep(void *arg)
 {
 	TimestampTz now = dbops_clock_now();
 	TimestampTz hour = now - ((now % USECS_PER_HOUR) + USECS_PER_HOUR) % USECS_PER_HOUR;
-	DbopsParam	old[] = {dbops_param_time(hour - HISTORY_DAYS * USECS_PER_DAY)};
 	Disks		disks = {0};
 	ListCell   *cell;
 
+	if (!dbops_history_begin_partition(HISTORY_DISKS, hour))
+		return;
 	dbops_disks_read(&disks);
 	foreach(cell, disks.list)
 	{
@@ -27,7 +29,6 @@ dbops_disks_keep(void *arg)
 		if (disk->total > 0 && disk->same_as == NULL)
 			write_disk(disk, hour);
 	}
-	dbops_store_each("DELETE FROM dbops.disk_1h WHERE at < $1", lengthof(old), old, NULL, NULL);
 }
 
 /* The last look in an hour stands. */

@@ -38,11 +38,15 @@ const HistoryTable dbops_history_tables[N_HISTORY_TABLES] = {
 	[HISTORY_1D] = {"metric_1d", PERIOD_YEAR, 0},
 	[HISTORY_WAITS] = {"wait_1m", PERIOD_DAY, 7},
 	[HISTORY_STATEMENTS] = {"statement_1h", PERIOD_DAY, 30},
-	[HISTORY_RELATIONS] = {"relation_1d", PERIOD_MONTH, 400}
+	[HISTORY_RELATIONS] = {"relation_1d", PERIOD_MONTH, 400},
+	[HISTORY_DISKS] = {"disk_1h", PERIOD_MONTH, 400},
+	[HISTORY_SEQUENCES] = {"sequence_1d", PERIOD_MONTH, 400}
 };
 
 /* Which of them give way first when all are too large; days go for ever and do not. */
-static const HistoryKind expendable[] = {HISTORY_1M, HISTORY_WAITS, HISTORY_5M, HISTORY_STATEMENTS, HISTORY_1H, HISTORY_RELATIONS};
+static const HistoryKind expendable[] = {
+	HISTORY_1M, HISTORY_WAITS, HISTORY_5M, HISTORY_STATEMENTS, HISTORY_1H, HISTORY_RELATIONS, HISTORY_SEQUENCES, HISTORY_DISKS
+};
 
 /* A partition, with the time that its name says. */
 typedef struct Partition

@@ -201,9 +201,9 @@ CREATE TABLE dbops.sequence_1d (
     at         timestamptz NOT NULL,
     last_value bigint NOT NULL,
     PRIMARY KEY (sequence, at)
-);
+) PARTITION BY RANGE (at);
 COMMENT ON TABLE dbops.sequence_1d IS
-    'Where sequences were each day, those of which a thousandth is used, for 400 days. History: a dump leaves it out.';
+    'Where sequences were each day, those of which a thousandth is used, for 400 days, in partitions of months. History: a dump leaves it out.';
 REVOKE ALL ON TABLE dbops.sequence_1d FROM PUBLIC;
 
 CREATE FUNCTION dbops.growth_forecast(horizons int[] DEFAULT '{30,90,180,365}', lookback interval DEFAULT '90 days') RETURNS jsonb
@@ -684,9 +684,9 @@ CREATE TABLE dbops.disk_1h (
     used_bytes  bigint      NOT NULL,
     free_bytes  bigint      NOT NULL,
     PRIMARY KEY (at, disk)
-);
+) PARTITION BY RANGE (at);
 COMMENT ON TABLE dbops.disk_1h IS
-    'How full each device was, every hour; in the home database. disk: as in disk_usage(), the first of those that share it. free_bytes: that the server can use.';
+    'How full each device was, every hour of 400 days, in partitions of months; in the home database. disk: as in disk_usage(), the first of those that share it. free_bytes: that the server can use.';
 REVOKE ALL ON TABLE dbops.disk_1h FROM PUBLIC;
 
 CREATE FUNCTION dbops.measure_sizes() RETURNS void
@@ -741,7 +741,7 @@ CREATE TABLE dbops.statement_text (
     PRIMARY KEY (query_id, database_id)
 );
 COMMENT ON TABLE dbops.statement_text IS
-    'The texts of the queries in statement_1h as pg_stat_statements has them, up to 4000 characters, with ''...'' for each string that it has left in. Of other statements, which may hold passwords, only the kind, for example ALTER ROLE.';
+    'The texts of the queries in statement_1h as pg_stat_statements has them, up to 4000 characters, with ''...'' for each string that it has left in. Of other statements, which may hold passwords, only the kind, for example ALTER ROLE. A text has no day of its own: it is deleted once no row of statement_1h refers to it.';
 REVOKE ALL ON TABLE dbops.statement_text FROM PUBLIC;
 -- Who may read all data may not see what others run: without a policy only the owner reads it, for the functions.
 ALTER TABLE dbops.statement_text ENABLE ROW LEVEL SECURITY;

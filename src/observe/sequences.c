@@ -13,6 +13,7 @@
  */
 #include "observe/checks.h"
 #include "observe/forecast.h"
+#include "observe/history.h"
 
 #include <math.h>
 
@@ -35,7 +36,6 @@
 
 #define KEPT_FROM	0.1			/* percent used */
 #define MOST_KEPT	1000		/* sequences, a day */
-#define KEEP_DAYS	"400 days"
 
 /*
  * Every sequence with the integer column that ends first among those that it
@@ -255,6 +255,8 @@ keep_sequences(void *arg)
 	ListCell   *cell;
 	int			kept = 0;
 
+	if (!dbops_history_begin_partition(HISTORY_SEQUENCES, now))
+		return;
 	foreach(cell, sequences)
 	{
 		const Sequence *sequence = lfirst(cell);
@@ -265,6 +267,4 @@ keep_sequences(void *arg)
 		dbops_store_each("INSERT INTO dbops.sequence_1d (at, sequence, last_value) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
 						 lengthof(params), params, NULL, NULL);
 	}
-	dbops_store_each("DELETE FROM dbops.sequence_1d WHERE at < $1 - interval '" KEEP_DAYS "'", 1,
-					 (DbopsParam[]) {dbops_param_time(now)}, NULL, NULL);
 }

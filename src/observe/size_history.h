@@ -8,7 +8,6 @@
 #include "observe/observe.h"
 
 #define TRACKED_FROM	(1024 * 1024)	/* bytes of a relation whose table has a history */
-#define HISTORY_DAYS	400
 
 extern void dbops_size_history_init(void);
 

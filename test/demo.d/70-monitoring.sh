@@ -106,6 +106,7 @@ BEGIN
     PERFORM dbops.roll_up_metrics(false);
 END
 $$;
+CREATE TABLE dbops.disk_1h_999901 PARTITION OF dbops.disk_1h DEFAULT;
 INSERT INTO dbops.disk_1h (at, disk, total_bytes, used_bytes, free_bytes)
 SELECT now() + day * interval '1 day', disk->>'name', 0, (disk->>'used_bytes')::int8 - (90 - day) * (disk->>'free_bytes')::int8 / 200, 0
   FROM generate_series(1, 90) AS day, jsonb_array_elements(dbops.growth_forecast()->'disks') AS disk;

@@ -58,6 +58,9 @@ $primary->safe_psql(
 	SELECT timestamptz '2031-04-02 00:00+00' - i * interval '1 day', false, 8640, 10000, 1, 86400, false, '{}', '{}', '{}',
 	       array_fill(NULL::float8, '{22}') || pg_database_size(current_database()) * (1 - i / 182.0)::float8, '{}'
 	  FROM generate_series(1, 91) i;
+	CREATE TABLE IF NOT EXISTS dbops.disk_1h_203102 PARTITION OF dbops.disk_1h FOR VALUES FROM ('2031-02-01 00:00+00') TO ('2031-03-01 00:00+00');
+	CREATE TABLE IF NOT EXISTS dbops.disk_1h_203103 PARTITION OF dbops.disk_1h FOR VALUES FROM ('2031-03-01 00:00+00') TO ('2031-04-01 00:00+00');
+	CREATE TABLE IF NOT EXISTS dbops.disk_1h_203104 PARTITION OF dbops.disk_1h FOR VALUES FROM ('2031-04-01 00:00+00') TO ('2031-05-01 00:00+00');
 	INSERT INTO dbops.disk_1h (at, disk, total_bytes, used_bytes, free_bytes)
 	SELECT timestamptz '2031-04-02 10:00+00' - i * interval '6 hours', d->>'name', 0, (d->>'used_bytes')::int8 + (5 - i / 400.0) * (d->>'free_bytes')::int8, 0
 	  FROM generate_series(0, 160) i, LATERAL (SELECT dbops.growth_forecast()#>'{disks,0}' AS d OFFSET 0) _});
