@@ -112,7 +112,7 @@ report_age(DbopsCheckRun *run, const char *object, double age)
 	dbops_check_report_value(run, age, NAN, (DbopsFinding)
 							 {
 								 .object = object,
-								 .message = psprintf("history of the %s was last written %s ago", object == NULL ? "database" : "cluster", dbops_figure_duration(age)),
+								 .message = psprintf("the history of the %s reaches up to %s ago", object == NULL ? "database" : "cluster", dbops_figure_duration(age)),
 								 .remedy = REMEDY
 							 });
 }

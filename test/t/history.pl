@@ -159,6 +159,9 @@ like(notice_until($primary, 'app', qr/database/), qr/is in database "other"/, 'a
 sample($primary, 'app', 1800, 3);
 set_clock($primary, 2100);
 ok($primary->poll_query_until('other', 'SELECT count(*) >= 2 FROM dbops.metric_1m WHERE cluster'), 'the new home goes on');
+my $aged = q{SELECT string_agg(coalesce(object, 'here'), ' ' ORDER BY object NULLS FIRST) FROM dbops.health_checks() WHERE check_name = 'history.age'};
+is($primary->safe_psql('other', $aged), 'here cluster', 'where the history of the cluster is written, its age is judged');
+is($primary->safe_psql('app', $aged), 'here', 'and nowhere else');
 
 # a standby samples into memory and writes nothing
 $primary->backup('backup');
