@@ -49,6 +49,7 @@ typedef struct DatabaseEntry
 	TimestampTz served;			/* when a scheduler was last started */
 	TimestampTz reserved;		/* when a runner was last reserved for it */
 	TimestampTz pruned;			/* when the history was last pruned */
+	uint32		refusal;		/* stands for why no job runs there, as a scheduler last saw it; 0: they may */
 } DatabaseEntry;
 
 typedef enum RunnerState

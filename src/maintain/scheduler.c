@@ -16,6 +16,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -58,6 +59,7 @@ static void work(void);
 static void look(Look *look);
 static bool extension_is_there(Look *look);
 static void look_at_jobs(Look *look, TimestampTz now);
+static void note_refusal(const char *refusal);
 static void free_lost_slots(void);
 static void prune_sometimes(void);
 static void choose_jobs(Look *look, TimestampTz now);
@@ -250,8 +252,10 @@ extension_is_there(Look *look)
 static void
 look_at_jobs(Look *look, TimestampTz now)
 {
-	bool		refused = (dbops_identity_refusal() != NULL);
+	const char *refusal = dbops_identity_refusal();
+	bool		refused = (refusal != NULL);
 
+	note_refusal(refusal);
 	/* What has run here is judged also when nothing more is to run: its slots are others'. */
 	if (refused)
 		dbops_engine_stop_runners(my_database);
@@ -265,6 +269,28 @@ look_at_jobs(Look *look, TimestampTz now)
 	dbops_due_submit(now, &look->next_due);
 	prune_sometimes();
 	choose_jobs(look, now);
+}
+
+/*
+ * Have everything be kept up anew when it is another than before why no job runs
+ * here, or when they may again. A restore brings that it is a copy after dbops
+ * itself, and somebody who is to hear of it would wait for a whole period.
+ */
+static void
+note_refusal(const char *refusal)
+{
+	uint32		standing = (refusal == NULL) ? 0 : Max(1, string_hash(refusal, strlen(refusal) + 1));
+	DatabaseEntry *entry;
+	bool		changed;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = dbops_engine_database(my_database, false);
+	changed = (entry != NULL && entry->refusal != standing);
+	if (changed)
+		entry->refusal = standing;
+	LWLockRelease(dbops_engine_lock);
+	if (changed)
+		dbops_upkeep_request(my_database, NULL);
 }
 
 /* Give back the slots of runners that have died without a word. */

@@ -68,12 +68,17 @@ sub timeline
 is(quarantine($node), 'ok: this is the database that dbops was set up in', 'the original is itself');
 is(job_ends_as($node, '30s'), 'succeeded', 'and runs jobs');
 
-# pg_dump and pg_restore, into a database beside it and into another server
+# pg_dump and pg_restore, into a database beside it and into another server. Between dbops and its rows, everything there
+# has been looked after once, and is not to be for ten minutes.
 my $dump = $node->basedir . '/app.dump';
 $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-h', $node->host, '-p', $node->port, 'app' ], 'it is dumped');
 $node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
-$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'restored', '-h', $node->host, '-p', $node->port, $dump ],
-	'and restored beside it');
+my @restore = ('pg_restore', '--exit-on-error', '-d', 'restored', '-h', $node->host, '-p', $node->port, $dump);
+$node->command_ok([ @restore, '--section=pre-data' ], 'and restored beside it');
+$node->poll_query_until('restored', 'SELECT count(*) > 0 FROM dbops.history_progress') or die 'nobody looks after it';
+$node->poll_query_until('restored', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'restored' AND backend_type = 'dbops scheduler'})
+  or die 'its scheduler does not leave';
+$node->command_ok([ @restore, '--section=data', '--section=post-data' ], 'with its rows');
 is($node->safe_psql('restored', 'SELECT count(*) FROM dbops.instance'), '2', 'both identities are there');
 is_quarantined($node, qr/in another database \(OID \d+, and this one's is \d+\)/, 'pg_restore', 'restored');
 
