@@ -43,7 +43,8 @@ static const DbopsUpkeep upkeep = {
 	.name = "check settings",
 	.every = 60000,
 	.elsewhere = 600000,
-	.run = refresh
+	.run = refresh,
+	.read = refresh
 };
 
 /* Ask for the shared memory, and for what keeps it up. */

@@ -544,13 +544,14 @@ extern void dbops_forget_database(Oid database);
 
 /* ---- upkeep.c: what a scheduler does besides starting jobs ---- */
 
-/* Called in a transaction of its own, as the extension's owner, never on a standby. */
+/* Called in a transaction of its own, as the extension's owner. */
 typedef struct DbopsUpkeep
 {
 	const char *name;
 	long		every;			/* ms, in the home database */
 	long		elsewhere;		/* ms, in the others; 0: not there */
-	DbopsCallback run;
+	DbopsCallback run;			/* not on a standby */
+	DbopsCallback read;			/* instead, on a standby, where nothing can be written; NULL: nothing */
 } DbopsUpkeep;
 
 extern void dbops_upkeep_init(void);

@@ -8,12 +8,15 @@
  * due at once. Each upkeep has a transaction of its own: one that fails is
  * logged and comes again when its time has passed, and the others stand.
  *
+ * On a standby only that is done which reads what its launcher has to know.
+ *
  * The times are those of the clock that tests may set. One that lies farther
  * ahead than an upkeep's period is of a clock that has been set back since.
  */
 #include "core/core.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 
@@ -170,6 +173,8 @@ find_times(Oid database, bool create)
 static long
 period(const DbopsUpkeep *upkeep, bool at_home)
 {
+	if (RecoveryInProgress() && upkeep->read == NULL)
+		return 0;
 	return at_home ? upkeep->every : upkeep->elsewhere;
 }
 
@@ -224,7 +229,7 @@ run_in_transaction(const DbopsUpkeep *upkeep, bool (*may_run) (void))
 	if (may_run())
 	{
 		dbops_set_local("synchronous_commit", "off");
-		dbops_run_as_extension(upkeep->run, NULL);
+		dbops_run_as_extension(RecoveryInProgress() ? upkeep->read : upkeep->run, NULL);
 	}
 	CommitTransactionCommand();
 }

@@ -9,7 +9,10 @@
  * database says whether dbops is there, and when it is next wanted.
  *
  * In between it runs the ticks that areas have registered. On a standby it does
- * that as well, writes nothing and waits for promotion.
+ * that as well, writes nothing and waits for promotion. What it has to know of the
+ * home database, such as which checks are turned off, a reader reads there: it
+ * is a scheduler that can do nothing else. Other databases have none, but those
+ * that may be home.
  */
 #include "core/server.h"
 #include "core/server_default.h"
@@ -37,7 +40,7 @@
 
 #define RESTART			5		/* s until the postmaster starts a launcher that failed */
 #define LOOK_AROUND		60000L	/* ms between two looks at pg_database */
-#define LOOK_RECOVERY	1000L	/* ms between two looks whether recovery has ended */
+#define LOOK_RECOVERY	1000L	/* ms between two looks whether recovery has ended, or a reader is due */
 #define AT_ONCE			2		/* schedulers that are started at the same time */
 #define AT_ONCE_LONG	4		/* and that are at work, those that have been for long counted as well */
 #define FOR_LONG		60000L	/* ms */
@@ -61,6 +64,7 @@ static Oid	named_home = InvalidOid;	/* by dbops.home_database, as last looked ar
 static void take_office(void);
 static void leave_office(int code, Datum arg);
 static long look_after(void);
+static void follow_promotion(void);
 static void obey_switch(void);
 static void wake_all(void);
 static void stop_schedulers(void);
@@ -77,6 +81,7 @@ static void note_lost(Oid database);
 static void start_due(TimestampTz now);
 static Oid	take_due(TimestampTz now);
 static bool is_due(const DatabaseEntry *entry, TimestampTz now);
+static bool may_serve(const DatabaseEntry *entry, Oid home);
 static bool goes_before(const DatabaseEntry *one, const DatabaseEntry *other, Oid home);
 static bool may_start(TimestampTz real);
 static bool start_scheduler(Oid database);
@@ -165,16 +170,35 @@ look_after(void)
 	if (!dbops_enabled)
 		return RecoveryInProgress() ? LOOK_RECOVERY : LOOK_AROUND;
 	until_tick = dbops_tick_run();
-	if (RecoveryInProgress())
-		return Min(LOOK_RECOVERY, until_tick);
-
+	follow_promotion();
 	if (looked_around == 0 || dbops_engine->look_around ||
 		TimestampDifferenceExceeds(looked_around, GetCurrentTimestamp(), LOOK_AROUND))
 		look_around(now);
 	dbops_home_note(choose_home());
 	finish_started();
 	start_due(now);
-	return Min(until_next(now), until_tick);
+	return Min(RecoveryInProgress() ? LOOK_RECOVERY : until_next(now), until_tick);
+}
+
+/* What a standby could not do, or needed not to know, is to be done now. */
+static void
+follow_promotion(void)
+{
+	static bool was_standby = false;
+	Oid			home = dbops_home_database();
+
+	if (was_standby && !RecoveryInProgress())
+	{
+		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+		for (int i = 0; i < ENGINE_DATABASES; i++)
+			if (OidIsValid(dbops_engine->databases[i].oid))
+				dbops_engine->databases[i].wake = true;
+		LWLockRelease(dbops_engine_lock);
+		looked_around = 0;
+		if (OidIsValid(home))
+			dbops_upkeep_request(home, NULL);
+	}
+	was_standby = RecoveryInProgress();
 }
 
 /* Take over the configuration; stop everything, or begin again, by dbops.enabled. */
@@ -454,7 +478,7 @@ take_due(TimestampTz now)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
-		if (is_due(entry, now) && (chosen == NULL || goes_before(entry, chosen, home)))
+		if (is_due(entry, now) && may_serve(entry, home) && (chosen == NULL || goes_before(entry, chosen, home)))
 			chosen = entry;
 	}
 	if (chosen != NULL)
@@ -473,6 +497,13 @@ is_due(const DatabaseEntry *entry, TimestampTz now)
 	return OidIsValid(entry->oid) && is_unused(entry) &&
 		(entry->wake || entry->next_due <= now) &&
 		entry->retry_at <= GetCurrentTimestamp();
+}
+
+/* On a standby only home has a reader, and what may turn out to be home. */
+static bool
+may_serve(const DatabaseEntry *entry, Oid home)
+{
+	return !RecoveryInProgress() || !OidIsValid(home) || entry->oid <= home;
 }
 
 /*
@@ -508,13 +539,13 @@ may_start(TimestampTz real)
 static bool
 start_scheduler(Oid database)
 {
+	bool		reads = RecoveryInProgress();
 	BackgroundWorker worker = {
 		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_start_time = reads ? BgWorkerStart_ConsistentState : BgWorkerStart_RecoveryFinished,
 		.bgw_restart_time = BGW_NEVER_RESTART,
 		.bgw_library_name = "dbops",
 		.bgw_function_name = "dbops_scheduler_main",
-		.bgw_type = "dbops scheduler",
 		.bgw_main_arg = ObjectIdGetDatum(database),
 		.bgw_notify_pid = MyProcPid
 	};
@@ -522,7 +553,8 @@ start_scheduler(Oid database)
 	Started    *scheduler = palloc(sizeof(Started));
 	bool		registered;
 
-	snprintf(worker.bgw_name, BGW_MAXLEN, "dbops scheduler of database %u", database);
+	strlcpy(worker.bgw_type, reads ? "dbops reader" : "dbops scheduler", BGW_MAXLEN);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "%s of database %u", worker.bgw_type, database);
 	scheduler->database = database;
 	scheduler->since = GetCurrentTimestamp();
 	registered = RegisterDynamicBackgroundWorker(&worker, &scheduler->handle);

@@ -7,6 +7,9 @@
  * next wanted: at the latest in some minutes, since what a restore brings wakes
  * nobody. Each look is one short transaction; between two of them it
  * holds nothing, and it stays only as long as jobs come or end.
+ *
+ * On a standby it is the reader: it looks whether dbops is there, and reads what
+ * the launcher has to know. Nothing is written, and no job is looked at.
  */
 #include "core/server.h"
 #include "maintain/maintain.h"
@@ -171,7 +174,7 @@ log_in(void)
 	for (int i = 0; i < lengthof(settings); i++)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 	BackgroundWorkerInitializeConnectionByOid(my_database, InvalidOid, 0);
-	pgstat_report_appname("dbops scheduler");
+	pgstat_report_appname(MyBgworkerEntry->bgw_type);
 }
 
 /* Look until nothing is to be expected soon. */
@@ -224,7 +227,7 @@ look(Look *look)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	if (extension_is_there(look))
+	if (extension_is_there(look) && !RecoveryInProgress())
 		look_at_jobs(look, dbops_clock_now());
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
@@ -493,7 +496,8 @@ start_runners(Look *look)
 
 /*
  * Is another look wanted soon? If not, say when the next one is, in the same
- * moment in which nobody can wake us any more.
+ * moment in which nobody can wake us any more. On a standby nobody says when
+ * dbops comes.
  */
 static bool
 is_wanted(const Look *look)
@@ -509,7 +513,7 @@ is_wanted(const Look *look)
 	{
 		wanted = entry->wake && entry->holds == 0 && !others_wait();
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
-		entry->next_due = look->gone ? DT_NOEND :
+		entry->next_due = (look->gone && !RecoveryInProgress()) ? DT_NOEND :
 			Min(Min(look->next_due, dbops_upkeep_next()),
 				TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_IN_VAIN));
 		entry->failures = 0;

@@ -135,6 +135,8 @@ extern List *dbops_alert_news_waited_for(void);
 
 extern TimestampTz dbops_alert_memory_began(void);
 extern void dbops_alert_memory_begin_anew(TimestampTz now);
+extern bool dbops_alert_home_is_read(void);
+extern void dbops_alert_note_home_read(void);
 extern bool dbops_alert_is_loaded(Oid database);
 extern Oid	dbops_alert_table(void);
 extern bool dbops_alert_is_loaded_here(Oid database);

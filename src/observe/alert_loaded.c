@@ -34,6 +34,26 @@ dbops_alert_memory_begin_anew(TimestampTz now)
 	dbops_alert_memory_unlock();
 }
 
+/* On a standby, is it known what the home database says is not to be told? */
+bool
+dbops_alert_home_is_read(void)
+{
+	bool		known;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	known = dbops_alert_memory()->home_is_read;
+	dbops_alert_memory_unlock();
+	return known;
+}
+
+void
+dbops_alert_note_home_read(void)
+{
+	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	dbops_alert_memory()->home_is_read = true;
+	dbops_alert_memory_unlock();
+}
+
 /* Is it known what was told of a database's alerts, or of the cluster's? */
 bool
 dbops_alert_is_loaded(Oid database)

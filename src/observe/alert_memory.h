@@ -24,6 +24,7 @@ typedef struct AlertLoaded
 typedef struct AlertMemory
 {
 	TimestampTz began;			/* the server was started or promoted */
+	bool		home_is_read;	/* on a standby: what the home database silences is known */
 	uint32		turn;
 	uint64		next_number;	/* of news */
 	int			n_loaded;

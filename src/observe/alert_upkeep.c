@@ -11,6 +11,8 @@
  * told before a restart is not told again.
  *
  * A standby has no schedulers: its launcher judges the cluster, and tells the log.
+ * A reader tells it what the home database has silenced or set; it waits for that,
+ * but not for long, since there may be no such database.
  */
 #include "observe/alert.h"
 #include "observe/board.h"
@@ -25,6 +27,7 @@
 #include "utils/typcache.h"
 
 #define BUDGET			0.4		/* ms that the databases of one tick may take */
+#define PATIENCE		30000	/* ms that a standby waits for what home says */
 #define TURNS			6		/* ticks in which each of them has its turn, however long they take */
 
 PG_FUNCTION_INFO_V1(dbops_evaluate_alerts);
@@ -32,12 +35,14 @@ PG_FUNCTION_INFO_V1(dbops_evaluate_alerts);
 static void judge_in_launcher(void *unused);
 static void follow_promotion(TimestampTz now);
 static bool may_evaluate(Oid database);
+static bool may_tell_on_standby(void);
 static void judge_cluster(void);
 static void judge_databases(void);
 static void judge(Oid database, bool connected, DbopsCheckReach reach);
 static void ask_for_schedulers(void);
 static void judge_catalogs(void *unused);
 static void look_after_alerts(void *unused);
+static void read_alerts(void *unused);
 static List *take_findings(ArrayType *array);
 static DbopsFinding *take_finding(HeapTupleHeader row, const DbopsOverrides *overrides);
 static char *text_of(HeapTupleHeader row, const char *name);
@@ -53,7 +58,8 @@ static const DbopsUpkeep alerts_upkeep = {
 	.name = "alerts",
 	.every = ALERT_INTERVAL_HOME * 1000L,
 	.elsewhere = ALERT_INTERVAL_ELSEWHERE * 1000L,
-	.run = look_after_alerts
+	.run = look_after_alerts,
+	.read = read_alerts
 };
 
 static const DbopsUpkeep checks_upkeep = {
@@ -103,7 +109,19 @@ follow_promotion(TimestampTz now)
 static bool
 may_evaluate(Oid database)
 {
-	return RecoveryInProgress() || dbops_alert_is_loaded(database);
+	return RecoveryInProgress() ? may_tell_on_standby() : dbops_alert_is_loaded(database);
+}
+
+/* In the launcher. */
+static bool
+may_tell_on_standby(void)
+{
+	static TimestampTz since = 0;
+
+	if (since == 0)
+		since = GetCurrentTimestamp();
+	return dbops_alert_home_is_read() ||
+		TimestampDifferenceExceeds(since, GetCurrentTimestamp(), PATIENCE);
 }
 
 static void
@@ -189,6 +207,18 @@ look_after_alerts(void *unused)
 	dbops_alert_store_take_over(dbops_alert_is_home());
 	dbops_alert_deliver();
 	dbops_alert_store_prune();
+}
+
+/* What the launcher of a standby has to know of this database. */
+static void
+read_alerts(void *unused)
+{
+	Disks		disks = {0};
+
+	dbops_disks_read(&disks);
+	dbops_alert_silence_load();
+	if (dbops_alert_is_home())
+		dbops_alert_note_home_read();
 }
 
 /* ---- a session ---- */
