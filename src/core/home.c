@@ -4,7 +4,7 @@
  *
  * Figures and alerts of the cluster are kept in one database, so that each is
  * there once: the one that dbops.home_database names, or else the oldest that
- * has dbops. The launcher alone knows which have it, and says so here; until
+ * has dbops, and has it not turned off. The launcher alone knows which have it, and says so here; until
  * then, and where dbops is not preloaded, there is no home.
  */
 #include "core/core.h"

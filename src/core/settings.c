@@ -232,7 +232,7 @@ define_e_to_g(void)
 {
 	DefineCustomBoolVariable("dbops.enabled",
 							 "Lets dbops work in the background.",
-							 "Off stops the work that is under way; it goes on where it was when this is on again. Can be set for a database too.",
+							 "Off stops the work that is under way; it goes on where it was when this is on again. Can be set for a database too, which then holds nothing of the cluster's.",
 							 &dbops_enabled,
 							 true,
 							 PGC_SUSET,
@@ -320,7 +320,7 @@ define_h_to_i(void)
 
 	DefineCustomStringVariable("dbops.home_database",
 							   "Sets which database holds the history and the alerts of the whole cluster.",
-							   "Empty means the oldest one that has dbops. It must have dbops too.",
+							   "Empty means the oldest one that has dbops. One that has none, or has dbops.enabled off, gives way to that one.",
 							   &dbops_home_name,
 							   "",
 							   PGC_SIGHUP,

@@ -66,6 +66,7 @@ static void leave_office(int code, Datum arg);
 static long look_after(void);
 static void follow_promotion(void);
 static void obey_switch(void);
+static void forget_off(void);
 static void wake_all(void);
 static void stop_schedulers(void);
 static void look_around(TimestampTz now);
@@ -218,7 +219,19 @@ obey_switch(void)
 		stop_schedulers();
 		dbops_engine_stop_runners(InvalidOid);
 	}
+	if (!was_enabled && dbops_enabled)
+		forget_off();
 	was_enabled = dbops_enabled;
+}
+
+/* What a scheduler saw as turned off with the whole server is not so any more. */
+static void
+forget_off(void)
+{
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		dbops_engine->databases[i].off = false;
+	LWLockRelease(dbops_engine_lock);
 }
 
 /* Have a scheduler look at every database that has dbops. */
@@ -331,8 +344,8 @@ enter_databases(List *oids)
 
 /*
  * Choose the database that holds what is the cluster's: the one that is named,
- * or the oldest that has dbops when it is gone or has none, as nobody would be
- * told of the cluster's alerts otherwise.
+ * or the oldest that has dbops when it is gone, has none or has it turned off, as
+ * nobody would be told of the cluster's alerts otherwise.
  */
 static Oid
 choose_home(void)
@@ -344,9 +357,9 @@ choose_home(void)
 
 	if (named && !fits && !complained)
 		ereport(LOG,
-				(errmsg("there is no database \"%s\" with dbops, which dbops.home_database names", dbops_home_name),
-				 errdetail("The oldest database that has dbops takes its place."),
-				 errhint("Create the extension there, or set dbops.home_database to another.")));
+				(errmsg("there is no database \"%s\" with dbops at work, which dbops.home_database names", dbops_home_name),
+				 errdetail("The oldest database in which dbops is at work takes its place."),
+				 errhint("Create the extension there, set dbops.enabled = on for it, or set dbops.home_database to another.")));
 	complained = named && !fits;
 	return home;
 }
@@ -365,11 +378,11 @@ may_have_dbops(Oid database)
 	return may;
 }
 
-/* One into which no scheduler gets does not keep the others waiting. */
+/* One into which no scheduler gets does not keep the others waiting, nor does one in which dbops does nothing. */
 static bool
 may_be_home(const DatabaseEntry *entry)
 {
-	return OidIsValid(entry->oid) && entry->state != DATABASE_ABSENT &&
+	return OidIsValid(entry->oid) && !entry->off && entry->state != DATABASE_ABSENT &&
 		!(entry->state == DATABASE_UNKNOWN && entry->failures > 0);
 }
 

@@ -38,6 +38,7 @@ typedef struct DatabaseEntry
 	Oid			oid;			/* InvalidOid: the entry is free */
 	DatabaseState state;
 	TimestampTz next_due;		/* when a scheduler is wanted; DT_NOEND: not before a wake */
+	bool		off;			/* dbops.enabled is off there, as a scheduler last saw it */
 	bool		wake;			/* wanted since the last scheduler looked */
 	bool		waits_for_worker;	/* a job there waits for a runner's slot */
 	int			holds;			/* commands under way that need dbops out of the database */

@@ -512,6 +512,7 @@ is_wanted(const Look *look)
 	if (entry != NULL)
 	{
 		wanted = entry->wake && entry->holds == 0 && !others_wait();
+		entry->off = !dbops_enabled;
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
 		entry->next_due = (look->gone && !RecoveryInProgress()) ? DT_NOEND :
 			Min(Min(look->next_due, dbops_upkeep_next()),
