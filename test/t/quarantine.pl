@@ -75,7 +75,7 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-h', $node->host, '-p', $nod
 $node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
 my @restore = ('pg_restore', '--exit-on-error', '-d', 'restored', '-h', $node->host, '-p', $node->port, $dump);
 $node->command_ok([ @restore, '--section=pre-data' ], 'and restored beside it');
-$node->poll_query_until('restored', 'SELECT count(*) > 0 FROM dbops.history_progress') or die 'nobody looks after it';
+$node->poll_query_until('restored', q{SELECT count(*) > 0 FROM dbops.history_progress WHERE tier = '1m'}) or die 'nobody looks after it';
 $node->poll_query_until('restored', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'restored' AND backend_type = 'dbops scheduler'})
   or die 'its scheduler does not leave';
 $node->command_ok([ @restore, '--section=data', '--section=post-data' ], 'with its rows');
