@@ -134,11 +134,45 @@ is($primary->safe_psql('app', "SET dbops.test_now = 1893457600; $asked"),
 $root->quit;
 $_->quit for @waiting;
 
+# more statements in a minute than are told apart, and then a wait for a lock: whom it waits for is told all the same
+$primary->safe_psql('app', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'app' AND pid <> pg_backend_pid() AND backend_type = 'client backend'});
+my @busy;
+for my $i (1 .. 40)
+{
+	my $statements = $primary->basedir . "/busy_$i.sql";
+
+	append_to_file($statements, join('', map { "SELECT /* round $_ */ pg_sleep(600)" . ', 0' x ($i * 5 + $_) . ";\n" } 1 .. 5));
+	push @busy, IPC::Run::start([ 'psql', '-XAtq', '-h', $primary->host, '-p', $primary->port, '-d', 'app', '-f', $statements ], '>', '/dev/null', '2>', '/dev/null');
+}
+for my $round (1 .. 5)
+{
+	my $asleep = qq{FROM pg_stat_activity WHERE query LIKE '%/* round $round */%' AND wait_event = 'PgSleep'};
+
+	$primary->poll_query_until('app', "SELECT count(*) = 40 $asleep") or die 'not all sleep';
+	$primary->safe_psql('app', 'SET dbops.test_now = ' . (1893457610 + 10 * $round) . '; SELECT dbops.sample_server()');
+	$primary->safe_psql('app', "SELECT pg_cancel_backend(pid) $asleep");
+}
+$_->finish for @busy;
+my $holder = $primary->background_psql('app');
+$holder->query_safe('BEGIN; LOCK TABLE t');
+my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
+my $waits = $primary->background_psql('app');
+$waits->query_until(qr/waits/, "\\echo waits\nBEGIN; LOCK TABLE t;\n");
+$primary->poll_query_until('app', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 't'::regclass AND NOT granted}) or die 'nobody waits';
+$primary->safe_psql('app', 'SET dbops.test_now = 1893457670; SELECT dbops.sample_server()');
+my $minute = q{FROM dbops.wait_history('2030-01-01 00:27+00', '2030-01-01 00:28+00')};
+is( $primary->safe_psql('app', "SET dbops.test_now = 1893457680; SELECT wait_type, wait, samples, blocker, blocker_state $minute WHERE wait_type IN ('Lock', 'other')"),
+	"Lock|relation|1|$holder_pid|idle in transaction", 'it has the root blocker, and nothing is lost among others');
+is( $primary->safe_psql('app', "SET dbops.test_now = 1893457680; SELECT sum(samples), count(query_id) BETWEEN 150 AND 191 $minute WHERE wait = 'PgSleep'"),
+	'200|t', 'and all of the others are counted, the later ones without their statement');
+$holder->quit;
+$waits->quit;
+
 # a storm on one row, in which most wait for their place in front of it
 $primary->safe_psql('app', 'CREATE TABLE one (i int); INSERT INTO one VALUES (1)');
-my $holder = $primary->background_psql('app');
+$holder = $primary->background_psql('app');
 $holder->query_safe('BEGIN; UPDATE one SET i = 2');
-my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
+$holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
 my $script = $primary->basedir . '/storm.sql';
 append_to_file($script, "UPDATE one SET i = i + 1;\n");
 my $storm = IPC::Run::start([ 'pgbench', '-n', '-c', 40, '-t', 1, '-f', $script, '-h', $primary->host, '-p', $primary->port, 'app' ],
