@@ -9,13 +9,15 @@
  * A sample that comes sooner than a tick after the one before keeps its place
  * only until the next, so that however often somebody samples, an hour is there.
  *
+ * A clean restart of the server keeps them (ring_restart.c).
+ *
  * Who asks how it is now is told nothing by a sample that is stale: that is no
  * answer, though the hour before it stays for history.
  *
  * A session has a ring of its own when dbops is not preloaded, and when a test
  * has set the session's time: what it samples then is nobody else's business.
  */
-#include "observe/history.h"
+#include "observe/ring.h"
 
 #include "utils/memutils.h"
 
@@ -23,38 +25,6 @@
 #define KEEPS_COUNTS	(180 * USECS_PER_SEC)	/* for so long counts of statements tell what happens */
 #define LEAST_APART		0.9		/* of the cadence, between two samples that both stay */
 #define KEEPS_RING		(60 * USECS_PER_SEC)	/* for so long a database keeps its ring from others */
-
-/* When a sample was taken; its values stand apart. */
-typedef struct Mark
-{
-	TimestampTz at;
-	TimestampTz counted;		/* when its figures of statements were */
-	TimestampTz epoch;
-	int			cadence;
-} Mark;
-
-typedef struct Supply
-{
-	double		value;
-	TimestampTz at;				/* 0: none */
-} Supply;
-
-typedef struct Track
-{
-	Oid			database;		/* InvalidOid: of the cluster, or free */
-	TimestampTz active;			/* when somebody was last there */
-	int			next;			/* place of the next sample */
-	int			n;
-	Mark		marks[RING_TICKS];
-	Supply		supplies[N_MOST_METRICS];
-} Track;
-
-typedef struct Ring
-{
-	Track		tracks[1 + RING_DATABASES]; /* the cluster's first */
-	double		cluster[RING_TICKS][N_CLUSTER_METRICS];
-	double		databases[RING_DATABASES][RING_TICKS][N_DATABASE_METRICS];
-} Ring;
 
 static Ring *shared_ring = NULL;	/* or NULL */
 static LWLock *shared_ring_lock = NULL;
@@ -84,7 +54,7 @@ static void compare_figure(Ring *ring, const Track *track, int position, int bac
 void
 dbops_ring_init(void)
 {
-	dbops_shared_request("dbops samples", sizeof(Ring), NULL,
+	dbops_shared_request("dbops samples", sizeof(Ring), dbops_ring_prepare,
 						 (void **) &shared_ring, &shared_ring_lock);
 }
 
@@ -320,7 +290,7 @@ is_current(const Track *track)
 {
 	const Mark *newest = &track->marks[place_back(track, 1)];
 
-	return track->n > 0 &&
+	return track->n > 0 && track->current &&
 		dbops_clock_now() - newest->at <= (TimestampTz) STALE_TICKS * newest->cadence * (USECS_PER_SEC / 1000);
 }
 
@@ -371,6 +341,7 @@ write_sample(Ring *ring, Track *track, const Sample *sample)
 	fill_in_supplied(track, n_metrics, sample->at, values);
 	track->next = (track->next + 1) % RING_TICKS;
 	track->n = Min(track->n + 1, RING_TICKS);
+	track->current = true;
 }
 
 static void
