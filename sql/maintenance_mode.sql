@@ -25,6 +25,23 @@ SELECT dbops.begin_maintenance_mode('short', now() + interval '1 minute');
 SELECT dbops.end_maintenance_mode() AS was_on, dbops.node_status()->'maintenance'->'reason' AS at_commit;
 SELECT dbops.end_maintenance_mode() AS was_on, dbops.node_status()->'maintenance' AS over;
 
+-- nobody could begin it when what is prepared is committed
+BEGIN;
+SELECT dbops.begin_maintenance_mode('prepared', now() + interval '1 hour');
+SAVEPOINT s;
+SELECT dbops.end_maintenance_mode();
+ROLLBACK TO s;
+PREPARE TRANSACTION 'regress_maintenance';
+\echo :SQLSTATE
+SELECT dbops.node_status()->'maintenance' AS none;
+BEGIN;
+SAVEPOINT s;
+SELECT dbops.begin_maintenance_mode('not prepared', now() + interval '1 hour');
+ROLLBACK TO s;
+PREPARE TRANSACTION 'regress_maintenance';
+COMMIT PREPARED 'regress_maintenance';
+SELECT dbops.node_status()->'maintenance' AS none;
+
 -- in a read-only transaction
 BEGIN READ ONLY;
 SELECT dbops.begin_maintenance_mode('reading', now() + interval '1 hour');

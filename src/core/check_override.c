@@ -8,8 +8,9 @@
  * Who changes the tables publishes all that they hold, seen with what it has
  * done itself, when its transaction commits. Until then it has a lock that
  * other changers wait for, so that what is published last is what was committed
- * last. A session that finds nothing published reads the tables and publishes
- * them, unless somebody else has meanwhile.
+ * last. What was prepared is published at COMMIT PREPARED. A session that finds
+ * nothing published reads the tables and publishes them, unless somebody else has
+ * meanwhile.
  */
 #include "core/check_override.h"
 
@@ -63,6 +64,17 @@ refresh(void *arg)
 	DbopsOverrides overrides = {0};
 
 	if (dbops_override_read_tables(&overrides))
+		publish_unless_changed(&overrides, seen);
+}
+
+/* Publish what a prepared transaction has changed that was committed just now, if it has. */
+void
+dbops_override_refresh(void)
+{
+	uint64		seen = dbops_override_pool_generation();
+	DbopsOverrides overrides = {0};
+
+	if (try_tables(&overrides))
 		publish_unless_changed(&overrides, seen);
 }
 
@@ -142,7 +154,7 @@ dbops_publish_overrides(PG_FUNCTION_ARGS)
 	caller = MemoryContextSwitchTo(TopTransactionContext);
 	overrides = palloc0(sizeof(DbopsOverrides));
 	if (dbops_override_read_tables(overrides))
-		dbops_at_commit(dbops_override_publish_at_commit, overrides);
+		dbops_at_commit_only(dbops_override_publish_at_commit, overrides, NULL);
 	MemoryContextSwitchTo(caller);
 	return PointerGetDatum(NULL);
 }

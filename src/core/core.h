@@ -232,6 +232,7 @@ extern bool dbops_acts_for(Oid role);
 /* ---- at_commit.c: what is done when the transaction has committed ---- */
 
 extern void dbops_at_commit(DbopsCallback callback, void *arg);
+extern void dbops_at_commit_only(DbopsCallback callback, void *arg, const char *refusal);
 
 /* ---- attempt.c: to do something that may fail, and go on ---- */
 
@@ -499,6 +500,7 @@ typedef struct DbopsOverrides
 } DbopsOverrides;
 
 extern void dbops_override_init(void);
+extern void dbops_override_refresh(void);
 extern const DbopsOverrides *dbops_override_read(const DbopsCheckScope *scope);
 extern const DbopsCheckSetting *dbops_override_of(const DbopsOverrides *overrides,
 												  const DbopsCheck *check);
@@ -553,6 +555,8 @@ typedef struct DbopsUpkeep
 	DbopsCallback run;			/* not on a standby */
 	DbopsCallback read;			/* instead, on a standby, where nothing can be written; NULL: nothing */
 } DbopsUpkeep;
+
+#define DBOPS_MOST_DATABASES	4096	/* that are looked after */
 
 extern void dbops_upkeep_init(void);
 extern void dbops_upkeep_register(const DbopsUpkeep *upkeep);

@@ -4,8 +4,8 @@
  *
  * It is in shared memory, changed when its transaction commits, and in a file,
  * so that it outlives the server: written under another name at the call, where
- * that may fail, and renamed at COMMIT, or PREPARE, under the lock that guards
- * the memory. The file is where base backups leave things out, because the note
+ * that may fail, and renamed at COMMIT under the lock that guards the memory. A
+ * transaction that does that cannot be prepared. The file is where base backups leave things out, because the note
  * is not about a copy of the server. All of it works on a standby.
  */
 #include "core/core.h"
@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 
 #define MAGIC			0x64625031
+#define REFUSAL			"begun or ended a pause of all jobs or maintenance mode"
 
 typedef struct NoteFile
 {
@@ -104,7 +105,7 @@ dbops_note_keep(DbopsKeptNote *kept, const char *by, const char *reason, Timesta
 	strlcpy(change->note.by, by, sizeof(change->note.by));
 	strlcpy(change->note.reason, reason, sizeof(change->note.reason));
 	write_file(change);
-	dbops_at_commit(apply_change, change);
+	dbops_at_commit_only(apply_change, change, REFUSAL);
 }
 
 /* Forget it likewise, and then call back, where nothing may fail. */
@@ -114,7 +115,7 @@ dbops_note_remove(DbopsKeptNote *kept, DbopsCallback removed)
 	Change	   *change = begin_change(kept);
 
 	change->removed = removed;
-	dbops_at_commit(apply_change, change);
+	dbops_at_commit_only(apply_change, change, REFUSAL);
 }
 
 /* Read it, its texts as this database can show them; since is 0 where there is none. */

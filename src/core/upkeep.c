@@ -21,7 +21,6 @@
 #include "pgstat.h"
 
 #define MOST_UPKEEPS	24
-#define MOST_DATABASES	4096	/* as many as the launcher looks after */
 
 typedef struct UpkeepTimes
 {
@@ -31,8 +30,8 @@ typedef struct UpkeepTimes
 /* Guarded by upkeeps_lock. */
 typedef struct Upkeeps
 {
-	Oid			databases[MOST_DATABASES];	/* InvalidOid: the entry is free */
-	UpkeepTimes times[MOST_DATABASES];	/* beside it */
+	Oid			databases[DBOPS_MOST_DATABASES];	/* InvalidOid: the entry is free */
+	UpkeepTimes times[DBOPS_MOST_DATABASES];	/* beside it */
 } Upkeeps;
 
 static DbopsUpkeep registered[MOST_UPKEEPS];
@@ -156,7 +155,7 @@ find_times(Oid database, bool create)
 {
 	int			unused = -1;
 
-	for (int i = 0; i < MOST_DATABASES; i++)
+	for (int i = 0; i < DBOPS_MOST_DATABASES; i++)
 	{
 		if (upkeeps->databases[i] == database)
 			return &upkeeps->times[i];

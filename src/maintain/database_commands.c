@@ -326,8 +326,11 @@ do_aftermath(const Aftermath *aftermath)
 {
 	Oid		   *database;
 
-	if (aftermath->prepared)
-		dbops_engine_wake_database(MyDatabaseId);
+	if (aftermath->prepared && OidIsValid(get_extension_oid("dbops", true)))
+	{
+		dbops_override_refresh();
+		dbops_upkeep_request(MyDatabaseId, "alerts");
+	}
 	if (aftermath->forget)
 		dbops_at_commit(forget_here, NULL);
 	if (!OidIsValid(aftermath->database))

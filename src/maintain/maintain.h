@@ -22,7 +22,7 @@
 
 /* ---- engine.c: what the processes share ---- */
 
-#define ENGINE_DATABASES	4096	/* databases that are looked after */
+#define ENGINE_DATABASES	DBOPS_MOST_DATABASES
 #define ENGINE_RUNNERS		64	/* the most that dbops.max_workers allows, and calls in the foreground */
 #define ENGINE_WAITING		256 /* bytes of the text that says what is waited for */
 

@@ -4,8 +4,9 @@
  *
  * A silence is a row of the database whose alerts it is about; those of the
  * home database are also about the cluster's. The launcher cannot read rows, so
- * each database's are copied to shared memory whenever its alerts are looked
- * after, which a change asks for when it commits.
+ * that they are in shared memory too: a silence is put there when it commits,
+ * and what is there follows the rows whenever the alerts of the database are
+ * looked after. What was prepared waits for that.
  */
 #include "observe/alert.h"
 #include "observe/shared_text.h"
@@ -22,6 +23,7 @@
 #define SILENCES_EACH	32		/* of one database; as many places are kept for the home database's */
 #define PATTERN_BYTES	128
 #define LONGEST			366		/* days */
+#define MOST_TRIES		3		/* to read what nobody changes meanwhile */
 
 PG_FUNCTION_INFO_V1(dbops_silence_alerts);
 PG_FUNCTION_INFO_V1(dbops_unsilence_alerts);
@@ -30,30 +32,41 @@ PG_FUNCTION_INFO_V1(dbops_alert_silences);
 typedef struct Silence
 {
 	Oid			database;		/* InvalidOid: free */
+	int64		id;
 	TimestampTz until;
 	char		pattern[PATTERN_BYTES];
 } Silence;
 
-static Silence *shared_silences = NULL; /* SILENCES; or NULL */
+typedef struct Silences
+{
+	uint64		generation;		/* goes up with each commit that changes some */
+	Silence		places[SILENCES];
+} Silences;
+
+static Silences *shared_silences = NULL;	/* or NULL */
 static LWLock *shared_silences_lock = NULL;
-static Silence own_silences[SILENCES];
+static Silences own_silences;
 
 static void require_room(void);
 static char *take_pattern(FunctionCallInfo fcinfo);
 static bool ends_in_escape(const char *pattern);
 static TimestampTz take_until(FunctionCallInfo fcinfo);
 static bool matches(const char *key, const char *pattern);
-static void refresh(void *unused);
-static Silence *lock_silences(LWLockMode mode);
+static void put_at_commit(int64 id, const char *pattern, TimestampTz until);
+static void put(void *arg);
+static void take_away(void *arg);
+static Silences *lock_silences(LWLockMode mode);
 static void unlock_silences(void);
-static void clear(Silence *silences, Oid database);
+static Silence *free_place(Silences *silences, bool home);
+static void clear(Silences *silences, Oid database);
+static bool follow(const List *found, uint64 seen);
 static void take_silence(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Ask for the shared memory. */
 void
 dbops_alert_silence_init(void)
 {
-	dbops_shared_request("dbops alert silences", sizeof(Silence) * SILENCES, NULL,
+	dbops_shared_request("dbops alert silences", sizeof(Silences), NULL,
 						 (void **) &shared_silences, &shared_silences_lock);
 }
 
@@ -61,10 +74,13 @@ dbops_alert_silence_init(void)
 Datum
 dbops_silence_alerts(PG_FUNCTION_ARGS)
 {
+	const char *pattern = take_pattern(fcinfo);
+	const char *reason = dbops_reason_argument(fcinfo, 1);
+	TimestampTz until = take_until(fcinfo);
 	DbopsParam	params[] = {
-		dbops_param_text(take_pattern(fcinfo)),
-		dbops_param_text(dbops_reason_argument(fcinfo, 1)),
-		dbops_param_time(take_until(fcinfo)),
+		dbops_param_text(pattern),
+		dbops_param_text(reason),
+		dbops_param_time(until),
 		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
 		dbops_param_time(dbops_clock_now())
 	};
@@ -74,7 +90,7 @@ dbops_silence_alerts(PG_FUNCTION_ARGS)
 	(void) dbops_store_value("INSERT INTO dbops.alert_silence (pattern, reason, until, silenced_by, silenced_at)"
 							 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
 							 lengthof(params), params, INT8OID, &id);
-	dbops_at_commit(refresh, NULL);
+	put_at_commit(DatumGetInt64(id), pattern, until);
 	PG_RETURN_DATUM(id);
 }
 
@@ -83,12 +99,14 @@ Datum
 dbops_unsilence_alerts(PG_FUNCTION_ARGS)
 {
 	DbopsParam	params[] = {dbops_param_int8(PG_GETARG_INT64(0)), dbops_param_time(dbops_clock_now())};
+	int64	   *id = MemoryContextAlloc(TopTransactionContext, sizeof(int64));
 	Datum		was;
 
 	if (!dbops_store_value("DELETE FROM dbops.alert_silence WHERE id = $1 RETURNING until > $2",
 						   2, params, BOOLOID, &was))
 		PG_RETURN_BOOL(false);
-	dbops_at_commit(refresh, NULL);
+	*id = PG_GETARG_INT64(0);
+	dbops_at_commit_only(take_away, id, NULL);
 	PG_RETURN_DATUM(was);
 }
 
@@ -174,40 +192,103 @@ matches(const char *key, const char *pattern)
 												CStringGetTextDatum(key), CStringGetTextDatum(pattern)));
 }
 
+/* ---- in memory ---- */
+
+/* Whoever judges next is to know it, also where no scheduler comes before. */
+static void
+put_at_commit(int64 id, const char *pattern, TimestampTz until)
+{
+	Silence    *silence = MemoryContextAllocZero(TopTransactionContext, sizeof(Silence));
+
+	silence->database = MyDatabaseId;
+	silence->id = id;
+	silence->until = until;
+	strlcpy(silence->pattern, pattern, PATTERN_BYTES);
+	dbops_at_commit_only(put, silence, NULL);
+}
+
 /* Runs at commit. */
 static void
-refresh(void *unused)
+put(void *arg)
 {
+	bool		home = dbops_alert_is_home();
+	Silences   *silences = lock_silences(LW_EXCLUSIVE);
+	Silence    *place = free_place(silences, home);
+
+	silences->generation++;
+	if (place != NULL)
+		*place = *(const Silence *) arg;
+	unlock_silences();
 	dbops_upkeep_request(MyDatabaseId, "alerts");
 }
 
-/* ---- in memory ---- */
+/* Likewise. */
+static void
+take_away(void *arg)
+{
+	Silences   *silences = lock_silences(LW_EXCLUSIVE);
 
-/* Copy those of this database. */
+	silences->generation++;
+	for (int i = 0; i < SILENCES; i++)
+		if (silences->places[i].database == MyDatabaseId && silences->places[i].id == *(const int64 *) arg)
+			silences->places[i].database = InvalidOid;
+	unlock_silences();
+	dbops_upkeep_request(MyDatabaseId, "alerts");
+}
+
+/* Have memory follow the rows of this database; what commits meanwhile is read again. */
 void
 dbops_alert_silence_load(void)
 {
 	DbopsParam	now = dbops_param_time(dbops_clock_now());
-	List	   *found = NIL;
-	ListCell   *cell;
-	Silence    *silences;
+	List	   *found;
+	uint64		seen;
+	int			tries = 0;
 
-	dbops_store_each("SELECT pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC LIMIT " CppAsString2(SILENCES_EACH),
-					 1, &now, take_silence, &found);
-	silences = lock_silences(LW_EXCLUSIVE);
-	clear(silences, MyDatabaseId);
-	cell = list_head(found);
-	for (int i = dbops_alert_is_home() ? 0 : SILENCES_EACH; i < SILENCES && cell != NULL; i++)
-		if (!OidIsValid(silences[i].database))
-		{
-			silences[i] = *(Silence *) lfirst(cell);
-			cell = lnext(found, cell);
-		}
+	do
+	{
+		seen = lock_silences(LW_SHARED)->generation;
+		unlock_silences();
+		found = NIL;
+		dbops_store_each("SELECT id, pattern, until FROM dbops.alert_silence WHERE until > $1 ORDER BY until DESC LIMIT " CppAsString2(SILENCES_EACH),
+						 1, &now, take_silence, &found);
+	} while (!follow(found, seen) && ++tries < MOST_TRIES);
+}
+
+/* False: something has committed since that generation. */
+static bool
+follow(const List *found, uint64 seen)
+{
+	bool		home = dbops_alert_is_home();
+	Silences   *silences = lock_silences(LW_EXCLUSIVE);
+	bool		current = (silences->generation == seen);
+	Silence    *place = NULL;
+	ListCell   *cell;
+
+	if (current)
+		clear(silences, MyDatabaseId);
+	foreach(cell, found)
+	{
+		if (!current || (place = free_place(silences, home)) == NULL)
+			break;
+		*place = *(Silence *) lfirst(cell);
+	}
 	unlock_silences();
-	if (cell != NULL)
+	if (current && cell != NULL)
 		ereport(LOG,
 				(errmsg("dbops has no room for all silences of alerts of database \"%s\"", get_database_name(MyDatabaseId)),
 				 errdetail("All databases together have more than %d.", SILENCES - SILENCES_EACH)));
+	return current;
+}
+
+/* The lock is held; NULL: there is none. */
+static Silence *
+free_place(Silences *silences, bool home)
+{
+	for (int i = home ? 0 : SILENCES_EACH; i < SILENCES; i++)
+		if (!OidIsValid(silences->places[i].database))
+			return &silences->places[i];
+	return NULL;
 }
 
 /* A database is gone, or has dbops no more. Nothing here may fail. */
@@ -219,11 +300,11 @@ dbops_alert_silence_forget(Oid database)
 }
 
 static void
-clear(Silence *silences, Oid database)
+clear(Silences *silences, Oid database)
 {
 	for (int i = 0; i < SILENCES; i++)
-		if (silences[i].database == database)
-			silences[i].database = InvalidOid;
+		if (silences->places[i].database == database)
+			silences->places[i].database = InvalidOid;
 }
 
 static void
@@ -233,8 +314,9 @@ take_silence(HeapTuple row, TupleDesc desc, void *arg)
 	Silence    *silence = palloc0(sizeof(Silence));
 
 	silence->database = MyDatabaseId;
-	strlcpy(silence->pattern, dbops_row_text(row, desc, 1), PATTERN_BYTES);
-	silence->until = dbops_row_time(row, desc, 2);
+	silence->id = dbops_row_int8(row, desc, 1);
+	strlcpy(silence->pattern, dbops_row_text(row, desc, 2), PATTERN_BYTES);
+	silence->until = dbops_row_time(row, desc, 3);
 	*found = lappend(*found, silence);
 }
 
@@ -244,21 +326,21 @@ dbops_alert_is_silenced(Oid database, const char *key, TimestampTz now)
 {
 	Oid			keeper = OidIsValid(database) ? database :
 		dbops_alert_memory_is_own() ? MyDatabaseId : dbops_home_database();
-	Silence    *silences = lock_silences(LW_SHARED);
+	const Silence *places = lock_silences(LW_SHARED)->places;
 	bool		silenced = false;
 
 	for (int i = 0; OidIsValid(keeper) && i < SILENCES && !silenced; i++)
-		silenced = silences[i].database == keeper && silences[i].until > now &&
-			matches(key, silences[i].pattern);
+		silenced = places[i].database == keeper && places[i].until > now &&
+			matches(key, places[i].pattern);
 	unlock_silences();
 	return silenced;
 }
 
-static Silence *
+static Silences *
 lock_silences(LWLockMode mode)
 {
 	if (dbops_alert_memory_is_own())
-		return own_silences;
+		return &own_silences;
 	LWLockAcquire(shared_silences_lock, mode);
 	return shared_silences;
 }

@@ -169,6 +169,23 @@ is(count_told($primary, $_, 'firing'), '1', "once: $_") for 'regress.open', 'reg
 $open->quit;
 is(lines_of_log($primary, qr/lock timeout/), 0, 'nobody waited in vain');
 
+# ---- a silence holds from its commit on, whoever judges next
+
+$primary->append_conf('postgresql.conf', 'dbops.enabled = off');
+$primary->reload;
+$primary->poll_query_until('postgres', "SELECT NOT current_setting('dbops.enabled')::bool") or die 'dbops is not off';
+my $told_before = count_told($primary, $pages, 'firing');
+my $silence = $primary->safe_psql('postgres', "SELECT dbops.silence_alerts('$pages', 'the test works on it', now() + interval '1 hour')");
+$primary->append_conf('postgresql.conf', "dbops.enabled = on\nfull_page_writes = off");
+$primary->reload;
+ok($primary->poll_query_until('postgres', "SELECT suppressed = 'silenced' FROM dbops.alerts() WHERE alert_key = '$pages'"), 'a silence that was made while dbops was off holds when it is on again');
+$primary->safe_psql('postgres', "SELECT dbops.unsilence_alerts($silence)");
+ok($primary->poll_query_until('postgres', "SELECT count(*) = $told_before + 1 FROM dbops.alert_history() WHERE alert_key = '$pages' AND event = 'firing' AND told"), 'and what fires still when it ends is told once');
+is(lines_of_log($primary, qr/dbops alert firing \(warning\), $pages: /), $told_before + 1, 'likewise to the log');
+$primary->append_conf('postgresql.conf', 'full_page_writes = on');
+$primary->reload;
+ok($primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM dbops.alerts() WHERE alert_key = '$pages'"), 'until it ends');
+
 # ---- dbops that is dropped and created anew, a database that is dropped
 
 $primary->safe_psql('postgres', 'CREATE DATABASE anew');
