@@ -10,6 +10,7 @@
 
 #define ALERT_OBJECTS		20	/* of one check that have alerts of their own; more are one alert */
 #define ALERT_ALL_OBJECTS	"*"	/* the object of that alert */
+#define ALERT_ALL_DATABASES "databases" /* of the one for home, where a check is bad in as many databases */
 #define ALERT_SETTLING		300 /* s after a start in which checks that must settle tell nothing */
 
 /* s between two looks: at what needs no catalog, and at what does. */
@@ -91,6 +92,7 @@ typedef struct AlertNews
 	uint64		number;			/* 0: the place is free */
 	bool		for_own;		/* its database, or home for the cluster's, has yet to take it */
 	bool		for_home;		/* home, if it is another, has yet to hear of a database's */
+	bool		taken_in;		/* for home it is over, since an alert about many databases stands for it */
 	TimestampTz at;
 	AlertStep	step;
 	AlertEntry	entry;			/* as it was then */
@@ -100,6 +102,7 @@ typedef struct AlertNews
 
 extern void dbops_alert_memory_init(void);
 extern bool dbops_alert_memory_is_own(void);
+extern bool dbops_alert_memory_is_there(void);
 extern void dbops_alert_memory_forget_own(void);
 extern void dbops_alert_memory_lock(LWLockMode mode);
 extern void dbops_alert_memory_unlock(void);
@@ -116,7 +119,7 @@ extern bool dbops_alert_entry_lives(const AlertEntry *entry);
 /* Without it: copies of those that are to be stored, or of all, and that they are stored. */
 extern List *dbops_alert_memory_unstored(Oid database, bool home);
 extern List *dbops_alert_memory_copy(Oid database);
-extern int	dbops_alert_memory_room(void);
+extern List *dbops_alert_memory_told_elsewhere(void);
 extern void dbops_alert_memory_stored(const List *stored);
 
 /* ---- alert_news.c: what has happened to them, until it is told ---- */
@@ -124,6 +127,7 @@ extern void dbops_alert_memory_stored(const List *stored);
 /* With the lock held. */
 extern void dbops_alert_announce(const AlertEntry *entry, const AlertStep *step,
 								 const List *details, TimestampTz now);
+extern void dbops_alert_announce_taken_in(const AlertEntry *entry, const char *group, TimestampTz now);
 extern void dbops_alert_news_forget(Oid database);
 
 /* Without it: copies of what a database has yet to take, and that it has. */
@@ -153,7 +157,17 @@ extern bool dbops_alert_is_silenced(Oid database, const char *key, TimestampTz n
 /* ---- alert_evaluate.c: from findings to events ---- */
 
 extern int	dbops_alert_evaluate(Oid database, const List *findings, bool whole, DbopsCheckReach reach);
+extern int	dbops_alert_evaluate_subjects(Oid database, const List *subjects);
 extern char *dbops_alert_key(const AlertEntry *entry);
+
+/* ---- alert_place.c: those that had no place ---- */
+
+extern int	dbops_alert_unplaced(int *databases);
+
+/* ---- alert_group.c: alerts of the same check in many databases ---- */
+
+extern List *dbops_alert_group_databases(void);
+extern bool dbops_alert_is_about_databases(const AlertEntry *entry);
 
 /* ---- alert_store.c: alerts in their table ---- */
 

@@ -35,7 +35,8 @@ typedef struct Delivery
 	List	   *stored;			/* of AlertEntry * */
 } Delivery;
 
-static void deliver_one(const AlertNews *news, bool home);
+static void deliver_one(const AlertNews *news, bool home, const List *grouped);
+static bool is_stood_for(const AlertNews *news, const List *grouped);
 static void notify(Jsonb *payload);
 static void confirm(void *arg);
 
@@ -48,16 +49,19 @@ dbops_alert_deliver(void)
 {
 	MemoryContext before = MemoryContextSwitchTo(TopTransactionContext);
 	Delivery   *delivery = palloc0(sizeof(Delivery));
+	List	   *grouped = NIL;
 	ListCell   *cell;
 
 	delivery->home = dbops_alert_is_home();
+	if (delivery->home && !dbops_alert_memory_is_own())
+		grouped = dbops_alert_group_databases();
 	delivery->stored = dbops_alert_memory_unstored(MyDatabaseId, delivery->home);
 	delivery->news = dbops_alert_news(MyDatabaseId, delivery->home);
 	MemoryContextSwitchTo(before);
 
 	dbops_alert_store_save(delivery->stored);
 	foreach(cell, delivery->news)
-		deliver_one(lfirst(cell), delivery->home);
+		deliver_one(lfirst(cell), delivery->home, grouped);
 	if (delivery->stored == NIL && delivery->news == NIL)
 		return;
 	dbops_at_commit(confirm, delivery);
@@ -72,14 +76,14 @@ dbops_alert_is_home(void)
 }
 
 static void
-deliver_one(const AlertNews *news, bool home)
+deliver_one(const AlertNews *news, bool home, const List *grouped)
 {
 	bool		ours = OidIsValid(news->entry.database) ? news->entry.database == MyDatabaseId : home;
 	int64		id;
 	Jsonb	   *payload;
 
-	if (ours && !news->for_own)
-		return;					/* told here already, before this was home */
+	if (ours ? !news->for_own : is_stood_for(news, grouped))
+		return;					/* told here already, before this was home, or as one with others */
 	id = ours ? dbops_alert_store_next_id() : 0;
 	payload = news->step.tell ? dbops_alert_payload(id, news) : NULL;
 	if (ours)
@@ -91,6 +95,18 @@ deliver_one(const AlertNews *news, bool home)
 	else if (dbops_alert_notify == DBOPS_NOTIFY_BRIEF)
 		notify(dbops_alert_brief(id, news));
 	dbops_alert_function_call(JsonbToCString(NULL, &payload->root, VARSIZE(payload)));
+}
+
+/* Is there an alert about many databases that has told this one? */
+static bool
+is_stood_for(const AlertNews *news, const List *grouped)
+{
+	ListCell   *cell;
+
+	foreach(cell, grouped)
+		if (strcmp(lfirst(cell), news->entry.check_name) == 0)
+			return !news->taken_in;
+	return false;
 }
 
 static void

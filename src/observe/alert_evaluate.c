@@ -40,6 +40,7 @@ static const char *const suppression_names[] = {
 	[ALERT_SETTLES] = "just started"
 };
 
+static int	evaluate(Evaluation *evaluation, const List *subjects);
 static bool is_grouped(Oid database, const char *check_name);
 static void advance_subject(Evaluation *evaluation, const AlertSubject *subject);
 static void take_in(Evaluation *evaluation, const AlertSubject *group, AlertEntry *entry);
@@ -66,22 +67,41 @@ dbops_alert_evaluate(Oid database, const List *findings, bool whole, DbopsCheckR
 		.overrides = dbops_alert_overrides(database),
 		.now = dbops_clock_now(),.writes = !RecoveryInProgress()
 	};
-	const List *subjects = dbops_alert_subjects(database, findings, is_grouped);
+
+	return evaluate(&evaluation, dbops_alert_subjects(database, findings, is_grouped));
+}
+
+/* Advance those alone that subjects (AlertSubject *) are about. */
+int
+dbops_alert_evaluate_subjects(Oid database, const List *subjects)
+{
+	Evaluation	evaluation = {
+		.database = database,
+		.overrides = dbops_alert_overrides(database),
+		.now = dbops_clock_now(),.writes = !RecoveryInProgress()
+	};
+
+	return evaluate(&evaluation, subjects);
+}
+
+static int
+evaluate(Evaluation *evaluation, const List *subjects)
+{
 	ListCell   *cell;
 
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
-	evaluation.turn = dbops_alert_memory_next_turn();
+	evaluation->turn = dbops_alert_memory_next_turn();
 	foreach(cell, subjects)
-		advance_subject(&evaluation, lfirst(cell));
-	dbops_alert_memory_each(advance_absent, &evaluation);
+		advance_subject(evaluation, lfirst(cell));
+	dbops_alert_memory_each(advance_absent, evaluation);
 	dbops_alert_memory_sweep();
 	dbops_alert_memory_unlock();
 
-	foreach(cell, evaluation.told)
+	foreach(cell, evaluation->told)
 		ereport(LOG_SERVER_ONLY,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("dbops alert %s", (const char *) lfirst(cell))));
-	return evaluation.events;
+	return evaluation->events;
 }
 
 /* Is there an alert about all objects of a check? */
@@ -98,7 +118,7 @@ is_grouped(Oid database, const char *check_name)
 	return lives;
 }
 
-/* What is well and was well is not remembered. */
+/* What is well and was well is not remembered, nor what has no place. */
 static void
 advance_subject(Evaluation *evaluation, const AlertSubject *subject)
 {
@@ -111,6 +131,8 @@ advance_subject(Evaluation *evaluation, const AlertSubject *subject)
 						  (subject->severity == DBOPS_UNKNOWN && !subject->rule.required)))
 		return;
 	entry = dbops_alert_memory_take(evaluation->database, subject);
+	if (entry == NULL)
+		return;
 	entry->turn = evaluation->turn;
 	entry->suppression = suppression_of(evaluation, subject->key, subject->muted, subject->settling);
 	if (subject->objects > 0 && !dbops_alert_entry_lives(entry))

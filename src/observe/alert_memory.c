@@ -9,9 +9,8 @@
  * loads or stores; what is told there goes to the log, and after a promotion the
  * table is loaded and what it does not have yet is told.
  *
- * When there is no room an alert that is over gives way, then the one that was
- * judged longest ago. What was told of that is in its database's table, which is
- * loaded again before anything else is judged there.
+ * When there is no room an alert that is over gives way, and none that is not:
+ * it would be told anew. A new one has no place then (alert_place.c).
  *
  * A session has a memory of its own where dbops is not preloaded, and when it
  * has set a time that the server's own processes do not follow.
@@ -32,8 +31,6 @@ static AlertMemory *own_memory = NULL;
 static void prepare(void *place);
 static int	find(uint64 hash);
 static uint64 hash_key(Oid database, const char *key);
-static int	give_way(void);
-static bool is_over(const AlertEntry *entry);
 static void take_entry(const AlertEntry *stored);
 
 /* Ask for the shared memory. */
@@ -75,6 +72,13 @@ dbops_alert_memory(void)
 		own_memory->next_number = 1;
 	}
 	return own_memory;
+}
+
+/* Has this process one already? A session does not make its own to find that it is empty. */
+bool
+dbops_alert_memory_is_there(void)
+{
+	return !dbops_alert_memory_is_own() || own_memory != NULL;
 }
 
 /* Begin anew with what the table says, which a rollback may have changed. */
@@ -134,7 +138,7 @@ hash_key(Oid database, const char *key)
 	return hash_bytes_extended((const unsigned char *) key, strlen(key), database) | 1;
 }
 
-/* Find the alert about something, or make one that is ok and says what was found. */
+/* Find the alert about something, or make one that is ok and says what was found; NULL: there is no place for it. */
 AlertEntry *
 dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 {
@@ -142,42 +146,25 @@ dbops_alert_memory_take(Oid database, const AlertSubject *subject)
 	uint64		hash = hash_key(database, subject->key);
 	int			i = find(hash);
 
+	if (i >= 0)
+		return &alerts->entries[i];
+	i = dbops_alert_place(database);
 	if (i < 0)
 	{
-		i = find(0);
-		if (i < 0)
-		{
-			i = give_way();
-			if (!is_over(&alerts->entries[i]))
-				dbops_alert_unload(alerts->entries[i].database);
-		}
-		alerts->hashes[i] = hash;
-		alerts->entries[i] = (AlertEntry) {.database = database};
-		dbops_alert_entry_describe(&alerts->entries[i], subject);
+		dbops_alert_place_refuse(database, hash);
+		return NULL;
 	}
+	dbops_alert_place_give(hash);
+	alerts->hashes[i] = hash;
+	alerts->owners[i] = database;
+	alerts->entries[i] = (AlertEntry) {.database = database};
+	dbops_alert_entry_describe(&alerts->entries[i], subject);
 	return &alerts->entries[i];
 }
 
-/* Choose the entry that is missed least. */
-static int
-give_way(void)
-{
-	AlertMemory *alerts = dbops_alert_memory();
-	int			least = 0;
-
-	for (int i = 1; i < ALERTS; i++)
-	{
-		const AlertEntry *a = &alerts->entries[i];
-		const AlertEntry *b = &alerts->entries[least];
-
-		if (is_over(a) != is_over(b) ? is_over(a) : a->alert.at < b->alert.at)
-			least = i;
-	}
-	return least;
-}
-
-static bool
-is_over(const AlertEntry *entry)
+/* Has all that will happen to it been stored? */
+bool
+dbops_alert_entry_is_over(const AlertEntry *entry)
 {
 	return !dbops_alert_entry_lives(entry) && entry->version == entry->stored;
 }
@@ -222,7 +209,7 @@ dbops_alert_memory_sweep(void)
 
 	for (int i = 0; i < ALERTS; i++)
 		if (alerts->hashes[i] != 0 && alerts->entries[i].alert.state == ALERT_OK &&
-			is_over(&alerts->entries[i]))
+			dbops_alert_entry_is_over(&alerts->entries[i]))
 			alerts->hashes[i] = 0;
 }
 
@@ -274,19 +261,24 @@ dbops_alert_memory_copy(Oid database)
 	return all;
 }
 
-/* For how many alerts there are places that nobody misses; half of them a database gets in any case. */
-int
-dbops_alert_memory_room(void)
+/* Copies of what databases other than this one have been told that it fires. */
+List *
+dbops_alert_memory_told_elsewhere(void)
 {
-	const AlertMemory *alerts = dbops_alert_memory();
+	AlertMemory *alerts = dbops_alert_memory();
+	List	   *told = NIL;
+	AlertEntry *copies = palloc_extended(sizeof(AlertEntry) * ALERTS, MCXT_ALLOC_HUGE);
 	int			n = 0;
 
 	dbops_alert_memory_lock(LW_SHARED);
 	for (int i = 0; i < ALERTS; i++)
-		if (alerts->hashes[i] == 0 || is_over(&alerts->entries[i]))
-			n++;
+		if (alerts->hashes[i] != 0 && OidIsValid(alerts->owners[i]) && alerts->owners[i] != MyDatabaseId &&
+			alerts->entries[i].alert.told != DBOPS_OK)
+			copies[n++] = alerts->entries[i];
 	dbops_alert_memory_unlock();
-	return Max(n, ALERTS / 2);
+	for (int i = 0; i < n; i++)
+		told = lappend(told, &copies[i]);
+	return told;
 }
 
 /* Alerts (AlertEntry *) have been stored. Nothing here may fail. */

@@ -10,6 +10,7 @@
 #include "observe/alert_memory.h"
 #include "observe/shared_text.h"
 
+static AlertNews *announce(const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now);
 static AlertNews *free_news(void);
 static void take_back(const AlertNews *news);
 static int	pack(char *place, const List *details);
@@ -23,6 +24,32 @@ void
 dbops_alert_announce(const AlertEntry *entry, const AlertStep *step, const List *details,
 							TimestampTz now)
 {
+	AlertNews  *news = announce(entry, step, details, now);
+
+	news->for_own = true;
+	news->for_home = OidIsValid(entry->database) && !dbops_alert_memory_is_own();
+}
+
+/*
+ * Have home hear that an alert of a database is over for it, since another one
+ * stands for it from now on. In its own database it goes on.
+ */
+void
+dbops_alert_announce_taken_in(const AlertEntry *entry, const char *group, TimestampTz now)
+{
+	AlertStep	step = {.event = ALERT_ENDS,.tell = true,.before = entry->alert.told};
+	AlertEntry	over = *entry;
+
+	over.alert.state = ALERT_RESOLVED;
+	over.alert.resolved_at = now;
+	dbops_shared_text_put(over.message, psprintf("is one of the alerts that %s stands for", group), ALERT_TEXT_BYTES);
+	announce(&over, &step, NIL, now)->taken_in = true;
+}
+
+/* Of home alone, so far. */
+static AlertNews *
+announce(const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now)
+{
 	AlertMemory *alerts = dbops_alert_memory();
 	AlertNews  *news = free_news();
 
@@ -30,9 +57,11 @@ dbops_alert_announce(const AlertEntry *entry, const AlertStep *step, const List 
 	news->at = now;
 	news->step = *step;
 	news->entry = *entry;
-	news->for_own = true;
-	news->for_home = OidIsValid(entry->database) && !dbops_alert_memory_is_own();
+	news->for_own = false;
+	news->for_home = true;
+	news->taken_in = false;
 	news->detail_bytes = pack(news->details, details);
+	return news;
 }
 
 /* A free place, if need be by losing the oldest. */

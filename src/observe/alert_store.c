@@ -17,6 +17,7 @@
 #define KEEP_HISTORY	"400 days"
 #define KEEP_EVENTS		"10000"
 #define KEEP_RESOLVED	"7 days"
+#define MOST_LOADED		"1024"	/* as many as there are places */
 
 /* A row of dbops.alert. */
 typedef struct StoredAlert
@@ -49,7 +50,6 @@ dbops_alert_store_load(bool home)
 {
 	Load		load = what_to_load(home);
 	Oid			table = dbops_alert_table();
-	DbopsParam	most = dbops_param_int4(dbops_alert_memory_room());
 	List	   *rows = NIL;
 	ListCell   *cell;
 
@@ -59,9 +59,10 @@ dbops_alert_store_load(bool home)
 					 " looked_at, since, critical_since, better_since, unknown_since, fired_at, resolved_at, told_at,"
 					 " suppressed"
 					 " FROM dbops.alert WHERE state <> 'ok' OR told <> 'ok' OR unknown_since IS NOT NULL"
-					 " ORDER BY looked_at DESC NULLS LAST LIMIT $1",
-					 1, &most, take_row, &rows);
+					 " ORDER BY told <> 'ok' DESC, state NOT IN ('ok', 'resolved') DESC, looked_at DESC NULLS LAST LIMIT " MOST_LOADED,
+					 0, NULL, take_row, &rows);
 	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	(void) dbops_alert_memory_next_turn();
 	load.own = load.own && dbops_alert_set_loaded(MyDatabaseId, table);
 	load.cluster = load.cluster && dbops_alert_set_loaded(InvalidOid, table);
 	dbops_alert_memory_each(forget_told, &load);
@@ -148,7 +149,7 @@ forget_told(AlertEntry *entry, void *arg)
 	entry->version++;
 }
 
-/* What is in memory is newer, but for what was told. */
+/* What is in memory is newer, but for what was told. What has no place there waits for one. */
 static void
 merge(const StoredAlert *stored)
 {
@@ -158,6 +159,8 @@ merge(const StoredAlert *stored)
 	if (entry == NULL || !dbops_alert_entry_lives(entry))
 	{
 		entry = dbops_alert_memory_take(database, &stored->subject);
+		if (entry == NULL)
+			return;
 		dbops_alert_entry_describe(entry, &stored->subject);
 		entry->alert = stored->alert;
 		entry->suppression = stored->suppression;

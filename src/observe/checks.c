@@ -22,6 +22,7 @@ static void put_number(Datum *value, bool *isnull, double number);
 void
 dbops_checks_init(void)
 {
+	dbops_check_register(&dbops_alert_checks_set);
 	dbops_check_register(&dbops_cron_checks_set);
 	dbops_check_register(&dbops_forecast_checks_set);
 	dbops_check_register(&dbops_host_checks_set);

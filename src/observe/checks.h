@@ -13,6 +13,7 @@
 
 extern void dbops_checks_init(void);
 
+extern const DbopsCheckSet dbops_alert_checks_set;
 extern const DbopsCheckSet dbops_cron_checks_set;
 extern const DbopsCheckSet dbops_forecast_checks_set;
 extern const DbopsCheckSet dbops_host_checks_set;

@@ -1,0 +1,142 @@
+# Alerts of a server with many databases: each is judged within a minute, the home
+# database is served first after a restart and hears of a check that is bad in many
+# others once, and whoever operates one of them cannot silence all. TAP, because it
+# takes a server with more than twenty databases.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', <<~'CONF');
+    shared_preload_libraries = 'dbops'
+    fsync = off
+    autovacuum = off
+    log_min_messages = debug1
+    dbops.home_database = 'home'
+    CONF
+$node->start;
+my @tenants = map { "tenant$_" } 1 .. 22;
+$node->safe_psql('postgres', 'CREATE DATABASE tenant1');
+$node->safe_psql('tenant1', 'CREATE EXTENSION dbops');
+$node->safe_psql('postgres', "CREATE DATABASE $_ TEMPLATE tenant1") for @tenants[ 1 .. 21 ];
+$node->safe_psql('postgres', 'CREATE DATABASE home');
+$node->safe_psql('home', 'CREATE EXTENSION dbops');
+
+sub raise
+{
+	my ($database, $check, $severity) = @_;
+
+	$node->safe_psql($database, qq{SELECT dbops.evaluate_alerts(ARRAY[ROW('$check', '$severity', NULL, 'it is so in $database', NULL, NULL, NULL)::dbops.finding])});
+	return;
+}
+
+# ---- each database in use has its turn: something that the launcher judges anew
+
+my $deadlocks = 'database.deadlocks';
+for my $database (@tenants)
+{
+	raise($database, $deadlocks, 'warning');
+	$node->poll_query_until($database, "SELECT count(*) = 1 FROM dbops.alert_history() WHERE alert_key = '$deadlocks'") or die "nobody writes down what fires in $database";
+}
+my $from = $node->safe_psql('home', 'SELECT clock_timestamp()');
+
+# ---- who operates one database
+
+$node->safe_psql('home', 'CREATE ROLE regress_operator');
+$node->safe_psql($_, q{SELECT dbops.grant_access('regress_operator', 'operator')}) for 'home', 'tenant1';
+my $begin = q{SET ROLE regress_operator; SELECT dbops.begin_maintenance_mode('mine', now() + interval '1 hour')};
+my ($result, $out, $err) = $node->psql('tenant1', "\\set VERBOSITY verbose\n$begin");
+like($err, qr/42501: maintenance mode silences the alerts of all databases\n.*"home".*\n.*Connect to database home/, 'an operator of one database does not begin maintenance mode for all');
+($result, $out, $err) = $node->psql('tenant1', 'SET ROLE regress_operator; SELECT dbops.end_maintenance_mode()');
+like($err, qr/maintenance mode silences/, 'nor does that role end it');
+$node->safe_psql('home', $begin);
+is($node->safe_psql('tenant1', q{SELECT dbops.node_status()->'maintenance'->>'reason'}), 'mine', 'in the home database it does');
+is($node->safe_psql('tenant1', 'SELECT dbops.end_maintenance_mode()'), 't', 'and who administers any of them ends it');
+
+# ---- the same check in many databases
+
+my $listener = $node->background_psql('home', on_error_stop => 0);
+$listener->query_safe('LISTEN dbops_alert');
+my $heard = '';
+
+sub hears
+{
+	my ($pattern, $times) = @_;
+
+	for my $try (1 .. 240)
+	{
+		$heard .= $listener->query('SELECT 1');
+		return 1 if (() = $heard =~ /$pattern/g) >= ($times // 1);
+		usleep(250_000);
+	}
+	diag("heard: $heard");
+	return 0;
+}
+
+my $key = 'regress.tenants';
+raise($_, $key, 'warning') for @tenants[ 0 .. 19 ];
+ok(hears(qr/"key": "$key".*"level": "warning"/, 20), 'of twenty databases home hears one by one');
+unlike($heard, qr/"$key:databases"/, 'and not of all');
+raise($tenants[20], $key, 'warning');
+ok(hears(qr/"key": "$key:databases".*"level": "warning".*"message": "$key in 21 databases is warning"/), 'one more, and it is one alert');
+is(scalar(() = $heard =~ /"key": "$key",.*"level": "warning"/g), 20, 'the last is not heard by itself');
+ok(hears(qr/"key": "$key",.*"level": "ok"/, 20), 'and those that were are over');
+like($heard, qr/"key": "$key:databases".*"details": \["21 databases, such as tenant1: it is so in tenant1; [^"]*", "tenant1: it is so in tenant1", /, 'it names them');
+raise($tenants[21], $key, 'critical');
+ok(hears(qr/"key": "$key:databases".*"event": "worse".*"level": "critical"/), 'it is as grave as the gravest');
+is($node->safe_psql($_, "SELECT string_agg(event || ' ' || severity || ' ' || told, ', ') FROM dbops.alert_history() WHERE check_name = '$key'"),
+	$_ eq 'tenant22' ? 'firing critical true' : 'firing warning true', "each has its own in its database: $_") for @tenants[ 0, 20, 21 ];
+is($node->safe_psql('home', "SELECT string_agg(alert_key || ' ' || event, ', ' ORDER BY id) FROM dbops.alert_history() WHERE check_name = '$key'"),
+	"$key:databases firing, $key:databases worse", 'home writes down the one alert');
+raise($_, $key, 'ok') for @tenants;
+ok(hears(qr/"key": "$key:databases".*"level": "ok"/), 'when it fires nowhere any more, that is over');
+is(scalar(() = $heard =~ /"key": "$key",/g), 40, 'and nothing else was heard');
+
+# ---- each database in use has been judged since
+
+my %looked;
+while (keys %looked < @tenants)
+{
+	for my $database (grep { !exists $looked{$_} } @tenants)
+	{
+		my $seconds = $node->safe_psql($database, "SELECT extract(epoch FROM looked_at - '$from') FROM dbops.alerts(false) WHERE alert_key = '$deadlocks' AND looked_at > '$from'");
+
+		$looked{$database} = $seconds if $seconds ne '';
+	}
+	usleep(1_000_000);
+}
+note(join ', ', map { "$_ $looked{$_}" } sort keys %looked);
+my ($latest) = sort { $b <=> $a } values %looked;
+cmp_ok($latest, '<', 120, 'each database in use is judged every minute') or diag(join ', ', map { "$_ $looked{$_}" } sort keys %looked);
+
+# ---- a restart
+
+raise($_, $key, 'warning') for @tenants;
+ok(hears(qr/"key": "$key:databases".*"level": "warning".*"message": "$key in/, 2), 'it fires again');
+$listener->quit;
+my $home = $node->safe_psql('home', q{SELECT oid FROM pg_database WHERE datname = 'home'});
+$node->stop;
+my $before = -s $node->logfile;
+$node->start;
+$node->wait_for_log(qr/starting background worker process "dbops scheduler of database \d+"/, $before);
+my @served;
+$node->wait_for_log(qr/starting background worker process "dbops scheduler of database $home"/, $before);
+@served = slurp_file($node->logfile, $before) =~ /starting background worker process "dbops scheduler of database (\d+)"/g;
+my ($place) = grep { $served[$_] eq $home } 0 .. $#served;
+cmp_ok($place, '<', 2, 'after a restart the home database is one of the two that are served first') or diag(join ', ', @served);
+for my $database (@tenants)
+{
+	$node->poll_query_until($database, "SELECT count(*) = 1 FROM dbops.alerts() WHERE alert_key = '$key' AND state = 'firing'") or die "the alerts of $database are not known";
+}
+my $then = $node->safe_psql('home', 'SELECT clock_timestamp()');
+ok($node->poll_query_until('home', "SELECT looked_at > '$then' FROM dbops.alerts() WHERE alert_key = '$key:databases'"), 'and the one alert goes on');
+is($node->safe_psql('home', "SELECT count(*) FROM dbops.alert_history() WHERE check_name = '$key' AND event = 'firing'"), '2', 'without being told again');
+
+is($node->safe_psql('postgres', 'SELECT 1'), '1', 'the server is well');
+$node->stop;
+done_testing();
