@@ -176,6 +176,22 @@ SELECT look, dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || i, 'critical',
 SELECT count(*) AS events, count(DISTINCT alert_key) AS alerts, bool_and(told) AS told FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%';
 CALL pg_temp.forget();
 
+-- an alert that fires keeps its place: those that find none are told of as such, and the others once
+SELECT look, dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || 1000 + i, 'critical', 'a', 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 1300) i)) AS events
+  FROM generate_series(1, 5) look;
+SELECT count(*) AS events, count(DISTINCT alert_key) AS alerts, bool_and(told) AS told FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%';
+SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'alerts.room';
+-- when some end, others have theirs
+SELECT count(dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || 1000 + i, 'ok', 'a', 'it is well', NULL, NULL, NULL)::dbops.finding FROM generate_series(1, 600) i))) AS looks
+  FROM generate_series(1, 5) look;
+SELECT count(dbops.evaluate_alerts(ARRAY(SELECT ROW('regress.' || 1000 + i, 'critical', 'a', 'it is so', NULL, NULL, NULL)::dbops.finding FROM generate_series(601, 1300) i))) AS looks
+  FROM generate_series(1, 5) look;
+SELECT event, count(DISTINCT alert_key) AS alerts, count(*) AS events FROM dbops.alert_history() WHERE alert_key LIKE 'regress.%' AND told GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM dbops.alerts() WHERE alert_key LIKE 'regress.%';
+SELECT severity, message FROM dbops.health_checks() WHERE check_name = 'alerts.room';
+CALL pg_temp.forget();
+
+
 -- silences: nobody is told, and what still fires at the end is told then
 SET dbops.test_now = 1893456000;
 SELECT dbops.silence_alerts('regress.al%', 'the test works on it', timestamptz '2030-01-01 00:01:00+00') IS NOT NULL AS silenced;
@@ -198,6 +214,37 @@ CALL pg_temp.forget();
 -- as many as there is room for
 SELECT count(dbops.silence_alerts('regress.' || i, 'the test works on it', timestamptz '2030-01-01 00:10:00+00')) AS silences FROM generate_series(1, 32) i;
 SELECT dbops.silence_alerts('regress.alert', 'one more', timestamptz '2030-01-01 00:10:00+00');
+CALL pg_temp.forget();
+
+-- what is no check of dbops can be muted where it has been found, by its object or by its name
+SELECT r.events FROM pg_temp.look(0, ARRAY[pg_temp.finding('warning', 1, '{}', 'a'), pg_temp.finding('warning', 1, '{}', 'b')]) r;
+SELECT dbops.mute_finding('regress.alert:a', 'the test works on it', timestamptz '2030-01-01 00:10:00+00');
+SELECT r.events FROM pg_temp.look(10, ARRAY[pg_temp.finding('critical', 2, '{}', 'a'), pg_temp.finding('critical', 2, '{}', 'b')]) r;
+SELECT alert_key, suppressed FROM dbops.alerts() WHERE alert_key LIKE 'regress.%' ORDER BY 1;
+SELECT dbops.mute_finding('regress.alert', 'all of it', timestamptz '2030-01-01 00:10:00+00');
+SELECT r.events FROM pg_temp.look(20, ARRAY[pg_temp.finding('critical', 2, '{}', 'a'), pg_temp.finding('warning', 2, '{}', 'b'), pg_temp.finding('warning', 2, '{}', 'c')]) r;
+SELECT dbops.unmute_finding('regress.alert'), dbops.unmute_finding('regress.alert:a');
+SELECT r.events FROM pg_temp.look(30, ARRAY[pg_temp.finding('critical', 2, '{}', 'a'), pg_temp.finding('warning', 2, '{}', 'b'), pg_temp.finding('warning', 2, '{}', 'c')]) r;
+-- but not a name that was never found, which may be mistyped
+SELECT dbops.mute_finding('regress.alerd', 'why', timestamptz '2030-01-01 00:10:00+00');
+\echo :SQLSTATE
+CALL pg_temp.forget();
+DELETE FROM dbops.muted_finding WHERE key LIKE 'regress.%';
+
+-- a call that has waited is not made for what is the past, but it is told that it is over
+SELECT s, r.events FROM (VALUES (0, 85), (10, 50)) v(s, v), pg_temp.value_at(s, v, '{}') r;
+CREATE TABLE regress_told (n int, at timestamptz);
+CREATE FUNCTION regress_tell(alert jsonb) RETURNS void LANGUAGE sql AS $$ INSERT INTO public.regress_told VALUES ((alert->>'n')::int) $$;
+SELECT dbops.set_alert_function('regress_tell(jsonb)');
+SET dbops.test_now = 1893456000;
+SELECT count(dbops.call_alert_function(jsonb_build_object('n', n, 'key', key, 'event', event, 'timestamp', timestamptz '2030-01-01 00:00:00+00' - age, 'database', current_database()))) AS calls
+  FROM (VALUES (1, 'regress.other', 'firing', interval '59 minutes'), (2, 'regress.other', 'firing', '61 minutes'), (3, 'regress.other', 'resolved', '61 minutes'),
+               (4, 'regress.alert', 'firing', '2 minutes'), (5, 'regress.alert', 'firing', '30 seconds'), (6, 'regress.alert', 'resolved', '2 minutes')) v(n, key, event, age);
+SELECT dbops.call_alert_function('{"n": 7}'), dbops.call_alert_function('[7]');
+SELECT array_agg(n ORDER BY n) AS told FROM regress_told;
+SELECT dbops.remove_alert_function();
+DROP FUNCTION regress_tell(jsonb);
+DROP TABLE regress_told;
 CALL pg_temp.forget();
 
 -- maintenance mode silences everything

@@ -39,6 +39,28 @@ SELECT h->'verdict'->'reasons' ? 'connections.active' AS counts FROM dbops.syste
 ROLLBACK;
 SELECT h->'verdict'->'reasons' ? 'connections.active' AS counts FROM dbops.system_health_check() h;
 
+-- prepared, it is not yet, and never was when that is rolled back
+CREATE TEMP VIEW counts AS
+  SELECT h->'verdict'->'reasons' ? 'connections.active' AS counts, (SELECT max(message) FROM dbops.health_checks() WHERE check_name = 'archiver.failing') LIKE '%turned off' AS off
+    FROM dbops.system_health_check() h;
+BEGIN;
+SELECT dbops.mute_finding('connections.active', 'it is prepared', now() + interval '1 hour'), dbops.set_check('archiver.failing', enabled => false);
+PREPARE TRANSACTION 'regress_mute';
+SELECT * FROM counts;
+ROLLBACK PREPARED 'regress_mute';
+SELECT * FROM counts;
+-- when it is committed it is at once
+BEGIN;
+SELECT dbops.mute_finding('connections.active', 'it is prepared', now() + interval '1 hour'), dbops.set_check('archiver.failing', enabled => false);
+PREPARE TRANSACTION 'regress_mute';
+SELECT * FROM counts;
+COMMIT PREPARED 'regress_mute';
+SELECT * FROM counts;
+SELECT dbops.unmute_finding('connections.active');
+SELECT dbops.reset_check('archiver.failing');
+SELECT * FROM counts;
+DROP VIEW counts;
+
 -- what has ended is forgotten with the next
 INSERT INTO dbops.muted_finding VALUES ('of.long.ago', '2020-01-01', 'forgotten', 'somebody', '2019-01-01');
 SELECT dbops.mute_finding('connections.active', 'once more', now() + interval '1 hour');
@@ -60,6 +82,10 @@ SELECT dbops.mute_finding('connections.active', 'why', NULL);
 SELECT dbops.mute_finding('connections.active', 'why', 'infinity');
 \echo :SQLSTATE
 SELECT dbops.mute_finding('connections.active', 'why', now() - interval '1 second');
+\echo :SQLSTATE
+SELECT dbops.mute_finding('connections.active', 'why', now() + interval '367 days');
+\echo :SQLSTATE
+SELECT dbops.mute_finding('connections.active', 'why', '294276-01-01');
 \echo :SQLSTATE
 SELECT dbops.mute_finding('conections.active', 'why', now() + interval '1 hour');
 \echo :SQLSTATE

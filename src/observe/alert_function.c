@@ -24,9 +24,11 @@
 #include "access/htup_details.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
@@ -34,6 +36,8 @@
 #define JOB_NAME		"alert function"
 #define MOST_WAITING	50		/* calls */
 #define LONGEST_TIMEOUT	3600000 /* ms */
+#define STALE			3600	/* s after which nobody is told any more that an alert fires */
+#define LATE			60		/* s after which it is asked first whether it still does */
 
 PG_FUNCTION_INFO_V1(dbops_set_alert_function);
 PG_FUNCTION_INFO_V1(dbops_remove_alert_function);
@@ -68,6 +72,8 @@ static long take_timeout(FunctionCallInfo fcinfo);
 static void read_function(Call *call);
 static void take_function(HeapTuple row, TupleDesc desc, void *arg);
 static void submit(void *arg);
+static const char *why_not_told(const Jsonb *alert);
+static bool is_over(const Jsonb *alert);
 static void call_by_oid(Oid function, Datum alert);
 
 /* set_alert_function(function_name regprocedure, timeout interval) → void */
@@ -250,7 +256,9 @@ Datum
 dbops_call_alert_function(PG_FUNCTION_ARGS)
 {
 	Call		call = {0};
+	const char *why_not;
 
+	dbops_require_argument(fcinfo, 0, "alert");
 	read_function(&call);
 	if (call.name == NULL || call.owner != GetUserId())
 		ereport(ERROR,
@@ -263,8 +271,53 @@ dbops_call_alert_function(PG_FUNCTION_ARGS)
 				 errmsg("the alert function %s is not called: %s", call.name, call.problem),
 				 errhint("Make it again and call dbops.set_alert_function(), or dbops.remove_alert_function().")));
 	(void) require_fit(call.function);
-	call_by_oid(call.function, PG_GETARG_DATUM(0));
+	why_not = why_not_told(PG_GETARG_JSONB_P(0));
+	if (why_not == NULL)
+		call_by_oid(call.function, PG_GETARG_DATUM(0));
+	else
+		ereport(LOG,
+				(errmsg("dbops does not call the alert function %s: %s", call.name, why_not)));
 	PG_RETURN_VOID();
+}
+
+/*
+ * Calls may have waited, as where jobs were paused or the database was in
+ * quarantine: nobody is to be woken for what is the past. That an alert has
+ * ended is told however late, since somebody may wait for that. NULL: it is told.
+ */
+static const char *
+why_not_told(const Jsonb *alert)
+{
+	const char *at = dbops_jsonb_text(alert, "timestamp");
+	const char *event = dbops_jsonb_text(alert, "event");
+	double		age;
+
+	if (at == NULL || event == NULL || strcmp(event, dbops_alert_event_name(ALERT_ENDS)) == 0)
+		return NULL;
+	age = (dbops_clock_now() - DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(at),
+																	   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)))) / (double) USECS_PER_SEC;
+	if (age > STALE)
+		return psprintf("what it is to be told of was %s ago", dbops_figure_duration(age));
+	return (age > LATE && is_over(alert)) ? "the alert that it is to be told of has ended" : NULL;
+}
+
+/* Is it known that an alert does not fire any more? */
+static bool
+is_over(const Jsonb *alert)
+{
+	const char *key = dbops_jsonb_text(alert, "key");
+	const char *name = dbops_jsonb_text(alert, "database");
+	Oid			database = (name == NULL) ? InvalidOid : get_database_oid(name, true);
+	const AlertEntry *entry;
+	bool		over = false;
+
+	if (key == NULL || (name != NULL && !OidIsValid(database)) || !dbops_alert_memory_is_there())
+		return false;
+	dbops_alert_memory_lock(LW_SHARED);
+	entry = dbops_alert_memory_find(database, key);
+	over = (entry != NULL && entry->alert.told == DBOPS_OK);
+	dbops_alert_memory_unlock();
+	return over;
 }
 
 /* What it returns is of no interest, and may be null, as of a function in SQL that returns void. */

@@ -5,21 +5,29 @@
  * A muted finding is still shown and still says how grave it is; it changes no
  * status and raises no alert. Who mutes must say why and until when, so that
  * nothing stays muted that nobody remembers.
+ *
+ * Findings that somebody gives to evaluate_alerts() can be muted as well, where
+ * they have been given: once an alert is known here, so is its name.
  */
 #include "core/check_override.h"
-#include "observe/observe.h"
+#include "observe/alert.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 
 #define LONGEST_KEY		512		/* bytes */
+#define LONGEST			366		/* days */
 
 PG_FUNCTION_INFO_V1(dbops_mute_finding);
 PG_FUNCTION_INFO_V1(dbops_unmute_finding);
 PG_FUNCTION_INFO_V1(dbops_muted_findings);
 
 static const char *take_key(FunctionCallInfo fcinfo);
-static void require_check(const char *key);
+static TimestampTz take_until(FunctionCallInfo fcinfo);
+static void require_known(const char *key);
+static bool is_of_own(const char *key, const char *check_name);
+static bool is_in_table(const char *key, const char *check_name);
+static bool is_in_memory(const char *key, const char *check_name);
 static void forget_ended(void);
 static void require_room(const char *key);
 
@@ -31,12 +39,12 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 	DbopsParam	params[] = {
 		dbops_param_text(key),
 		dbops_param_text(dbops_reason_argument(fcinfo, 1)),
-		dbops_param_time(dbops_until_argument(fcinfo, 2)),
+		dbops_param_time(take_until(fcinfo)),
 		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
 		dbops_param_time(dbops_clock_now())
 	};
 
-	require_check(key);
+	require_known(key);
 	forget_ended();
 	require_room(key);
 	dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
@@ -86,18 +94,71 @@ take_key(FunctionCallInfo fcinfo)
 	return key;
 }
 
+/* Whoever wants to hear of something never again says so in another place. */
+static TimestampTz
+take_until(FunctionCallInfo fcinfo)
+{
+	TimestampTz until = dbops_until_argument(fcinfo, 2);
+
+	if (until > dbops_clock_now() + LONGEST * USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("until must be at most %d days ahead", LONGEST),
+				 errhint("A check that is never to count can be turned off: dbops.set_check(check_name, enabled => false).")));
+	return until;
+}
+
 /* A key that no finding will ever have would mute nothing, and who has mistyped it would not know. */
 static void
-require_check(const char *key)
+require_known(const char *key)
 {
 	int			length = strcspn(key, ":");
+	char	   *check_name = pnstrdup(key, length);
 
-	(void) dbops_check_require(pnstrdup(key, length));
+	if (dbops_check_find(check_name) == NULL && is_of_own(key, check_name))
+		return;
+	(void) dbops_check_require(check_name);
 	if (strcmp(key + length, ":") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key must name an object behind the colon"),
 				 errhint("Without a colon it is all that the check finds.")));
+}
+
+/* Has evaluate_alerts() been given such a finding in this database? */
+static bool
+is_of_own(const char *key, const char *check_name)
+{
+	return is_in_table(key, check_name) || is_in_memory(key, check_name);
+}
+
+static bool
+is_in_table(const char *key, const char *check_name)
+{
+	DbopsParam	params[] = {dbops_param_text(key), dbops_param_text(check_name)};
+	Datum		known;
+
+	return dbops_store_value("SELECT true FROM dbops.alert WHERE NOT whole_cluster AND (alert_key = $1 OR check_name IN ($1, $2))"
+							 " UNION ALL SELECT true FROM dbops.alert_history WHERE alert_key = $1 OR check_name IN ($1, $2) LIMIT 1",
+							 lengthof(params), params, BOOLOID, &known);
+}
+
+/* Of those that a scheduler has yet to write down. */
+static bool
+is_in_memory(const char *key, const char *check_name)
+{
+	List	   *entries = dbops_alert_memory_is_there() ? dbops_alert_memory_copy(MyDatabaseId) : NIL;
+	ListCell   *cell;
+
+	foreach(cell, entries)
+	{
+		const AlertEntry *entry = lfirst(cell);
+
+		if (OidIsValid(entry->database) &&
+			(strcmp(dbops_alert_key(entry), key) == 0 || strcmp(entry->check_name, key) == 0 || strcmp(entry->check_name, check_name) == 0))
+			return true;
+	}
+	return false;
 }
 
 /* What has ended says nothing any more. */

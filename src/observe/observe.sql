@@ -119,8 +119,8 @@ CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RET
     AS 'MODULE_PATHNAME', 'dbops_mute_finding';
 COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
     'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() gives it, or the name of a check for all that it finds, also later. '
-    'reason: at most 255 bytes. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
-    'Errors: no such check (42704); no reason, no end, an end that has passed, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
+    'A finding that evaluate_alerts() was given can be muted likewise, once it has been found in this database. reason: at most 255 bytes. until: at most 366 days ahead. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
+    'Errors: no such check (42704); no reason, no end, an end that has passed or is too far ahead, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
 REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.unmute_finding(key text) RETURNS boolean
@@ -143,7 +143,7 @@ CREATE FUNCTION dbops.begin_maintenance_mode(reason text, until timestamptz) RET
 COMMENT ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) IS
     'Says that work is being done on this server: health and node_status() show it, and no alert is raised. From COMMIT until the time given, across restarts; '
     'a second call replaces the first. Works on a standby, of which it is the own. reason: at most 255 bytes. '
-    'Errors: no reason, no end, an end that has passed or is more than 31 days ahead (22023); a reason that is too long (22001); '
+    'Errors: no reason, no end, an end that has passed or is more than 31 days ahead (22023); a reason that is too long (22001); PREPARE TRANSACTION afterwards (0A000); '
     'an operator in another database than the one that holds what is the server''s (42501); not preloaded (55000).';
 REVOKE ALL ON FUNCTION dbops.begin_maintenance_mode(text, timestamptz) FROM PUBLIC;
 
@@ -539,6 +539,7 @@ CREATE FUNCTION dbops.call_alert_function(alert jsonb) RETURNS void
     AS 'MODULE_PATHNAME', 'dbops_call_alert_function';
 COMMENT ON FUNCTION dbops.call_alert_function(jsonb) IS
     'Calls the alert function, as the jobs do that are made for it; whoever has set it can so try it out. '
+    'A call that has waited for more than an hour is not made, nor one that has for more than a minute where the alert has ended meanwhile: the log says so. That an alert has ended is told however late. '
     'Refused: for others, or when none is set (55000), and when the function is gone or another role''s than it was (42883). Errors: also those of the function.';
 REVOKE ALL ON FUNCTION dbops.call_alert_function(jsonb) FROM PUBLIC;
 
