@@ -133,7 +133,7 @@ $reader->quit;
 $reader = $primary->background_psql('elsewhere');
 $reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 $reader->query_safe('SELECT 1');
-like(gate($primary, 'max_xmin_age', 4000), qr/^f/, 'a snapshot in another database keeps nothing here');
+like(gate_until(qr/^f/, $primary, 'max_xmin_age', 4000), qr/^f/, 'a snapshot in another database keeps nothing here');
 $reader->query_safe('CREATE TABLE t (i int)');
 like(gate($primary, 'max_xmin_age', 4000), qr/^t\|session/, 'a transaction that writes there does');
 $reader->query_safe('COMMIT');
@@ -203,7 +203,7 @@ for my $try (1 .. 120)
 	last if $primary->safe_psql('postgres', qq{SELECT dbops.cancel_job(id) IS NOT NULL FROM dbops.jobs() WHERE id = $first AND waiting LIKE 'archive_backlog: %'}) eq 't';
 }
 my $job = $primary->safe_psql('postgres', q{SELECT dbops.enqueue('INSERT INTO t VALUES (77)')});
-usleep(500_000);
+$primary->poll_query_until('postgres', qq{SELECT waiting LIKE 'archive_backlog: %' FROM dbops.jobs() WHERE id = $job}) or diag('it does not wait');
 is( $primary->safe_psql('postgres', qq{SELECT state, waiting FROM dbops.jobs() WHERE id = $job}),
 	'queued|archive_backlog: 4 files of WAL wait to be archived, more than dbops.max_archive_backlog (3 files)',
 	'a job waits for a closed gate and names it');
