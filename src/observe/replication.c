@@ -50,6 +50,7 @@ static LWLock *shared_seen_lock = NULL;
 static Seen own_seen;			/* where nothing is shared */
 
 static void read_own_lag(Replication *replication);
+static bool is_connected(void);
 static double replay_delay(TimestampTz caught_up);
 static void remember_caught_up(void);
 static void read_standbys(Replication *replication, XLogRecPtr written);
@@ -90,7 +91,7 @@ read_own_lag(Replication *replication)
 	XLogRecPtr	received = GetWalRcvFlushRecPtr(NULL, NULL);
 	XLogRecPtr	replayed = GetXLogReplayRecPtr(NULL);
 
-	replication->receiving = WalRcvStreaming();
+	replication->receiving = WalRcvStreaming() && is_connected();
 	replication->should_receive = (PrimaryConnInfo != NULL && *PrimaryConnInfo != '\0');
 	replication->lag = NAN;
 	replication->lag_bytes = -1;
@@ -104,6 +105,18 @@ read_own_lag(Replication *replication)
 		replication->lag = dbops_replication_silence();
 	if (replication->lag == 0)
 		remember_caught_up();
+}
+
+/* Has the receiver reached its server? Until then it may try for minutes, and counts as streaming. */
+static bool
+is_connected(void)
+{
+	bool		connected;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	connected = WalRcv->ready_to_display;
+	SpinLockRelease(&WalRcv->mutex);
+	return connected;
 }
 
 /*

@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -177,6 +178,18 @@ $primary->stop;
 $standby->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_wal_receiver}) or die 'it still receives';
 is(severity($standby, 'replication.lag'), 'warning', 'a standby that receives nothing is not up to date for that');
 is(health($standby, q{h->'health'->'replication_lag_s'}), 'null', 'and its lag is not known');
+
+# nor while it tries to connect to who does not answer, which takes as long as that does
+my $mute = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', Timeout => 120) or die "nobody listens: $!";
+$standby->append_conf('postgresql.conf', sprintf("primary_conninfo = 'host=127.0.0.1 port=%d'", $mute->sockport));
+$standby->reload;
+my $call = $mute->accept or die 'the standby does not call';
+is(health($standby, q{h->'health'->'replication_lag_s'}), 'null', 'nor while it waits for an answer');
+is($standby->safe_psql('postgres', q{SELECT n->>'receiving', n->>'read_ok' FROM dbops.node_status() n}), 'false|false', 'nor does it receive anything then');
+$standby->enable_streaming($primary);
+$standby->reload;
+close $call;
+close $mute;
 
 # an archiver that fails, and one that has nothing to do
 $primary->append_conf('postgresql.conf', "archive_mode = on\narchive_command = ''\narchive_library = ''\n");
