@@ -13,14 +13,13 @@
 #include "access/xlog.h"
 #include "miscadmin.h"
 
-#define MAX_DATABASES	512		/* whose tables are known; the one read longest ago gives way */
+#define MAX_DATABASES	4096	/* whose tables are known, as many as are looked after; the one read longest ago gives way */
 #define MAX_SETTINGS	4096	/* of all databases */
 #define MAX_MUTES		8192	/* likewise */
 #define READ_AGAIN		10		/* s, on a standby */
 
 typedef struct KnownDatabase
 {
-	Oid			oid;			/* InvalidOid: free */
 	bool		cut;			/* not all of it did fit */
 	TimestampTz read_at;
 } KnownDatabase;
@@ -40,7 +39,8 @@ typedef struct SharedMute
 typedef struct Pool
 {
 	uint64		generation;		/* goes up with each change that commits */
-	KnownDatabase databases[MAX_DATABASES];
+	Oid			oids[MAX_DATABASES];	/* InvalidOid: free */
+	KnownDatabase databases[MAX_DATABASES]; /* beside them */
 	int			n_settings;
 	int			n_mutes;
 	SharedSetting settings[MAX_SETTINGS];
@@ -56,7 +56,7 @@ static KnownDatabase *find_database(Oid database);
 static void publish(const DbopsOverrides *overrides);
 static KnownDatabase *take_database(Oid database);
 static void remove_rows(Oid database);
-static void add_rows(KnownDatabase *known, const DbopsOverrides *overrides);
+static bool add_rows(Oid database, const DbopsOverrides *overrides);
 static int	places(int n, int share, int n_free, bool home);
 
 /* Ask for the shared memory. */
@@ -81,6 +81,7 @@ forget(Oid database)
 	if (known != NULL)
 	{
 		remove_rows(database);
+		pool->oids[known - pool->databases] = InvalidOid;
 		memset(known, 0, sizeof(KnownDatabase));
 	}
 	pool->generation++;
@@ -121,7 +122,7 @@ static KnownDatabase *
 find_database(Oid database)
 {
 	for (int i = 0; i < MAX_DATABASES; i++)
-		if (OidIsValid(database) && pool->databases[i].oid == database)
+		if (OidIsValid(database) && pool->oids[i] == database)
 			return &pool->databases[i];
 	return NULL;
 }
@@ -190,11 +191,12 @@ static void
 publish(const DbopsOverrides *overrides)
 {
 	KnownDatabase *known = take_database(MyDatabaseId);
+	Oid		   *oid = &pool->oids[known - pool->databases];
 
-	remove_rows(known->oid);
-	known->oid = MyDatabaseId;
+	remove_rows(*oid);
+	*oid = MyDatabaseId;
 	known->read_at = GetCurrentTimestamp();
-	add_rows(known, overrides);
+	known->cut = !add_rows(*oid, overrides);
 }
 
 /* This database's place, or the one that was read longest ago. */
@@ -228,20 +230,21 @@ remove_rows(Oid database)
 	pool->n_mutes = n;
 }
 
-static void
-add_rows(KnownDatabase *known, const DbopsOverrides *overrides)
+/* False: there is no room for all. */
+static bool
+add_rows(Oid database, const DbopsOverrides *overrides)
 {
-	bool		home = (known->oid == dbops_home_database());
+	bool		home = (database == dbops_home_database());
 	int			settings = places(overrides->n_settings, MAX_CHECKS, MAX_SETTINGS - pool->n_settings, home);
 	int			mutes = places(overrides->n_mutes, DBOPS_MOST_MUTES, MAX_MUTES - pool->n_mutes, home);
 
 	for (int i = 0; i < settings; i++)
 		pool->settings[pool->n_settings++] =
-			(SharedSetting) {.database = known->oid, .setting = overrides->settings[i]};
+			(SharedSetting) {.database = database, .setting = overrides->settings[i]};
 	for (int i = 0; i < mutes; i++)
 		pool->mutes[pool->n_mutes++] =
-			(SharedMute) {.database = known->oid, .mute = overrides->mutes[i]};
-	known->cut = settings < overrides->n_settings || mutes < overrides->n_mutes;
+			(SharedMute) {.database = database, .mute = overrides->mutes[i]};
+	return settings == overrides->n_settings && mutes == overrides->n_mutes;
 }
 
 /* How many of so many get a place, of those that are free; one share is kept for the home database. */
