@@ -22,7 +22,7 @@ END $$;
 -- without samples all are unknown, and say so
 SET dbops.test_now = 1900000000;
 SELECT check_name, severity, message FROM dbops.health_checks()
- WHERE check_name IN ('host.clock', 'locks.fast_path', 'memory.swapping', 'memory.kills', 'multixacts.misses', 'replication.spilled', 'server.promoted',
+ WHERE check_name IN ('collector.databases', 'host.clock', 'locks.fast_path', 'memory.swapping', 'memory.kills', 'multixacts.misses', 'replication.spilled', 'server.promoted',
                       'statements.evicted', 'statements.texts', 'subtransactions.misses') ORDER BY check_name COLLATE "C";
 SELECT severity, message FROM pg_temp.look('io.read_latency');
 
@@ -43,6 +43,14 @@ CALL pg_temp.happens('{"subtransactions.hit": 1000, "subtransactions.read": 1000
 SELECT * FROM pg_temp.look('subtransactions.misses') UNION ALL SELECT * FROM pg_temp.look('multixacts.misses');
 CALL pg_temp.happens('{"subtransactions.hit": 1000000, "subtransactions.read": 200000, "multixacts.hit": 1000000, "multixacts.read": 1000000}');
 SELECT * FROM pg_temp.look('subtransactions.misses') UNION ALL SELECT * FROM pg_temp.look('multixacts.misses');
+
+-- databases in use of which there is no room for samples
+CALL pg_temp.after(10, '{"databases.unsampled": 0}');
+SELECT * FROM pg_temp.look('collector.databases');
+CALL pg_temp.after(10, '{"databases.unsampled": 1}');
+SELECT * FROM pg_temp.look('collector.databases');
+CALL pg_temp.after(10, '{"databases.unsampled": 3}');
+SELECT * FROM pg_temp.look('collector.databases');
 
 -- what decoding wrote to disk
 CALL pg_temp.happens('{"slots.spilled": 1000000}');

@@ -1,6 +1,7 @@
 /*
  * checks_server.c
- *		Checks of the server as such: its role, its crashes, its program, its clock.
+ *		Checks of the server as such: its role, its crashes, its program, its clock,
+ *		and whether all that is used of it is sampled.
  *
  * These are events as a rule, which are bad for an hour and then the past: who
  * is told of them wants to know why, and an alert must have time to be told.
@@ -18,6 +19,7 @@
 #define MOST_NAMED		10		/* settings */
 
 static const void *look(const DbopsCheckScope *scope);
+static void judge_databases(const void *facts, DbopsCheckRun *run);
 static void judge_program(const void *facts, DbopsCheckRun *run);
 static bool is_other(const struct stat *running, const struct stat *installed);
 static void judge_crashes(const void *facts, DbopsCheckRun *run);
@@ -29,6 +31,15 @@ static void judge_clock(const void *facts, DbopsCheckRun *run);
 static void judge_settings(const void *facts, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
+	{
+		.name = "collector.databases",
+		.about = "databases in use of which no samples are kept, since there is no room for more",
+		.judge = judge_databases,
+		.reach = DBOPS_REACH_CLUSTER,
+		.threshold = {
+			.unit = "count", .warning = 0, .critical = NO_THRESHOLD, .source = "nothing is known there of what happens"
+		}
+	},
 	{
 		.name = "host.clock",
 		.about = "seconds by which the clock was set back in the last hour",
@@ -102,6 +113,26 @@ look(const DbopsCheckScope *scope)
 
 	(void) dbops_ring_window(InvalidOid, DBOPS_AN_HOUR, window);
 	return window;
+}
+
+/* ---- what is sampled of it ---- */
+
+static void
+judge_databases(const void *facts, DbopsCheckRun *run)
+{
+	const SampleWindow *window = facts;
+	double		unsampled = window->newest.at == 0 ? NAN : window->newest.values[CM_DATABASES_UNSAMPLED];
+
+	if (isnan(unsampled))
+		dbops_check_report_unknown(run, NULL, DBOPS_NO_SAMPLES, "See the check collector.samples.");
+	else
+		dbops_check_report_value(run, unsampled, NAN, (DbopsFinding)
+								 {
+									 .message = unsampled == 0 ? "samples of all databases in use are kept" :
+										 psprintf("%s in use beside the %d of which samples are kept; what happens there is not known",
+												  dbops_figure_count(unsampled, "database is", "databases are"), RING_DATABASES),
+									 .remedy = "Disconnect from databases that nobody needs: one is given up a minute after its last client has gone."
+								 });
 }
 
 /* ---- its program ---- */

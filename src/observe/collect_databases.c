@@ -92,6 +92,7 @@ dbops_collect_databases(Sample *cluster)
 	Presence   *presences = count_presences(&n_presences);
 	Databases  *databases = lock_databases();
 	int			n_turn;
+	int			n_unsampled = 0;
 
 	look_around(databases, cluster->at);
 	for (int i = 0; i < n_presences; i++)
@@ -109,6 +110,7 @@ dbops_collect_databases(Sample *cluster)
 		if (!read_database(databases, known, &used) || !OidIsValid(known->oid))
 			continue;
 		known->ring = dbops_ring_take(known->oid, cluster->at, used);
+		n_unsampled += (!known->ring && presence != NULL);
 		if (!known->ring)
 			continue;
 		describe(known, presence, cluster, &sample);
@@ -118,6 +120,7 @@ dbops_collect_databases(Sample *cluster)
 		databases->turn = (databases->turn + n_turn) % databases->n;
 	for (int i = 0; i < N_COUNTED; i++)
 		cluster->values[CM_TRANSACTIONS_COMMITTED + i] = databases->sums[i];
+	cluster->values[CM_DATABASES_UNSAMPLED] = n_unsampled;
 	cluster->values[CM_IO_READS] = cluster->values[CM_BLOCKS_READ];
 	cluster->values[CM_IO_READ_TIME] = databases->read_time / 1000.0;
 	if (databases == shared_databases)

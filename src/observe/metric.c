@@ -96,6 +96,7 @@ const Metric dbops_cluster_metrics[N_CLUSTER_METRICS] = {
 	COUNTER(CM_MEMORY_SWAPPED_IN, "memory.swapped_in", "bytes", "that the machine had to read back from its swap space"),
 	COUNTER(CM_STATEMENT_EVICTIONS, "statements.evictions", "", "times that pg_stat_statements made room for new statements"),
 	GAUGE(CM_STATEMENT_TEXTS, "statements.texts", "bytes", "size of the file of texts of pg_stat_statements"),
+	GAUGE(CM_DATABASES_UNSAMPLED, "databases.unsampled", "", "databases in use of which no samples are kept, since there is no room for more"),
 };
 
 const Metric dbops_database_metrics[N_DATABASE_METRICS] = {

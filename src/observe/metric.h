@@ -124,6 +124,7 @@ typedef enum ClusterMetric
 	CM_MEMORY_SWAPPED_IN,		/* counter, bytes */
 	CM_STATEMENT_EVICTIONS,		/* supplied: of pg_stat_statements */
 	CM_STATEMENT_TEXTS,			/* bytes, of its file */
+	CM_DATABASES_UNSAMPLED,		/* in use, without a place for their samples */
 	N_CLUSTER_METRICS
 } ClusterMetric;
 
