@@ -213,7 +213,7 @@ put_freshness(DbopsJson *json, const Verdict *verdict)
 	dbops_json_decimal(json, "statements_age_s", dbops_health_has_statements(health) ?
 					   dbops_health_age(health->statements.read_at) : NAN);
 	dbops_json_decimal(json, "size_age_s", age);
-	dbops_json_decimal(json, "largest_tables_age_s", age);
+	dbops_json_decimal(json, "largest_tables_age_s", health->sizes.n_largest >= 0 ? age : NAN);
 	dbops_json_decimal(json, "index_hit_ratio_age_s", dbops_health_has_index_figures(health) ? age : NAN);
 	dbops_json_object_end(json);
 }

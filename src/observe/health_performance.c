@@ -56,6 +56,7 @@ bool
 dbops_health_has_index_figures(const Health *health)
 {
 	return dbops_health_stands(health, PART_SIZES) && health->sizes.measured_at != 0 &&
+		health->sizes.n_largest >= 0 &&
 		dbops_health_stands(health, PART_COUNTERS) &&
 		health->sizes.measured_at >= health->counters.since;
 }

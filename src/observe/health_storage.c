@@ -27,7 +27,10 @@ dbops_health_put_storage(DbopsJson *json, const Health *health)
 	{
 		dbops_json_integer(json, "database_size", sizes->database);
 		dbops_json_integer(json, "size_bytes", sizes->database);
-		put_largest_tables(json, sizes);
+		if (sizes->n_largest >= 0)
+			put_largest_tables(json, sizes);
+		else
+			dbops_json_null(json, "largest_tables");
 	}
 	else
 	{

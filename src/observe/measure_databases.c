@@ -92,6 +92,23 @@ dbops_database_sizes_list(void)
 	return list;
 }
 
+/* What a database holds; false: it was not there yet, or nothing was measured. */
+bool
+dbops_database_size_find(Oid database, DatabaseSize *size)
+{
+	const DatabaseSizes *sizes = lock_sizes(LW_SHARED);
+	bool		found = false;
+
+	for (int i = 0; i < sizes->n && !found; i++)
+		if (sizes->all[i].database == database)
+		{
+			*size = sizes->all[i];
+			found = true;
+		}
+	unlock_sizes();
+	return found;
+}
+
 /* Measure them now. */
 void
 dbops_database_sizes_measure(void)

@@ -167,7 +167,7 @@ typedef struct Sizes
 	int64		database;		/* bytes */
 	int64		index_fetched;	/* blocks of user indexes, since their reset */
 	int64		index_hit;
-	int			n_largest;
+	int			n_largest;		/* -1: only what the database holds is known */
 	struct
 	{
 		Oid			relid;
@@ -191,6 +191,7 @@ extern void dbops_sizes_publish(const Sizes *sizes);
 /* ---- measure_databases.c: of all databases, in the home database ---- */
 
 extern List *dbops_database_sizes_list(void);
+extern bool dbops_database_size_find(Oid database, DatabaseSize *size);
 
 /* ---- measure.c: the measuring itself, of files ---- */
 

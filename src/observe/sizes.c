@@ -3,8 +3,10 @@
  *		The size of the database and of its largest tables, from a cache.
  *
  * To measure takes a look at every file of the database, so a measurement is
- * kept while it is fresh. Preloaded, dbops keeps one for each database in
- * shared memory; otherwise each session keeps its own.
+ * kept while it is fresh. Preloaded, dbops keeps those of 256 databases in shared
+ * memory: who uses none gives way to others. Of all databases the home database
+ * knows how much they hold (measure_databases.c), which is what one is given that
+ * has no other yet. Not preloaded, each session keeps its own.
  *
  * Where a scheduler measures, sessions do not: one that finds the figure old asks
  * for the next, and is given the last, whose age is always told.
@@ -27,7 +29,7 @@
 #include "storage/lwlock.h"
 #include "storage/procarray.h"
 
-#define N_ENTRIES		64		/* databases */
+#define N_ENTRIES		256		/* databases */
 #define OVERDUE_FACTOR	2		/* this times dbops.health_max_age is too old */
 #define VERY_OLD_FACTOR	10		/* and this is as good as none */
 #define KEPT_SERVES		1200.0	/* s: two rounds of who measures in the background */
@@ -56,6 +58,8 @@ static TimestampTz measurement_began;
 
 static List *take_newer(List *sizes, Oid database, const Sizes *measured);
 static int	by_bytes(const ListCell *a, const ListCell *b);
+static bool serves(const Sizes *sizes);
+static bool has_total(Sizes *sizes);
 static bool is_older(const Sizes *sizes, int factor);
 static double seconds_since(TimestampTz time);
 static void ask_for_next(void);
@@ -66,11 +70,12 @@ static void begin_measurement(void);
 static void end_measurement(void);
 static bool claim(Sizes *sizes, double *budget);
 static bool may_claim(const Entry *entry);
-static double next_slice(Entry *entry);
+static double next_slice(Entry *entry, bool total);
 static void give_up_claim(void);
 static Entry *lock_entry(LWLockMode mode);
 static void unlock_entry(void);
-static Entry *find_entry(void);
+static Entry *find_entry(const Oid *favoured, int n_favoured);
+static bool is_listed(Oid database, const Oid *list, int n);
 
 /* Ask for the shared memory. */
 void
@@ -91,10 +96,31 @@ dbops_sizes_read(Sizes *sizes)
 	unlock_entry();
 	if (dbops_health_is_fresh(sizes->measured_at, sizes->took))
 		return;
-	if (sizes->kept && dbops_health_is_kept(sizes->measured_at, KEPT_SERVES))
-		ask_for_next();
-	else
+	if (!serves(sizes))
 		measure(sizes);
+	if (sizes->measured_at == 0)
+		(void) has_total(sizes);
+	if (serves(sizes) && !dbops_health_is_fresh(sizes->measured_at, sizes->took))
+		ask_for_next();
+}
+
+/* Is it to be served although it is not new? */
+static bool
+serves(const Sizes *sizes)
+{
+	return sizes->kept && dbops_health_is_kept(sizes->measured_at, KEPT_SERVES);
+}
+
+/* Take what this database holds from the measurement of all databases, where that serves. */
+static bool
+has_total(Sizes *sizes)
+{
+	DatabaseSize total;
+
+	if (!dbops_database_size_find(MyDatabaseId, &total) || !dbops_health_is_kept(total.measured_at, KEPT_SERVES))
+		return false;
+	*sizes = (Sizes) {.measured_at = total.measured_at,.kept = true,.database = total.bytes,.n_largest = -1};
+	return true;
 }
 
 /* List what is known of any database, the largest first; List of DatabaseSize *. */
@@ -257,6 +283,8 @@ end_measurement(void)
 static bool
 claim(Sizes *sizes, double *budget)
 {
+	Sizes		total;
+	bool		has = has_total(&total);
 	Entry	   *entry = lock_entry(LW_EXCLUSIVE);
 	bool		mine = may_claim(entry) &&
 		!dbops_health_is_fresh(entry->sizes.measured_at, entry->sizes.took);
@@ -266,7 +294,7 @@ claim(Sizes *sizes, double *budget)
 	{
 		entry->measured_by = MyProcPid;
 		entry->claimed_at = dbops_clock_now();
-		entry->slice = *budget = next_slice(entry);
+		entry->slice = *budget = next_slice(entry, has);
 	}
 	unlock_entry();
 	return mine;
@@ -283,13 +311,13 @@ may_claim(const Entry *entry)
 		BackendPidGetProc(entry->measured_by) == NULL;
 }
 
-/* While the figure is overdue, each slice is twice as long as the last. */
+/* While the figure is overdue, each slice is twice as long as the last, unless the total is known. */
 static double
-next_slice(Entry *entry)
+next_slice(Entry *entry, bool total)
 {
-	double		slice = is_older(&entry->sizes, VERY_OLD_FACTOR) ? FIRST_SLICE : SLICE;
+	double		slice = is_older(&entry->sizes, VERY_OLD_FACTOR) && !total ? FIRST_SLICE : SLICE;
 
-	if (is_older(&entry->sizes, OVERDUE_FACTOR))
+	if (!total && is_older(&entry->sizes, OVERDUE_FACTOR))
 	{
 		slice = Max(slice, entry->overdue_slice * 2);
 		entry->overdue_slice = slice;
@@ -326,18 +354,26 @@ give_up_claim(void)
 /*
  * Lock and find this database's entry. Locked exclusively there always is
  * one: that of the database measured longest ago, or not at all, is taken,
- * which makes room after databases were dropped.
+ * which makes room after databases were dropped; of those in use, and of the home
+ * database, only when there are no others.
  */
 static Entry *
 lock_entry(LWLockMode mode)
 {
+	Oid			favoured[RING_DATABASES + 1];
+	int			n = 0;
 	Entry	   *entry;
 
 	if (entries == NULL)
 		return &own_entry;
 
+	if (mode == LW_EXCLUSIVE)
+	{
+		n = dbops_ring_databases(favoured);
+		favoured[n++] = dbops_home_database();
+	}
 	LWLockAcquire(entries_lock, mode);
-	entry = find_entry();
+	entry = find_entry(favoured, n);
 	if (entry->database == MyDatabaseId)
 		return entry;
 	if (mode == LW_SHARED)
@@ -356,16 +392,32 @@ unlock_entry(void)
 
 /* Find this database's entry, or the one that it could have. */
 static Entry *
-find_entry(void)
+find_entry(const Oid *favoured, int n_favoured)
 {
-	Entry	   *oldest = &entries[0];
+	Entry	   *chosen = NULL;
+	bool		chosen_stays = false;
 
 	for (int i = 0; i < N_ENTRIES; i++)
 	{
-		if (entries[i].database == MyDatabaseId)
-			return &entries[i];
-		if (entries[i].sizes.measured_at < oldest->sizes.measured_at)
-			oldest = &entries[i];
+		Entry	   *entry = &entries[i];
+		bool		stays;
+
+		if (entry->database == MyDatabaseId)
+			return entry;
+		stays = OidIsValid(entry->database) && is_listed(entry->database, favoured, n_favoured);
+		if (chosen != NULL && (stays != chosen_stays ? stays : entry->sizes.measured_at >= chosen->sizes.measured_at))
+			continue;
+		chosen = entry;
+		chosen_stays = stays;
 	}
-	return oldest;
+	return chosen;
+}
+
+static bool
+is_listed(Oid database, const Oid *list, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i] == database)
+			return true;
+	return false;
 }
