@@ -94,8 +94,10 @@ CREATE SEQUENCE "Check ""s".near_end MAXVALUE 100;
 SELECT setval('"Check ""s".near_end', 99);
 SET quote_all_identifiers = on;
 SELECT key FROM dbops.health_checks() WHERE key LIKE '%near_end%';
+SET dbops.health_max_age = 0;
 SELECT line LIKE '%Check ""s".near_end%' AS same FROM regexp_split_to_table(dbops.nagios('sequences.exhaustion'), E'\n') line WHERE line LIKE '%near_end%';
 SHOW quote_all_identifiers;
 RESET quote_all_identifiers;
+RESET dbops.health_max_age;
 
 DROP SCHEMA "Check ""s" CASCADE;

@@ -15,6 +15,7 @@ struct DbopsCheckRun
 {
 	DbopsCheckScope scope;
 	DbopsCheckReach reach;		/* of the checks that are wanted, where only one is */
+	const DbopsCheck *wanted;	/* the only one; or NULL */
 	const void *facts[MAX_CHECK_SETS];	/* what each set has seen */
 	ErrorData  *errors[MAX_CHECK_SETS]; /* why it could not look; or NULL */
 	const DbopsOverrides *of_database;
@@ -39,7 +40,6 @@ extern const DbopsOverrides *dbops_check_overrides(const DbopsCheckRun *run, con
 
 extern void dbops_check_report_failed(DbopsCheckRun *run, const ErrorData *error);
 extern void dbops_check_report_disabled(DbopsCheckRun *run);
-extern bool dbops_check_is_disabled(const DbopsFinding *finding);
 extern void dbops_check_put_figure(DbopsJson *json, const char *key, double figure);
 
 #endif							/* DBOPS_CHECK_H */

@@ -2,61 +2,47 @@
  * check_changed.c
  *		Whether findings that were judged before are held against what is in force now.
  *
- * Who sets a threshold wants to see what follows from it, not what followed from
- * the one before. A finding carries the thresholds that it was judged by.
+ * Who changes a check wants to see what follows from it, not what followed from
+ * what was said before. So what is judged to be served later carries a mark of
+ * what users had changed then of the checks that need catalogs; the others are
+ * judged each time. Mutes are no part of it: they are looked up with each report.
  */
 #include "core/check.h"
 
-#include "utils/builtins.h"
+#include "common/hashfn.h"
 
-#define ROUNDED		0.01		/* by as much a figure may differ from itself, */
-#define ROUNDED_SHARE	1e-9	/* and this part of it */
+static uint64 hash_setting(const DbopsCheckSetting *setting);
 
-static bool is_changed(const DbopsCheckRun *run, const DbopsFinding *finding);
-static bool differs(const Jsonb *data, const char *key, double now);
-
-/* Has somebody changed a check since one of these was found? */
-bool
-dbops_check_changed_since(const DbopsCheckRun *run, const List *findings)
+/* The same as long as nobody has changed such a check, in whatever order the changes are read. */
+uint64
+dbops_override_mark(const DbopsOverrides *overrides)
 {
-	ListCell   *cell;
+	uint64		mark = 0;
 
-	foreach(cell, findings)
-		if (is_changed(run, lfirst(cell)))
-			return true;
-	return false;
+	for (int i = 0; i < overrides->n_settings; i++)
+	{
+		const DbopsCheckSetting *setting = &overrides->settings[i];
+
+		if (dbops_check_at(setting->check)->reach == DBOPS_REACH_CATALOG)
+			mark += hash_setting(setting);
+	}
+	return mark;
 }
 
-static bool
-is_changed(const DbopsCheckRun *run, const DbopsFinding *finding)
+/* Of what a run judges by. */
+uint64
+dbops_check_mark(const DbopsCheckRun *run)
 {
-	const DbopsCheck *check = dbops_check_find(finding->check_name);
-	const DbopsCheckSetting *setting;
-	DbopsThreshold threshold;
-
-	if (check == NULL)
-		return false;
-	setting = dbops_override_of(dbops_check_overrides(run, check), check);
-	if (dbops_check_is_disabled(finding))
-		return setting == NULL || setting->enabled;
-	if (finding->data == NULL)
-		return false;
-	threshold = dbops_override_threshold(dbops_check_overrides(run, check), check);
-	return differs(finding->data, "warning", threshold.warning) ||
-		differs(finding->data, "critical", threshold.critical) ||
-		(threshold.guard_unit != NULL && differs(finding->data, "guard", threshold.guard));
+	return dbops_override_mark(run->of_database);
 }
 
-/* Is it another figure than the data says? What is never reached is not there. */
-static bool
-differs(const Jsonb *data, const char *key, double now)
+static uint64
+hash_setting(const DbopsCheckSetting *setting)
 {
-	JsonbValue	value;
-	double		before;
+	double		figures[] = {
+		setting->check, setting->enabled, setting->warning, setting->critical, setting->guard,
+		setting->clear, setting->duration, setting->keep_firing
+	};
 
-	if (getKeyJsonValueFromContainer(unconstify(JsonbContainer *, &data->root), key, strlen(key), &value) == NULL ||
-		value.type != jbvNumeric)
-		return now != DBOPS_NO_THRESHOLD;
-	before = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
-	return now == DBOPS_NO_THRESHOLD || fabs(before - now) > ROUNDED + ROUNDED_SHARE * fabs(now);
+	return hash_bytes_extended((const unsigned char *) figures, sizeof(figures), 0);
 }

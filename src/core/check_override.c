@@ -19,6 +19,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "commands/trigger.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -39,6 +40,7 @@ static bool try_tables(DbopsOverrides *overrides);
 static void read_tables(void *arg);
 static void publish_unless_changed(const DbopsOverrides *overrides, uint64 seen);
 static bool is_changing(void);
+static void judge_anew(void *unused);
 
 static const DbopsUpkeep upkeep = {
 	.name = "check settings",
@@ -156,5 +158,13 @@ dbops_publish_overrides(PG_FUNCTION_ARGS)
 	if (dbops_override_read_tables(overrides))
 		dbops_at_commit_only(dbops_override_publish_at_commit, overrides, NULL);
 	MemoryContextSwitchTo(caller);
+	dbops_at_commit(judge_anew, NULL);
 	return PointerGetDatum(NULL);
+}
+
+/* What was judged in the background is held against other thresholds now. */
+static void
+judge_anew(void *unused)
+{
+	dbops_upkeep_request(MyDatabaseId, "checks");
 }

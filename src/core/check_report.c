@@ -5,8 +5,6 @@
  */
 #include "core/check.h"
 
-#define TURNED_OFF	"is turned off"
-
 static bool is_held_back(const DbopsThreshold *threshold, double guard);
 static bool is_beyond(double value, double limit, bool below);
 static Jsonb *describe(double value, double guard, const DbopsThreshold *threshold);
@@ -79,17 +77,10 @@ dbops_check_report_disabled(DbopsCheckRun *run)
 	dbops_check_report(run, (DbopsFinding)
 					   {
 						   .severity = DBOPS_INFO,
-						   .message = TURNED_OFF,
+						   .message = "is turned off",
 						   .remedy = psprintf("SELECT dbops.set_check('%s', enabled => true);",
 											  run->check->name)
 					   });
-}
-
-/* Is it the finding of a check that is turned off? */
-bool
-dbops_check_is_disabled(const DbopsFinding *finding)
-{
-	return finding->severity == DBOPS_INFO && strcmp(finding->message, TURNED_OFF) == 0;
 }
 
 /* The thresholds in force for the check that is running. */

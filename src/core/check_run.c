@@ -24,16 +24,16 @@ typedef struct Look
 /* Which checks a run judges. */
 typedef bool (*Selection) (const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
 
-static DbopsCheckRun *begin(const DbopsCheckScope *scope);
 static bool is_looked_at(const DbopsCheckScope *scope, const DbopsCheckSet *set);
 static void look(DbopsCheckRun *run, int set);
 static void call_look(void *arg);
 static List *judge(DbopsCheckRun *run, Selection is_selected);
 static bool is_any(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
 static bool is_before_change(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
-static List *look_and_judge(const DbopsCheckScope *scope, DbopsCheckReach reach, Selection is_selected);
+static List *look_and_judge(DbopsCheckRun *run, DbopsCheckReach reach, Selection is_selected);
 static bool is_of_reach(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
 static bool is_left_out(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
+static bool is_wanted(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check);
 static bool has_selected(const DbopsCheckRun *run, const DbopsCheckSet *set, Selection is_selected);
 static void judge_set(DbopsCheckRun *run, int set, Selection is_selected);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
@@ -60,7 +60,7 @@ dbops_check_look(void)
 DbopsCheckRun *
 dbops_check_look_at(const DbopsCheckScope *scope)
 {
-	DbopsCheckRun *run = begin(scope);
+	DbopsCheckRun *run = dbops_check_begin(scope);
 	const DbopsCheckSet *set;
 
 	for (int i = 0; (set = dbops_check_set_at(i)) != NULL; i++)
@@ -69,8 +69,9 @@ dbops_check_look_at(const DbopsCheckScope *scope)
 	return run;
 }
 
-static DbopsCheckRun *
-begin(const DbopsCheckScope *scope)
+/* Look at nothing yet. */
+DbopsCheckRun *
+dbops_check_begin(const DbopsCheckScope *scope)
 {
 	DbopsCheckRun *run = palloc0(sizeof(DbopsCheckRun));
 	DbopsCheckScope home = {.database = dbops_home_database()};
@@ -165,7 +166,7 @@ judge(DbopsCheckRun *run, Selection is_selected)
 List *
 dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach)
 {
-	return look_and_judge(scope, reach, is_of_reach);
+	return look_and_judge(dbops_check_begin(scope), reach, is_of_reach);
 }
 
 static bool
@@ -178,7 +179,7 @@ is_of_reach(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck
 List *
 dbops_check_judge_apart(const DbopsCheckScope *scope)
 {
-	return look_and_judge(scope, DBOPS_REACH_CATALOG, is_left_out);
+	return look_and_judge(dbops_check_begin(scope), DBOPS_REACH_CATALOG, is_left_out);
 }
 
 static bool
@@ -187,16 +188,31 @@ is_left_out(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck
 	return is_apart(set, check);
 }
 
-static List *
-look_and_judge(const DbopsCheckScope *scope, DbopsCheckReach reach, Selection is_selected)
+/* Judge one check only, having looked at what its set judges. */
+List *
+dbops_check_judge_one(const DbopsCheckScope *scope, const DbopsCheck *check)
 {
-	DbopsCheckRun *run = begin(scope);
+	DbopsCheckRun *run = dbops_check_begin(scope);
+
+	run->wanted = check;
+	return look_and_judge(run, check->reach, is_wanted);
+}
+
+static bool
+is_wanted(const DbopsCheckRun *run, const DbopsCheckSet *set, const DbopsCheck *check)
+{
+	return check == run->wanted;
+}
+
+static List *
+look_and_judge(DbopsCheckRun *run, DbopsCheckReach reach, Selection is_selected)
+{
 	const DbopsCheckSet *set;
 
 	run->reach = reach;
 	for (int i = 0; (set = dbops_check_set_at(i)) != NULL; i++)
 	{
-		if (!can_read(scope, reach) || !has_selected(run, set, is_selected))
+		if (!can_read(&run->scope, reach) || !has_selected(run, set, is_selected))
 			continue;
 		look(run, i);
 		judge_set(run, i, is_selected);
@@ -241,6 +257,13 @@ static bool
 is_apart(const DbopsCheckSet *set, const DbopsCheck *check)
 {
 	return check->reach == DBOPS_REACH_CATALOG && !set->shown;
+}
+
+/* The same of any check. */
+bool
+dbops_check_needs_catalogs(const DbopsCheck *check)
+{
+	return is_apart(dbops_check_set_of(check), check);
 }
 
 /* Run one check; if it fails, that is its finding. */
@@ -289,7 +312,7 @@ dbops_check_adopt(DbopsCheckRun *run, const List *findings)
 		const DbopsFinding *found = lfirst(cell);
 
 		run->check = dbops_check_find(found->check_name);
-		if (run->check != NULL && is_apart(dbops_check_set_of(run->check), run->check))
+		if (run->check != NULL && dbops_check_needs_catalogs(run->check))
 			adopt(run, found);
 	}
 	return sort(run);

@@ -455,6 +455,8 @@ extern void dbops_check_register(const DbopsCheckSet *set);
 extern const DbopsCheck *dbops_check_find(const char *name);
 extern int	dbops_check_number(const DbopsCheck *check);
 extern const DbopsCheck *dbops_check_at(int number);	/* from 0; NULL: there are no more */
+extern bool dbops_check_needs_catalogs(const DbopsCheck *check);
+extern DbopsCheckRun *dbops_check_begin(const DbopsCheckScope *scope);
 extern DbopsCheckRun *dbops_check_look(void);
 extern DbopsCheckRun *dbops_check_look_at(const DbopsCheckScope *scope);
 extern const void *dbops_check_facts(const DbopsCheckRun *run,
@@ -463,7 +465,8 @@ extern List *dbops_check_judge(DbopsCheckRun *run);
 extern List *dbops_check_judge_before_change(DbopsCheckRun *run);
 extern List *dbops_check_judge_reach(const DbopsCheckScope *scope, DbopsCheckReach reach);
 extern List *dbops_check_judge_apart(const DbopsCheckScope *scope);
-extern bool dbops_check_changed_since(const DbopsCheckRun *run, const List *findings);
+extern List *dbops_check_judge_one(const DbopsCheckScope *scope, const DbopsCheck *check);
+extern uint64 dbops_check_mark(const DbopsCheckRun *run);
 extern List *dbops_check_adopt(DbopsCheckRun *run, const List *findings);
 
 /* For the functions that judge: a finding as it stands, or a value held against the thresholds that are in force. */
@@ -502,6 +505,7 @@ typedef struct DbopsOverrides
 extern void dbops_override_init(void);
 extern void dbops_override_refresh(void);
 extern const DbopsOverrides *dbops_override_read(const DbopsCheckScope *scope);
+extern uint64 dbops_override_mark(const DbopsOverrides *overrides);
 extern const DbopsCheckSetting *dbops_override_of(const DbopsOverrides *overrides,
 												  const DbopsCheck *check);
 extern DbopsThreshold dbops_override_threshold(const DbopsOverrides *overrides,

@@ -162,9 +162,10 @@ static void
 judge(Oid database, bool connected, DbopsCheckReach reach)
 {
 	DbopsCheckScope scope = {.database = database,.connected = connected};
+	uint64		settings = dbops_override_mark(dbops_override_read(&scope));	/* by these at least it is judged */
 	List	   *findings = dbops_check_judge_reach(&scope, reach);
 
-	dbops_board_put(database, reach, findings);
+	dbops_board_put(database, reach, settings, findings);
 	if (may_evaluate(database))
 		(void) dbops_alert_evaluate(database, findings, true, reach);
 }

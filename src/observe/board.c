@@ -8,330 +8,238 @@
  * of one database and one reach are a sheet, which is replaced as a whole. The
  * cluster's are those of database 0.
  *
- * Sheets and rows are limited: the sheet that was judged longest ago gives way
- * as a whole, so that one that is there is complete. Texts are cut to what a
- * row holds.
- *
- * The lock is held for comparing and copying only. A row is found by a hash of
- * its database and key in an array of its own, which stays in the cache.
+ * Of each finding there is a note: how grave it is and since when. What is read
+ * again from here, which is what needs catalogs, has its texts besides, those of
+ * what is not ok before the others: when there is no room for all, what is ok
+ * can do without. Texts are cut to a length that is sensible.
  */
 #include "observe/board.h"
+#include "observe/board_memory.h"
 #include "observe/shared_text.h"
 
 #include "common/hashfn.h"
+#include "lib/stringinfo.h"
 
-#define BOARD_SHEETS	512
-#define BOARD_ROWS		2048
-#define CHECK_BYTES		DBOPS_CHECK_NAME_BYTES
 #define OBJECT_BYTES	DBOPS_OBJECT_BYTES
-#define TEXT_BYTES		384
-#define DATA_BYTES		320
+#define TEXT_BYTES		1024
+#define DATA_BYTES		2048	/* more are left out */
+#define SHEET_BYTES		(256 * 1024)	/* of more only the notes are kept */
 
-typedef struct Sheet
-{
-	bool		used;
-	Oid			database;
-	DbopsCheckReach reach;
-	TimestampTz judged_at;
-	uint32		turn;			/* how many times it was judged */
-} Sheet;
+/* Which texts a finding has, in the first byte of them. */
+#define HAS_OBJECT		0x01
+#define HAS_REMEDY		0x02
 
-typedef struct Row
-{
-	int			sheet;			/* -1: free */
-	uint32		turn;			/* of the sheet, in which it was put */
-	DbopsSeverity severity;
-	TimestampTz since;
-	TimestampTz muted_until;
-	bool		has_object;
-	bool		has_remedy;
-	char		check_name[CHECK_BYTES];
-	char		object[OBJECT_BYTES];
-	char		message[TEXT_BYTES];
-	char		remedy[TEXT_BYTES];
-	uint32		data_bytes;		/* 0: none, or too many */
-	char		data[DATA_BYTES];
-} Row;
+StaticAssertDecl(MAX_CHECKS <= 256, "the number of a check fits a note");
 
-typedef struct Board
-{
-	Sheet		sheets[BOARD_SHEETS];
-	uint64		hashes[BOARD_ROWS]; /* 0: the row is free */
-	Row			rows[BOARD_ROWS];
-} Board;
-
-static Board *board = NULL;		/* or NULL */
-static LWLock *board_lock = NULL;
-
-static void forget(Oid database);
-static int	find_sheet(Oid database, DbopsCheckReach reach);
-static int	begin_sheet(Oid database, DbopsCheckReach reach);
-static void clear_sheet(int sheet);
-static void put_finding(int sheet, const DbopsFinding *finding, TimestampTz now);
-static int	take_row(int sheet);
-static int	find_row(uint64 hash);
-static int	find_oldest_sheet(int but);
-static void drop_stale(int sheet);
-static void free_row(int row);
-static uint64 hash_key(Oid database, const char *key);
-static void fill_row(Row *row, const DbopsFinding *finding, TimestampTz now);
-static BoardFinding *read_row(const Row *row);
+static bool needs_text(const DbopsFinding *finding);
+static void add_findings(const List *findings, bool first, const BoardBytes *before, TimestampTz now, bool texts,
+						 BoardNote *notes, int *n, StringInfo text);
+static TimestampTz since_of(const DbopsFinding *finding, const BoardBytes *before);
+static const BoardNote *find_note(const BoardBytes *sheet, const DbopsFinding *finding);
+static uint32 hash_key(const char *key);
+static void put_text(StringInfo text, const DbopsFinding *finding);
+static void put_string(StringInfo text, const char *string, Size bytes);
+static DbopsFinding *read_finding(const BoardNote *note, const char *text);
+static void read_text(DbopsFinding *finding, const char *text, int bytes);
 static int	by_severity_and_key(const ListCell *a, const ListCell *b);
 
 /* Ask for the shared memory. */
 void
 dbops_board_init(void)
 {
-	dbops_shared_request("dbops board", sizeof(Board), NULL,
-						 (void **) &board, &board_lock);
-	dbops_forget_register(forget);
+	dbops_board_memory_init();
 }
 
-/* What stands there of a database that is gone, or has dbops no more. */
-static void
-forget(Oid database)
-{
-	if (board == NULL)
-		return;
-	LWLockAcquire(board_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < BOARD_SHEETS; i++)
-		if (board->sheets[i].used && board->sheets[i].database == database)
-			clear_sheet(i);
-	LWLockRelease(board_lock);
-}
+/* ---- putting ---- */
 
 /* Replace what stands there of a database and a reach. */
 void
-dbops_board_put(Oid database, DbopsCheckReach reach, const List *findings)
+dbops_board_put(Oid database, DbopsCheckReach reach, uint64 settings, const List *findings)
 {
 	TimestampTz now = dbops_clock_now();
+	bool		texts = (reach == DBOPS_REACH_CATALOG);
+	BoardBytes	before = {0};
+	BoardBytes	sheet = {.judged_at = now,.settings = settings};
+	BoardNote  *notes = palloc(sizeof(BoardNote) * (list_length(findings) + 1));
+	StringInfoData text;
+	int			notes_bytes;
+
+	(void) dbops_board_memory_get(database, reach, false, &before);
+	initStringInfo(&text);
+	add_findings(findings, true, &before, now, texts, notes, &sheet.n_notes, &text);
+	notes_bytes = list_length(findings) * sizeof(BoardNote);
+	sheet.needed = notes_bytes + text.len;
+	add_findings(findings, false, &before, now, texts, notes, &sheet.n_notes, &text);
+	sheet.whole = notes_bytes + text.len;
+	sheet.n = (sheet.whole > SHEET_BYTES) ? notes_bytes : sheet.whole;
+	sheet.bytes = palloc(sheet.whole + 1);
+	memcpy(sheet.bytes, notes, notes_bytes);
+	memcpy(sheet.bytes + notes_bytes, text.data, text.len);
+	dbops_board_memory_put(database, reach, &sheet);
+}
+
+/* Add those whose texts must be there, or the others. */
+static void
+add_findings(const List *findings, bool first, const BoardBytes *before, TimestampTz now, bool texts,
+			 BoardNote *notes, int *n, StringInfo text)
+{
 	ListCell   *cell;
-	int			sheet;
 
-	if (board == NULL)
-		return;
-	LWLockAcquire(board_lock, LW_EXCLUSIVE);
-	sheet = begin_sheet(database, reach);
-	board->sheets[sheet].judged_at = now;
 	foreach(cell, findings)
-		put_finding(sheet, lfirst(cell), now);
-	drop_stale(sheet);
-	LWLockRelease(board_lock);
-}
-
-/* Find the sheet, or take the one that was judged longest ago; the lock is held. */
-static int
-begin_sheet(Oid database, DbopsCheckReach reach)
-{
-	int			sheet = find_sheet(database, reach);
-
-	if (sheet < 0)
 	{
-		for (sheet = 0; sheet < BOARD_SHEETS && board->sheets[sheet].used; sheet++)
-			;
-		if (sheet == BOARD_SHEETS)
+		const DbopsFinding *finding = lfirst(cell);
+		TimestampTz since = since_of(finding, before);
+		int			start = text->len;
+
+		if (needs_text(finding) != first)
+			continue;
+		if (texts)
+			put_text(text, finding);
+		notes[(*n)++] = (BoardNote)
 		{
-			sheet = find_oldest_sheet(-1);
-			clear_sheet(sheet);
-		}
-		board->sheets[sheet] = (Sheet) {.used = true, .database = database, .reach = reach};
-	}
-	board->sheets[sheet].turn++;
-	return sheet;
-}
-
-static int
-find_sheet(Oid database, DbopsCheckReach reach)
-{
-	for (int i = 0; i < BOARD_SHEETS; i++)
-		if (board->sheets[i].used && board->sheets[i].database == database &&
-			board->sheets[i].reach == reach)
-			return i;
-	return -1;
-}
-
-/* Which sheet was judged longest ago, but for one? -1: there is no other. */
-static int
-find_oldest_sheet(int but)
-{
-	int			oldest = -1;
-
-	for (int i = 0; i < BOARD_SHEETS; i++)
-		if (board->sheets[i].used && i != but &&
-			(oldest < 0 || board->sheets[i].judged_at < board->sheets[oldest].judged_at))
-			oldest = i;
-	return oldest;
-}
-
-static void
-clear_sheet(int sheet)
-{
-	for (int i = 0; i < BOARD_ROWS; i++)
-		if (board->hashes[i] != 0 && board->rows[i].sheet == sheet)
-			free_row(i);
-	board->sheets[sheet].used = false;
-}
-
-/* Write one finding into its row; since is kept while the severity is the same. */
-static void
-put_finding(int sheet, const DbopsFinding *finding, TimestampTz now)
-{
-	uint64		hash = hash_key(board->sheets[sheet].database, finding->key);
-	int			row = find_row(hash);
-
-	if (row < 0)
-	{
-		row = take_row(sheet);
-		if (row < 0)
-			return;
-		board->hashes[row] = hash;
-		memset(&board->rows[row], 0, sizeof(Row));
-	}
-	board->rows[row].sheet = sheet;
-	board->rows[row].turn = board->sheets[sheet].turn;
-	fill_row(&board->rows[row], finding, now);
-}
-
-/* Find a free row, if need be by clearing the oldest other sheet. -1: this one has all there are. */
-static int
-take_row(int sheet)
-{
-	int			oldest;
-
-	for (;;)
-	{
-		int			row = find_row(0);
-
-		if (row >= 0)
-			return row;
-		oldest = find_oldest_sheet(sheet);
-		if (oldest < 0)
-			return -1;
-		clear_sheet(oldest);
+			.since = (since != 0) ? since : now,
+			.key = hash_key(finding->key),
+			.text_bytes = text->len - start,
+			.check = dbops_check_number(finding->check),
+			.severity = finding->severity
+		};
 	}
 }
 
-static int
-find_row(uint64 hash)
+/* Must its texts be there for it to be told? Of what is ok nobody asks more, unless it is about an object. */
+static bool
+needs_text(const DbopsFinding *finding)
 {
-	for (int i = 0; i < BOARD_ROWS; i++)
-		if (board->hashes[i] == hash)
-			return i;
-	return -1;
+	return finding->severity != DBOPS_OK || finding->object != NULL;
 }
 
-/* Remove what the last judgement did not find any more. */
+/* Since when it is of its severity, by what stood there; 0: that is new. */
+static TimestampTz
+since_of(const DbopsFinding *finding, const BoardBytes *before)
+{
+	const BoardNote *note = find_note(before, finding);
+
+	return (note != NULL && note->severity == finding->severity) ? note->since : 0;
+}
+
+/* NULL: there is none. */
+static const BoardNote *
+find_note(const BoardBytes *sheet, const DbopsFinding *finding)
+{
+	const BoardNote *notes = (const BoardNote *) sheet->bytes;
+	int			check = dbops_check_number(finding->check);
+	uint32		key = hash_key(finding->key);
+
+	for (int i = 0; i < sheet->n_notes; i++)
+		if (notes[i].key == key && notes[i].check == check)
+			return &notes[i];
+	return NULL;
+}
+
+static uint32
+hash_key(const char *key)
+{
+	return hash_bytes((const unsigned char *) key, strlen(key));
+}
+
 static void
-drop_stale(int sheet)
+put_text(StringInfo text, const DbopsFinding *finding)
 {
-	for (int i = 0; i < BOARD_ROWS; i++)
-		if (board->hashes[i] != 0 && board->rows[i].sheet == sheet &&
-			board->rows[i].turn != board->sheets[sheet].turn)
-			free_row(i);
+	appendStringInfoChar(text, (finding->object != NULL ? HAS_OBJECT : 0) | (finding->remedy != NULL ? HAS_REMEDY : 0));
+	put_string(text, finding->object == NULL ? NULL : dbops_text_fit(finding->object, OBJECT_BYTES), OBJECT_BYTES);
+	put_string(text, finding->message, TEXT_BYTES);
+	put_string(text, finding->remedy, TEXT_BYTES);
+	if (finding->data != NULL && VARSIZE(finding->data) <= DATA_BYTES)
+		appendBinaryStringInfo(text, (const char *) finding->data, VARSIZE(finding->data));
 }
 
+/* With its end; NULL is empty. */
 static void
-free_row(int row)
+put_string(StringInfo text, const char *string, Size bytes)
 {
-	board->hashes[row] = 0;
-	board->rows[row].sheet = -1;
+	if (string != NULL)
+		appendBinaryStringInfo(text, string, dbops_text_clip(string, bytes - 1));
+	appendStringInfoChar(text, '\0');
 }
 
-/* Never 0, which marks a free row. */
-static uint64
-hash_key(Oid database, const char *key)
-{
-	return hash_bytes_extended((const unsigned char *) key, strlen(key), database) | 1;
-}
-
-static void
-fill_row(Row *row, const DbopsFinding *finding, TimestampTz now)
-{
-	if (row->since == 0 || row->severity != finding->severity)
-		row->since = now;
-	row->severity = finding->severity;
-	row->muted_until = finding->muted_until;
-	row->has_object = (finding->object != NULL);
-	row->has_remedy = (finding->remedy != NULL);
-	dbops_shared_text_put(row->check_name, finding->check_name, CHECK_BYTES);
-	dbops_shared_text_put(row->object, row->has_object ? dbops_text_fit(finding->object, OBJECT_BYTES) : NULL, OBJECT_BYTES);
-	dbops_shared_text_put(row->message, finding->message, TEXT_BYTES);
-	dbops_shared_text_put(row->remedy, finding->remedy, TEXT_BYTES);
-	row->data_bytes = (finding->data == NULL) ? 0 : VARSIZE(finding->data);
-	if (row->data_bytes > DATA_BYTES)
-		row->data_bytes = 0;
-	if (row->data_bytes > 0)
-		memcpy(row->data, finding->data, row->data_bytes);
-}
+/* ---- reading ---- */
 
 /* Give what stands there of a database and a reach. */
-List *
-dbops_board_read(Oid database, DbopsCheckReach reach, TimestampTz *judged_at)
+void
+dbops_board_read(Oid database, DbopsCheckReach reach, BoardSheet *sheet)
 {
-	List	   *findings = NIL;
-	int			sheet;
+	BoardBytes	bytes;
+	const BoardNote *notes;
+	int			place;
 
-	*judged_at = 0;
-	if (board == NULL)
-		return NIL;
-	LWLockAcquire(board_lock, LW_SHARED);
-	sheet = find_sheet(database, reach);
-	if (sheet >= 0)
+	*sheet = (BoardSheet) {0};
+	if (!dbops_board_memory_get(database, reach, true, &bytes) || bytes.n < bytes.needed)
+		return;
+	sheet->judged_at = bytes.judged_at;
+	sheet->settings = bytes.settings;
+	sheet->whole = (bytes.n == bytes.whole);
+	notes = (const BoardNote *) bytes.bytes;
+	place = bytes.n_notes * sizeof(BoardNote);
+	for (int i = 0; i < bytes.n_notes; i++)
 	{
-		*judged_at = board->sheets[sheet].judged_at;
-		for (int i = 0; i < BOARD_ROWS; i++)
-			if (board->hashes[i] != 0 && board->rows[i].sheet == sheet)
-				findings = lappend(findings, read_row(&board->rows[i]));
+		bool		there = (notes[i].text_bytes > 0 && place + notes[i].text_bytes <= bytes.n);
+
+		sheet->findings = lappend(sheet->findings, read_finding(&notes[i], there ? bytes.bytes + place : NULL));
+		place += notes[i].text_bytes;
 	}
-	LWLockRelease(board_lock);
-	list_sort(findings, by_severity_and_key);
-	return findings;
+	list_sort(sheet->findings, by_severity_and_key);
 }
 
-static BoardFinding *
-read_row(const Row *row)
+/* One whose texts have given way is ok, and is that check's only one. */
+static DbopsFinding *
+read_finding(const BoardNote *note, const char *text)
 {
-	BoardFinding *read = palloc0(sizeof(BoardFinding));
+	DbopsFinding *finding = palloc0(sizeof(DbopsFinding));
 
-	read->since = row->since;
-	read->finding.since = row->since;
-	read->finding.muted_until = row->muted_until;
-	read->finding.severity = row->severity;
-	read->finding.check_name = dbops_shared_text_get(row->check_name);
-	read->finding.check = dbops_check_find(row->check_name);
-	read->finding.object = row->has_object ? dbops_shared_text_get(row->object) : NULL;
-	read->finding.message = dbops_shared_text_get(row->message);
-	read->finding.remedy = row->has_remedy ? dbops_shared_text_get(row->remedy) : NULL;
-	read->finding.key = row->has_object ?
-		psprintf("%s:%s", row->check_name, read->finding.object) : read->finding.check_name;
-	if (row->data_bytes > 0)
-		read->finding.data = memcpy(palloc(row->data_bytes), row->data, row->data_bytes);
-	return read;
+	finding->check = dbops_check_at(note->check);
+	finding->check_name = finding->check->name;
+	finding->severity = note->severity;
+	finding->since = note->since;
+	finding->message = "nothing is wrong";
+	if (text != NULL)
+		read_text(finding, text, note->text_bytes);
+	finding->key = dbops_finding_key(finding->check_name, finding->object);
+	return finding;
+}
+
+static void
+read_text(DbopsFinding *finding, const char *text, int bytes)
+{
+	const char *object = text + 1;
+	const char *message = object + strlen(object) + 1;
+	const char *remedy = message + strlen(message) + 1;
+	const char *data = remedy + strlen(remedy) + 1;
+	int			data_bytes = text + bytes - data;
+
+	finding->object = (text[0] & HAS_OBJECT) ? dbops_shared_text_get(object) : NULL;
+	finding->message = dbops_shared_text_get(message);
+	finding->remedy = (text[0] & HAS_REMEDY) ? dbops_shared_text_get(remedy) : NULL;
+	if (data_bytes > 0)
+		finding->data = memcpy(palloc(data_bytes), data, data_bytes);
 }
 
 static int
 by_severity_and_key(const ListCell *a, const ListCell *b)
 {
-	const BoardFinding *left = lfirst(a);
-	const BoardFinding *right = lfirst(b);
+	const DbopsFinding *left = lfirst(a);
+	const DbopsFinding *right = lfirst(b);
 
-	if (left->finding.severity != right->finding.severity)
-		return (left->finding.severity > right->finding.severity) ? -1 : 1;
-	return strcmp(left->finding.key, right->finding.key);
+	if (left->severity != right->severity)
+		return (left->severity > right->severity) ? -1 : 1;
+	return strcmp(left->key, right->key);
 }
 
 TimestampTz
-dbops_board_since(Oid database, const char *key)
+dbops_board_since(Oid database, const DbopsFinding *finding)
 {
-	TimestampTz since = 0;
-	int			row;
+	BoardBytes	notes;
 
-	if (board == NULL)
+	if (!dbops_board_memory_get(database, finding->check->reach, false, &notes))
 		return 0;
-	LWLockAcquire(board_lock, LW_SHARED);
-	row = find_row(hash_key(database, key));
-	if (row >= 0)
-		since = board->rows[row].since;
-	LWLockRelease(board_lock);
-	return since;
+	return since_of(finding, &notes);
 }

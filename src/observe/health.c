@@ -78,9 +78,10 @@ Datum
 dbops_system_health_check(PG_FUNCTION_ARGS)
 {
 	Verdict		verdict;
+	bool		verbose = PG_GETARG_BOOL(0);
 
-	dbops_verdict_reach(&verdict, false);
-	PG_RETURN_JSONB_P(dbops_health_document(&verdict, PG_GETARG_BOOL(0)));
+	dbops_verdict_reach(&verdict, verbose ? VERDICT_IN_FULL : VERDICT_SERVED);
+	PG_RETURN_JSONB_P(dbops_health_document(&verdict, verbose));
 }
 
 /* health_public() → jsonb: the status and the time, the same whoever asks */
@@ -100,7 +101,7 @@ dbops_health_public(PG_FUNCTION_ARGS)
 static void
 reach_verdict(void *verdict)
 {
-	dbops_verdict_reach(verdict, false);
+	dbops_verdict_reach(verdict, VERDICT_SERVED);
 }
 
 /* health_checks() → SETOF finding */
@@ -112,7 +113,7 @@ dbops_health_checks(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	dbops_verdict_reach(&verdict, true);
+	dbops_verdict_reach(&verdict, VERDICT_ANEW);
 	foreach(cell, verdict.findings)
 	{
 		DbopsFinding finding = *(const DbopsFinding *) lfirst(cell);

@@ -7,18 +7,16 @@
  * that graphs are drawn from. What was found about further objects follows, a
  * line each.
  */
-#include "observe/observe.h"
+#include "observe/verdict.h"
 
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
-#define LOCK_WAIT		10		/* ms for each lock that somebody holds against all others */
 #define MOST_OBJECTS	50		/* of a check that are told, the gravest first */
 
 PG_FUNCTION_INFO_V1(dbops_nagios);
 
-static List *findings_of(const char *check_name);
+static List *findings_of(const DbopsCheck *check);
 static bool makes_state(const DbopsFinding *finding);
 static const char *state_of(DbopsSeverity severity);
 static void put_line(StringInfo text, const DbopsFinding *finding, const char *name);
@@ -37,9 +35,7 @@ dbops_nagios(PG_FUNCTION_ARGS)
 	StringInfoData text;
 	StringInfoData figures;
 
-	if (check_name != NULL)
-		(void) dbops_check_require(check_name);
-	findings = findings_of(check_name);
+	findings = findings_of(check_name == NULL ? NULL : dbops_check_require(check_name));
 	if (findings == NIL)
 		PG_RETURN_TEXT_P(cstring_to_text(check_name == NULL ? "OK - no check has found anything" :
 										 psprintf("OK - %s is switched off or muted", check_name)));
@@ -62,24 +58,21 @@ dbops_nagios(PG_FUNCTION_ARGS)
 
 /* Of one check all, of all checks those that make the state, unless muted. */
 static List *
-findings_of(const char *check_name)
+findings_of(const DbopsCheck *check)
 {
-	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 	List	   *findings = NIL;
+	Verdict		verdict;
 	ListCell   *cell;
 
-	dbops_spell_names_as_keys();
-	foreach(cell, dbops_check_judge(dbops_check_look()))
+	if (check == NULL)
+		dbops_verdict_reach(&verdict, VERDICT_SERVED);
+	foreach(cell, check == NULL ? verdict.findings : dbops_verdict_of_check(check))
 	{
 		const DbopsFinding *finding = lfirst(cell);
 
-		if (finding->muted_until > dbops_clock_now() ||
-			(check_name != NULL ? strcmp(finding->check_name, check_name) != 0 :
-			 !makes_state(finding)))
-			continue;
-		findings = lappend(findings, (void *) finding);
+		if (finding->muted_until <= dbops_clock_now() && (check != NULL || makes_state(finding)))
+			findings = lappend(findings, (void *) finding);
 	}
-	AtEOXact_GUC(true, nest_level);
 	return findings;
 }
 

@@ -291,9 +291,9 @@ CREATE FUNCTION dbops.openmetrics(strict boolean DEFAULT false) RETURNS text
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_openmetrics';
 COMMENT ON FUNCTION dbops.openmetrics(boolean) IS
-    'Gives what is sampled, and the state of every check, in the text format of Prometheus (text/plain; version=0.0.4), or strict in that of OpenMetrics (application/openmetrics-text; version=1.0.0). dbops_*: of the cluster; dbops_database_*: of each of the 32 '
+    'Gives what is sampled, and the state of every check, in the text format of Prometheus (text/plain; version=0.0.4), or strict in that of OpenMetrics (application/openmetrics-text; version=1.0.0). dbops_*: of the cluster; dbops_database_*: of each of the 64 '
     'databases that were used last; seconds, bytes and ratios. dbops_check_status: 0 ok, 1 warning, 2 critical, 3 unknown, at most 200 of them and '
-    'muted ones not. What is not known is left out. Errors: only that of a cancelled query.';
+    'muted ones not; what needs the catalogs as it was judged last. What is not known is left out. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.openmetrics(boolean) FROM PUBLIC;
 
 CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
@@ -301,7 +301,7 @@ CREATE FUNCTION dbops.nagios(check_name text DEFAULT NULL) RETURNS text
     AS 'MODULE_PATHNAME', 'dbops_nagios';
 COMMENT ON FUNCTION dbops.nagios(text) IS
     'Gives one check, or with null all that make the state of the server (no advice, and what is unknown only where it must be known), as plugins of Nagios print it: OK, WARNING, CRITICAL or UNKNOWN, what was found, and behind a bar '
-    'value;warning;critical of up to 50 objects; further findings follow, a line each. Muted findings are left out. Errors: 42704 for a check that '
+    'value;warning;critical of up to 50 objects; further findings follow, a line each. Only what is asked for is judged, and what needs the catalogs is told as it was judged last, ten minutes ago at most; with dbops.health_max_age = 0 it is judged now. Muted findings are left out. Errors: 42704 for a check that '
     'there is not.';
 REVOKE ALL ON FUNCTION dbops.nagios(text) FROM PUBLIC;
 

@@ -8,15 +8,13 @@
  * units are seconds, bytes and ratios, and counters end in _total, as both formats
  * want. The lines of a family stand together. What is not known is left out.
  */
-#include "observe/metric.h"
+#include "observe/verdict.h"
 
 #include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
-#define LOCK_WAIT		10		/* ms for each lock that somebody holds against all others */
 #define MOST_OBJECTS	200		/* findings that are shown, the gravest first */
 #define LONGEST_NAME	128		/* of a family */
 
@@ -189,13 +187,13 @@ put_collector(StringInfo text)
 static void
 put_findings(StringInfo text)
 {
-	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+	Verdict		verdict;
 	int			shown = 0;
 	ListCell   *cell;
 
-	dbops_spell_names_as_keys();
+	dbops_verdict_reach(&verdict, VERDICT_SERVED);
 	begin_family(text, "dbops_check_status", "gauge", "0 ok or advice, 1 warning, 2 critical, 3 unknown");
-	foreach(cell, dbops_check_judge(dbops_check_look()))
+	foreach(cell, verdict.findings)
 	{
 		const DbopsFinding *finding = lfirst(cell);
 
@@ -207,7 +205,6 @@ put_findings(StringInfo text)
 		put_label(text, "object", finding->object == NULL ? "" : finding->object);
 		appendStringInfo(text, "} %d\n", number_of(finding));
 	}
-	AtEOXact_GUC(true, nest_level);
 	begin_family(text, "dbops_check_left_out", "gauge", "findings beyond those that are shown");
 	appendStringInfo(text, "dbops_check_left_out %d\n", Max(0, shown - MOST_OBJECTS));
 }

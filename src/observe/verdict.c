@@ -6,7 +6,8 @@
  * with them, so it is served as it was judged last: by the scheduler, who puts
  * it on the board, or where there is none, as on a standby, by this session,
  * which keeps it for as long as its cost is small in that time. However old, it
- * says since when it is so.
+ * says since when it is so. A change of what somebody has set has all of it
+ * judged anew.
  *
  * The status, in the words that applications know, follows from the checks and
  * from nothing else, so that a threshold which somebody sets is the status' too.
@@ -36,25 +37,27 @@ typedef struct Judged
 	TimestampTz at;
 	double		took;			/* ms */
 	Oid			role;			/* that judged, and may have been refused something */
+	uint64		settings;		/* mark of what users had changed */
 } Judged;
 
 static Judged own = {0};
 
-static List *serve_catalogs(const DbopsCheckRun *run, TimestampTz *judged_at);
-static List *read_board(TimestampTz *judged_at);
-static bool own_serves(void);
-static List *judge_catalogs(void);
-static void keep(const List *findings, double took);
+static List *serve_catalogs(uint64 settings, bool in_full, TimestampTz *judged_at);
+static bool read_board(uint64 settings, BoardSheet *sheet);
+static bool own_serves(uint64 settings);
+static List *judge_catalogs(uint64 settings);
+static void select_check(List **findings, const DbopsCheck *check);
+static void keep(const List *findings, double took, uint64 settings);
 static DbopsFinding *copy_finding(const DbopsFinding *finding);
 static void sum_up(Verdict *verdict);
 static bool counts(const DbopsFinding *finding);
 static DbopsSeverity severity_for_status(const DbopsFinding *finding);
 
-/* Judge; anew is all of it, whatever that costs. */
+/* Judge, as far as is asked for. */
 void
-dbops_verdict_reach(Verdict *verdict, bool anew)
+dbops_verdict_reach(Verdict *verdict, VerdictDepth depth)
 {
-	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true, .sparing = !anew};
+	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true, .sparing = (depth != VERDICT_ANEW)};
 	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
 
 	dbops_spell_names_as_keys();
@@ -63,9 +66,9 @@ dbops_verdict_reach(Verdict *verdict, bool anew)
 	verdict->health = dbops_check_facts(verdict->run, &dbops_health_checks_set);
 	verdict->findings = dbops_check_judge(verdict->run);
 	verdict->judged_at = dbops_clock_now();
-	if (!anew)
+	if (scope.sparing)
 	{
-		List	   *served = serve_catalogs(verdict->run, &verdict->judged_at);
+		List	   *served = serve_catalogs(dbops_check_mark(verdict->run), depth == VERDICT_IN_FULL, &verdict->judged_at);
 
 		verdict->findings = dbops_check_adopt(verdict->run, served);
 	}
@@ -74,62 +77,74 @@ dbops_verdict_reach(Verdict *verdict, bool anew)
 	AtEOXact_GUC(true, nest_level);
 }
 
+/* Give the findings of one check, judging nothing else. */
+List *
+dbops_verdict_of_check(const DbopsCheck *check)
+{
+	DbopsCheckScope scope = {.database = MyDatabaseId,.connected = true};
+	int			nest_level = dbops_begin_bounded_wait(LOCK_WAIT);
+	DbopsCheckRun *run = dbops_check_begin(&scope);
+	List	   *findings = NIL;
+	BoardSheet	sheet;
+
+	dbops_spell_names_as_keys();
+	if (dbops_check_needs_catalogs(check) && read_board(dbops_check_mark(run), &sheet) && sheet.whole)
+	{
+		select_check(&sheet.findings, check);
+		findings = dbops_check_adopt(run, sheet.findings);
+	}
+	if (findings == NIL)
+		findings = dbops_check_judge_one(&scope, check);
+	AtEOXact_GUC(true, nest_level);
+	return findings;
+}
+
+static void
+select_check(List **findings, const DbopsCheck *check)
+{
+	ListCell   *cell;
+
+	foreach(cell, *findings)
+		if (((const DbopsFinding *) lfirst(cell))->check != check)
+			*findings = foreach_delete_current(*findings, cell);
+}
+
 /* ---- what needs catalogs ---- */
 
 /* Findings of checks that need catalogs, as judged last, or now: also where somebody has changed a check since. */
 static List *
-serve_catalogs(const DbopsCheckRun *run, TimestampTz *judged_at)
+serve_catalogs(uint64 settings, bool in_full, TimestampTz *judged_at)
 {
-	TimestampTz at;
-	List	   *findings = read_board(&at);
+	BoardSheet	sheet;
 
-	if (findings == NIL || dbops_check_changed_since(run, findings))
+	if (read_board(settings, &sheet) && (sheet.whole || !in_full))
 	{
-		if (!own_serves() || dbops_check_changed_since(run, own.findings))
-			return judge_catalogs();
-		findings = own.findings;
-		at = own.at;
+		*judged_at = sheet.judged_at;
+		return sheet.findings;
 	}
-	*judged_at = at;
-	return findings;
+	if (!own_serves(settings))
+		return judge_catalogs(settings);
+	*judged_at = own.at;
+	return own.findings;
 }
 
-/* NIL if nothing stands there, or only what is too old. */
-static List *
-read_board(TimestampTz *judged_at)
+/* False: nothing stands there, or only what is too old, or what was held against other thresholds. */
+static bool
+read_board(uint64 settings, BoardSheet *sheet)
 {
-	TimestampTz at;
-	List	   *findings = NIL;
-	ListCell   *cell;
-	double		age;
-
-	if (dbops_health_max_age == 0)
-		return NIL;
-	foreach(cell, dbops_board_read(MyDatabaseId, DBOPS_REACH_CATALOG, &at))
-	{
-		BoardFinding *posted = lfirst(cell);
-
-		posted->finding.since = posted->since;
-		findings = lappend(findings, &posted->finding);
-	}
-	age = dbops_health_age(at);
-	if (!(age >= 0 && age < BOARD_SERVES))
-		return NIL;
-	*judged_at = at;
-	return findings;
+	dbops_board_read(MyDatabaseId, DBOPS_REACH_CATALOG, sheet);
+	return sheet->findings != NIL && sheet->settings == settings && dbops_health_is_kept(sheet->judged_at, BOARD_SERVES);
 }
 
 static bool
-own_serves(void)
+own_serves(uint64 settings)
 {
-	double		age = dbops_health_age(own.at);
-
-	return own.context != NULL && own.role == GetUserId() && dbops_health_max_age > 0 &&
-		age >= 0 && age < Min(OWN_SERVES, own.took * REUSE_FACTOR / 1000);
+	return own.context != NULL && own.role == GetUserId() && own.settings == settings &&
+		dbops_health_is_kept(own.at, Min(OWN_SERVES, own.took * REUSE_FACTOR / 1000));
 }
 
 static List *
-judge_catalogs(void)
+judge_catalogs(uint64 settings)
 {
 	DbopsCheckScope scope = {.database = MyDatabaseId, .connected = true};
 	instr_time	start;
@@ -140,12 +155,12 @@ judge_catalogs(void)
 	findings = dbops_check_judge_apart(&scope);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
-	keep(findings, INSTR_TIME_GET_MILLISEC(end));
+	keep(findings, INSTR_TIME_GET_MILLISEC(end), settings);
 	return findings;
 }
 
 static void
-keep(const List *findings, double took)
+keep(const List *findings, double took, uint64 settings)
 {
 	MemoryContext caller;
 	ListCell   *cell;
@@ -160,6 +175,7 @@ keep(const List *findings, double took)
 	own.at = dbops_clock_now();
 	own.took = took;
 	own.role = GetUserId();
+	own.settings = settings;
 	own.context = MemoryContextSwitchTo(caller);
 }
 
@@ -237,9 +253,9 @@ dbops_verdict_since(const DbopsFinding *finding)
 {
 	bool		of_cluster = (finding->check != NULL && finding->check->reach == DBOPS_REACH_CLUSTER);
 
-	if (finding->since != 0)
+	if (finding->since != 0 || finding->check == NULL)
 		return finding->since;
-	return dbops_board_since(of_cluster ? InvalidOid : MyDatabaseId, finding->key);
+	return dbops_board_since(of_cluster ? InvalidOid : MyDatabaseId, finding);
 }
 
 /* A server that has just started has no sample yet. */

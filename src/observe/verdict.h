@@ -7,6 +7,14 @@
 
 #include "observe/metric.h"
 
+/* What is asked for. */
+typedef enum VerdictDepth
+{
+	VERDICT_SERVED,				/* what needs catalogs as it was judged last, without words for what is ok */
+	VERDICT_IN_FULL,			/* with them */
+	VERDICT_ANEW				/* all of it judged now, whatever that costs */
+} VerdictDepth;
+
 typedef struct Verdict
 {
 	DbopsCheckRun *run;
@@ -20,7 +28,8 @@ typedef struct Verdict
 	List	   *reasons;		/* of char *: why the status is not healthy */
 } Verdict;
 
-extern void dbops_verdict_reach(Verdict *verdict, bool anew);
+extern void dbops_verdict_reach(Verdict *verdict, VerdictDepth depth);
+extern List *dbops_verdict_of_check(const DbopsCheck *check);
 extern TimestampTz dbops_verdict_since(const DbopsFinding *finding);
 
 /* Whether samples come, in a word: ok, starting, stale, off or none. */
