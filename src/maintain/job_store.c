@@ -18,6 +18,8 @@
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/builtins.h"
 
 #define LONGEST_BACKOFF	3600000L	/* ms */
@@ -518,14 +520,21 @@ classify(int sqlstate)
 
 /* ---- jobs whose process has died ---- */
 
-/* Judge the jobs whose process has left its slot. */
+/*
+ * Judge the jobs whose process has left its slot; but all processes end with the
+ * postmaster, which is no attempt of a job. The next server finds them.
+ */
 void
 dbops_job_reap_slots(void)
 {
 	RunnerSlot	slot;
 
 	while (take_dead_slot(&slot))
+	{
+		if (!PostmasterIsAlive())
+			proc_exit(1);
 		judge_slot(&slot);
+	}
 }
 
 /*

@@ -67,6 +67,7 @@ look($done);
 is($killed, $rounds, "killed $rounds times in the middle");
 is($went_back, 0, 'the cursor never goes back: no block is walked again');
 is($differed, 0, 'and agrees with the rows each time');
+cmp_ok($node->safe_psql('postgres', "SELECT attempts FROM dbops.jobs() WHERE id = $job"), '<=', 1, 'an attempt that a server took with it does not count');
 
 # What is tuned holds from the next step on.
 $node->safe_psql('postgres', qq{SELECT dbops.tune_job($job, settings => '{"batch_size": 5000, "pause": 0}')});
