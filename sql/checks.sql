@@ -17,6 +17,8 @@ SELECT check_name FROM dbops.check_list()
 -- each of them reports, and each finding is one of theirs
 SELECT check_name FROM dbops.check_list() EXCEPT SELECT check_name FROM dbops.health_checks() ORDER BY 1;
 SELECT check_name FROM dbops.health_checks() EXCEPT SELECT check_name FROM dbops.check_list() ORDER BY 1;
+-- with its value and unit, also where nothing is to be measured
+SELECT DISTINCT check_name FROM dbops.health_checks() WHERE data ?& '{value,unit}' IS NOT TRUE ORDER BY 1;
 SELECT check_name, message FROM dbops.health_checks() WHERE message LIKE 'could not be judged%';
 
 -- what was unknown says why, and what is bad says what to do

@@ -9,7 +9,7 @@ static bool is_held_back(const DbopsThreshold *threshold, double guard);
 static bool is_beyond(double value, double limit, bool below);
 static Jsonb *describe(double value, double guard, const DbopsThreshold *threshold);
 
-/* Called by a check for each thing that it has judged. */
+/* Called by a check for each thing that it has judged. Where there is no value, it tells by what one would be judged. */
 void
 dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 {
@@ -18,6 +18,8 @@ dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 	finding.check = run->check;
 	finding.check_name = run->check->name;
 	finding.key = dbops_finding_key(finding.check_name, finding.object);
+	if (finding.data == NULL)
+		finding.data = describe(NAN, NAN, dbops_check_threshold(run));
 	*kept = finding;
 	run->findings = lappend(run->findings, kept);
 }

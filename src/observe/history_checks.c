@@ -98,6 +98,9 @@ judge_age(const void *facts, DbopsCheckRun *run)
 		dbops_check_report(run, (DbopsFinding) {.message = "a standby writes no history; its primary does"});
 	else if (!collector.preloaded)
 		dbops_check_report_unknown(run, NULL, "nobody writes history: dbops is not preloaded", "Add dbops to shared_preload_libraries and restart.");
+	else if (!dbops_enabled)
+		dbops_check_report_unknown(run, NULL, "nobody writes history: dbops.enabled is off here",
+								   "See where it is set: SELECT source, sourcefile FROM pg_settings WHERE name = 'dbops.enabled'; then set it to on there.");
 	else
 	{
 		report_age(run, NULL, seen->age);

@@ -237,6 +237,7 @@ is($primary->safe_psql('other', $partitions), '0101 0102 0103 0104 0105 0106', '
 $primary->safe_psql('postgres', q{ALTER SYSTEM SET dbops.history_max_size = '5MB'});
 $primary->safe_psql('postgres', 'ALTER SYSTEM SET dbops.enabled = off');
 $primary->reload;
+ok($primary->poll_query_until('other', q{SELECT severity = 'unknown' FROM dbops.health_checks() WHERE check_name = 'history.age'}), 'where dbops is switched off nobody is said to be late');
 my $reader = $primary->background_psql('other');
 $reader->query_safe('BEGIN; SELECT count(*) FROM dbops.metric_1m');
 is($primary->safe_psql('other', q{SET statement_timeout = '10s'; SELECT dbops.prune_history()}), '0', 'what is read is not dropped, nor waited for, nor is anything in its stead');
