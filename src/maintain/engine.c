@@ -74,7 +74,7 @@ dbops_engine_database(Oid oid, bool create)
 {
 	DatabaseEntry *unused = NULL;
 
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
@@ -83,7 +83,11 @@ dbops_engine_database(Oid oid, bool create)
 		if (unused == NULL && !OidIsValid(entry->oid))
 			unused = entry;
 	}
-	if (!create || unused == NULL)
+	if (!create)
+		return NULL;
+	if (unused == NULL && dbops_engine->n_databases < ENGINE_DATABASES)
+		unused = &dbops_engine->databases[dbops_engine->n_databases++];
+	if (unused == NULL)
 		return NULL;
 	*unused = (DatabaseEntry) {.oid = oid,.next_due = DT_NOEND};
 	return unused;
@@ -111,7 +115,7 @@ void
 dbops_engine_wake_all(void)
 {
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		if (dbops_engine->databases[i].state == DATABASE_ACTIVE)
 			wake(&dbops_engine->databases[i]);
 	LWLockRelease(dbops_engine_lock);
@@ -230,7 +234,7 @@ dbops_runner_release(int index)
 	database = dbops_engine->runners[index].database;
 	dbops_engine->runners[index].state = RUNNER_FREE;
 	dbops_helpers_tell(index);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		if (dbops_engine->databases[i].waits_for_worker)
 			wake(&dbops_engine->databases[i]);
 	LWLockRelease(dbops_engine_lock);

@@ -146,7 +146,7 @@ take_office(void)
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
 	dbops_engine->launcher_pid = MyProcPid;
 	dbops_engine->launcher_latch = MyLatch;
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		dbops_engine->databases[i].scheduler_starting = false;
 	LWLockRelease(dbops_engine_lock);
 }
@@ -191,7 +191,7 @@ follow_promotion(void)
 	if (was_standby && !RecoveryInProgress())
 	{
 		LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-		for (int i = 0; i < ENGINE_DATABASES; i++)
+		for (int i = 0; i < dbops_engine->n_databases; i++)
 			if (OidIsValid(dbops_engine->databases[i].oid))
 				dbops_engine->databases[i].wake = true;
 		LWLockRelease(dbops_engine_lock);
@@ -229,7 +229,7 @@ static void
 forget_off(void)
 {
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		dbops_engine->databases[i].off = false;
 	LWLockRelease(dbops_engine_lock);
 }
@@ -239,7 +239,7 @@ static void
 wake_all(void)
 {
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		if (dbops_engine->databases[i].state == DATABASE_ACTIVE)
 			dbops_engine->databases[i].wake = true;
 	LWLockRelease(dbops_engine_lock);
@@ -249,7 +249,7 @@ static void
 stop_schedulers(void)
 {
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 		if (dbops_engine->databases[i].scheduler_pid != 0)
 			kill(dbops_engine->databases[i].scheduler_pid, SIGTERM);
 	LWLockRelease(dbops_engine_lock);
@@ -309,7 +309,7 @@ enter_databases(List *oids)
 	ListCell   *cell;
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
@@ -394,7 +394,7 @@ choose_oldest(void)
 	Oid			home;
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 	{
 		const DatabaseEntry *entry = &dbops_engine->databases[i];
 
@@ -487,7 +487,7 @@ take_due(TimestampTz now)
 	Oid			home = dbops_home_database();
 
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	for (int i = 0; i < ENGINE_DATABASES && !dbops_engine->look_around; i++)
+	for (int i = 0; i < dbops_engine->n_databases && !dbops_engine->look_around; i++)
 	{
 		DatabaseEntry *entry = &dbops_engine->databases[i];
 
@@ -606,7 +606,7 @@ until_next(TimestampTz now)
 	if (!may_start(real))
 		return nap;
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 	{
 		const DatabaseEntry *entry = &dbops_engine->databases[i];
 		long		wait;

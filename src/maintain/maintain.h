@@ -101,6 +101,7 @@ typedef struct Engine
 	bool		look_around;	/* databases may have come or gone */
 	CrashedJob	crashed;		/* until the scheduler has judged it */
 	ConditionVariable left;		/* a process has left its job */
+	int			n_databases;	/* those before have been in use at some time; the others are free */
 	DatabaseEntry databases[ENGINE_DATABASES];
 	RunnerSlot	runners[ENGINE_RUNNERS];
 } Engine;

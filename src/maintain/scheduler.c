@@ -371,7 +371,7 @@ others_come_first(void)
 
 	LWLockAcquire(dbops_engine_lock, LW_SHARED);
 	mine = dbops_engine_database(my_database, false);
-	for (int i = 0; mine != NULL && i < ENGINE_DATABASES && !found; i++)
+	for (int i = 0; mine != NULL && i < dbops_engine->n_databases && !found; i++)
 	{
 		const DatabaseEntry *other = &dbops_engine->databases[i];
 
@@ -537,7 +537,7 @@ others_wait(void)
 
 	if (!TimestampDifferenceExceeds(MyStartTimestamp, now, FAIR_STAY))
 		return false;
-	for (int i = 0; i < ENGINE_DATABASES; i++)
+	for (int i = 0; i < dbops_engine->n_databases; i++)
 	{
 		const DatabaseEntry *entry = &dbops_engine->databases[i];
 

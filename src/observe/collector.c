@@ -9,6 +9,8 @@
  */
 #include "observe/metric.h"
 
+#include <time.h>
+
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -32,6 +34,7 @@ typedef struct Collector
 	TimestampTz ticked;			/* of the last that the launcher took; 0: none */
 	TimestampTz set_back_at;	/* 0: it never was */
 	double		set_back;		/* s, the most in the hour before */
+	double		launcher;		/* ms of processor time, of every launcher there was */
 } Collector;
 
 static Collector *shared_collector = NULL;	/* or NULL */
@@ -39,6 +42,7 @@ static LWLock *shared_collector_lock = NULL;
 static Collector own_collector;
 
 static void tick(void *arg);
+static double processor_ms(void);
 static void begin_sample(Sample *sample);
 static double set_back_by(const Collector *collector, TimestampTz at, instr_time counted);
 static void note_set_back(Collector *collector, TimestampTz at, double seconds);
@@ -64,12 +68,30 @@ dbops_collector_init(void)
 static void
 tick(void *arg)
 {
+	static double noted = 0;
+	double		used = processor_ms();
+
 	if (!dbops_collector)
 		return;
+	LWLockAcquire(shared_collector_lock, LW_EXCLUSIVE);
+	shared_collector->launcher += used - noted;
+	LWLockRelease(shared_collector_lock);
+	noted = used;
 	dbops_collector_sample();
 	LWLockAcquire(shared_collector_lock, LW_EXCLUSIVE);
 	shared_collector->ticked = dbops_clock_now();
 	LWLockRelease(shared_collector_lock);
+}
+
+/* Of this process, whatever it was for. */
+static double
+processor_ms(void)
+{
+	struct timespec used;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
+		return 0;
+	return used.tv_sec * 1000.0 + used.tv_nsec / 1000000.0;
 }
 
 /* sample_server() → void */
@@ -178,6 +200,7 @@ add_own_cost(double *values, const Collector *own)
 	dbops_tick_cost(&cost);
 	values[CM_COLLECTOR_TIME] = (own == NULL) ? cost.ms : NAN;
 	values[CM_COLLECTOR_TICKS] = (own == NULL) ? cost.rounds : own->samples;
+	values[CM_LAUNCHER_TIME] = (own == NULL) ? shared_collector->launcher : NAN;
 }
 
 /* Say whether samples come by themselves, when the last one did, and what they cost. */

@@ -97,6 +97,7 @@ const Metric dbops_cluster_metrics[N_CLUSTER_METRICS] = {
 	COUNTER(CM_STATEMENT_EVICTIONS, "statements.evictions", "", "times that pg_stat_statements made room for new statements"),
 	GAUGE(CM_STATEMENT_TEXTS, "statements.texts", "bytes", "size of the file of texts of pg_stat_statements"),
 	GAUGE(CM_DATABASES_UNSAMPLED, "databases.unsampled", "", "databases in use of which no samples are kept, since there is no room for more"),
+	COUNTER(CM_LAUNCHER_TIME, "launcher.time", "ms", "processor time of the launcher, for all that it does"),
 };
 
 const Metric dbops_database_metrics[N_DATABASE_METRICS] = {

@@ -125,6 +125,7 @@ typedef enum ClusterMetric
 	CM_STATEMENT_EVICTIONS,		/* supplied: of pg_stat_statements */
 	CM_STATEMENT_TEXTS,			/* bytes, of its file */
 	CM_DATABASES_UNSAMPLED,		/* in use, without a place for their samples */
+	CM_LAUNCHER_TIME,			/* ms of processor time, counter */
 	N_CLUSTER_METRICS
 } ClusterMetric;
 

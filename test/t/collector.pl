@@ -126,6 +126,7 @@ ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 FROM dbops.collec
 # what the launcher costs, it tells: the mean of its ticks, whoever samples besides
 $primary->safe_psql('postgres', 'SELECT dbops.sample_server() FROM generate_series(1, 200)');
 ok($primary->poll_query_until('postgres', 'SELECT tick_ms > 0 FROM dbops.collector_status()'), 'it says what its ticks cost');
+ok($primary->poll_query_until('postgres', q{SELECT value > 0 FROM dbops.metrics() WHERE name = 'launcher.time'}), 'and what the launcher costs in all');
 is( $primary->safe_psql('postgres', q{
 	SELECT c.overruns <= t.value AND c.samples >= 200 AND t.value < 200
 	  FROM dbops.collector_status() c, dbops.metrics() t WHERE t.name = 'collector.ticks'}),
