@@ -67,6 +67,7 @@ typedef struct Reading
 	List	   *found;			/* of Sequence * */
 	double		least_used;
 	SequenceTotals totals;
+	BufferAccessStrategy strategy;	/* so that the pages of many push no others out of memory */
 } Reading;
 
 /* What came of reading one. */
@@ -81,8 +82,8 @@ static void read_all(void *arg);
 static void add_sequence(HeapTuple row, TupleDesc desc, void *arg);
 static void describe_room(Sequence *sequence, HeapTuple row, TupleDesc desc);
 static void describe_names(Sequence *sequence, HeapTuple row, TupleDesc desc);
-static Read read_last(Sequence *sequence, HeapTuple row, TupleDesc desc);
-static Read read_page(RelFileLocator locator, bool permanent, int64 *last);
+static Read read_last(Sequence *sequence, HeapTuple row, TupleDesc desc, BufferAccessStrategy strategy);
+static Read read_page(RelFileLocator locator, bool permanent, BufferAccessStrategy strategy, int64 *last);
 static double used_percent(const Sequence *sequence);
 static int	compare_used(const ListCell *a, const ListCell *b);
 static void keep_sequences(void *arg);
@@ -107,7 +108,7 @@ dbops_sequences_init(void)
 List *
 dbops_sequences_read(double least_used, SequenceTotals *totals)
 {
-	Reading		reading = {.least_used = least_used};
+	Reading		reading = {.least_used = least_used,.strategy = GetAccessStrategy(BAS_BULKREAD)};
 
 	dbops_look(read_all, &reading);
 	list_sort(reading.found, compare_used);
@@ -139,7 +140,7 @@ add_sequence(HeapTuple row, TupleDesc desc, void *arg)
 
 	CHECK_FOR_INTERRUPTS();
 	describe_room(&sequence, row, desc);
-	read = read_last(&sequence, row, desc);
+	read = read_last(&sequence, row, desc, reading->strategy);
 	reading->totals.n++;
 	reading->totals.skipped += (read == READ_NOT);
 	if (read != READ_CALLED)
@@ -185,7 +186,7 @@ describe_names(Sequence *sequence, HeapTuple row, TupleDesc desc)
 
 /* Read the last value that was given out. */
 static Read
-read_last(Sequence *sequence, HeapTuple row, TupleDesc desc)
+read_last(Sequence *sequence, HeapTuple row, TupleDesc desc, BufferAccessStrategy strategy)
 {
 	Oid			tablespace = dbops_row_oid(row, desc, 13);
 	RelFileLocator locator = relation_locator(OidIsValid(tablespace) ? tablespace : MyDatabaseTableSpace,
@@ -194,14 +195,14 @@ read_last(Sequence *sequence, HeapTuple row, TupleDesc desc)
 
 	if (!ConditionalLockRelationOid(sequence->oid, AccessShareLock))
 		return READ_NOT;
-	read = read_page(locator, dbops_row_bool(row, desc, 14), &sequence->last);
+	read = read_page(locator, dbops_row_bool(row, desc, 14), strategy, &sequence->last);
 	UnlockRelationOid(sequence->oid, AccessShareLock);
 	return read;
 }
 
 /* What the page says, unless its file is another one by now. */
 static Read
-read_page(RelFileLocator locator, bool permanent, int64 *last)
+read_page(RelFileLocator locator, bool permanent, BufferAccessStrategy strategy, int64 *last)
 {
 	SMgrRelation file = smgropen(locator, INVALID_PROC_NUMBER);
 	Read		read = READ_NOT;
@@ -211,7 +212,7 @@ read_page(RelFileLocator locator, bool permanent, int64 *last)
 
 	if (!smgrexists(file, MAIN_FORKNUM) || smgrnblocks(file, MAIN_FORKNUM) == 0)
 		return READ_NOT;
-	buffer = ReadBufferWithoutRelcache(locator, MAIN_FORKNUM, 0, RBM_NORMAL, NULL, permanent);
+	buffer = ReadBufferWithoutRelcache(locator, MAIN_FORKNUM, 0, RBM_NORMAL, strategy, permanent);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	item = PageGetMaxOffsetNumber(page) < FirstOffsetNumber ? NULL : PageGetItemId(page, FirstOffsetNumber);

@@ -66,6 +66,12 @@ $node->safe_psql('tenant_2', q{SELECT dbops.reset_check('sequences.exhaustion')}
 is($node->safe_psql('tenant_2', $severity), 'ok', 'with the shipped threshold it is ok again');
 ok($node->poll_query_until('tenant_2', $state, 'none'), 'and the alert ends');
 
+# of many sequences, by the size of their catalog, a session is told what was found in the background
+my $near_end = q{SELECT severity FROM dbops.health_checks() WHERE check_name = 'sequences.exhaustion'};
+$node->safe_psql('tenant_4', q{DO $$ BEGIN FOR i IN 1 .. 1500 LOOP UPDATE pg_sequence SET seqcache = seqcache; END LOOP; END $$; SELECT setval('near_end', 95)});
+is($node->safe_psql('tenant_4', $near_end), 'ok', 'the pages of many sequences are not read by each session');
+is($node->safe_psql('tenant_4', "SET dbops.health_max_age = 0; $near_end"), 'critical', 'unless it asks for what is so now');
+
 # more databases in use than there is room for samples
 my %sessions = map { $_ => $node->background_psql($_) } @databases;
 ok($node->poll_query_until('postgres', q{SELECT severity || ' ' || (message ~ '^\d+ databases? (is|are) in use beside the 64') FROM dbops.health_checks() WHERE check_name = 'collector.databases'}, 'warning true'),
