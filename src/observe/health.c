@@ -65,6 +65,7 @@ dbops_observe_init(void)
 	dbops_rollup_init();
 	dbops_waits_init();
 	dbops_replication_init();
+	dbops_primary_beat_init();
 	dbops_sequences_init();
 	dbops_setting_drift_init();
 	dbops_size_history_init();

@@ -8,6 +8,7 @@
  * primary the beat of the heartbeat keeps that known.
  */
 #include "observe/maintenance_mode.h"
+#include "observe/replication.h"
 
 #include "core/server_default.h"
 
@@ -21,6 +22,7 @@ PG_FUNCTION_INFO_V1(dbops_node_status);
 
 static int64 take_max_lag(FunctionCallInfo fcinfo);
 static int64 take_max_lag_bytes(FunctionCallInfo fcinfo);
+static void put_standby(DbopsJson *json, const Replication *replication);
 static bool read_ok(const Replication *replication, int64 max_lag, int64 max_bytes);
 static TimeLineID timeline(bool standby);
 
@@ -58,13 +60,23 @@ dbops_node_status(PG_FUNCTION_ARGS)
 	else
 		dbops_json_integer(&json, "max_lag_bytes", max_bytes);
 	if (standby)
-	{
-		dbops_json_boolean(&json, "receiving", replication.receiving);
-		dbops_json_boolean(&json, "replay_paused", GetRecoveryPauseState() != RECOVERY_NOT_PAUSED);
-	}
+		put_standby(&json, &replication);
 	dbops_json_time(&json, "started", PgStartTime);
 	dbops_maintenance_mode_put(&json, "maintenance");
 	PG_RETURN_JSONB_P(dbops_json_finish(&json));
+}
+
+static void
+put_standby(DbopsJson *json, const Replication *replication)
+{
+	double		beat = dbops_primary_beat();
+
+	dbops_json_boolean(json, "receiving", replication->receiving);
+	dbops_json_boolean(json, "replay_paused", GetRecoveryPauseState() != RECOVERY_NOT_PAUSED);
+	if (isnan(beat))
+		dbops_json_null(json, "primary_beats");
+	else
+		dbops_json_boolean(json, "primary_beats", beat > 0);
 }
 
 static int64

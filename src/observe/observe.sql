@@ -13,6 +13,15 @@ COMMENT ON FUNCTION dbops.system_health_check(boolean) IS
     'lock on a table and works on a standby. Errors: only that of a cancelled query.';
 REVOKE ALL ON FUNCTION dbops.system_health_check(boolean) FROM PUBLIC;
 
+CREATE TABLE dbops.primary_beat (
+    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+    every_ms integer NOT NULL,
+    noted_at timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.primary_beat IS
+    'In the home database, how often the server beats (dbops.heartbeat; 0: it does not), for its standbys, which tell by that whether nothing comes or nothing happens. Noted once a minute. Not dumped: it is this server''s.';
+REVOKE ALL ON TABLE dbops.primary_beat FROM PUBLIC;
+
 CREATE FUNCTION dbops.health_checks() RETURNS SETOF dbops.finding
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'dbops_health_checks';
@@ -34,8 +43,8 @@ CREATE FUNCTION dbops.node_status(max_lag interval DEFAULT '30 seconds', max_lag
     AS 'MODULE_PATHNAME', 'dbops_node_status';
 COMMENT ON FUNCTION dbops.node_status(interval, bigint) IS
     'For routers: role (primary, standby), timeline, read_ok, write_ok, lag_s and lag_bytes of what is yet to be replayed, the bounds that were given, started, maintenance '
-    '(null, or reason, begun_by, since, until), and on a standby receiving and replay_paused. read_ok: a primary, or a standby that is known to be behind by no more than max_lag and '
-    'max_lag_bytes (null: any number). lag_s is null when it is not known; where the beat of the primary does not come any more (dbops.heartbeat of this standby says that it beats), it is the time since. Maintenance mode changes neither. Errors: a bound that is negative, or over a day (22023); no max_lag (22004).';
+    '(null, or reason, begun_by, since, until), and on a standby receiving, replay_paused and primary_beats (null: not known yet). read_ok: a primary, or a standby that is known to be behind by no more than max_lag and '
+    'max_lag_bytes (null: any number). lag_s is null when it is not known; where the beat of the primary does not come any more, or no sign of life where that has none, it is the time since. Maintenance mode changes neither. Errors: a bound that is negative, or over a day (22023); no max_lag (22004).';
 REVOKE ALL ON FUNCTION dbops.node_status(interval, bigint) FROM PUBLIC;
 
 -- Settings of checks. What is shipped is compiled in; here is only what somebody changed.

@@ -15,7 +15,8 @@
  * off or hangs: it goes on sending signs of life, and no WAL. But the primary
  * beats (dbops.heartbeat), so that a standby which has replayed no commit for
  * longer than some beats is as late as its last one is old, by the server's
- * clock. It is by its own setting that a standby knows of the beat.
+ * clock. Where it does not (primary_beat.c), or this standby's dbops.heartbeat is
+ * 0, the upstream's signs of life are all that there is to go by.
  *
  * A standby that lagged and is gone has not caught up for that: it is remembered
  * for an hour, unless as many are there again.
@@ -51,6 +52,8 @@ static Seen own_seen;			/* where nothing is shared */
 
 static void read_own_lag(Replication *replication);
 static bool is_connected(void);
+static double beat_silence(double beat);
+static double upstream_silence(void);
 static double replay_delay(TimestampTz caught_up);
 static void remember_caught_up(void);
 static void read_standbys(Replication *replication, XLogRecPtr written);
@@ -120,22 +123,48 @@ is_connected(void)
 }
 
 /*
- * For how long no beat has come that should have, in seconds; NaN before the
- * first. The beat is of the clock that the primary has, not of a test's.
+ * For how long nothing has come that should have, in seconds; NaN before the first
+ * beat. Until it is known whether there is one, it is not known either.
  */
 double
 dbops_replication_silence(void)
 {
-	double		beat = dbops_heartbeat / 1000.0;
+	double		beat = (dbops_heartbeat == 0) ? 0 : dbops_primary_beat();
+	double		silence;
+
+	if (beat == 0)
+		return upstream_silence();
+	silence = beat_silence(isnan(beat) ? dbops_heartbeat / 1000.0 : beat);
+	return (isnan(beat) && silence > 0) ? NAN : silence;
+}
+
+/* The beat is of the clock that the primary has, not of a test's. */
+static double
+beat_silence(double beat)
+{
 	TimestampTz last = GetLatestXTime();
 	double		silence;
 
-	if (shared_seen == NULL || !dbops_enabled || dbops_heartbeat == 0)
-		return 0;
 	if (last == 0)
 		return NAN;
 	silence = (GetCurrentTimestamp() - last) / (double) USECS_PER_SEC - recovery_min_apply_delay / 1000.0;
 	return silence > 2 * beat + GRACE ? silence - beat : 0;
+}
+
+/* The receiver asks for a sign of life when none has come for half of its timeout. */
+static double
+upstream_silence(void)
+{
+	TimestampTz last;
+	double		silence;
+
+	SpinLockAcquire(&WalRcv->mutex);
+	last = WalRcv->lastMsgReceiptTime;
+	SpinLockRelease(&WalRcv->mutex);
+	if (wal_receiver_timeout == 0 || last == 0)
+		return 0;
+	silence = (GetCurrentTimestamp() - last) / (double) USECS_PER_SEC;
+	return silence > wal_receiver_timeout / 2000.0 + GRACE ? silence : 0;
 }
 
 /*

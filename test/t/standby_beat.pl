@@ -20,6 +20,7 @@ $primary->append_conf('postgresql.conf', <<~'CONF');
     CONF
 $primary->start;
 $primary->safe_psql('postgres', 'CREATE EXTENSION dbops');
+$primary->poll_query_until('postgres', 'SELECT every_ms = 100 FROM dbops.primary_beat') or die 'the beat is not noted';
 $primary->backup('backup');
 
 sub standby_of
@@ -49,6 +50,7 @@ sub judged
 
 my $standby = standby_of('standby', $primary);
 my $cascade = standby_of('cascade', $standby);
+ok($cascade->poll_query_until('postgres', q{SELECT (dbops.node_status()->>'primary_beats')::boolean}), 'a standby knows that its primary beats');
 
 # its upstream is alive, and has nothing more to send
 $standby->append_conf('postgresql.conf', "primary_conninfo = 'host=/nonexistent'");
@@ -69,6 +71,18 @@ $cascade->stop;
 $standby->enable_streaming($primary);
 $standby->reload;
 ok($standby->poll_query_until('postgres', q{SELECT (dbops.node_status()->>'lag_s')::numeric < 1}), 'connected again, it has caught up');
+
+# nor is it where the primary is idle and does not beat, whatever its own setting says
+$primary->append_conf('postgresql.conf', 'dbops.heartbeat = 0');
+$primary->restart;
+ok($standby->poll_query_until('postgres', q{SELECT NOT (dbops.node_status()->>'primary_beats')::boolean}), 'a standby knows that its primary beats no more');
+ok( $standby->poll_query_until('postgres', q{
+	SELECT (s->>'lag_s')::numeric = 0 AND (s->>'read_ok')::boolean AND clock_timestamp() - pg_last_xact_replay_timestamp() > interval '6 s' FROM dbops.node_status() s}),
+	'then it is not late for that nothing comes');
+is($standby->safe_psql('postgres', 'SHOW dbops.heartbeat'), '100ms', 'though it would beat itself');
+$primary->append_conf('postgresql.conf', q{dbops.heartbeat = '100ms'});
+$primary->restart;
+ok($standby->poll_query_until('postgres', q{SELECT (dbops.node_status()->>'primary_beats')::boolean}), 'until it beats again');
 
 # whether it may be written to is the server's to say, not the role's that asks
 $primary->safe_psql('postgres', q{CREATE ROLE router LOGIN IN ROLE pg_monitor; ALTER ROLE router SET default_transaction_read_only = on});
