@@ -17,6 +17,7 @@
  * it must be a function of somebody who has all rights of the role that calls
  * it: of that role, of one that is a member of it, or of a superuser.
  */
+#include "core/primary.h"
 #include "observe/alert.h"
 
 #include "core/job.h"
@@ -85,6 +86,7 @@ dbops_set_alert_function(PG_FUNCTION_ARGS)
 	long		timeout;
 
 	dbops_require_argument(fcinfo, 0, "function_name");
+	dbops_require_primary(fcinfo);
 	function = PG_GETARG_OID(0);
 	function_owner = require_fit(function);
 	timeout = take_timeout(fcinfo);
@@ -109,6 +111,7 @@ dbops_remove_alert_function(PG_FUNCTION_ARGS)
 {
 	Datum		was;
 
+	dbops_require_primary(fcinfo);
 	PG_RETURN_BOOL(dbops_store_value("DELETE FROM dbops.alert_function RETURNING true", 0, NULL, BOOLOID, &was));
 }
 

@@ -8,6 +8,7 @@
  * and what is there follows the rows whenever the alerts of the database are
  * looked after. What was prepared waits for that.
  */
+#include "core/primary.h"
 #include "observe/alert.h"
 #include "observe/shared_text.h"
 
@@ -86,6 +87,7 @@ dbops_silence_alerts(PG_FUNCTION_ARGS)
 	};
 	Datum		id;
 
+	dbops_require_primary(fcinfo);
 	require_room();
 	(void) dbops_store_value("INSERT INTO dbops.alert_silence (pattern, reason, until, silenced_by, silenced_at)"
 							 " VALUES ($1, $2, $3, $4, $5) RETURNING id",
@@ -102,6 +104,7 @@ dbops_unsilence_alerts(PG_FUNCTION_ARGS)
 	int64	   *id = MemoryContextAlloc(TopTransactionContext, sizeof(int64));
 	Datum		was;
 
+	dbops_require_primary(fcinfo);
 	if (!dbops_store_value("DELETE FROM dbops.alert_silence WHERE id = $1 RETURNING until > $2",
 						   2, params, BOOLOID, &was))
 		PG_RETURN_BOOL(false);

@@ -7,9 +7,11 @@
  * who has not decided otherwise. Each value is judged together with what holds
  * beside it.
  */
+#include "core/primary.h"
 #include "observe/observe.h"
 
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -20,6 +22,7 @@ PG_FUNCTION_INFO_V1(dbops_reset_check);
 
 static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
 static void require_decider(const DbopsCheck *check);
+static const char *find_decider(const DbopsCheck *check);
 static double take_threshold(FunctionCallInfo fcinfo, int number, const char *argument,
 							 const DbopsCheck *check);
 static double take_guard(FunctionCallInfo fcinfo, const DbopsCheck *check);
@@ -56,6 +59,7 @@ dbops_set_check(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("nothing to set for check %s", check->name),
 				 errhint("Give warning, critical, guard, duration, keep_firing, clear or enabled; dbops.reset_check goes back to what is shipped.")));
+	dbops_require_primary(fcinfo);
 	require_decider(check);
 	require_order(check, &setting);
 	store(check, &setting, PG_ARGISNULL(7) ? (DbopsParam) {.type = BOOLOID, .isnull = true} :
@@ -69,7 +73,13 @@ dbops_reset_check(PG_FUNCTION_ARGS)
 {
 	const DbopsCheck *check = take_check(fcinfo);
 	DbopsParam	name = dbops_param_text(check->name);
+	const char *decider = find_decider(check);
 
+	dbops_require_primary(fcinfo);
+	if (decider != NULL)
+		ereport(NOTICE,
+				(errmsg("check %s is of the whole cluster, and database \"%s\" decides about those", check->name, decider),
+				 errhint("Call it there: what is set in this database would count only if it were home.")));
 	PG_RETURN_BOOL(dbops_store_each("DELETE FROM dbops.check_setting WHERE check_name = $1",
 									1, &name, NULL, NULL) > 0);
 }
@@ -85,14 +95,26 @@ take_check(FunctionCallInfo fcinfo)
 static void
 require_decider(const DbopsCheck *check)
 {
-	Oid			home = dbops_home_database();
+	const char *decider = find_decider(check);
 
-	if (check->reach == DBOPS_REACH_CLUSTER && OidIsValid(home) && home != MyDatabaseId)
+	if (decider != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("check %s is of the whole cluster, and another database decides about those", check->name),
-				 errdetail("That is the database with OID %u.", home),
+				 errmsg("check %s is of the whole cluster, and database \"%s\" decides about those", check->name, decider),
 				 errhint("Call it there, or set dbops.home_database to this database.")));
+}
+
+/* The database that decides about a check, if it is another; NULL: this one does. */
+static const char *
+find_decider(const DbopsCheck *check)
+{
+	Oid			home = dbops_home_database();
+	const char *name;
+
+	if (check->reach != DBOPS_REACH_CLUSTER || !OidIsValid(home) || home == MyDatabaseId)
+		return NULL;
+	name = get_database_name(home);
+	return (name == NULL) ? psprintf("OID %u", home) : name;
 }
 
 static double

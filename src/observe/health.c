@@ -14,6 +14,7 @@
 #include "observe/maintenance_mode.h"
 #include "observe/verdict.h"
 #include "observe/metric.h"
+#include "observe/replication.h"
 #include "observe/setting_drift.h"
 #include "observe/size_history.h"
 #include "observe/statement.h"

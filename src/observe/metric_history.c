@@ -6,9 +6,13 @@
  * step; coarser ones for the time of which that one has nothing any more; finer
  * ones, and at last the ring, for what has not been rolled up yet. Each moment
  * is read once. Everything is put together into buckets of the step's length.
+ *
+ * On a standby the ring is its own, and what is stored is its primary's: no bucket
+ * is of both, and each row says whose it is.
  */
 #include "observe/history.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
@@ -59,6 +63,7 @@ static void read_ring(Answer *answer, TimestampTz since);
 static void add_sample(Answer *answer, const Sample *before, const Sample *sample);
 static void begin_bucket(Answer *answer, TimestampTz at);
 static void put_bucket(Answer *answer);
+static const char *say_source(int tier);
 static Datum number(double value, bool *isnull);
 
 /* metric_history(metric, since, until, step, of_cluster) → SETOF record */
@@ -236,6 +241,8 @@ read_ring(Answer *answer, TimestampTz since)
 	Sample	   *samples = palloc(sizeof(Sample) * RING_TICKS);
 	int			n = dbops_ring_read(answer->question->database, DT_NOBEGIN, samples, RING_TICKS);
 
+	if (RecoveryInProgress())
+		begin_bucket(answer, 0);
 	answer->tier = RING;
 	for (int i = 0; i < n; i++)
 		if (samples[i].at >= since && samples[i].at < answer->question->until)
@@ -285,7 +292,7 @@ put_bucket(Answer *answer)
 	values[1] = Int32GetDatum(sum->n);
 	values[2] = Float8GetDatum(Min(1, rint(sum->covered / length * 1000) / 1000));
 	values[3] = BoolGetDatum(sum->reset);
-	values[4] = CStringGetTextDatum(answer->coarsest == RING ? "ring" : dbops_history_tiers[answer->coarsest].name);
+	values[4] = CStringGetTextDatum(say_source(answer->coarsest));
 	values[5] = number(figure->min, &nulls[5]);
 	values[6] = number(dbops_bucket_average(figure), &nulls[6]);
 	values[7] = number(figure->max, &nulls[7]);
@@ -293,6 +300,15 @@ put_bucket(Answer *answer)
 	values[9] = number(figure->delta, &nulls[9]);
 	values[10] = number((sum->span > 0) ? figure->delta / sum->span : NAN, &nulls[10]);
 	tuplestore_putvalues(answer->result->setResult, answer->result->setDesc, values, nulls);
+}
+
+/* Which tier it is, and whose. */
+static const char *
+say_source(int tier)
+{
+	if (tier == RING)
+		return "ring";
+	return psprintf("%s%s", dbops_history_tiers[tier].name, RecoveryInProgress() ? " of the primary" : "");
 }
 
 /* What is not known is null. */

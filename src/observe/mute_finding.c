@@ -10,6 +10,7 @@
  * they have been given: once an alert is known here, so is its name.
  */
 #include "core/check_override.h"
+#include "core/primary.h"
 #include "observe/alert.h"
 
 #include "catalog/pg_type.h"
@@ -44,6 +45,7 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 		dbops_param_time(dbops_clock_now())
 	};
 
+	dbops_require_primary(fcinfo);
 	require_known(key);
 	forget_ended();
 	require_room(key);
@@ -61,6 +63,7 @@ dbops_unmute_finding(PG_FUNCTION_ARGS)
 	DbopsParam	params[] = {dbops_param_text(take_key(fcinfo)), dbops_param_time(dbops_clock_now())};
 	Datum		was_muted;
 
+	dbops_require_primary(fcinfo);
 	PG_RETURN_BOOL(dbops_store_value("DELETE FROM dbops.muted_finding WHERE key = $1 RETURNING nullif(until > $2, false)",
 									 lengthof(params), params, BOOLOID, &was_muted));
 }

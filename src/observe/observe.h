@@ -152,7 +152,6 @@ typedef struct Archiver
 } Archiver;
 
 extern void dbops_replication_init(void);
-extern void dbops_primary_beat_init(void);
 extern void dbops_replication_read(Replication *replication);
 extern void dbops_archiver_read(Archiver *archiver);
 

@@ -641,7 +641,7 @@ COMMENT ON FUNCTION dbops.metric_history(text, timestamptz, timestamptz, interva
     'Says how a metric has been, a row for each step in which there were samples. metric: as in metrics(). since: an hour before until; until: now; step: chosen to give up to 800 rows '
     '(a month has 30 days). of_cluster: null means this database''s metric if it has one of that name, else the cluster''s. at: when the step begins, in UTC. n: samples. coverage: the part of it that '
     'samples stand for, 0 to 1. reset: a counter began anew within it, and there was at least as much as it says. tier: the coarsest that the row is from (ring, 1m, 5m, 1h, 1d); where finer ones are gone, '
-    'rows are farther apart than the step. minimum, average, maximum, last: of a gauge, in its unit. delta, per_second: of a counter. Null where it is not known. The cluster''s history is in the '
+    'rows are farther apart than the step. On a standby, ring is its own hour, and what has been replicated is another server''s: 1m of the primary. minimum, average, maximum, last: of a gauge, in its unit. delta, per_second: of a counter. Null where it is not known. The cluster''s history is in the '
     'home database; elsewhere only the last hour is shown. Errors: no such metric (42704); since not before until, an infinite time, a step under a second, more than 100,000 rows (22023).';
 REVOKE ALL ON FUNCTION dbops.metric_history(text, timestamptz, timestamptz, interval, boolean) FROM PUBLIC;
 

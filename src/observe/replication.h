@@ -15,6 +15,7 @@ typedef struct GoneStandby
 } GoneStandby;
 
 extern double dbops_replication_silence(void);	/* s; NaN: before the first beat */
+extern void dbops_primary_beat_init(void);
 extern double dbops_primary_beat(void); /* s; 0: there is none; NaN: not known yet */
 extern bool dbops_replication_misses(const Replication *replication, GoneStandby *gone);
 

@@ -208,7 +208,7 @@ set_clock($standby, 2700);
 my $on_standby = q{SELECT n, tier, minimum > 0 FROM dbops.metric_history('connections.total', '2030-01-01 00:41+00', '2030-01-01 00:42+00', '1 min', true)};
 is($standby->safe_psql('other', $on_standby), '6|ring|t', 'a standby tells of its last hour');
 is( $standby->safe_psql('other', q{SELECT tier FROM dbops.metric_history('connections.total', '2030-01-01 00:31+00', '2030-01-01 00:32+00', '1 min', true)}),
-	'1m', 'and of what was replicated before');
+	'1m of the primary', 'and of what was replicated before');
 for my $function ('roll_up_metrics', 'prune_history')
 {
 	my ($rc, $out, $err) = $standby->psql('other', "\\set VERBOSITY sqlstate\nSELECT dbops.$function()");

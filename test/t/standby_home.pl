@@ -55,13 +55,29 @@ for my $database ('home', 'later')
 		qr/turned off/, "as whoever asks is told, in database $database");
 }
 
+# what can only be changed on the primary says so
+for my $call (q{set_check('disk.free', warning => 30)}, q{reset_check('disk.free')}, q{mute_finding('disk.free', 'known', now() + interval '1 hour')},
+	q{unmute_finding('disk.free')}, q{silence_alerts('disk.%', 'known', now() + interval '1 hour')}, 'unsilence_alerts(1)')
+{
+	my ($name) = $call =~ /^(\w+)/;
+	my ($rc, $out, $err) = $standby->psql('home', "SELECT dbops.$call");
+	like($err, qr/cannot execute dbops\.$name\(\) on a standby, which only reads.*HINT:  Call it on the primary/s, "$name is refused, and where to call it is told");
+}
+
+# a check of the cluster is decided about at home
+my ($rc, $out, $err) = $primary->psql('later', q{SELECT dbops.reset_check('connections.active')});
+is("$rc $out", '0 f', 'who resets a check elsewhere resets nothing');
+like($err, qr/NOTICE:  check connections\.active is of the whole cluster, and database "home" decides about those/, 'and is told where that is done');
+($rc, $out, $err) = $primary->psql('later', q{SELECT dbops.set_check('connections.active', warning => 7)});
+like($err, qr/ERROR:  check connections\.active is of the whole cluster, and database "home" decides about those/, 'nor can it be set there');
+
 # what is silenced on the primary is so here
 $primary->safe_psql('home', q{SELECT dbops.silence_alerts('connections.%', 'known', now() + interval '1 hour')});
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('flush'));
 ok($standby->poll_query_until('home', alert($standby, 'connections.active', 'suppressed'), 'silenced'), 'what the primary silences is silent on its standby');
 is( $standby->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'dbops%' AND backend_type NOT IN ('dbops launcher', 'dbops reader')}),
 	'0', 'nobody else works there');
-unlike(slurp_file($standby->logfile), qr/ERROR|FATAL:  (?!terminating|the database system)|PANIC/, 'and nothing fails');
+unlike(slurp_file($standby->logfile), qr/ERROR:  (?!cannot execute dbops)|FATAL:  (?!terminating|the database system)|PANIC/, 'and nothing fails but what was refused');
 
 # a standby goes on with it as a primary
 $session->{run}->kill_kill;
