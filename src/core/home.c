@@ -6,22 +6,63 @@
  * there once: the one that dbops.home_database names, or else the oldest that
  * has dbops, and has it not turned off. The launcher alone knows which have it, and says so here; until
  * then, and where dbops is not preloaded, there is no home.
+ *
+ * Which one it was is kept over a clean restart: what was told of the cluster's
+ * alerts stands there, when the server is started straight into another home.
  */
-#include "core/core.h"
+#include "core/home.h"
 
 typedef struct Home
 {
 	Oid			database;		/* InvalidOid: not known, or there is none */
+	Oid			former;			/* before the server was started; InvalidOid likewise */
 } Home;
 
 static Home *home = NULL;		/* NULL: not preloaded */
 static LWLock *home_lock = NULL;
 
+static void restore(void *piece);
+static Size keep(void *piece);
+static bool is_sound(void *piece, Size size, TimestampTz stopped);
+
+static DbopsKeptMemory kept = {
+	.file_name = "dbops.home", .version = 1, .size = sizeof(Home), .keep = keep, .is_sound = is_sound
+};
+
 /* Ask for the shared memory. */
 void
 dbops_home_init(void)
 {
-	dbops_shared_request("dbops home", sizeof(Home), NULL, (void **) &home, &home_lock);
+	dbops_shared_request("dbops home", sizeof(Home), restore, (void **) &home, &home_lock);
+}
+
+/* In the postmaster. */
+static void
+restore(void *piece)
+{
+	Home	   *found = piece;
+
+	(void) dbops_memory_restore(&kept, piece);
+	*found = (Home) {.former = found->database};
+}
+
+static Size
+keep(void *piece)
+{
+	return sizeof(Home);
+}
+
+static bool
+is_sound(void *piece, Size size, TimestampTz stopped)
+{
+	return size == sizeof(Home);
+}
+
+/* Which database was home before the server was started, as far as is known; for the launcher. */
+Oid
+dbops_home_former(void)
+{
+	return home->former;
 }
 
 /* Say which database it is; InvalidOid: not known yet, or there is none. */

@@ -14,6 +14,7 @@
  * is a scheduler that can do nothing else. Other databases have none, but those
  * that may be home.
  */
+#include "core/home.h"
 #include "core/server.h"
 #include "core/server_default.h"
 #include "maintain/maintain.h"
@@ -45,6 +46,7 @@
 #define AT_ONCE_LONG	4		/* and that are at work, those that have been for long counted as well */
 #define FOR_LONG		60000L	/* ms */
 #define LONGEST_RETRY	60000L	/* ms */
+#define FORMER_FIRST	60000L	/* ms after the start for which the former home is waited for */
 
 /* A scheduler that this launcher has registered, until it has ended. */
 typedef struct Started
@@ -71,6 +73,7 @@ static void wake_all(void);
 static void stop_schedulers(void);
 static void look_around(TimestampTz now);
 static Oid	choose_home(void);
+static bool is_former_waited_for(Oid home);
 static bool may_have_dbops(Oid database);
 static bool may_be_home(const DatabaseEntry *entry);
 static Oid	choose_oldest(void);
@@ -361,7 +364,29 @@ choose_home(void)
 				 errdetail("The oldest database in which dbops is at work takes its place."),
 				 errhint("Create the extension there, set dbops.enabled = on for it, or set dbops.home_database to another.")));
 	complained = named && !fits;
-	return home;
+	return is_former_waited_for(home) ? dbops_home_former() : home;
+}
+
+/*
+ * Is the home of before the start to be looked after first, since another one is
+ * to take over what it says was told? Once it has been, it is home no more.
+ */
+static bool
+is_former_waited_for(Oid home)
+{
+	static bool over = false;
+	Oid			former = dbops_home_former();
+	const DatabaseEntry *entry;
+
+	if (over || RecoveryInProgress())
+		return false;
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	entry = OidIsValid(former) ? dbops_engine_database(former, false) : NULL;
+	over = entry == NULL || former == home || !may_be_home(entry) ||
+		(entry->state == DATABASE_ACTIVE && is_unused(entry)) ||
+		TimestampDifferenceExceeds(MyStartTimestamp, GetCurrentTimestamp(), FORMER_FIRST);
+	LWLockRelease(dbops_engine_lock);
+	return !over;
 }
 
 /* Can a database be looked after, and is it not known that it has no dbops? */
@@ -516,7 +541,8 @@ is_due(const DatabaseEntry *entry, TimestampTz now)
 static bool
 may_serve(const DatabaseEntry *entry, Oid home)
 {
-	return !RecoveryInProgress() || !OidIsValid(home) || entry->oid <= home;
+	return !RecoveryInProgress() || !OidIsValid(home) || entry->oid == home ||
+		(entry->oid < home && home != named_home);
 }
 
 /*

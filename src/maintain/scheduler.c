@@ -38,6 +38,7 @@
 #define LOOK_AGAIN		10000L	/* ms until jobs that wait for a gate are looked at again */
 #define LOOK_ANYWAY		60000L	/* ms until jobs that wait for a worker are, if nobody wakes us */
 #define LOOK_IN_VAIN	600000L /* ms until a database where nothing is due is looked at all the same */
+#define SEARCH_PACE		1000L	/* ms, for each database, between two searches for dbops on a standby */
 #define PRUNE_EVERY		3600000L	/* ms between two prunings of the history */
 #define LOST_START		60000L	/* ms after which a runner that has not come never will */
 
@@ -75,6 +76,7 @@ static bool is_woken(void);
 static bool may_keep_up(void);
 static bool start_runners(Look *look);
 static bool is_wanted(const Look *look);
+static TimestampTz next_search(void);
 static bool others_wait(void);
 
 void
@@ -496,8 +498,7 @@ start_runners(Look *look)
 
 /*
  * Is another look wanted soon? If not, say when the next one is, in the same
- * moment in which nobody can wake us any more. On a standby nobody says when
- * dbops comes.
+ * moment in which nobody can wake us any more.
  */
 static bool
 is_wanted(const Look *look)
@@ -514,7 +515,7 @@ is_wanted(const Look *look)
 		wanted = entry->wake && entry->holds == 0 && !others_wait();
 		entry->off = !dbops_enabled;
 		entry->state = look->gone ? DATABASE_ABSENT : DATABASE_ACTIVE;
-		entry->next_due = (look->gone && !RecoveryInProgress()) ? DT_NOEND :
+		entry->next_due = look->gone ? next_search() :
 			Min(Min(look->next_due, dbops_upkeep_next()),
 				TimestampTzPlusMilliseconds(dbops_clock_now(), LOOK_IN_VAIN));
 		entry->failures = 0;
@@ -527,6 +528,23 @@ is_wanted(const Look *look)
 	finished = !wanted;
 	LWLockRelease(dbops_engine_lock);
 	return wanted;
+}
+
+/*
+ * When to look for dbops again where it is not. Who creates it says so, but not
+ * on a standby: the more databases there are, the more rarely. The lock is held.
+ */
+static TimestampTz
+next_search(void)
+{
+	long		wait = 0;
+
+	if (!RecoveryInProgress())
+		return DT_NOEND;
+	for (int i = 0; i < ENGINE_DATABASES; i++)
+		if (OidIsValid(dbops_engine->databases[i].oid))
+			wait += SEARCH_PACE;
+	return TimestampTzPlusMilliseconds(dbops_clock_now(), Max(wait, LOOK_IN_VAIN));
 }
 
 /* Has this scheduler been there for long, while other databases wait for one? */

@@ -136,6 +136,16 @@ for my $home ('other', 'postgres')
 	is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'so that a restart tells nothing again');
 }
 
+# nor does a restart straight into another home, which takes over what the former one has told
+for my $home ('other', 'postgres')
+{
+	$primary->append_conf('postgresql.conf', "dbops.home_database = '$home'");
+	$primary->restart;
+	ok($primary->poll_query_until($home, "SELECT count(*) = 1 FROM dbops.alert WHERE alert_key = '$fsync' AND whole_cluster"), "started with another home, $home, it goes on there");
+	await_looks($primary);
+	is(lines_of_log($primary, qr/dbops alert firing \(warning\), $fsync: /), 1, 'and nothing is told again');
+}
+
 # ---- transactions that stay open, are rolled back or prepared
 
 sub raising
