@@ -5,8 +5,9 @@
  * Somebody may have locked a catalog, as LOCK, REINDEX and VACUUM FULL do. What
  * only looks at the server does without what stands there, rather than wait.
  */
-#include "core/server.h"
+#include "core/at_once.h"
 
+#include "access/table.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -17,6 +18,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 /* Lock a catalog and the index used on it, unless that means to wait. */
 bool
@@ -99,4 +101,32 @@ dbops_relation_name(Oid relation)
 	}
 	dbops_catalog_unlock(RelationRelationId, ClassOidIndexId);
 	return name;
+}
+
+/*
+ * Lock catalogs and all of their indexes, which the planner opens, until the
+ * end of the subtransaction; an error rather than to wait.
+ */
+void
+dbops_catalogs_require(int n, const Oid *catalogs)
+{
+	for (int i = 0; i < n; i++)
+	{
+		bool		locked = ConditionalLockRelationOid(catalogs[i], AccessShareLock);
+
+		if (locked)
+		{
+			Relation	catalog = table_open(catalogs[i], NoLock);
+			ListCell   *cell;
+
+			foreach(cell, RelationGetIndexList(catalog))
+				locked = locked && ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock);
+			table_close(catalog, NoLock);
+		}
+		if (!locked)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("%s is locked", get_rel_name(catalogs[i])),
+					 errhint("Look again later.")));
+	}
 }

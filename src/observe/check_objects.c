@@ -83,34 +83,6 @@ take_object(HeapTuple row, TupleDesc desc, void *arg)
 	answer->findings = lappend(answer->findings, finding);
 }
 
-/*
- * Lock catalogs and all of their indexes, which the planner opens, until the
- * end of the subtransaction; an error rather than to wait.
- */
-void
-dbops_catalogs_require(int n, const Oid *catalogs)
-{
-	for (int i = 0; i < n; i++)
-	{
-		bool		locked = ConditionalLockRelationOid(catalogs[i], AccessShareLock);
-
-		if (locked)
-		{
-			Relation	catalog = table_open(catalogs[i], NoLock);
-			ListCell   *cell;
-
-			foreach(cell, RelationGetIndexList(catalog))
-				locked = locked && ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock);
-			table_close(catalog, NoLock);
-		}
-		if (!locked)
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("%s is locked", get_rel_name(catalogs[i])),
-					 errhint("Look again later.")));
-	}
-}
-
 static void
 report_rest(DbopsCheckRun *run, int64 count, double value, double guard)
 {

@@ -7,6 +7,7 @@
 #ifndef DBOPS_CHECKS_H
 #define DBOPS_CHECKS_H
 
+#include "core/at_once.h"
 #include "observe/observe.h"
 
 /* ---- checks.c: the sets ---- */
@@ -67,7 +68,6 @@ typedef struct CatalogQuestion
 
 extern void dbops_check_ask(DbopsCheckRun *run, const CatalogQuestion *question,
 							int nparams, const DbopsParam *params);
-extern void dbops_catalogs_require(int n, const Oid *catalogs);
 
 /* An object with its figure, among many. */
 typedef struct Notable

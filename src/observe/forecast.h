@@ -6,6 +6,7 @@
 #ifndef DBOPS_FORECAST_H
 #define DBOPS_FORECAST_H
 
+#include "core/sequences.h"
 #include "observe/metric.h"
 #include "observe/trend.h"
 
@@ -45,33 +46,6 @@ extern List *dbops_forecast_disks(TimestampTz since);	/* of FigureSet * */
 extern void dbops_forecast_disk(List *past, const Disk *disk, Trend *trend);
 extern List *dbops_forecast_tables(TimestampTz since, int most);
 extern List *dbops_forecast_sequences(TimestampTz since);
-
-/* ---- sequences.c: how far sequences have come ---- */
-
-typedef struct Sequence
-{
-	Oid			oid;
-	char	   *name;			/* quoted */
-	char	   *column;			/* that has the least room, quoted; NULL: none is known */
-	char	   *type;			/* of it, or of the sequence */
-	bool		ascends;
-	bool		cycles;			/* by itself, and so never ends */
-	int64		increment;
-	int64		start;			/* where its room begins */
-	int64		bound;			/* the last value that it, or the column, can take */
-	int64		last;			/* given out */
-	double		used;			/* percent of the room */
-} Sequence;
-
-/* Of all of them, also of those that are not listed. */
-typedef struct SequenceTotals
-{
-	int			n;
-	int			skipped;		/* that somebody has locked */
-	double		most_used;		/* percent, of those that end */
-} SequenceTotals;
-
-extern List *dbops_sequences_read(double least_used, SequenceTotals *totals);	/* of Sequence *, the fullest first */
 
 /* ---- growth_forecast.c and its parts ---- */
 
