@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 
+#include "advise/review.h"
 #include "change/change.h"
 #include "change/migration.h"
 #include "core/batch.h"
@@ -50,6 +51,7 @@ _PG_init(void)
 	dbops_pause_init();
 	dbops_reindex_init();
 	dbops_retention_init();
+	dbops_review_init();
 	dbops_run_job_init();
 	dbops_scan_init();
 	dbops_starts_init();

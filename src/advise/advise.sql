@@ -92,3 +92,63 @@ REVOKE ALL ON FUNCTION dbops.find_bloated_indexes(numeric, integer, bigint) FROM
 INSERT INTO dbops.function_access VALUES
     ('index_bloat', 'monitor'),
     ('find_bloated_indexes', 'monitor');
+
+-- Reviews.
+
+CREATE FUNCTION dbops.review_schema(rules text[] DEFAULT NULL) RETURNS SETOF dbops.finding
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_review_schema';
+COMMENT ON FUNCTION dbops.review_schema(text[]) IS
+    'Reviews the tables, columns, keys, policies, views, functions, partitions and sequences that users made, by rules, and lists what is not as it should be, the gravest first. '
+    'rules: patterns of LIKE for the names of rules; null is all that are on, by default or by set_check(rule, enabled => true). One that no rule is like is refused (42704). '
+    'severity: info, warning, critical; unknown where a rule could not be judged, as when a catalog is locked. object, message: what, and why. remedy: SQL that runs as printed, or a sentence. '
+    'key: for mute_finding(), the same whatever the search_path; what is muted is shown with muted_until in data, beside what the rule is about and its source. '
+    'Reads catalogs and statistics only; extensions'' objects and temporary tables are left out. Waits no longer than 100 ms for a lock.';
+REVOKE ALL ON FUNCTION dbops.review_schema(text[]) FROM PUBLIC;
+
+CREATE FUNCTION dbops.review_settings(
+    rules text[] DEFAULT NULL,
+    OUT check_name text, OUT severity text, OUT object text, OUT message text, OUT remedy text, OUT key text, OUT data jsonb,
+    OUT current text, OUT recommended text, OUT source text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_review_settings';
+COMMENT ON FUNCTION dbops.review_settings(text[]) IS
+    'Judges the server''s settings against the memory and cores that the server may use, limits of containers counted, and against what it has counted of the work: each that the guides have a figure for, '
+    'those that wait for a restart, those whose file was never read again, and the size of a connection pool. A row for each, the gravest first; severity ok: it is as it should be. '
+    'object: the setting. message: why, with the figures. remedy: the ALTER SYSTEM line; null where nothing is to be done. current, recommended: as a configuration file writes them; recommended is current where that is right. '
+    'source: of the figure; data has the guides'' own. rules: patterns of LIKE for names of rules, as of rule_list() (42704 if none is like one). '
+    'current is the server''s, unless the caller''s role or database has one of its own. Waits no longer than 100 ms for a lock.';
+REVOKE ALL ON FUNCTION dbops.review_settings(text[]) FROM PUBLIC;
+
+CREATE FUNCTION dbops.review_privileges(rules text[] DEFAULT NULL) RETURNS SETOF dbops.finding
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_review_privileges';
+COMMENT ON FUNCTION dbops.review_privileges(text[]) IS
+    'Audits who may do what: superusers and roles above row level security, logins without a password or with one of md5, passwords that end within 30 days, roles that are gone and still own objects, '
+    'what everybody or others may create, read and write, default privileges, and the lines of pg_hba.conf that trust, as the file is now. Of this database, and of the roles of the cluster. '
+    'rules, severity, object, message, remedy, key: as of review_schema(). Nothing of a password is shown. Rights that nobody uses are not looked for.';
+REVOKE ALL ON FUNCTION dbops.review_privileges(text[]) FROM PUBLIC;
+
+CREATE FUNCTION dbops.review(muted boolean DEFAULT false) RETURNS SETOF dbops.finding
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_review';
+COMMENT ON FUNCTION dbops.review(boolean) IS
+    'All that review_schema(), review_settings() and review_privileges() find that is not as it should be, the gravest first. What mute_finding(key, reason, until) has muted is left out, and the last row says how much that is; '
+    'muted: true shows it too, with muted_until in data. dbops.muted_findings() lists the mutes.';
+REVOKE ALL ON FUNCTION dbops.review(boolean) FROM PUBLIC;
+
+CREATE FUNCTION dbops.rule_list(
+    OUT rule_name text, OUT review text, OUT severity text, OUT on_by_default boolean, OUT about text, OUT source text) RETURNS SETOF record
+    LANGUAGE c STRICT STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'dbops_rule_list';
+COMMENT ON FUNCTION dbops.rule_list() IS
+    'Lists the rules of all reviews: what each finds, how grave that is unless something makes it worse or better, whether it runs without being asked for, and where it comes from. '
+    'set_check(rule_name, enabled => true or false) decides otherwise; mute_finding(rule_name, reason, until) mutes all that it finds.';
+REVOKE ALL ON FUNCTION dbops.rule_list() FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('review', 'monitor'),
+    ('review_schema', 'monitor'),
+    ('review_settings', 'monitor'),
+    ('review_privileges', 'monitor'),
+    ('rule_list', 'monitor');

@@ -6,8 +6,12 @@
  * changed: a dump takes that along, and a new version's figures reach everybody
  * who has not decided otherwise. Each value is judged together with what holds
  * beside it.
+ *
+ * A rule of a review is turned on or off in the same way, and has nothing else to
+ * set.
  */
 #include "core/primary.h"
+#include "core/rule.h"
 #include "observe/observe.h"
 
 #include "catalog/pg_type.h"
@@ -20,6 +24,9 @@
 PG_FUNCTION_INFO_V1(dbops_set_check);
 PG_FUNCTION_INFO_V1(dbops_reset_check);
 
+static const DbopsRule *take_rule(FunctionCallInfo fcinfo);
+static void set_rule(FunctionCallInfo fcinfo, const DbopsRule *rule);
+static bool is_any_given(FunctionCallInfo fcinfo, int from, int to);
 static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
 static void require_decider(const DbopsCheck *check);
 static const char *find_decider(const DbopsCheck *check);
@@ -30,7 +37,7 @@ static double take_clear(FunctionCallInfo fcinfo);
 static double take_figure(FunctionCallInfo fcinfo, int number, const char *argument, const char *unit);
 static int	take_seconds(FunctionCallInfo fcinfo, int number, const char *argument);
 static void require_order(const DbopsCheck *check, const DbopsCheckSetting *setting);
-static void store(const DbopsCheck *check, const DbopsCheckSetting *setting, DbopsParam enabled);
+static void store(const char *name, const DbopsCheckSetting *setting, DbopsParam enabled);
 static DbopsParam figure_param(double figure);
 static DbopsParam seconds_param(int seconds);
 
@@ -41,8 +48,17 @@ static DbopsParam seconds_param(int seconds);
 Datum
 dbops_set_check(PG_FUNCTION_ARGS)
 {
-	const DbopsCheck *check = take_check(fcinfo);
-	DbopsCheckSetting setting = {
+	const DbopsRule *rule = take_rule(fcinfo);
+	const DbopsCheck *check;
+	DbopsCheckSetting setting;
+
+	if (rule != NULL)
+	{
+		set_rule(fcinfo, rule);
+		PG_RETURN_VOID();
+	}
+	check = take_check(fcinfo);
+	setting = (DbopsCheckSetting) {
 		.warning = take_threshold(fcinfo, 1, "warning", check),
 		.critical = take_threshold(fcinfo, 2, "critical", check),
 		.guard = take_guard(fcinfo, check),
@@ -50,11 +66,7 @@ dbops_set_check(PG_FUNCTION_ARGS)
 		.keep_firing = take_seconds(fcinfo, 5, "keep_firing"),
 		.clear = take_clear(fcinfo)
 	};
-	bool		any = false;
-
-	for (int i = 1; i < PG_NARGS(); i++)
-		any = any || !PG_ARGISNULL(i);
-	if (!any)
+	if (!is_any_given(fcinfo, 1, PG_NARGS()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("nothing to set for check %s", check->name),
@@ -62,7 +74,7 @@ dbops_set_check(PG_FUNCTION_ARGS)
 	dbops_require_primary(fcinfo);
 	require_decider(check);
 	require_order(check, &setting);
-	store(check, &setting, PG_ARGISNULL(7) ? (DbopsParam) {.type = BOOLOID, .isnull = true} :
+	store(check->name, &setting, PG_ARGISNULL(7) ? (DbopsParam) {.type = BOOLOID, .isnull = true} :
 		  dbops_param_bool(PG_GETARG_BOOL(7)));
 	PG_RETURN_VOID();
 }
@@ -71,9 +83,10 @@ dbops_set_check(PG_FUNCTION_ARGS)
 Datum
 dbops_reset_check(PG_FUNCTION_ARGS)
 {
-	const DbopsCheck *check = take_check(fcinfo);
-	DbopsParam	name = dbops_param_text(check->name);
-	const char *decider = find_decider(check);
+	const DbopsRule *rule = take_rule(fcinfo);
+	const DbopsCheck *check = (rule != NULL) ? NULL : take_check(fcinfo);
+	const char *decider = (rule != NULL) ? NULL : find_decider(check);
+	DbopsParam	name = dbops_param_text(rule != NULL ? rule->name : check->name);
 
 	dbops_require_primary(fcinfo);
 	if (decider != NULL)
@@ -82,6 +95,41 @@ dbops_reset_check(PG_FUNCTION_ARGS)
 				 errhint("Call it there: what is set in this database would count only if it were home.")));
 	PG_RETURN_BOOL(dbops_store_each("DELETE FROM dbops.check_setting WHERE check_name = $1",
 									1, &name, NULL, NULL) > 0);
+}
+
+/* The rule of that name, unless a check has it too; or NULL. */
+static const DbopsRule *
+take_rule(FunctionCallInfo fcinfo)
+{
+	const char *name;
+
+	dbops_require_argument(fcinfo, 0, "check_name");
+	name = dbops_text_argument(fcinfo, 0);
+	return (dbops_check_find(name) == NULL) ? dbops_rule_find(name) : NULL;
+}
+
+static void
+set_rule(FunctionCallInfo fcinfo, const DbopsRule *rule)
+{
+	DbopsCheckSetting nothing = {.warning = NAN, .critical = NAN, .guard = NAN, .clear = NAN, .duration = -1, .keep_firing = -1};
+
+	if (PG_ARGISNULL(7) || is_any_given(fcinfo, 1, 7))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("rule %s can only be turned on or off", rule->name),
+				 errhint("SELECT dbops.set_check('%s', enabled => %s);", rule->name, rule->off ? "true" : "false")));
+	dbops_require_primary(fcinfo);
+	store(rule->name, &nothing, dbops_param_bool(PG_GETARG_BOOL(7)));
+}
+
+/* Is any of the arguments from .. to - 1 not null? */
+static bool
+is_any_given(FunctionCallInfo fcinfo, int from, int to)
+{
+	for (int i = from; i < to; i++)
+		if (!PG_ARGISNULL(i))
+			return true;
+	return false;
 }
 
 static const DbopsCheck *
@@ -217,10 +265,10 @@ require_order(const DbopsCheck *check, const DbopsCheckSetting *setting)
 }
 
 static void
-store(const DbopsCheck *check, const DbopsCheckSetting *setting, DbopsParam enabled)
+store(const char *name, const DbopsCheckSetting *setting, DbopsParam enabled)
 {
 	DbopsParam	params[] = {
-		dbops_param_text(check->name),
+		dbops_param_text(name),
 		enabled,
 		figure_param(setting->warning),
 		figure_param(setting->critical),

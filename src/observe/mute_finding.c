@@ -11,6 +11,7 @@
  */
 #include "core/check_override.h"
 #include "core/primary.h"
+#include "core/rule.h"
 #include "observe/alert.h"
 
 #include "catalog/pg_type.h"
@@ -81,7 +82,7 @@ dbops_muted_findings(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The key of a finding begins with the name of its check, which may stand for all of that. */
+/* The key of a finding begins with the name of its check or rule, which may stand for all of that. */
 static const char *
 take_key(FunctionCallInfo fcinfo)
 {
@@ -118,9 +119,12 @@ require_known(const char *key)
 	int			length = strcspn(key, ":");
 	char	   *check_name = pnstrdup(key, length);
 
-	if (dbops_check_find(check_name) == NULL && is_of_own(key, check_name))
-		return;
-	(void) dbops_check_require(check_name);
+	if (dbops_check_find(check_name) == NULL && dbops_rule_find(check_name) == NULL)
+	{
+		if (is_of_own(key, check_name))
+			return;
+		(void) dbops_check_require(check_name);
+	}
 	if (strcmp(key + length, ":") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

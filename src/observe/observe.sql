@@ -107,14 +107,14 @@ COMMENT ON FUNCTION dbops.set_check(text, double precision, double precision, do
     'Changes from where on a check is bad. warning, critical: in the check''s unit, infinity for never. guard: the second, absolute figure that must be beyond this too, infinity for none; '
     'check_list() says whether it holds back all that the check finds or only what is critical. '
     'duration: for how long before an alert fires. keep_firing: for how long an alert stays afterwards. clear: percent of the threshold that the value must be back by before an alert ends. '
-    'enabled: false turns the check off. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
+    'enabled: false turns the check off; a rule of a review (rule_list()) can be turned on or off, and nothing else. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
     'Errors: no such check (42704); NaN, a negative figure, more than 100 percent, a warning beyond critical, a threshold or guard that the check does not have, nothing to set (22023); not the home database (55000).';
 REVOKE ALL ON FUNCTION dbops.set_check(text, double precision, double precision, double precision, interval, interval, double precision, boolean) FROM PUBLIC;
 
 CREATE FUNCTION dbops.reset_check(check_name text) RETURNS boolean
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_reset_check';
-COMMENT ON FUNCTION dbops.reset_check(text) IS 'Goes back to what dbops ships for a check; false: nothing had been changed. Errors: no such check (42704).';
+COMMENT ON FUNCTION dbops.reset_check(text) IS 'Goes back to what dbops ships for a check or rule; false: nothing had been changed. Errors: no such check (42704).';
 REVOKE ALL ON FUNCTION dbops.reset_check(text) FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -127,9 +127,9 @@ CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RET
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_mute_finding';
 COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
-    'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() gives it, or the name of a check for all that it finds, also later. '
+    'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() or a review gives it, or the name of a check or rule for all that it finds, also later; review() leaves it out. '
     'A finding that evaluate_alerts() was given can be muted likewise, once it has been found in this database. reason: at most 255 bytes. until: at most 366 days ahead. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
-    'Errors: no such check (42704); no reason, no end, an end that has passed or is too far ahead, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
+    'Errors: no such check or rule (42704); no reason, no end, an end that has passed or is too far ahead, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
 REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION dbops.unmute_finding(key text) RETURNS boolean

@@ -1,0 +1,59 @@
+-- Rules about indexes: the order of a collation that has changed, and indexes that
+-- cannot do what they are for. A version of old is written into the catalog.
+\set VERBOSITY terse
+CREATE FUNCTION pg_temp.found(rule text) RETURNS TABLE (severity text, object text, message text, remedy text)
+    LANGUAGE sql AS $$ SELECT f.severity, f.object, f.message, f.remedy FROM dbops.review_schema(ARRAY[rule]) f WHERE f.object LIKE '%review_%' ORDER BY f.key $$;
+CREATE SCHEMA review_indexes;
+SET search_path = review_indexes;
+CREATE COLLATION review_indexes.german (provider = icu, locale = 'de');
+CREATE COLLATION review_indexes.swedish (provider = icu, locale = 'sv');
+CREATE TABLE words (id int PRIMARY KEY, g text COLLATE german, s text COLLATE swedish, c text COLLATE "C");
+CREATE INDEX "Words g" ON words (id, g);
+CREATE INDEX words_s ON words (s);
+CREATE INDEX words_c ON words (c);
+CREATE INDEX words_lower ON words (lower(g));
+CREATE INDEX words_partial ON words (g) WHERE id > 0;
+-- those compare bytes, or hash them, or have another order
+CREATE INDEX words_pattern ON words (g text_pattern_ops);
+CREATE INDEX words_hash ON words USING hash (g);
+CREATE INDEX words_other ON words (g COLLATE "C");
+CREATE INDEX words_include ON words (id) INCLUDE (g);
+CREATE TABLE words_parted (g text COLLATE german, n int) PARTITION BY RANGE (g);
+CREATE TABLE words_parted_1 PARTITION OF words_parted FOR VALUES FROM ('a') TO ('m');
+CREATE INDEX words_parted_g ON words_parted (g);
+CREATE TABLE words_listed (g text COLLATE german) PARTITION BY LIST (g);
+SELECT object FROM pg_temp.found('%collation%');
+UPDATE pg_collation SET collversion = '0.1' WHERE oid = 'german'::regcollation;
+SELECT severity, object, regexp_replace(message, 'has [0-9.]+ now', 'has N now') AS message, remedy FROM pg_temp.found('indexes.collation_version');
+SELECT severity, object, regexp_replace(message, 'has [0-9.]+ now', 'has N now') AS message, remedy FROM pg_temp.found('partitions.collation_version');
+SELECT severity, object, regexp_replace(message, 'of [0-9.]+ now', 'of N now') AS message, remedy FROM pg_temp.found('collations.version');
+SELECT r.key, h.key IS NOT NULL AS is_checked_too FROM dbops.review_schema('{collations.version}') r LEFT JOIN dbops.health_checks() h USING (key) WHERE r.key LIKE '%review_%';
+SELECT remedy FROM pg_temp.found('indexes.collation_version') \gexec
+SET client_min_messages = warning;
+ALTER COLLATION review_indexes.german REFRESH VERSION;
+RESET client_min_messages;
+SELECT object FROM pg_temp.found('%collation%');
+
+-- btrees of what has many values in it; a key of it is meant whole
+CREATE TABLE many (id int PRIMARY KEY, tags text[], document jsonb, name text, key jsonb UNIQUE);
+CREATE INDEX many_tags ON many (tags);
+CREATE INDEX many_document ON many (document);
+CREATE INDEX many_gin ON many USING gin (tags);
+CREATE INDEX many_name ON many (name);
+SELECT * FROM pg_temp.found('indexes.btree_of_many');
+
+-- few values, or mostly nulls, by statistics, for who asks
+CREATE TABLE few (id int PRIMARY KEY, flag boolean, rare int, name text);
+CREATE INDEX few_flag ON few (flag);
+CREATE INDEX few_flag_partial ON few (flag) WHERE flag;
+CREATE INDEX few_rare ON few (rare);
+CREATE INDEX few_rare_partial ON few (rare) WHERE rare IS NOT NULL;
+CREATE INDEX few_name ON few (name);
+INSERT INTO few SELECT g, g % 2 = 0, nullif(greatest(g, 9000), 9000), 'n' || g FROM generate_series(1, 10000) g;
+SELECT object FROM pg_temp.found('indexes.few_values') UNION ALL SELECT object FROM pg_temp.found('indexes.mostly_null');
+ANALYZE few;
+SELECT * FROM pg_temp.found('indexes.few_values');
+SELECT * FROM pg_temp.found('indexes.mostly_null');
+SELECT count(*) FROM dbops.review_schema() WHERE check_name IN ('indexes.few_values', 'indexes.mostly_null');
+
+DROP SCHEMA review_indexes CASCADE;
