@@ -30,7 +30,8 @@ ALTER DATABASE :"DBNAME" SET effective_cache_size = '8MB';
 ALTER DATABASE :"DBNAME" SET work_mem = '1TB';
 ALTER DATABASE :"DBNAME" SET maintenance_work_mem = '1MB';
 \c
-SELECT object, severity, current, recommended = '' AS none, split_part(remedy, ' = ', 1) AS remedy FROM dbops.review_settings()
+-- (where the machine does not tell its memory, what follows from that is unknown, and not well)
+SELECT object, severity <> 'ok' AS found, current, severity = 'unknown' OR remedy LIKE 'ALTER SYSTEM SET ' || object || ' = %' AS remedied FROM dbops.review_settings()
  WHERE object IN ('random_page_cost', 'default_statistics_target', 'log_min_duration_statement', 'log_lock_waits', 'idle_in_transaction_session_timeout',
                   'effective_cache_size', 'work_mem', 'maintenance_work_mem') ORDER BY 1;
 SET random_page_cost = 3;

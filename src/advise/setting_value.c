@@ -56,17 +56,19 @@ dbops_setting_is(const char *name, const char *value)
 	return find(name) != NULL && strcmp(GetConfigOptionResetString(name), value) == 0;
 }
 
-/* The value as a configuration file would write it; a number in its largest unit. */
+/* The value as a configuration file would write it: a number in its largest unit, no text as two quotes. */
 const char *
 dbops_setting_shown(const char *name)
 {
 	const struct config_generic *setting = find(name);
+	const char *value;
 
 	if (setting == NULL)
 		return "";
 	if (setting->vartype == PGC_INT || setting->vartype == PGC_REAL)
 		return dbops_setting_write(name, dbops_setting_figure(name));
-	return pstrdup(GetConfigOptionResetString(name));
+	value = GetConfigOptionResetString(name);
+	return (value == NULL || *value == '\0') ? "''" : pstrdup(value);
 }
 
 /* Write a figure as a value of the setting. */
