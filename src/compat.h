@@ -309,6 +309,13 @@ stat_session_reads(double *reads, double *time, TimestampTz *reset)
 	Max((entry)->last_analyze_time, (entry)->last_autoanalyze_time)
 #endif
 
+/* 16 notes when a table or index was last scanned. */
+#if PG_VERSION_NUM < 160000
+#define stat_last_scan(entry) ((TimestampTz) 0)
+#else
+#define stat_last_scan(entry) ((entry)->lastscan)
+#endif
+
 /* 16 moved the declarations of archiving. */
 #if PG_VERSION_NUM < 160000
 #include "postmaster/pgarch.h"

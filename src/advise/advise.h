@@ -24,10 +24,13 @@ typedef struct DbopsIndex
 	Oid			opfamilies[INDEX_MAX_KEYS]; /* of the keys */
 	Oid			types[INDEX_MAX_KEYS];	/* that the keys' operator classes take */
 	Oid			collations[INDEX_MAX_KEYS]; /* of the keys */
+	int16		options[INDEX_MAX_KEYS];	/* of the keys: INDOPTION_* */
 	List	   *expressions;
 	List	   *predicate;		/* as a list of conjuncts */
 	bool		valid;
 	bool		unique;
+	bool		nulls_not_distinct; /* if unique */
+	bool		immediate;		/* if unique: enforced at once, not when a transaction ends */
 	bool		exclusion;
 } DbopsIndex;
 
@@ -37,6 +40,7 @@ typedef struct DbopsIndexReader DbopsIndexReader;
 extern DbopsIndexReader *dbops_index_reader_begin(void);
 extern List *dbops_index_read(DbopsIndexReader *reader, Oid table);
 extern void dbops_index_reader_end(DbopsIndexReader *reader);
+extern const DbopsIndex *dbops_index_find(List *indexes, Oid index);
 extern Node *dbops_index_expression(const DbopsIndex *index, int key);
 extern bool dbops_index_equal(const DbopsIndex *a, const DbopsIndex *b);
 extern bool dbops_index_in_progress(Oid index);

@@ -152,3 +152,156 @@ INSERT INTO dbops.function_access VALUES
     ('review_settings', 'monitor'),
     ('review_privileges', 'monitor'),
     ('rule_list', 'monitor');
+-- What other nodes have counted. Not dumped: the indexes of a restored database are others.
+CREATE TABLE dbops.index_usage_node (
+    node           text PRIMARY KEY,
+    observed_since timestamptz NOT NULL CHECK (isfinite(observed_since)),
+    taken_at       timestamptz NOT NULL CHECK (isfinite(taken_at)),
+    imported_by    text NOT NULL,
+    imported_at    timestamptz NOT NULL,
+    CHECK (observed_since <= taken_at)
+);
+COMMENT ON TABLE dbops.index_usage_node IS
+    'The other nodes whose scans of indexes were imported: since when they have counted, and when that was taken.';
+REVOKE ALL ON TABLE dbops.index_usage_node FROM PUBLIC;
+
+CREATE TABLE dbops.index_usage_imported (
+    node           text,
+    index_oid      oid,
+    scans          bigint NOT NULL CHECK (scans >= 0),
+    tuples_read    bigint NOT NULL CHECK (tuples_read >= 0),
+    tuples_fetched bigint NOT NULL CHECK (tuples_fetched >= 0),
+    last_scan      timestamptz,
+    PRIMARY KEY (node, index_oid)
+);
+COMMENT ON TABLE dbops.index_usage_imported IS 'How often each index was scanned on other nodes; those that were not have no row.';
+REVOKE ALL ON TABLE dbops.index_usage_imported FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_invalid_indexes(
+    OUT index_name regclass,
+    OUT table_name regclass,
+    OUT state text,
+    OUT same_as regclass,
+    OUT size_bytes bigint,
+    OUT scans bigint,
+    OUT last_scan timestamptz,
+    OUT observed_since timestamptz,
+    OUT nodes text[],
+    OUT backs text,
+    OUT safe_to_drop text,
+    OUT reason text,
+    OUT statement text
+) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_find_invalid_indexes';
+COMMENT ON FUNCTION dbops.find_invalid_indexes() IS
+    'Lists the indexes that serve no query, the largest first: those of TOAST tables too, no temporary ones and none of extensions. '
+    'state: in progress (a session works on it: no orphan), left by a build, left by a rebuild (same_as is valid and does the same), left by a drop, or incomplete (a partitioned index, of which the reason names a partition that lacks one). '
+    'size_bytes, scans, observed_since, nodes and backs as in find_unused_indexes(). safe_to_drop: yes, no or unknown, with the reason; statement: drops it, to be run outside a transaction block, and is given only where that is safe. '
+    'Raises no errors of its own; waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.find_invalid_indexes() FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_duplicate_indexes(
+    OUT index_name regclass,
+    OUT table_name regclass,
+    OUT kind text,
+    OUT replaced_by regclass,
+    OUT size_bytes bigint,
+    OUT scans bigint,
+    OUT last_scan timestamptz,
+    OUT observed_since timestamptz,
+    OUT nodes text[],
+    OUT backs text,
+    OUT safe_to_drop text,
+    OUT reason text,
+    OUT statement text
+) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_find_duplicate_indexes';
+COMMENT ON FUNCTION dbops.find_duplicate_indexes() IS
+    'Lists the indexes whose work another index of the same table does as well (replaced_by), the largest first. '
+    'kind: same, reversed (the same read backward), beside unique (the same, which keeps rows unique too) or prefix (a btree that the other one begins with). '
+    'Operator classes and their options, collations, directions, expressions, predicates, included columns and what is enforced are compared; of a pair that one is listed on which less depends, or else the younger. '
+    'The other columns are as in find_unused_indexes(); whether it is safe does not depend on scans, unless the other one is more than three times as large. Raises no errors of its own; waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.find_duplicate_indexes() FROM PUBLIC;
+
+CREATE FUNCTION dbops.index_usage(
+    table_name regclass DEFAULT NULL,
+    OUT index_name regclass,
+    OUT table_name regclass,
+    OUT scans bigint,
+    OUT tuples_read bigint,
+    OUT tuples_fetched bigint,
+    OUT size_bytes bigint,
+    OUT status text,
+    OUT last_scan timestamptz,
+    OUT observed_since timestamptz,
+    OUT nodes text[],
+    OUT backs text
+) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_index_usage';
+COMMENT ON FUNCTION dbops.index_usage(regclass) IS
+    'Says how much the indexes of a table are used, or all (null) of users'' tables, the most used first; of a partitioned index the sum of its partitions. '
+    'scans, tuples_read (entries of the index), tuples_fetched (rows of the table): of all nodes, since they began to count. '
+    'status: used, unused, or needed (no scan, but it keeps what backs says). last_scan: from PostgreSQL 16 on. observed_since: all nodes have counted and the file was there. size_bytes is null of another session''s temporary table. '
+    'What is no table is refused (42809, 42P01). Waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.index_usage(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_unused_indexes(
+    min_bytes bigint DEFAULT 0,
+    unused_for interval DEFAULT '30 days',
+    OUT index_name regclass,
+    OUT table_name regclass,
+    OUT size_bytes bigint,
+    OUT scans bigint,
+    OUT last_scan timestamptz,
+    OUT observed_since timestamptz,
+    OUT nodes text[],
+    OUT backs text,
+    OUT safe_to_drop text,
+    OUT reason text,
+    OUT statement text
+) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_find_unused_indexes';
+COMMENT ON FUNCTION dbops.find_unused_indexes(bigint, interval) IS
+    'Lists the indexes of at least min_bytes that nobody has scanned or, from PostgreSQL 16 on, not for unused_for, the largest first. Unique and exclusion indexes work without being scanned and are not listed; partitions'' indexes count with the partitioned one. '
+    'scans and last_scan: of all nodes; nodes: this server, and those of import_index_usage(). observed_since: from then on a scan would have been counted on all of them: statistics were reset or lost, the server promoted, or the file made then. '
+    'backs: what needs the index, such as a foreign key that finds its rows by no other. '
+    'safe_to_drop: yes only if it was observed for unused_for, every connected or expected standby is among the nodes and was imported within 7 days, and somebody has read the table meanwhile; else no or unknown, with the reason. '
+    'statement: drops it, to be run outside a transaction block; given only where that is safe. Negative arguments are refused (22023). Waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.find_unused_indexes(bigint, interval) FROM PUBLIC;
+
+CREATE FUNCTION dbops.export_index_usage() RETURNS jsonb
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_export_index_usage';
+COMMENT ON FUNCTION dbops.export_index_usage() IS
+    'Gives what this node has counted of the scans of its indexes, for import_index_usage() on the primary. Works on standbys.';
+REVOKE ALL ON FUNCTION dbops.export_index_usage() FROM PUBLIC;
+
+CREATE FUNCTION dbops.import_index_usage(node text, usage jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_import_index_usage';
+COMMENT ON FUNCTION dbops.import_index_usage(text, jsonb) IS
+    'Takes over what export_index_usage() gave on another node, in place of what was known of it, and returns how many indexes of this database that tells of. '
+    'node: a standby''s application_name, or the name of the slot of one that is not connected. '
+    'The indexes of a physical replica are known by their OIDs, those of a logical one by their names. '
+    'Refused: another document (22023), one of another database (22023) or from the future (22023), and on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.import_index_usage(text, jsonb) FROM PUBLIC;
+
+CREATE FUNCTION dbops.forget_index_usage(node text) RETURNS boolean
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_forget_index_usage';
+COMMENT ON FUNCTION dbops.forget_index_usage(text) IS
+    'Forgets what was imported of a node that is no more, and returns whether anything was known of it. Refused on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.forget_index_usage(text) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('find_invalid_indexes', 'monitor'),
+    ('find_duplicate_indexes', 'monitor'),
+    ('index_usage', 'monitor'),
+    ('find_unused_indexes', 'monitor'),
+    ('export_index_usage', 'monitor'),
+    ('import_index_usage', 'operator'),
+    ('forget_index_usage', 'operator');

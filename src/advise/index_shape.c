@@ -42,9 +42,9 @@ static void move_to(DbopsIndexReader *reader, Oid table);
 static void advance(DbopsIndexReader *reader);
 static Oid	current_table(DbopsIndexReader *reader);
 static DbopsIndex *read_index(HeapTuple tuple, TupleDesc desc);
-static oidvector *vector_behind(void *vector);
+static void *vector_behind(void *vector);
 static void read_keys(DbopsIndex *index, const oidvector *opclasses,
-					  const oidvector *collations);
+					  const oidvector *collations, const int2vector *options);
 static Node *planner_form(HeapTuple tuple, TupleDesc desc, AttrNumber attnum);
 
 /* Begin to read; tables are cheapest to ask for in the order of their OIDs. */
@@ -140,6 +140,7 @@ read_index(HeapTuple tuple, TupleDesc desc)
 	DbopsIndex *index = palloc(sizeof(DbopsIndex));
 	oidvector  *collations = vector_behind(&form->indkey);
 	oidvector  *opclasses = vector_behind(collations);
+	int2vector *options = vector_behind(opclasses);
 	Expr	   *predicate;
 
 	index->oid = form->indexrelid;
@@ -149,9 +150,11 @@ read_index(HeapTuple tuple, TupleDesc desc)
 	index->nkeys = form->indnkeyatts;
 	index->valid = form->indisvalid;
 	index->unique = form->indisunique;
+	index->nulls_not_distinct = form->indnullsnotdistinct;
+	index->immediate = form->indimmediate;
 	index->exclusion = form->indisexclusion;
 	memcpy(index->columns, form->indkey.values, sizeof(AttrNumber) * index->ncolumns);
-	read_keys(index, opclasses, collations);
+	read_keys(index, opclasses, collations, options);
 	index->expressions = (List *) planner_form(tuple, desc, Anum_pg_index_indexprs);
 	predicate = (Expr *) planner_form(tuple, desc, Anum_pg_index_indpred);
 	index->predicate = make_ands_implicit(canonicalize_qual(predicate, false));
@@ -163,15 +166,16 @@ read_index(HeapTuple tuple, TupleDesc desc)
  * null, aligned like integers and, being vectors, stored plain. Reading them by
  * number instead would walk the row each time, a sixth of the whole report.
  */
-static oidvector *
+static void *
 vector_behind(void *vector)
 {
-	return (oidvector *) ((char *) vector + INTALIGN(VARSIZE(vector)));
+	return (char *) vector + INTALIGN(VARSIZE(vector));
 }
 
 /* Fill in what stands for each key and, by way of their classes, the method. */
 static void
-read_keys(DbopsIndex *index, const oidvector *opclasses, const oidvector *collations)
+read_keys(DbopsIndex *index, const oidvector *opclasses, const oidvector *collations,
+		  const int2vector *options)
 {
 	for (int i = 0; i < index->nkeys; i++)
 	{
@@ -179,6 +183,7 @@ read_keys(DbopsIndex *index, const oidvector *opclasses, const oidvector *collat
 		Form_pg_opclass opclass;
 
 		index->collations[i] = collations->values[i];
+		index->options[i] = options->values[i];
 		index->opfamilies[i] = InvalidOid;
 		index->types[i] = InvalidOid;
 		if (!HeapTupleIsValid(tuple))
@@ -202,6 +207,18 @@ planner_form(HeapTuple tuple, TupleDesc desc, AttrNumber attnum)
 		return NULL;
 	stored = heap_getattr(tuple, attnum, desc, &isnull);
 	return dbops_expression_simplify(stringToNode(TextDatumGetCString(stored)));
+}
+
+/* Find an index in such a list; NULL: it is not there. */
+const DbopsIndex *
+dbops_index_find(List *indexes, Oid index)
+{
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+		if (((const DbopsIndex *) lfirst(cell))->oid == index)
+			return lfirst(cell);
+	return NULL;
 }
 
 /* Give the expression of a key that is not a column. */

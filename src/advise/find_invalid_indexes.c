@@ -1,0 +1,218 @@
+/*
+ * find_invalid_indexes.c
+ *		Indexes that serve no query, and what is to become of them.
+ *
+ * What a cut-off build, rebuild or drop has left costs every write until it is
+ * finished or removed. It is told from a build that goes on by who works on the
+ * table, and what can go from what is wanted by definition: where a valid index
+ * of the same definition is there, nothing is lost. Names prove nothing.
+ *
+ * A partitioned index that is invalid waits for indexes of partitions; it has
+ * no file and costs nothing.
+ */
+#include "advise/index_advice.h"
+
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+
+typedef struct Search
+{
+	const IndexNodes *nodes;
+	DbopsIndexReader *reader;
+	List	   *at_work;		/* OIDs of tables and indexes that others have locked against changes of their schema */
+	List	   *found;			/* of IndexAdvice * */
+} Search;
+
+PG_FUNCTION_INFO_V1(dbops_find_invalid_indexes);
+
+static List *relations_at_work(void);
+static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
+static void judge(Search *search, IndexEntry *entry);
+static void judge_partitioned(IndexAdvice *advice);
+static List *tables_of_children(Oid index);
+static void judge_left(Search *search, IndexAdvice *advice);
+static bool keeps_something(const IndexEntry *entry);
+static IndexEntry *find_twin(Search *search, const IndexEntry *entry);
+static bool is_twin(List *indexes, Oid index, Oid other);
+static const char *repair(const IndexEntry *entry);
+
+/* find_invalid_indexes() → setof record */
+Datum
+dbops_find_invalid_indexes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	IndexNodes *nodes = dbops_index_nodes_read();
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	foreach(cell, dbops_invalid_indexes(nodes))
+		dbops_index_advice_put(rsinfo, lfirst(cell), nodes, true, true);
+	return (Datum) 0;
+}
+
+/* List them, the largest first. */
+List *
+dbops_invalid_indexes(const IndexNodes *nodes)
+{
+	List	   *entries = dbops_indexes_invalid();
+	Search		search = {.nodes = nodes};
+	ListCell   *cell;
+
+	if (entries == NIL)
+		return NIL;
+	search.reader = dbops_index_reader_begin();
+	search.at_work = relations_at_work();
+	foreach(cell, entries)
+	{
+		CHECK_FOR_INTERRUPTS();
+		judge(&search, lfirst(cell));
+	}
+	dbops_index_reader_end(search.reader);
+	list_sort(search.found, dbops_index_advice_by_size);
+	return search.found;
+}
+
+/* List what others hold with a lock as builds and drops of indexes take it, and VACUUM too. */
+static List *
+relations_at_work(void)
+{
+	DbopsParam	param = dbops_param_int4(MyProcPid);
+	List	   *relations = NIL;
+
+	dbops_query_each("SELECT DISTINCT l.relation FROM pg_lock_status() l"
+					 " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM $1"
+					 " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+					 " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')",
+					 1, &param, take_relation, &relations);
+	return relations;
+}
+
+static void
+take_relation(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **relations = arg;
+
+	*relations = lappend_oid(*relations, dbops_row_oid(row, desc, 1));
+}
+
+static void
+judge(Search *search, IndexEntry *entry)
+{
+	IndexAdvice *advice = dbops_index_advice(entry, search->nodes);
+
+	if (dbops_index_in_progress(entry->oid) || list_member_oid(search->at_work, entry->oid))
+	{
+		advice->kind = "in progress";
+		dbops_index_verdict(advice, DROP_NO, "a session is building, rebuilding or dropping it now");
+	}
+	else if (entry->partitioned)
+		judge_partitioned(advice);
+	else
+		judge_left(search, advice);
+	search->found = lappend(search->found, advice);
+}
+
+/* Say which partitions lack one. */
+static void
+judge_partitioned(IndexAdvice *advice)
+{
+	List	   *partitions = find_inheritance_children(advice->index->table, NoLock);
+	List	   *lacking = list_difference_oid(partitions, tables_of_children(advice->index->oid));
+	const char *first = (lacking == NIL) ? NULL : get_rel_name(linitial_oid(lacking));
+
+	advice->kind = "incomplete";
+	dbops_index_verdict(advice, DROP_NO,
+						lacking == NIL ? "an index that is attached to it is invalid; when all are valid, it is too" :
+						psprintf("%d of %d partitions lack an index, such as %s: create one there CONCURRENTLY,"
+								 " then ALTER INDEX %s ATTACH PARTITION it",
+								 list_length(lacking), list_length(partitions),
+								 first == NULL ? "one that is gone now" : dbops_quote_name(first),
+								 advice->index->name));
+}
+
+static List *
+tables_of_children(Oid index)
+{
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	foreach(cell, find_inheritance_children(index, NoLock))
+		tables = lappend_oid(tables, IndexGetRelation(lfirst_oid(cell), true));
+	return tables;
+}
+
+static void
+judge_left(Search *search, IndexAdvice *advice)
+{
+	IndexEntry *entry = advice->index;
+
+	advice->other = entry->live ? find_twin(search, entry) : NULL;
+	advice->kind = !entry->live ? "left by a drop" : (advice->other != NULL) ? "left by a rebuild" : "left by a build";
+	if (RecoveryInProgress())
+		dbops_index_verdict(advice, DROP_UNKNOWN, "a standby does not see whether its primary is building it: ask the primary");
+	else if (list_member_oid(search->at_work, entry->table))
+		dbops_index_verdict(advice, DROP_UNKNOWN, "a session has locked its table as builds of indexes do: look again when it has ended");
+	else if (OidIsValid(entry->parent))
+		dbops_index_verdict(advice, DROP_NO, psprintf("it is attached to a partitioned index: %s", repair(entry)));
+	else if (!entry->live)
+		dbops_index_verdict(advice, DROP_YES, "it was being dropped");
+	else if (advice->other != NULL && entry->constraint == NULL && entry->referenced_by == NULL)
+		dbops_index_verdict(advice, DROP_YES, "the other index is valid and does all that this one would");
+	else if (keeps_something(entry))
+		dbops_index_verdict(advice, DROP_NO, psprintf("it is there to keep %s%s: %s, which fails where rows are in the way",
+													  advice->backs,
+													  entry->ready ? ", and does so for rows that are written" : "",
+													  repair(entry)));
+	else
+		dbops_index_verdict(advice, DROP_YES, psprintf("no query uses it; if it is wanted, %s instead", repair(entry)));
+}
+
+/* One that is not ready enforces nothing yet. */
+static bool
+keeps_something(const IndexEntry *entry)
+{
+	return entry->constraint != NULL || entry->referenced_by != NULL || entry->replica_identity ||
+		entry->clustered || (entry->ready && (entry->unique || entry->exclusion));
+}
+
+/* Find a valid index that does all that it would; NULL: there is none. */
+static IndexEntry *
+find_twin(Search *search, const IndexEntry *entry)
+{
+	List	   *indexes = dbops_index_read(search->reader, entry->table);
+	List	   *entries = dbops_indexes_list(list_make1_oid(entry->table));
+	ListCell   *cell;
+
+	foreach(cell, entries)
+	{
+		IndexEntry *other = lfirst(cell);
+
+		if (other->oid != entry->oid && is_twin(indexes, entry->oid, other->oid))
+			return other;
+	}
+	return NULL;
+}
+
+/* Whether the other one is valid and the same, were this one valid. */
+static bool
+is_twin(List *indexes, Oid index, Oid other)
+{
+	const DbopsIndex *one = dbops_index_find(indexes, index);
+	const DbopsIndex *two = dbops_index_find(indexes, other);
+	DbopsIndex	whole;
+
+	if (one == NULL || two == NULL)
+		return false;
+	whole = *one;
+	whole.valid = true;
+	return dbops_index_redundancy(&whole, two) == INDEX_SAME;
+}
+
+static const char *
+repair(const IndexEntry *entry)
+{
+	return psprintf("REINDEX INDEX CONCURRENTLY %s", entry->name);
+}
