@@ -19,13 +19,11 @@
 #include <math.h>
 
 #include "access/genam.h"
-#include "access/ginblock.h"
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_inherits.h"
-#include "commands/defrem.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -51,12 +49,6 @@ static void take_figures(const PageSample *sample, IndexBloat *bloat);
 static void forecast(IndexBloat *bloat);
 static void judge(IndexBloat *bloat);
 static double percent_of_file(double part, const IndexBloat *bloat);
-static void measure_other(Relation relation, int blocks, IndexBloat *bloat);
-static bool has_common_pages(Oid method);
-static bool look_at_common_page(Page page, double *used, void *arg);
-static void note_pending(Relation relation, IndexBloat *bloat);
-static bool look_at_gin_meta(Page page, double *pending, void *arg);
-static void note(IndexBloat *bloat, const char *text);
 
 /*
  * Measure an index, or the partitions of one. What is no index, or gone, is
@@ -100,7 +92,7 @@ measure_partitions(List *indexes, int blocks, IndexBloat *bloat)
 	}
 	bloat->method = psprintf("sum of %d partitions", measured);
 	if (skipped > 0)
-		note(bloat, psprintf("%d more could not be measured and are left out", skipped));
+		dbops_index_note(bloat, psprintf("%d more could not be measured and are left out", skipped));
 	bloat->judged = (measured > 0);
 	if (bloat->judged)
 		judge(bloat);
@@ -134,7 +126,7 @@ add_partition(const IndexBloat *partition, IndexBloat *bloat)
 	if (!partition->judged)
 		return;
 	if (partition->note != NULL)
-		note(bloat, psprintf("%s: %s", get_rel_name(partition->index), partition->note));
+		dbops_index_note(bloat, psprintf("%s: %s", get_rel_name(partition->index), partition->note));
 	bloat->bytes += partition->bytes;
 	bloat->pages += partition->pages;
 	for (int i = 0; i < N_BTREE_FIGURES; i++)
@@ -218,9 +210,9 @@ measure_relation(Relation relation, int blocks, IndexBloat *bloat)
 	bloat->bytes = bloat->pages * BLCKSZ;
 	bloat->file = relation_file(relation);
 	if (!relation->rd_index->indisvalid)
-		note(bloat, "the index is invalid");
+		dbops_index_note(bloat, "the index is invalid");
 	if (relation->rd_rel->relam != BTREE_AM_OID)
-		measure_other(relation, blocks, bloat);
+		dbops_index_measure_other(relation, blocks, bloat);
 	else if (read_meta(relation, &meta, bloat))
 		measure_btree(relation, &meta, blocks, bloat);
 }
@@ -238,7 +230,7 @@ read_meta(Relation relation, BTMetaPageData *meta, IndexBloat *bloat)
 	if (sample->pages == 0 || sample->damaged > 0)
 	{
 		bloat->method = "not measured: damaged";
-		note(bloat, (sample->damage != NULL) ? sample->damage : "the file is empty");
+		dbops_index_note(bloat, (sample->damage != NULL) ? sample->damage : "the file is empty");
 		return false;
 	}
 	bloat->version = meta->btm_version;
@@ -256,7 +248,7 @@ measure_btree(Relation relation, const BTMetaPageData *meta, int blocks, IndexBl
 	int			doublings = 0;
 
 	if (meta->btm_version < BTREE_VERSION)
-		note(bloat, "made by a server older than 13: a rebuild may also merge rows of the same key");
+		dbops_index_note(bloat, "made by a server older than 13: a rebuild may also merge rows of the same key");
 	bloat->judged = true;
 	bloat->fillfactor = BTGetFillFactor(relation);
 	dbops_page_sample_read(sample);
@@ -269,7 +261,7 @@ measure_btree(Relation relation, const BTMetaPageData *meta, int blocks, IndexBl
 	bloat->pages_read += sample->pages_read;
 	bloat->damaged += sample->damaged;
 	if (sample->damage != NULL)
-		note(bloat, sample->damage);
+		dbops_index_note(bloat, sample->damage);
 }
 
 static void
@@ -333,79 +325,9 @@ percent_of_file(double part, const IndexBloat *bloat)
 	return (bloat->pages > 0) ? 100 * part / bloat->pages : 0;
 }
 
-/* Say of another kind of index how full its pages are, where they are like the server's own. */
-static void
-measure_other(Relation relation, int blocks, IndexBloat *bloat)
-{
-	PageSample *sample;
-	const char *method = get_am_name(relation->rd_rel->relam);
-
-	note(bloat, psprintf("a %s index: what a rebuild would win is only known of a btree", method));
-	bloat->method = "size only";
-	if (!has_common_pages(relation->rd_rel->relam) || bloat->pages < 2)
-		return;
-	sample = dbops_page_sample_begin(relation, 1, bloat->pages, blocks, 1, look_at_common_page, NULL);
-	dbops_page_sample_read(sample);
-	bloat->method = (sample->strata == 0) ? "census of free space" : "sample of free space";
-	bloat->density = 100 * dbops_page_sample_total(sample, 0) / sample->pages;
-	bloat->pages_read += sample->pages_read;
-	bloat->damaged += sample->damaged;
-	if (sample->damage != NULL)
-		note(bloat, sample->damage);
-	if (relation->rd_rel->relam == GIN_AM_OID)
-		note_pending(relation, bloat);
-}
-
-static bool
-has_common_pages(Oid method)
-{
-	return method == HASH_AM_OID || method == GIST_AM_OID ||
-		method == GIN_AM_OID || method == SPGIST_AM_OID;
-}
-
-/* The share of a page that is used. */
-static bool
-look_at_common_page(Page page, double *used, void *arg)
-{
-	PageHeader	header = (PageHeader) page;
-
-	if (PageIsNew(page))
-		return true;
-	if (header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
-		header->pd_upper > header->pd_special || header->pd_special > BLCKSZ)
-		return false;
-	*used = 1 - (header->pd_upper - header->pd_lower) /
-		(double) (header->pd_special - SizeOfPageHeaderData);
-	return true;
-}
-
-/* Say how much a gin index has not put in its place yet. */
-static void
-note_pending(Relation relation, IndexBloat *bloat)
-{
-	PageSample *meta = dbops_page_sample_begin(relation, GIN_METAPAGE_BLKNO, GIN_METAPAGE_BLKNO + 1,
-											   0, 1, look_at_gin_meta, NULL);
-
-	dbops_page_sample_read(meta);
-	bloat->pages_read += meta->pages_read;
-	bloat->damaged += meta->damaged;
-	if (meta->damage != NULL)
-		note(bloat, meta->damage);
-	else
-		note(bloat, psprintf("%.0f pages are in its pending list", meta->figures[0]));
-}
-
-static bool
-look_at_gin_meta(Page page, double *pending, void *arg)
-{
-	if (PageIsNew(page))
-		return false;
-	*pending = GinPageGetMeta(page)->nPendingPages;
-	return true;
-}
-
-static void
-note(IndexBloat *bloat, const char *text)
+/* Add to what else a user should know. */
+void
+dbops_index_note(IndexBloat *bloat, const char *text)
 {
 	bloat->note = (bloat->note == NULL) ? pstrdup(text) : psprintf("%s; %s", bloat->note, text);
 }

@@ -167,6 +167,8 @@ read_page(PageSample *sample, BlockNumber block, double *figures)
 	vacuum_delay_point(false);
 	buffer = ReadBufferExtended(sample->relation, MAIN_FORKNUM, block, RBM_NORMAL, sample->ring);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	sample->block = block;
+	sample->buffer = buffer;
 	understood = sample->look(BufferGetPage(buffer), found, sample->look_arg);
 	UnlockReleaseBuffer(buffer);
 

@@ -4,8 +4,9 @@
  *
  * page_sample.c reads pages and knows nothing of what stands on them,
  * btree_pages.c does, btree_rebuild.c tells what a rebuild would make of them,
- * index_measure.c puts it together for an index, and index_best.c remembers
- * how small an index was at its best.
+ * index_measure.c puts it together for an index, index_other.c says what it can
+ * of those that are no btree, and index_best.c remembers how small an index was
+ * at its best.
  */
 #ifndef DBOPS_PAGE_SAMPLE_H
 #define DBOPS_PAGE_SAMPLE_H
@@ -44,6 +45,8 @@ typedef struct PageSample
 	BufferAccessStrategy ring;
 	int			ahead;			/* reads asked for in advance */
 	int64		next;			/* stratum or page to be read */
+	BlockNumber block;			/* that is being looked at */
+	Buffer		buffer;			/* of that; pinned and locked */
 	int64		pages_read;
 	int64		damaged;
 	const char *damage;			/* the first one of these, in words; or NULL */
@@ -134,8 +137,14 @@ typedef struct IndexBloat
 /* Measure an index; blocks: of the first sample, which may be doubled twice; 0: read every page. Waits for no lock. */
 extern void dbops_index_measure(Oid index, int blocks, IndexBloat *bloat);
 
+extern void dbops_index_note(IndexBloat *bloat, const char *text);
+
 /* Derive from the figures all that follows from them, after they were changed. */
 extern void dbops_index_judge(IndexBloat *bloat);
+
+/* ---- index_other.c: what can be said of an index that is no btree ---- */
+
+extern void dbops_index_measure_other(Relation relation, int blocks, IndexBloat *bloat);
 
 /* ---- index_best.c: how small an index was at its best ---- */
 
