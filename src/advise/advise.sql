@@ -305,3 +305,71 @@ INSERT INTO dbops.function_access VALUES
     ('export_index_usage', 'monitor'),
     ('import_index_usage', 'operator'),
     ('forget_index_usage', 'operator');
+
+CREATE FUNCTION dbops.table_bloat(
+    table_name regclass,
+    sample_blocks integer DEFAULT 300,
+    OUT table_name regclass,
+    OUT part text,
+    OUT size_bytes bigint,
+    OUT bloat_percent numeric,
+    OUT low_percent numeric,
+    OUT high_percent numeric,
+    OUT wasted_bytes bigint,
+    OUT vacuum_returns_bytes bigint,
+    OUT rewrite_only_bytes bigint,
+    OUT dead_bytes bigint,
+    OUT held_bytes bigint,
+    OUT free_bytes bigint,
+    OUT live_rows bigint,
+    OUT dead_rows bigint,
+    OUT all_visible_percent numeric,
+    OUT pages_read bigint,
+    OUT damaged_pages bigint,
+    OUT method text,
+    OUT note text
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_table_bloat';
+COMMENT ON FUNCTION dbops.table_bloat(regclass, integer) IS
+    'Measures how much smaller a table would be after a rewrite (VACUUM FULL, pg_repack), and its TOAST table in a second row if that has anything, from a random page of each of sample_blocks parts of the file (1 to 10000); the parts are halved, and once more, while the interval is wider than 1 point to each side. A smaller file is read whole. Statistics are not needed. '
+    'bloat_percent: of the file, with its 95 percent interval; wasted_bytes: what a rewrite gives back to the disk, of which VACUUM gives back vacuum_returns_bytes (empty pages at the end, if they are many) and only a rewrite rewrite_only_bytes. '
+    'dead_bytes: dead rows, which VACUUM makes free for new rows; held_bytes: such that some transaction may still see, which nothing frees before it ends; free_bytes: free for new rows already. dead_rows: of both. all_visible_percent: pages in the visibility map. '
+    'damaged_pages could not be read or understood, the first of them in note, and are taken for average ones. Of a partitioned table the sum of its partitions. '
+    'Waits for no lock: method says why nothing was measured, such as skipped: locked. What is no table is refused (42809, 42P01).';
+REVOKE ALL ON FUNCTION dbops.table_bloat(regclass, integer) FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_bloated_tables(
+    min_percent numeric DEFAULT 20,
+    row_limit integer DEFAULT 100,
+    min_bytes bigint DEFAULT 1048576,
+    OUT table_name regclass,
+    OUT part text,
+    OUT size_bytes bigint,
+    OUT bloat_percent numeric,
+    OUT low_percent numeric,
+    OUT high_percent numeric,
+    OUT wasted_bytes bigint,
+    OUT vacuum_returns_bytes bigint,
+    OUT rewrite_only_bytes bigint,
+    OUT dead_bytes bigint,
+    OUT held_bytes bigint,
+    OUT free_bytes bigint,
+    OUT live_rows bigint,
+    OUT dead_rows bigint,
+    OUT all_visible_percent numeric,
+    OUT pages_read bigint,
+    OUT damaged_pages bigint,
+    OUT method text,
+    OUT note text
+) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_find_bloated_tables';
+COMMENT ON FUNCTION dbops.find_bloated_tables(numeric, integer, bigint) IS
+    'Lists the tables and TOAST tables of this database of which a rewrite would win at least min_percent and min_bytes, those that win most bytes first, with the columns of table_bloat(); those that could not be measured come last, with the reason as their method. '
+    'Each costs a sample of 300 pages, tables smaller than min_bytes none. Waits for no lock. Arguments out of range are refused (22023).';
+REVOKE ALL ON FUNCTION dbops.find_bloated_tables(numeric, integer, bigint) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('table_bloat', 'monitor'),
+    ('find_bloated_tables', 'monitor');
