@@ -11,6 +11,7 @@
 #include "fmgr.h"
 
 #include "advise/review.h"
+#include "advise/table_reads.h"
 #include "change/change.h"
 #include "change/migration.h"
 #include "core/batch.h"
@@ -55,6 +56,7 @@ _PG_init(void)
 	dbops_run_job_init();
 	dbops_scan_init();
 	dbops_starts_init();
+	dbops_table_reads_init();
 	dbops_tablespace_names_init();
 	dbops_tick_init();
 	dbops_upkeep_init();

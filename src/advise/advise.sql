@@ -373,3 +373,55 @@ REVOKE ALL ON FUNCTION dbops.find_bloated_tables(numeric, integer, bigint) FROM 
 INSERT INTO dbops.function_access VALUES
     ('table_bloat', 'monitor'),
     ('find_bloated_tables', 'monitor');
+
+-- How large tables were read by then. Not dumped: a restored database counts anew.
+CREATE TABLE dbops.table_reads (
+    table_oid     oid,
+    at            timestamptz,
+    scans         bigint NOT NULL,
+    rows_read     bigint NOT NULL,
+    rows_by_index bigint NOT NULL,
+    PRIMARY KEY (table_oid, at)
+);
+CREATE INDEX table_reads_at ON dbops.table_reads (at);
+COMMENT ON TABLE dbops.table_reads IS
+    'The server''s counters of tables of at least 10,000 rows, once a day for 31 days: sequential scans, rows that they read, rows that indexes found.';
+REVOKE ALL ON TABLE dbops.table_reads FROM PUBLIC;
+
+CREATE FUNCTION dbops.note_table_reads() RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_note_table_reads';
+COMMENT ON FUNCTION dbops.note_table_reads() IS
+    'Writes down how tables of at least 10,000 rows have been read by now, for find_missing_indexes(), and returns how many there are. Where dbops is preloaded that is done once a day. Fails on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.note_table_reads() FROM PUBLIC;
+
+CREATE FUNCTION dbops.find_missing_indexes(
+    time_window interval DEFAULT '7 days',
+    min_rows bigint DEFAULT 10000,
+    row_limit integer DEFAULT 100,
+    OUT table_name regclass,
+    OUT row_estimate bigint,
+    OUT size_bytes bigint,
+    OUT scans bigint,
+    OUT rows_read bigint,
+    OUT rows_per_scan bigint,
+    OUT rows_by_index bigint,
+    OUT scan_percent numeric,
+    OUT observed_since timestamptz,
+    OUT candidate_columns text[],
+    OUT statements jsonb,
+    OUT reason text
+) RETURNS SETOF record
+    LANGUAGE c STABLE
+    AS 'MODULE_PATHNAME', 'dbops_find_missing_indexes';
+COMMENT ON FUNCTION dbops.find_missing_indexes(interval, bigint, integer) IS
+    'Lists the tables of at least min_rows rows, by the last ANALYZE, that were read mostly from end to end, those with most rows read first: candidates for an index, and no DDL, since nobody counts how many of the rows were wanted. '
+    'Listed are tables with 10 sequential scans or more, which read at least a tenth of the rows each, and more rows than indexes found (rows_by_index). scan_percent: of the rows that were read. '
+    'observed_since: the counters that were written down time_window ago or before; without such, since they were last reset. '
+    'candidate_columns: compared by statements of pg_stat_statements that name the table, and no index begins with them; statements: of these the five that took most time, with their texts for members of pg_read_all_stats. '
+    'Arguments out of range are refused (22023). Waits for no lock.';
+REVOKE ALL ON FUNCTION dbops.find_missing_indexes(interval, bigint, integer) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('note_table_reads', 'operator'),
+    ('find_missing_indexes', 'monitor');
