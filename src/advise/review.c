@@ -45,6 +45,7 @@ dbops_review_init(void)
 	dbops_rule_register(&dbops_setting_rules);
 	dbops_rule_register(&dbops_table_rules);
 	dbops_rule_register(&dbops_type_rules);
+	dbops_rule_register(&dbops_unneeded_rules);
 }
 
 /* review_schema(rules text[]) → setof finding */

@@ -60,6 +60,7 @@ extern const DbopsRuleSet dbops_growth_rules;
 extern const DbopsRuleSet dbops_name_rules;
 extern const DbopsRuleSet dbops_collation_rules;
 extern const DbopsRuleSet dbops_table_rules;
+extern const DbopsRuleSet dbops_unneeded_rules;
 
 /* ---- the rules of privileges ---- */
 
