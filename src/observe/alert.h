@@ -10,7 +10,7 @@
 
 #define ALERT_OBJECTS		20	/* of one check that have alerts of their own; more are one alert */
 #define ALERT_ALL_OBJECTS	"*"	/* the object of that alert */
-#define ALERT_ALL_DATABASES "databases" /* of the one for home, where a check is bad in as many databases */
+#define ALERT_OF_DATABASES	"alerts.databases"	/* the check of the one for home, where one, its object, is bad in as many databases */
 #define ALERT_SETTLING		300 /* s after a start in which checks that must settle tell nothing */
 
 /* s between two looks: at what needs no catalog, and at what does. */
@@ -92,7 +92,7 @@ typedef struct AlertNews
 	uint64		number;			/* 0: the place is free */
 	bool		for_own;		/* its database, or home for the cluster's, has yet to take it */
 	bool		for_home;		/* home, if it is another, has yet to hear of a database's */
-	bool		taken_in;		/* for home it is over, since an alert about many databases stands for it */
+	bool		handed;			/* home hears of it because an alert about many databases begins or ends to stand for it */
 	TimestampTz at;
 	AlertStep	step;
 	AlertEntry	entry;			/* as it was then */
@@ -125,9 +125,10 @@ extern void dbops_alert_memory_stored(const List *stored);
 /* ---- alert_news.c: what has happened to them, until it is told ---- */
 
 /* With the lock held. */
-extern void dbops_alert_announce(const AlertEntry *entry, const AlertStep *step,
+extern bool dbops_alert_announce(const AlertEntry *entry, const AlertStep *step,
 								 const List *details, TimestampTz now);
 extern void dbops_alert_announce_taken_in(const AlertEntry *entry, const char *group, TimestampTz now);
+extern void dbops_alert_announce_given_back(const AlertEntry *entry, TimestampTz now);
 extern void dbops_alert_news_forget(Oid database);
 
 /* Without it: copies of what a database has yet to take, and that it has. */

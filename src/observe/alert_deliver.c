@@ -105,7 +105,7 @@ is_stood_for(const AlertNews *news, const List *grouped)
 
 	foreach(cell, grouped)
 		if (strcmp(lfirst(cell), news->entry.check_name) == 0)
-			return !news->taken_in;
+			return !news->handed;
 	return false;
 }
 

@@ -53,6 +53,7 @@ static void advance(Evaluation *evaluation, AlertEntry *entry, const AlertRule *
 					AlertLook *look, const AlertSubject *subject);
 static void describe_entry(AlertEntry *entry, const AlertLook *look, const AlertSubject *subject);
 static void note(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const List *details);
+static bool hand_over(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const List *details);
 static char *describe(const AlertEntry *entry, const AlertStep *step);
 
 /*
@@ -269,14 +270,25 @@ describe_entry(AlertEntry *entry, const AlertLook *look, const AlertSubject *sub
 static void
 note(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const List *details)
 {
+	if (evaluation->writes && !hand_over(evaluation, entry, step, details))
+		return;
 	evaluation->events++;
 	if (step->tell)
 		evaluation->told = lappend(evaluation->told, describe(entry, step));
-	if (!evaluation->writes)
-		return;
+}
+
+/* What there is no room for is told at the next look. */
+static bool
+hand_over(Evaluation *evaluation, AlertEntry *entry, const AlertStep *step, const List *details)
+{
+	bool		has_room = dbops_alert_announce(entry, step, details, evaluation->now);
+
+	if (has_room)
+		entry->handed_over = true;
+	else if (step->tell && step->event != ALERT_REPEATS)
+		entry->alert.told = step->before;
 	entry->version++;
-	entry->handed_over = true;
-	dbops_alert_announce(entry, step, details, evaluation->now);
+	return has_room;
 }
 
 /* One line for the log. */

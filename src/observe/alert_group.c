@@ -4,9 +4,11 @@
  *
  * Each database writes down and tells its own alerts, and home hears of them.
  * Where a check fires in more than ALERT_OBJECTS other databases, home hears of
- * that once: an alert of the cluster with that check's name takes their place
- * there, so that those it was told of are over for it, and lasts until the check
- * fires in none of them any more.
+ * that once: an alert of the cluster about that check takes their place there, so
+ * that those it was told of are over for it, and lasts until the check fires in
+ * none of them any more. It is an alert of a check that nobody else judges, so
+ * that no name of an object is taken for it. While it is silenced or muted at
+ * home, home hears of single ones as before.
  *
  * Home's scheduler judges that before it delivers. After a start it is not known
  * at once what fires elsewhere, so that for a while none ends that fired before.
@@ -18,6 +20,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#define FEW_DATABASES	(ALERT_OBJECTS / 2)	/* that are told of by themselves again */
 #define SHOWN_DATABASES	3		/* in the message */
 #define UNKNOWN_FOR		(2 * ALERT_INTERVAL_ELSEWHERE)	/* s after a start */
 
@@ -28,6 +31,7 @@ typedef struct CheckElsewhere
 	List	   *entries;		/* of AlertEntry *: the gravest first */
 	List	   *databases;		/* OIDs, each once */
 	bool		lived;			/* there is an alert for all of them */
+	bool		told;			/* of which home was told */
 	TimestampTz fired_at;		/* it has fired since */
 } CheckElsewhere;
 
@@ -37,7 +41,10 @@ static int	by_severity_and_database(const ListCell *a, const ListCell *b);
 static AlertSubject *make_subject(const CheckElsewhere *check);
 static void describe(AlertSubject *subject, const CheckElsewhere *check);
 static char *describe_one(const AlertEntry *entry);
+static bool is_told(const char *name);
+static bool is_over(const CheckElsewhere *check);
 static void take_in(const CheckElsewhere *check);
+static void give_back(const CheckElsewhere *check);
 static bool is_unheard(const AlertEntry *entry, const List *news);
 
 /* Judge in how many databases each check fires. Returns the names of the checks that are told as one. */
@@ -53,15 +60,25 @@ dbops_alert_group_databases(void)
 	{
 		const CheckElsewhere *check = lfirst(cell);
 
-		if (!check->lived && list_length(check->databases) <= ALERT_OBJECTS)
-			continue;
-		subjects = lappend(subjects, make_subject(check));
-		grouped = lappend(grouped, unconstify(char *, check->name));
-		if (!check->lived)
-			take_in(check);
+		if (check->lived || list_length(check->databases) > ALERT_OBJECTS)
+			subjects = lappend(subjects, make_subject(check));
 	}
 	if (subjects != NIL)
 		(void) dbops_alert_evaluate_subjects(InvalidOid, subjects);
+	foreach(cell, checks)
+	{
+		const CheckElsewhere *check = lfirst(cell);
+
+		bool		told = is_told(check->name);
+
+		if (!check->told && !told)
+			continue;
+		grouped = lappend(grouped, unconstify(char *, check->name));
+		if (!check->told)
+			take_in(check);
+		else if (!told)
+			give_back(check);
+	}
 	return grouped;
 }
 
@@ -88,9 +105,10 @@ list_checks(void)
 
 		if (dbops_alert_is_about_databases(entry) && dbops_alert_entry_lives(entry))
 		{
-			CheckElsewhere *check = check_named(&checks, entry->check_name);
+			CheckElsewhere *check = check_named(&checks, entry->object);
 
 			check->lived = true;
+			check->told = (entry->alert.told != DBOPS_OK);
 			check->fired_at = entry->alert.fired_at;
 		}
 	}
@@ -101,7 +119,7 @@ list_checks(void)
 bool
 dbops_alert_is_about_databases(const AlertEntry *entry)
 {
-	return !OidIsValid(entry->database) && entry->has_object && strcmp(entry->object, ALERT_ALL_DATABASES) == 0;
+	return !OidIsValid(entry->database) && strcmp(entry->check_name, ALERT_OF_DATABASES) == 0;
 }
 
 static CheckElsewhere *
@@ -138,10 +156,10 @@ make_subject(const CheckElsewhere *check)
 	TimestampTz began = dbops_alert_memory_began();
 	TimestampTz now = dbops_clock_now();
 
-	subject->check_name = check->name;
-	subject->object = ALERT_ALL_DATABASES;
-	subject->key = dbops_finding_key(check->name, subject->object);
-	subject->severity = (check->entries == NIL) ? DBOPS_OK :
+	subject->check_name = ALERT_OF_DATABASES;
+	subject->object = check->name;
+	subject->key = dbops_finding_key(subject->check_name, subject->object);
+	subject->severity = is_over(check) ? DBOPS_OK :
 		((const AlertEntry *) linitial(check->entries))->alert.told;
 	subject->objects = list_length(check->databases);
 	subject->value = subject->objects;
@@ -151,7 +169,7 @@ make_subject(const CheckElsewhere *check)
 	subject->rule.interval = ALERT_INTERVAL_HOME;
 	subject->rule.required = true;
 	subject->partial = (check->fired_at < began && now - began < UNKNOWN_FOR * USECS_PER_SEC);
-	subject->muted = dbops_override_muted_until(dbops_alert_overrides(InvalidOid), check->name, subject->key) > now;
+	subject->muted = dbops_override_muted_until(dbops_alert_overrides(InvalidOid), subject->check_name, subject->key) > now;
 	describe(subject, check);
 	return subject;
 }
@@ -169,6 +187,8 @@ describe(AlertSubject *subject, const CheckElsewhere *check)
 	initStringInfo(&message);
 	if (details == NIL)
 		appendStringInfoString(&message, "fires in no database any more");
+	else if (is_over(check))
+		appendStringInfo(&message, "%d %s told by themselves: ", subject->objects, subject->objects == 1 ? "is" : "are");
 	else
 		appendStringInfo(&message, "%d %s, such as ", subject->objects, subject->objects == 1 ? "database" : "databases");
 	for (int i = 0; i < Min(list_length(details), SHOWN_DATABASES); i++)
@@ -189,12 +209,33 @@ describe_one(const AlertEntry *entry)
 					dbops_shared_text_from(entry->message, entry->encoding));
 }
 
+static bool
+is_told(const char *name)
+{
+	const char *key = dbops_finding_key(ALERT_OF_DATABASES, name);
+	const AlertEntry *entry;
+	bool		told;
+
+	dbops_alert_memory_lock(LW_SHARED);
+	entry = dbops_alert_memory_find(InvalidOid, key);
+	told = (entry != NULL && dbops_alert_entry_lives(entry) && entry->alert.told != DBOPS_OK);
+	dbops_alert_memory_unlock();
+	return told;
+}
+
+/* Are those that are left few enough? */
+static bool
+is_over(const CheckElsewhere *check)
+{
+	return list_length(check->databases) <= FEW_DATABASES;
+}
+
 /* What home was told of single databases is over for it. */
 static void
 take_in(const CheckElsewhere *check)
 {
 	List	   *news = dbops_alert_news(MyDatabaseId, true);
-	const char *group = dbops_finding_key(check->name, ALERT_ALL_DATABASES);
+	const char *group = dbops_finding_key(ALERT_OF_DATABASES, check->name);
 	TimestampTz now = dbops_clock_now();
 	ListCell   *cell;
 
@@ -202,6 +243,19 @@ take_in(const CheckElsewhere *check)
 	foreach(cell, check->entries)
 		if (!is_unheard(lfirst(cell), news))
 			dbops_alert_announce_taken_in(lfirst(cell), group, now);
+	dbops_alert_memory_unlock();
+}
+
+/* What fires in the few that are left is told to home by itself again. */
+static void
+give_back(const CheckElsewhere *check)
+{
+	TimestampTz now = dbops_clock_now();
+	ListCell   *cell;
+
+	dbops_alert_memory_lock(LW_EXCLUSIVE);
+	foreach(cell, check->entries)
+		dbops_alert_announce_given_back(lfirst(cell), now);
 	dbops_alert_memory_unlock();
 }
 

@@ -5,13 +5,16 @@
  * Whoever judges puts it here; the database concerned takes it, and home, if it
  * is another, hears of it. News that do not fit are not lost for good: their
  * alert is again as if it had not been told of them, so that the next look tells
- * it.
+ * it. Those give way that nobody has taken for a while; younger ones may just be
+ * on their way, and would be told twice.
  */
 #include "observe/alert_memory.h"
 #include "observe/shared_text.h"
 
-static AlertNews *announce(const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now);
-static AlertNews *free_news(void);
+#define DELIVERED_WITHIN	60	/* s in which who takes news has written them down */
+
+static AlertNews *fill(AlertNews *news, const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now);
+static AlertNews *free_news(TimestampTz before);
 static void take_back(const AlertNews *news);
 static int	pack(char *place, const List *details);
 static void take_news(const AlertNews *taken, bool own, bool home);
@@ -19,15 +22,20 @@ static void take_news(const AlertNews *taken, bool own, bool home);
 /*
  * Have what happened to an alert written down and told. Which database is home
  * may not be known yet, or change until then, so that home is asked in any case.
+ * Returns whether there was room.
  */
-void
+bool
 dbops_alert_announce(const AlertEntry *entry, const AlertStep *step, const List *details,
 							TimestampTz now)
 {
-	AlertNews  *news = announce(entry, step, details, now);
+	AlertNews  *news = free_news(now - DELIVERED_WITHIN * USECS_PER_SEC);
 
+	if (news == NULL)
+		return false;
+	fill(news, entry, step, details, now);
 	news->for_own = true;
 	news->for_home = OidIsValid(entry->database) && !dbops_alert_memory_is_own();
+	return true;
 }
 
 /*
@@ -43,30 +51,36 @@ dbops_alert_announce_taken_in(const AlertEntry *entry, const char *group, Timest
 	over.alert.state = ALERT_RESOLVED;
 	over.alert.resolved_at = now;
 	dbops_shared_text_put(over.message, psprintf("is one of the alerts that %s stands for", group), ALERT_TEXT_BYTES);
-	announce(&over, &step, NIL, now)->taken_in = true;
+	fill(free_news(now), &over, &step, NIL, now)->handed = true;
 }
 
-/* Of home alone, so far. */
-static AlertNews *
-announce(const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now)
+/* Have home hear of an alert that another one stood for until now. */
+void
+dbops_alert_announce_given_back(const AlertEntry *entry, TimestampTz now)
 {
-	AlertMemory *alerts = dbops_alert_memory();
-	AlertNews  *news = free_news();
+	AlertStep	step = {.event = ALERT_FIRES,.tell = true,.before = DBOPS_OK};
 
-	news->number = alerts->next_number++;
+	fill(free_news(now), entry, &step, list_make1(unconstify(char *, entry->message)), now)->handed = true;
+}
+
+/* For home alone, so far. */
+static AlertNews *
+fill(AlertNews *news, const AlertEntry *entry, const AlertStep *step, const List *details, TimestampTz now)
+{
+	news->number = dbops_alert_memory()->next_number++;
 	news->at = now;
 	news->step = *step;
 	news->entry = *entry;
 	news->for_own = false;
 	news->for_home = true;
-	news->taken_in = false;
+	news->handed = false;
 	news->detail_bytes = pack(news->details, details);
 	return news;
 }
 
-/* A free place, if need be by losing the oldest. */
+/* A free place, if need be by losing the oldest, if that is from before a time. NULL: there is none. */
 static AlertNews *
-free_news(void)
+free_news(TimestampTz before)
 {
 	AlertMemory *alerts = dbops_alert_memory();
 	AlertNews  *oldest = &alerts->news[0];
@@ -78,6 +92,8 @@ free_news(void)
 		if (alerts->news[i].number < oldest->number)
 			oldest = &alerts->news[i];
 	}
+	if (oldest->at > before)
+		return NULL;
 	if (oldest->for_own)
 		take_back(oldest);
 	return oldest;

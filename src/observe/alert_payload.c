@@ -120,7 +120,7 @@ headline(const AlertNews *news)
 	const AlertEntry *entry = &news->entry;
 	const char *check_name = text_of(entry, entry->check_name);
 	const char *subject = !entry->has_object ? check_name :
-		dbops_alert_is_about_databases(entry) ? psprintf("%s in %d databases", check_name, entry->objects) :
+		dbops_alert_is_about_databases(entry) ? psprintf("%s in %d databases", text_of(entry, entry->object), entry->objects) :
 		(entry->objects > 0) ? psprintf("%s of %d objects", check_name, entry->objects) :
 		psprintf("%s of %s", check_name, text_of(entry, entry->object));
 

@@ -37,6 +37,7 @@ static bool is_bad(const DbopsFinding *finding);
 static bool is_muted(TimestampTz until);
 static bool is_advice(const DbopsFinding *finding);
 static AlertSubject *make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *finding);
+static void spell_apart(AlertSubject *subject);
 static void set_rule(AlertSubject *subject, const Jsonb *data);
 static int	seconds(const Jsonb *data, const char *key);
 static double member(const Jsonb *data, const char *key, double otherwise);
@@ -160,6 +161,7 @@ make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *
 	subject->check_name = finding->check_name;
 	subject->object = (finding->object == NULL) ? NULL : dbops_text_fit(finding->object, ALERT_OBJECT_BYTES);
 	subject->key = finding->key;
+	spell_apart(subject);
 	subject->message = finding->message;
 	subject->remedy = finding->remedy;
 	subject->severity = finding->severity;
@@ -175,6 +177,16 @@ make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *
 		set_rule(subject, finding->data);
 	subject->unit = subject->rule.threshold.unit;
 	return subject;
+}
+
+/* An object may have the name that stands for all objects. */
+static void
+spell_apart(AlertSubject *subject)
+{
+	if (subject->object == NULL || strcmp(subject->object, ALERT_ALL_OBJECTS) != 0)
+		return;
+	subject->object = quote_identifier(ALERT_ALL_OBJECTS);
+	subject->key = dbops_finding_key(subject->check_name, subject->object);
 }
 
 /* How alerts of a check behave, or of none. */
