@@ -6,7 +6,7 @@
  * Where a check fires in more than ALERT_OBJECTS other databases, home hears of
  * that once: an alert of the cluster about that check takes their place there, so
  * that those it was told of are over for it, and lasts until the check fires in
- * none of them any more. It is an alert of a check that nobody else judges, so
+ * half as many, which home hears of one by one again. It is an alert of a check that nobody else judges, so
  * that no name of an object is taken for it. While it is silenced or muted at
  * home, home hears of single ones as before.
  *
@@ -188,7 +188,7 @@ describe(AlertSubject *subject, const CheckElsewhere *check)
 	if (details == NIL)
 		appendStringInfoString(&message, "fires in no database any more");
 	else if (is_over(check))
-		appendStringInfo(&message, "%d %s told by themselves: ", subject->objects, subject->objects == 1 ? "is" : "are");
+		appendStringInfo(&message, "%d %s: ", subject->objects, subject->objects == 1 ? "goes on by itself" : "go on by themselves");
 	else
 		appendStringInfo(&message, "%d %s, such as ", subject->objects, subject->objects == 1 ? "database" : "databases");
 	for (int i = 0; i < Min(list_length(details), SHOWN_DATABASES); i++)

@@ -17,6 +17,7 @@ static AlertNews *fill(AlertNews *news, const AlertEntry *entry, const AlertStep
 static AlertNews *free_news(TimestampTz before);
 static void take_back(const AlertNews *news);
 static int	pack(char *place, const List *details);
+static int	by_number(const ListCell *a, const ListCell *b);
 static void take_news(const AlertNews *taken, bool own, bool home);
 
 /*
@@ -51,7 +52,7 @@ dbops_alert_announce_taken_in(const AlertEntry *entry, const char *group, Timest
 	over.alert.state = ALERT_RESOLVED;
 	over.alert.resolved_at = now;
 	dbops_shared_text_put(over.message, psprintf("is one of the alerts that %s stands for", group), ALERT_TEXT_BYTES);
-	fill(free_news(now), &over, &step, NIL, now)->handed = true;
+	fill(free_news(DT_NOEND), &over, &step, NIL, now)->handed = true;
 }
 
 /* Have home hear of an alert that another one stood for until now. */
@@ -60,7 +61,7 @@ dbops_alert_announce_given_back(const AlertEntry *entry, TimestampTz now)
 {
 	AlertStep	step = {.event = ALERT_FIRES,.tell = true,.before = DBOPS_OK};
 
-	fill(free_news(now), entry, &step, list_make1(unconstify(char *, entry->message)), now)->handed = true;
+	fill(free_news(DT_NOEND), entry, &step, list_make1(pstrdup(entry->message)), now)->handed = true;
 }
 
 /* For home alone, so far. */
@@ -78,7 +79,7 @@ fill(AlertNews *news, const AlertEntry *entry, const AlertStep *step, const List
 	return news;
 }
 
-/* A free place, if need be by losing the oldest, if that is from before a time. NULL: there is none. */
+/* A free place, if need be by losing the oldest, where that is from before a time. NULL: there is none. */
 static AlertNews *
 free_news(TimestampTz before)
 {
@@ -92,7 +93,7 @@ free_news(TimestampTz before)
 		if (alerts->news[i].number < oldest->number)
 			oldest = &alerts->news[i];
 	}
-	if (oldest->at > before)
+	if (oldest->at >= before)
 		return NULL;
 	if (oldest->for_own)
 		take_back(oldest);
@@ -153,7 +154,17 @@ dbops_alert_news(Oid database, bool home)
 	dbops_alert_memory_unlock();
 	for (int i = 0; i < n; i++)
 		news = lappend(news, &copies[i]);
+	list_sort(news, by_number);
 	return news;
+}
+
+static int
+by_number(const ListCell *a, const ListCell *b)
+{
+	const AlertNews *left = lfirst(a);
+	const AlertNews *right = lfirst(b);
+
+	return (left->number > right->number) - (left->number < right->number);
 }
 
 /* A database has taken news. Nothing here may fail. */

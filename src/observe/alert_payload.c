@@ -20,6 +20,7 @@ static Jsonb *build(int64 id, const AlertNews *news, const List *details);
 static void put_state(DbopsJson *json, const AlertNews *news);
 static const char *level_of(const AlertNews *news);
 static char *headline(const AlertNews *news);
+static char *in_databases(const AlertNews *news);
 static char *text_of(const AlertEntry *entry, const char *text);
 static char *database_of(const AlertEntry *entry);
 static Size bytes_of(Jsonb *payload);
@@ -120,7 +121,7 @@ headline(const AlertNews *news)
 	const AlertEntry *entry = &news->entry;
 	const char *check_name = text_of(entry, entry->check_name);
 	const char *subject = !entry->has_object ? check_name :
-		dbops_alert_is_about_databases(entry) ? psprintf("%s in %d databases", text_of(entry, entry->object), entry->objects) :
+		dbops_alert_is_about_databases(entry) ? in_databases(news) :
 		(entry->objects > 0) ? psprintf("%s of %d objects", check_name, entry->objects) :
 		psprintf("%s of %s", check_name, text_of(entry, entry->object));
 
@@ -135,6 +136,17 @@ headline(const AlertNews *news)
 		default:
 			return psprintf("%s is %s", subject, level_of(news));
 	}
+}
+
+/* It is over when few are left. */
+static char *
+in_databases(const AlertNews *news)
+{
+	const char *check_name = text_of(&news->entry, news->entry.object);
+
+	if (news->step.event == ALERT_ENDS)
+		return psprintf("%s in many databases", check_name);
+	return psprintf("%s in %d databases", check_name, news->entry.objects);
 }
 
 /* Texts and names that another database made are told in the encoding of this one. */
