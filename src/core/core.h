@@ -558,6 +558,7 @@ typedef struct DbopsUpkeep
 	long		elsewhere;		/* ms, in the others; 0: not there */
 	DbopsCallback run;			/* not on a standby */
 	DbopsCallback read;			/* instead, on a standby, where nothing can be written; NULL: nothing */
+	bool		parting;		/* and once more when dbops is switched off */
 } DbopsUpkeep;
 
 #define DBOPS_MOST_DATABASES	4096	/* that are looked after */

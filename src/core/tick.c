@@ -9,8 +9,9 @@
  * files and pg_database, and no other catalog. It runs on a standby as well.
  *
  * What all of them cost is counted in shared memory, under a lock held for a
- * moment. What a setting times, which is the heartbeat, does not count where
- * nothing else is due: the mean is that of the rounds that matter.
+ * moment. What a setting times, which is the heartbeat and a standby's watch of
+ * it, does not count where nothing else is due: the mean is that of the rounds
+ * that matter.
  */
 #include "core/core.h"
 

@@ -61,6 +61,8 @@ static TimestampTz looked_around = 0;
 static TimestampTz next_try = 0;	/* after a failure to register; 0: at once */
 static int	failed_tries = 0;
 static bool was_enabled = true;
+static Oid	parting = InvalidOid;	/* dbops is switched off: one more scheduler is to look here */
+static int	beat = -1;			/* dbops.heartbeat, as last seen; -1: not yet */
 static Oid	named_home = InvalidOid;	/* by dbops.home_database, as last looked around */
 
 static void take_office(void);
@@ -68,6 +70,8 @@ static void leave_office(int code, Datum arg);
 static long look_after(void);
 static void follow_promotion(void);
 static void obey_switch(void);
+static void follow_beat(void);
+static void part(void);
 static void forget_off(void);
 static void wake_all(void);
 static void stop_schedulers(void);
@@ -172,7 +176,11 @@ look_after(void)
 
 	obey_switch();
 	if (!dbops_enabled)
+	{
+		finish_started();
+		part();
 		return RecoveryInProgress() ? LOOK_RECOVERY : LOOK_AROUND;
+	}
 	until_tick = dbops_tick_run();
 	follow_promotion();
 	if (looked_around == 0 || dbops_engine->look_around ||
@@ -221,10 +229,46 @@ obey_switch(void)
 	{
 		stop_schedulers();
 		dbops_engine_stop_runners(InvalidOid);
+		parting = RecoveryInProgress() ? InvalidOid : dbops_home_database();
 	}
 	if (!was_enabled && dbops_enabled)
+	{
+		parting = InvalidOid;
 		forget_off();
+	}
+	if (was_enabled != dbops_enabled || beat != dbops_heartbeat)
+		follow_beat();
 	was_enabled = dbops_enabled;
+}
+
+/* Standbys that are not told that the beat is another, or has ended, would miss it. */
+static void
+follow_beat(void)
+{
+	if (beat != -1 && OidIsValid(dbops_home_database()))
+		dbops_upkeep_request(dbops_home_database(), "heartbeat");
+	beat = dbops_heartbeat;
+}
+
+/* Have home's scheduler come for the last time, once the one that was stopped has left. */
+static void
+part(void)
+{
+	DatabaseEntry *entry;
+	bool		can;
+
+	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
+	entry = OidIsValid(parting) ? dbops_engine_database(parting, false) : NULL;
+	can = (entry != NULL && is_unused(entry));
+	if (can)
+		entry->scheduler_starting = true;
+	LWLockRelease(dbops_engine_lock);
+	if (!can)
+		return;
+	if (start_scheduler(parting))
+		parting = InvalidOid;
+	else
+		note_no_slot(parting, dbops_clock_now());
 }
 
 /* What a scheduler saw as turned off with the whole server is not so any more. */

@@ -74,6 +74,7 @@ static void wait_for_worker(bool waits);
 static void keep_up(void);
 static bool is_woken(void);
 static bool may_keep_up(void);
+static bool may_part(void);
 static bool start_runners(Look *look);
 static bool is_wanted(const Look *look);
 static TimestampTz next_search(void);
@@ -437,16 +438,16 @@ wait_for_worker(bool waits)
 
 /* ---- upkeep ---- */
 
-/* Do what is due besides jobs, until there are new ones. */
+/* Do what is due besides jobs, until there are new ones, which may run. */
 static void
 keep_up(void)
 {
 	const DbopsUpkeep *upkeep;
 
-	while (!is_woken() && (upkeep = dbops_upkeep_take()) != NULL)
+	while (!(dbops_enabled && is_woken()) && (upkeep = dbops_upkeep_take()) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		dbops_upkeep_run(upkeep, may_keep_up);
+		dbops_upkeep_run(upkeep, upkeep->parting ? may_part : may_keep_up);
 	}
 }
 
@@ -471,6 +472,15 @@ may_keep_up(void)
 	Look		look = {.next_due = DT_NOEND};
 
 	return extension_is_there(&look) && dbops_background_refusal() == NULL;
+}
+
+/* Also when dbops is switched off, for the last time. */
+static bool
+may_part(void)
+{
+	Look		look = {.next_due = DT_NOEND};
+
+	return extension_is_there(&look) && (!dbops_enabled || dbops_background_refusal() == NULL);
 }
 
 /* ---- runners ---- */

@@ -19,7 +19,7 @@ CREATE TABLE dbops.primary_beat (
     noted_at timestamptz NOT NULL
 );
 COMMENT ON TABLE dbops.primary_beat IS
-    'In the home database, how often the server beats (dbops.heartbeat; 0: it does not), for its standbys, which tell by that whether nothing comes or nothing happens. Noted once a minute. Not dumped: it is this server''s.';
+    'In the home database, how often the server beats (dbops.heartbeat; 0: it does not), for its standbys, which tell by that whether nothing comes or nothing happens. Noted once a minute, and when it changes or dbops is switched off. Not dumped: it is this server''s.';
 REVOKE ALL ON TABLE dbops.primary_beat FROM PUBLIC;
 
 CREATE FUNCTION dbops.health_checks() RETURNS SETOF dbops.finding

@@ -33,7 +33,6 @@
 #include "storage/lwlock.h"
 #include "storage/spin.h"
 
-#define GRACE			3.0		/* s that a beat may be late, beside one that is lost */
 #define LAGS			5.0		/* s of lag with which a standby that goes is missed */
 #define MISSED_FOR		((TimestampTz) SECS_PER_HOUR * USECS_PER_SEC)
 
@@ -148,7 +147,7 @@ beat_silence(double beat)
 	if (last == 0)
 		return NAN;
 	silence = (GetCurrentTimestamp() - last) / (double) USECS_PER_SEC - recovery_min_apply_delay / 1000.0;
-	return silence > 2 * beat + GRACE ? silence - beat : 0;
+	return silence > BEAT_MISSED(beat) ? silence - beat : 0;
 }
 
 /* The receiver asks for a sign of life when none has come for half of its timeout. */

@@ -7,6 +7,10 @@
 
 #include "observe/observe.h"
 
+/* Seconds after a beat from which the next is missed: it may be late, and one may be lost. */
+#define GRACE			3.0		/* s that a sign of life may be late */
+#define BEAT_MISSED(beat) (2 * (beat) + GRACE)
+
 /* A standby that is not there any more. */
 typedef struct GoneStandby
 {

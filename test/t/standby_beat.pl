@@ -84,6 +84,27 @@ $primary->append_conf('postgresql.conf', q{dbops.heartbeat = '100ms'});
 $primary->restart;
 ok($standby->poll_query_until('postgres', q{SELECT (dbops.node_status()->>'primary_beats')::boolean}), 'until it beats again');
 
+# nor is it late where dbops is switched off on a primary that is idle, or taken away from it
+my $idle = q{clock_timestamp() - pg_last_xact_replay_timestamp() > interval '6 s'};
+my $fine = "$idle AND " . q{(s->>'lag_s')::numeric = 0 AND (s->>'read_ok')::boolean AND NOT (s->>'primary_beats')::boolean};
+my $says = sub { return $standby->poll_query_until('postgres', "SELECT $_[0] FROM dbops.node_status() s") };
+$primary->append_conf('postgresql.conf', 'dbops.enabled = off');
+$primary->reload;
+ok($primary->poll_query_until('postgres', 'SELECT every_ms = 0 FROM dbops.primary_beat'), 'dbops that is switched off notes that it beats no more');
+ok($says->($fine), 'of which the standby knows');
+$primary->append_conf('postgresql.conf', 'dbops.enabled = on');
+$primary->reload;
+ok($says->(q{(s->>'primary_beats')::boolean}), 'until it is on again');
+$primary->append_conf('postgresql.conf', q{shared_preload_libraries = ''});
+$primary->restart;
+$says->($idle) or die 'it still beats';
+$primary->safe_psql('postgres', 'CHECKPOINT');
+ok($says->($fine), 'nor where dbops was taken away, once it is seen to go on without a beat');
+is($primary->safe_psql('postgres', 'SELECT every_ms FROM dbops.primary_beat'), '100', 'though what it noted still stands');
+$primary->append_conf('postgresql.conf', q{shared_preload_libraries = 'dbops'});
+$primary->restart;
+ok($says->(q{(s->>'primary_beats')::boolean}), 'until it beats again');
+
 # whether it may be written to is the server's to say, not the role's that asks
 $primary->safe_psql('postgres', q{CREATE ROLE router LOGIN IN ROLE pg_monitor; ALTER ROLE router SET default_transaction_read_only = on});
 my $write_ok = sub { return $primary->psql('postgres', q{SELECT dbops.node_status()->'write_ok'}, extra_params => [ '-U', 'router' ]) };
