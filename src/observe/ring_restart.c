@@ -18,6 +18,7 @@
 
 static Size keep(void *piece);
 static bool is_sound(void *piece, Size size, TimestampTz stopped);
+static bool server_keeps_its_own(void);
 static bool is_sound_track(const Track *track);
 
 static DbopsKeptMemory kept_memory = {
@@ -39,27 +40,35 @@ dbops_ring_prepare(void *place)
 	}
 }
 
-/* Nothing, if there is nothing. */
+/* Nothing, if there is nothing, or the server was stopped at once, maybe while somebody was writing here. */
 static Size
 keep(void *piece)
 {
 	const Ring *ring = piece;
 
-	return (ring->tracks[0].n > 0) ? sizeof(Ring) : 0;
+	return (ring->tracks[0].n > 0 && server_keeps_its_own()) ? sizeof(Ring) : 0;
 }
 
 static bool
 is_sound(void *piece, Size size, TimestampTz stopped)
 {
 	const Ring *ring = piece;
-	struct stat status;
 
-	if (size != sizeof(Ring) || stat(PGSTAT_STAT_PERMANENT_FILENAME, &status) != 0)
+	if (size != sizeof(Ring) || !server_keeps_its_own())
 		return false;
 	for (int i = 0; i <= RING_DATABASES; i++)
 		if (!is_sound_track(&ring->tracks[i]))
 			return false;
 	return true;
+}
+
+/* The statistics of the server: they are there from its clean shutdown until the next start has read them. */
+static bool
+server_keeps_its_own(void)
+{
+	struct stat status;
+
+	return stat(PGSTAT_STAT_PERMANENT_FILENAME, &status) == 0;
 }
 
 static bool

@@ -77,7 +77,10 @@ is( at(380, q{
 
 # after a crash the server has lost what it counted, and this goes with it
 $node->stop('immediate');
+ok(!-e $kept, 'at an immediate stop none are kept');
+my $crashed = -s $node->logfile;
 $node->start;
+unlike(slurp_file($node->logfile, $crashed), qr/cannot use/, 'and none are missed');
 is(at(380, $seen =~ s/count\(\*\), min\(at\), max\(at\)/count(*)/r), '0', 'a crash loses them');
 is(at(380, q{SELECT count(*) FROM dbops.metric_history('tuples.inserted', '2030-01-01 00:00', '2030-01-01 00:06', '1 min', false)}), '4', 'but not what was written');
 sample(403, 423);
