@@ -65,6 +65,8 @@ static bool is_template(Oid database);
 static Aftermath plan_aftermath(Node *statement);
 static Aftermath after_setting(const char *database, VariableSetStmt *setting);
 static void do_aftermath(const Aftermath *aftermath);
+static void look_at_prepared(void);
+static bool is_looked_after(void);
 static void forget_here(void *unused);
 static void wake(void *database);
 static void stop_and_wake(void *database);
@@ -326,18 +328,45 @@ do_aftermath(const Aftermath *aftermath)
 {
 	Oid		   *database;
 
-	if (aftermath->prepared && OidIsValid(get_extension_oid("dbops", true)))
-	{
-		dbops_override_refresh();
-		dbops_upkeep_request(MyDatabaseId, "alerts");
-	}
+	if (aftermath->prepared)
+		look_at_prepared();
 	if (aftermath->forget)
-		dbops_at_commit(forget_here, NULL);
+		dbops_at_commit_only(forget_here, NULL, NULL);
 	if (!OidIsValid(aftermath->database))
 		return;
 	database = MemoryContextAlloc(TopTransactionContext, sizeof(Oid));
 	*database = aftermath->database;
 	dbops_at_commit(aftermath->stop ? stop_and_wake : wake, database);
+}
+
+/* What was committed may be that dbops is gone from here. */
+static void
+look_at_prepared(void)
+{
+	if (OidIsValid(get_extension_oid("dbops", true)))
+	{
+		dbops_override_refresh();
+		dbops_upkeep_request(MyDatabaseId, "alerts");
+	}
+	else if (is_looked_after())
+	{
+		forget_here(NULL);
+		dbops_engine_wake_database(MyDatabaseId);
+	}
+}
+
+/* Is dbops here, as far as those who look after the database know? */
+static bool
+is_looked_after(void)
+{
+	const DatabaseEntry *entry;
+	bool		active;
+
+	LWLockAcquire(dbops_engine_lock, LW_SHARED);
+	entry = dbops_engine_database(MyDatabaseId, false);
+	active = (entry != NULL && entry->state == DATABASE_ACTIVE);
+	LWLockRelease(dbops_engine_lock);
+	return active;
 }
 
 static void
