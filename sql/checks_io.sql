@@ -132,7 +132,8 @@ SELECT severity FROM pg_temp.look('locks.fast_path');
 BEGIN;
 DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE format('LOCK TABLE many_locks_%s IN ACCESS SHARE MODE', i); END LOOP; END $$;
 CALL pg_temp.sample(3720);
-SELECT severity, value - :before AS sessions FROM pg_temp.look('locks.fast_path');
+-- a session of the background may be another
+SELECT severity, value - :before >= 1 AS counted FROM pg_temp.look('locks.fast_path');
 COMMIT;
 CALL pg_temp.sample(3730);
 SELECT severity FROM pg_temp.look('locks.fast_path');
