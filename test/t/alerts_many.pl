@@ -17,6 +17,7 @@ $node->append_conf('postgresql.conf', <<~'CONF');
     fsync = off
     autovacuum = off
     log_min_messages = debug1
+    max_prepared_transactions = 1
     dbops.home_database = 'home'
     CONF
 $node->start;
@@ -170,6 +171,22 @@ my $many = q{SELECT count(*) FROM (SELECT dbops.evaluate_alerts(array_agg(ROW('r
 $node->safe_psql('tenant1', "$many; $many;");
 ok($node->poll_query_until('tenant1', q{SELECT count(*) >= 256 FROM dbops.alert_history() WHERE check_name ~ '^regress.many'}), 'as many as there is room for are told');
 is($node->safe_psql('tenant1', q{SELECT count(*) - count(DISTINCT alert_key) FROM dbops.alert_history() WHERE check_name ~ '^regress.many'}), '0', 'and none of them twice');
+
+# ---- a database that loses dbops counts until that is committed
+
+sub await_message
+{
+	my ($pattern, $since) = @_;
+
+	return $node->poll_query_until('home', "SELECT message ~ '$pattern' AND looked_at > '$since' FROM dbops.alerts() WHERE alert_key = 'alerts.databases:$key'");
+}
+
+await_message('22 databases', $then) or die 'not all of them fire';
+$node->safe_psql('tenant22', q{BEGIN; DROP EXTENSION dbops; PREPARE TRANSACTION 'drop'});
+my $prepared = $node->safe_psql('home', 'SELECT clock_timestamp()');
+ok(await_message('22 databases', $prepared), 'one in which it is only prepared to drop the extension still fires');
+$node->safe_psql('tenant22', q{COMMIT PREPARED 'drop'});
+ok(await_message('21 databases', $prepared), 'until that is committed');
 
 is($node->safe_psql('postgres', 'SELECT 1'), '1', 'the server is well');
 $node->stop;
