@@ -12,7 +12,8 @@
 #include "access/heapam.h"
 #include "access/htup_details.h"
 
-static bool is_sound(PageHeader header);
+static bool is_sound(Page page);
+static bool is_within(ItemId pointer, PageHeader header);
 static bool count_row(Page page, OffsetNumber place, const HeapLook *look, double *figures);
 static HTSV_Result ask(ItemId pointer, Page page, OffsetNumber place, const HeapLook *look);
 
@@ -26,7 +27,7 @@ dbops_heap_look(Page page, double *figures, void *arg)
 
 	if (!PageIsNew(page))
 	{
-		if (!is_sound((PageHeader) page))
+		if (!is_sound(page))
 			return false;
 		for (OffsetNumber place = FirstOffsetNumber; place <= PageGetMaxOffsetNumber(page); place++)
 			removable = count_row(page, place, look, figures) && removable;
@@ -41,10 +42,28 @@ dbops_heap_look(Page page, double *figures, void *arg)
 }
 
 static bool
-is_sound(PageHeader header)
+is_sound(Page page)
 {
-	return header->pd_lower >= SizeOfPageHeaderData && header->pd_lower <= header->pd_upper &&
-		header->pd_upper <= header->pd_special && header->pd_special <= BLCKSZ;
+	PageHeader	header = (PageHeader) page;
+
+	if (header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special || header->pd_special > BLCKSZ)
+		return false;
+	for (OffsetNumber place = FirstOffsetNumber; place <= PageGetMaxOffsetNumber(page); place++)
+		if (!is_within(PageGetItemId(page, place), header))
+			return false;
+	return true;
+}
+
+/* Does a pointer to a row point to one on its page? What asks about the row writes into it, too. */
+static bool
+is_within(ItemId pointer, PageHeader header)
+{
+	return !ItemIdIsNormal(pointer) ||
+		(ItemIdGetOffset(pointer) >= header->pd_upper &&
+		 ItemIdGetOffset(pointer) == MAXALIGN(ItemIdGetOffset(pointer)) &&
+		 ItemIdGetLength(pointer) >= SizeofHeapTupleHeader &&
+		 ItemIdGetOffset(pointer) + ItemIdGetLength(pointer) <= header->pd_special);
 }
 
 /* Count what a pointer points to; true: VACUUM would remove it. */

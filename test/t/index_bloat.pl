@@ -136,4 +136,10 @@ is( bloat($primary, 'bloat_percent IS NULL, method, note', 't_k'),
 is( $primary->safe_psql('postgres', q{SELECT index_name, method FROM dbops.find_bloated_indexes(min_bytes => 100000)}),
 	"t_id|census\nt_k|not measured: damaged", 'which is the last row of the list');
 
+# Of a table, a pointer to a row that leads out of its page: what is there is neither read nor written.
+$primary->safe_psql('postgres', q{CREATE TABLE d AS SELECT g, repeat('x', 100) AS t FROM generate_series(1, 1000) g});
+$file = $primary->data_dir . '/' . $primary->safe_psql('postgres', q{SELECT pg_relation_filepath('d')});
+damage(0, 24, pack('L', 32760 | 1 << 15 | 32 << 17));
+is($primary->safe_psql('postgres', q{SELECT damaged_pages FROM dbops.table_bloat('d') WHERE part = 'table'}), '1', 'a page of a table is judged likewise');
+
 done_testing();
