@@ -155,6 +155,31 @@ CREATE INDEX tree_2_own ON tree_2 (b, a);
 SELECT index_name, kind, replaced_by, safe_to_drop, statement FROM found;
 DROP TABLE tree;
 
+-- what needs the index of one partition needs all of it
+CREATE TABLE identified (a int NOT NULL, b int) PARTITION BY RANGE (a);
+CREATE TABLE identified_1 PARTITION OF identified FOR VALUES FROM (0) TO (10);
+CREATE UNIQUE INDEX identified_u1 ON identified (a);
+CREATE UNIQUE INDEX identified_u2 ON identified (a);
+ALTER TABLE identified_1 REPLICA IDENTITY USING INDEX identified_1_a_idx1;
+SELECT index_name, kind, replaced_by, safe_to_drop, statement FROM found;
+DROP TABLE identified;
+
+-- a small one that is read is not replaced by a large one, though the keys are the same
+CREATE TABLE wide (a int, doc text);
+INSERT INTO wide SELECT g % 100, (SELECT string_agg(md5((g * 10 + i)::text), '') FROM generate_series(1, 10) i) FROM generate_series(1, 2000) g;
+CREATE INDEX wide_a_doc ON wide (a) INCLUDE (doc);
+CREATE INDEX wide_a ON wide (a);
+SELECT index_name, replaced_by, safe_to_drop FROM found;
+ANALYZE wide;
+SET enable_seqscan = off;
+SET enable_indexonlyscan = off;
+SELECT count(*) FROM wide WHERE a = 1;
+RESET enable_seqscan;
+RESET enable_indexonlyscan;
+SELECT pg_stat_force_next_flush();
+SELECT index_name, replaced_by, safe_to_drop FROM found;
+DROP TABLE wide;
+
 -- invalid ones count on neither side; names are quoted; temporary tables are left out
 CREATE TABLE "Odd ""T" (a int);
 CREATE INDEX "Odd 1" ON "Odd ""T" (a);

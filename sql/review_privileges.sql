@@ -55,7 +55,7 @@ ALTER TABLE review_privileges.of_alone OWNER TO regress_review_alone;
 ALTER TABLE review_privileges.of_past OWNER TO regress_review_past;
 ALTER TABLE review_privileges.of_later OWNER TO regress_review_later;
 SELECT severity, object, replace(message, quote_ident(current_database()), 'this') AS message, remedy FROM pg_temp.found('roles.owns_and_is_gone');
-SELECT split_part(remedy, ';', 1) FROM pg_temp.found('roles.owns_and_is_gone') \gexec
+SELECT format('REASSIGN OWNED BY %s TO CURRENT_USER', object) FROM pg_temp.found('roles.owns_and_is_gone') \gexec
 SELECT object FROM pg_temp.found('roles.owns_and_is_gone');
 RESET dbops.test_now;
 

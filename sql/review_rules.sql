@@ -70,4 +70,8 @@ COMMIT;
 RESET ROLE;
 DROP ROLE regress_review_nobody, regress_review_monitor;
 
+-- a null is no pattern
+SELECT * FROM dbops.review_schema(ARRAY[NULL]);
+SELECT * FROM dbops.review_settings(ARRAY['settings.%', NULL]);
+SELECT * FROM dbops.review_privileges(ARRAY[NULL]);
 DROP SCHEMA review_rules CASCADE;

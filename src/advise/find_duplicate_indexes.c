@@ -9,7 +9,8 @@
  *
  * A query that used the one can use the other, on every node, so that it does not
  * matter how often either was scanned, with one exception: an index that is much
- * smaller than the one that could replace it, and is used, is cheaper to read.
+ * smaller than the one that could replace it, and is used, is cheaper to read,
+ * be it for what that one includes, or for rows that it does not deduplicate.
  *
  * Partitions' indexes are judged by the partitioned index that they are attached
  * to.
@@ -201,7 +202,7 @@ judge(IndexAdvice *advice, IndexRedundancy redundancy, const IndexNodes *nodes)
 													  entry->table_name, entry->constraint));
 	else if (entry->referenced_by != NULL || entry->replica_identity || entry->clustered)
 		dbops_index_verdict(advice, DROP_NO, psprintf("it is needed: %s", advice->backs));
-	else if (redundancy == INDEX_PREFIX && other_bytes > MUCH_LARGER * advice->bytes &&
+	else if (other_bytes > MUCH_LARGER * advice->bytes &&
 			 (advice->counters.scans > 0 || nodes->blind != NULL))
 		dbops_index_verdict(advice, DROP_UNKNOWN,
 							psprintf("the other index is much larger (%s against %s), so that scans would read more",

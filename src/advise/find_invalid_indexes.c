@@ -14,9 +14,11 @@
 
 #include "access/xlog.h"
 #include "catalog/index.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 typedef struct Search
 {
@@ -28,6 +30,7 @@ typedef struct Search
 
 PG_FUNCTION_INFO_V1(dbops_find_invalid_indexes);
 
+static bool is_still_invalid(Oid oid);
 static List *relations_at_work(void);
 static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 static void judge(Search *search, IndexEntry *entry);
@@ -68,11 +71,27 @@ dbops_invalid_indexes(const IndexNodes *nodes)
 	foreach(cell, entries)
 	{
 		CHECK_FOR_INTERRUPTS();
-		judge(&search, lfirst(cell));
+		if (is_still_invalid(((const IndexEntry *) lfirst(cell))->oid))
+			judge(&search, lfirst(cell));
 	}
 	dbops_index_reader_end(search.reader);
 	list_sort(search.found, dbops_index_advice_by_size);
 	return search.found;
+}
+
+/* Who built it may have finished since the list was read, or since the transaction's snapshot was taken. */
+static bool
+is_still_invalid(Oid oid)
+{
+	HeapTuple	index = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+	bool		invalid;
+
+	if (!HeapTupleIsValid(index))
+		return false;
+	invalid = !(((Form_pg_index) GETSTRUCT(index))->indisvalid &&
+				((Form_pg_index) GETSTRUCT(index))->indisready && ((Form_pg_index) GETSTRUCT(index))->indislive);
+	ReleaseSysCache(index);
+	return invalid;
 }
 
 /* List what others hold with a lock as builds and drops of indexes take it, and VACUUM too. */

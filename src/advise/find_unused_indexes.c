@@ -16,14 +16,17 @@
  */
 #include "advise/index_advice.h"
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "access/xlog.h"
 #include "catalog/partition.h"
+#include "catalog/pg_index.h"
 #include "core/server.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #define LARGEST_KEY		256		/* bytes of what tells siblings */
 
@@ -36,15 +39,15 @@ typedef struct Search
 	HTAB	   *read_tables;	/* with an index that was scanned, by OID */
 	HTAB	   *siblings;		/* of indexes on partitions that are used, by text; NULL: not read yet */
 	List	   *entries;		/* all */
-	HTAB	   *stand_ins;		/* of StandIn: for which a used one could be dropped; NULL: not looked for yet */
+	HTAB	   *stand_ins;		/* of StandIn: for which another one could be dropped; NULL: not looked for yet */
 	List	   *found;			/* of IndexAdvice * */
 } Search;
 
-/* An index that could do the work of one that is used. */
+/* An index that does the work of another one. */
 typedef struct StandIn
 {
 	Oid			index;
-	const char *used;			/* the name of that one */
+	const char *name;			/* of that one */
 } StandIn;
 
 PG_FUNCTION_INFO_V1(dbops_find_unused_indexes);
@@ -58,6 +61,7 @@ static const char *why_needed(Search *search, IndexAdvice *advice);
 static bool has_used_sibling(Search *search, const IndexEntry *entry);
 static HTAB *read_siblings(Search *search);
 static bool sibling_key(const IndexEntry *entry, char *key);
+static char *column_names(Oid table, Form_pg_index index);
 static const char *why_unknown(Search *search, const IndexAdvice *advice);
 static bool is_table_read(const Search *search, const IndexAdvice *advice);
 static const char *why_too_short(const Search *search, const IndexAdvice *advice);
@@ -244,18 +248,36 @@ read_siblings(Search *search)
 	return siblings;
 }
 
-/* What siblings have in common: the parent, the method and the names of the columns. */
+/* What siblings have in common: the parent, the method and the names of the columns. No lock is taken to learn them. */
 static bool
 sibling_key(const IndexEntry *entry, char *key)
 {
 	Oid			parent = get_rel_relispartition(entry->table) ? get_partition_parent(entry->table, true) : InvalidOid;
-	char	   *columns = OidIsValid(parent) ? pg_get_indexdef_columns(entry->oid, false) : NULL;
+	HeapTuple	index = OidIsValid(parent) ? SearchSysCache1(INDEXRELID, ObjectIdGetDatum(entry->oid)) : NULL;
 
-	if (columns == NULL)
+	if (!HeapTupleIsValid(index))
 		return false;
 	memset(key, 0, LARGEST_KEY);
-	snprintf(key, LARGEST_KEY, "%u %u %s", parent, entry->method, columns);
+	snprintf(key, LARGEST_KEY, "%u %u %s", parent, entry->method,
+			 column_names(entry->table, (Form_pg_index) GETSTRUCT(index)));
+	ReleaseSysCache(index);
 	return true;
+}
+
+/* One expression passes for another: rather an index too many stays. */
+static char *
+column_names(Oid table, Form_pg_index index)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < index->indnatts; i++)
+	{
+		const char *name = index->indkey.values[i] == 0 ? NULL : get_attname(table, index->indkey.values[i], true);
+
+		appendStringInfo(&names, "%s, ", name == NULL ? "()" : dbops_quote_name(name));
+	}
+	return names.data;
 }
 
 /* Why it cannot be told that it is of no use; NULL: it can. */
@@ -313,7 +335,7 @@ is_table_read(const Search *search, const IndexAdvice *advice)
 	return false;
 }
 
-/* One that is used may be called a duplicate of it: then only one of them can go. */
+/* One that may be dropped because this one does the same: then only one of them can go. */
 static const char *
 why_not_both(Search *search, const IndexAdvice *advice)
 {
@@ -323,14 +345,14 @@ why_not_both(Search *search, const IndexAdvice *advice)
 		search->stand_ins = read_stand_ins(search);
 	stand_in = hash_search(search->stand_ins, &advice->index->oid, HASH_FIND, NULL);
 	return (stand_in == NULL) ? NULL :
-		psprintf("index %s, which is used, could be dropped for this one: drop either, not both", stand_in->used);
+		psprintf("index %s could be dropped for this one: drop either, not both", stand_in->name);
 }
 
 static HTAB *
 read_stand_ins(const Search *search)
 {
 	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(StandIn),.hcxt = CurrentMemoryContext};
-	HTAB	   *stand_ins = hash_create("indexes that could replace used ones", 256, &control,
+	HTAB	   *stand_ins = hash_create("indexes that could replace others", 256, &control,
 										HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	ListCell   *cell;
 
@@ -338,8 +360,8 @@ read_stand_ins(const Search *search)
 	{
 		const IndexAdvice *duplicate = lfirst(cell);
 
-		if (is_in_use(search, &duplicate->counters))
-			((StandIn *) hash_search(stand_ins, &duplicate->other->oid, HASH_ENTER, NULL))->used = duplicate->index->name;
+		if (duplicate->safe == DROP_YES)
+			((StandIn *) hash_search(stand_ins, &duplicate->other->oid, HASH_ENTER, NULL))->name = duplicate->index->name;
 	}
 	return stand_ins;
 }

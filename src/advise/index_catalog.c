@@ -44,6 +44,7 @@ static List *list(const char *sql, int nparams, const DbopsParam *params);
 static void add_entry(HeapTuple row, TupleDesc desc, void *arg);
 static void read_flags(HeapTuple row, TupleDesc desc, IndexEntry *entry);
 static void link_partitions(List *entries);
+static void lift_needs(HTAB *partitioned, const IndexEntry *entry);
 static void collect_leaves(IndexEntry *entry, List **leaves);
 static char *quoted_or_null(const char *name);
 
@@ -144,8 +145,26 @@ link_partitions(List *entries)
 
 		if (parent != NULL)
 			parent->entry->children = lappend(parent->entry->children, entry);
+		lift_needs(partitioned, entry);
 	}
 	hash_destroy(partitioned);
+}
+
+/* What needs the index of one partition needs all of it. Replica identity and CLUSTER are said of each partition. */
+static void
+lift_needs(HTAB *partitioned, const IndexEntry *entry)
+{
+	Oid			parent = entry->parent;
+	KnownEntry *above;
+
+	while (OidIsValid(parent) && (above = hash_search(partitioned, &parent, HASH_FIND, NULL)) != NULL)
+	{
+		above->entry->replica_identity |= entry->replica_identity;
+		above->entry->clustered |= entry->clustered;
+		if (above->entry->referenced_by == NULL)
+			above->entry->referenced_by = entry->referenced_by;
+		parent = above->entry->parent;
+	}
 }
 
 /* List the indexes with files that an index consists of: itself, or those below it. */

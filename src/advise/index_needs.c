@@ -169,13 +169,12 @@ static bool
 loses_without(const DbopsFkey *fkey, Oid table, List *indexes, const DbopsIndex *index)
 {
 	DbopsFkeyLookup *lookup = dbops_fkey_lookup(fkey, table);
-	DbopsCoverage with;
+	List	   *others = list_delete_ptr(list_copy(indexes), unconstify(DbopsIndex *, index));
 
 	if (lookup == NULL)
 		return false;			/* something was dropped meanwhile */
-	with = dbops_fkey_judge(lookup, indexes).coverage;
-	return with != DBOPS_UNCOVERED &&
-		dbops_fkey_judge(lookup, list_delete_ptr(list_copy(indexes), unconstify(DbopsIndex *, index))).coverage > with;
+	return dbops_fkey_judge(lookup, list_make1(unconstify(DbopsIndex *, index))).coverage != DBOPS_UNCOVERED &&
+		dbops_fkey_judge(lookup, others).coverage != DBOPS_COVERED;
 }
 
 /* From now on judge as if the index were gone. */

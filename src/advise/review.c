@@ -85,11 +85,18 @@ dbops_review_patterns(FunctionCallInfo fcinfo, const char *review)
 		return NIL;
 	patterns = dbops_texts(PG_GETARG_ARRAYTYPE_P(0));
 	foreach(cell, patterns)
+	{
+		if (lfirst(cell) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("rules must not have a null in it"),
+					 errhint("SELECT rule_name FROM dbops.rule_list() WHERE review = '%s'; lists them.", review)));
 		if (!is_any_like(review, lfirst(cell)))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("no rule of the review of %s is like \"%s\"", review, (const char *) lfirst(cell)),
 					 errhint("SELECT rule_name FROM dbops.rule_list() WHERE review = '%s'; lists them.", review)));
+	}
 	return patterns;
 }
 

@@ -54,8 +54,10 @@ static const DbopsRule rules[] = {
 		.about = "soft delete on tables of sessions, tokens, caches or logs, by their names",
 		.source = "guide 004",
 		.sql = "SELECT format('%s.%I', c.oid::regclass, a.attname), 'what is deleted from sessions, tokens, caches or logs need not be restored, and stays for ever',"
-		" format('DELETE FROM %1$s WHERE %2$s; ALTER TABLE %1$s DROP COLUMN %3$I;', c.oid::regclass,"
+		" CASE WHEN a.atttypid IN ('bool'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)"
+		" THEN format('DELETE FROM %1$s WHERE %2$s; ALTER TABLE %1$s DROP COLUMN %3$I;', c.oid::regclass,"
 		" format(CASE WHEN a.atttypid = 'bool'::regtype THEN '%I' ELSE '%I IS NOT NULL' END, a.attname), a.attname)"
+		" ELSE 'Delete the rows that are marked as deleted, and drop the column.' END"
 		" FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0 AND " IS_TABLE("c")
 		" AND " WORDS("a.attname") " IN ('deleted_at', 'deleted_on', 'is_deleted', 'deleted')"
 		" AND " WORDS("c.relname") " ~ '(^|_)(sessions?|tokens?|caches?|cached|logs?|nonces?|otps?)$'"

@@ -72,14 +72,13 @@ static const DbopsRule rules[] = {
 		" format('rows with a null in %s are never duplicates of each other, whatever the other columns hold', nulls.columns),"
 		" CASE WHEN k.oid IS NOT NULL AND i.indnkeyatts = i.indnatts AND NOT k.condeferrable AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.conindid = i.indexrelid AND f.contype = 'f')"
 		" THEN format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I UNIQUE NULLS NOT DISTINCT (%s);', c.oid::regclass, k.conname, nulls.keys)"
-		" WHEN k.oid IS NULL AND i.indnkeyatts = i.indnatts AND x.relkind = 'i' THEN format('CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s) NULLS NOT DISTINCT; DROP INDEX CONCURRENTLY %s;', c.oid::regclass, nulls.keys, i.indexrelid::regclass)"
-		" ELSE 'Declare the columns NOT NULL, or the key NULLS NOT DISTINCT.' END"
+		" ELSE 'Declare the columns NOT NULL, or make the index anew as NULLS NOT DISTINCT, and drop this one when the other one is valid.' END"
 		" FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid"
 		" LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = c.oid AND k.contype = 'u'"
 		" CROSS JOIN LATERAL (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.n) FILTER (WHERE NOT a.attnotnull) AS columns,"
 		" string_agg(quote_ident(a.attname), ', ' ORDER BY u.n) AS keys"
 		" FROM unnest(i.indkey::int2[]) WITH ORDINALITY u (attnum, n) JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.attnum WHERE u.n <= i.indnkeyatts) nulls"
-		" WHERE i.indisunique AND NOT i.indisprimary AND i.indnkeyatts > 1 AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT i.indnullsnotdistinct"
+		" WHERE i.indisunique AND NOT i.indisprimary AND i.indnkeyatts > 1 AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT i.indnullsnotdistinct AND NOT i.indisexclusion"
 		" AND nulls.columns IS NOT NULL AND " IS_TABLE("c")
 	},
 	{

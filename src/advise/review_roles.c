@@ -103,7 +103,7 @@ static const DbopsRule rules[] = {
 		.source = "guide 003's quarterly audit",
 		.sql = "SELECT quote_ident(r.rolname), format(CASE WHEN o.count = 1 THEN '%s, and it owns %s object in %s' ELSE '%s, and it owns %s objects in %s' END,"
 		" CASE WHEN r.rolcanlogin THEN 'its password has ended at ' || to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD') ELSE 'it cannot log in and has no members' END, o.count, o.databases),"
-		" format('REASSIGN OWNED BY %I TO CURRENT_USER; in each of them', r.rolname)"
+		" format('In each of them, REASSIGN OWNED BY %I TO a role of no more rights: functions of SECURITY DEFINER run as their owner.', r.rolname)"
 		" FROM pg_authid r CROSS JOIN LATERAL (SELECT count(*) AS count, string_agg(DISTINCT coalesce(quote_ident(d.datname), 'all databases'), ', ') AS databases"
 		" FROM pg_shdepend s LEFT JOIN pg_database d ON d.oid = s.dbid WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = r.oid AND s.deptype = 'o') o"
 		" WHERE o.count > 0 AND NOT r.rolsuper AND " IS_ROLE

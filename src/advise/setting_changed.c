@@ -4,7 +4,8 @@
  *		their file was never read again.
  *
  * What the files say now is compared with what the server has, number with number
- * in whatever unit either is written. A setting that a role or database has its
+ * in whatever unit either is written. Values of settings that may hold a secret are
+ * not shown: the files are read as the extension's owner. A setting that a role or database has its
  * own of, in the session that asks, is left out: the server's is not seen here.
  */
 #include "advise/setting_review.h"
@@ -155,7 +156,9 @@ is_same_text(const char *one, const char *other)
 static void
 report(DbopsReview *review, const char *name, const char *in_file, const char *why, const char *remedy)
 {
-	SettingVerdict verdict = {.severity = review->rule->severity, .recommended = in_file, .why = why};
+	const struct config_generic *setting = find(name);
+	bool		secret = (setting == NULL || (setting->flags & (GUC_SUPERUSER_ONLY | GUC_CUSTOM_PLACEHOLDER)) != 0);
+	SettingVerdict verdict = {.severity = review->rule->severity, .recommended = secret ? "changed" : in_file, .why = why};
 
-	dbops_setting_report(review, name, dbops_setting_shown(name), NULL, "PostgreSQL's manual", remedy, &verdict);
+	dbops_setting_report(review, name, secret ? "not shown" : dbops_setting_shown(name), NULL, "PostgreSQL's manual", remedy, &verdict);
 }
