@@ -132,22 +132,28 @@ judge_cluster(void)
 
 /*
  * Judge the databases of which there are samples, in turn: as many as there is
- * time for, but each once a minute even when that is short.
+ * time for, but each once a minute even when that is short. The turn goes by
+ * their OIDs, so that none is passed over when others come or go.
  */
 static void
 judge_databases(void)
 {
-	static int	next = 0;
+	static Oid	last = InvalidOid;
 	Oid			databases[RING_DATABASES];
 	int			n = dbops_ring_databases(databases);
+	int			next = 0;
 	instr_time	began;
 	instr_time	took;
 
+	qsort(databases, n, sizeof(Oid), oid_cmp);
+	while (next < n && databases[next] <= last)
+		next++;
 	INSTR_TIME_SET_CURRENT(began);
 	for (int i = 0; i < n; i++)
 	{
 		Oid			database = databases[next++ % n];
 
+		last = database;
 		if (may_evaluate(database))
 			judge(database, false, DBOPS_REACH_DATABASE);
 		INSTR_TIME_SET_CURRENT(took);

@@ -47,7 +47,7 @@ for my $database (@tenants)
 # The launcher's ticks count, not the seconds that they take here: six of them, and what is between two looks of ours, which keep all in use.
 my ($from, $before_turns) = split /\|/, $node->safe_psql('home', 'SELECT clock_timestamp(), samples FROM dbops.collector_status()');
 my @unseen = @tenants;
-for my $try (1 .. 300)
+for my $try (1 .. 900)
 {
 	@unseen = grep { $node->safe_psql($_, "SELECT looked_at > '$from' FROM dbops.alerts(false) WHERE alert_key = '$deadlocks'") ne 't' } @unseen;
 	last if !@unseen;
