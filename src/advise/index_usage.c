@@ -66,6 +66,7 @@ tables_to_read(Oid table)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("there is no table with OID %u", table),
 					 errhint("Name a table, or NULL for all.")));
+			break;
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
