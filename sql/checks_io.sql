@@ -121,21 +121,27 @@ SELECT * FROM pg_temp.look('host.clock');
 CALL pg_temp.sample(3700);
 SELECT * FROM pg_temp.look('host.clock');
 
--- locks of more relations than a session has room for
+-- locks of more relations than a session has room for; a session of the background may be another for a moment
+CREATE PROCEDURE pg_temp.sample_until_ok(seconds int) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 0..80 LOOP
+        CALL pg_temp.sample(seconds + i);
+        EXIT WHEN (SELECT severity FROM pg_temp.look('locks.fast_path')) = 'ok';
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END $$;
 BEGIN;
 DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE format('CREATE TABLE many_locks_%s (id int)', i); END LOOP; END $$;
 COMMIT;
-CALL pg_temp.sample(3710);
-SELECT value AS before FROM pg_temp.look('locks.fast_path') \gset
 SELECT dbops.set_check('locks.fast_path', warning => 0);
+CALL pg_temp.sample_until_ok(3710);
 SELECT severity FROM pg_temp.look('locks.fast_path');
 BEGIN;
 DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE format('LOCK TABLE many_locks_%s IN ACCESS SHARE MODE', i); END LOOP; END $$;
-CALL pg_temp.sample(3720);
--- a session of the background may be another
-SELECT severity, value - :before >= 1 AS counted FROM pg_temp.look('locks.fast_path');
+CALL pg_temp.sample(3800);
+SELECT severity, value >= 1 AS counted FROM pg_temp.look('locks.fast_path');
 COMMIT;
-CALL pg_temp.sample(3730);
+CALL pg_temp.sample_until_ok(3810);
 SELECT severity FROM pg_temp.look('locks.fast_path');
 SELECT dbops.reset_check('locks.fast_path');
 BEGIN;

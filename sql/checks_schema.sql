@@ -18,7 +18,7 @@ SELECT * FROM pg_temp.findings('triggers.%');
 ALTER TABLE "T" DISABLE TRIGGER quiet;
 SELECT * FROM pg_temp.findings('triggers.%');
 ALTER TABLE child DISABLE TRIGGER ALL;
-SELECT severity, regexp_replace(object, '\d+', 'N', 'g') AS object, message, remedy FROM pg_temp.findings('triggers.%');
+SELECT severity, object, message, regexp_replace(remedy, '_[ac]_\d+', '_N', 'g') AS remedy FROM pg_temp.findings('triggers.%');
 ALTER TABLE child ENABLE TRIGGER ALL;
 ALTER TABLE "T" ENABLE TRIGGER quiet;
 ALTER TABLE "T" VALIDATE CONSTRAINT "Positive";

@@ -4,7 +4,7 @@
 CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 3000 LOOP
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid());
         PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
@@ -46,6 +46,9 @@ SELECT * FROM found;
 SELECT index_name FROM dbops.find_bloated_indexes(60, 1, 0);
 SELECT index_name FROM dbops.find_bloated_indexes(60, min_bytes => 200000);
 SELECT count(*) FROM dbops.find_bloated_indexes(100);
+
+-- those of the catalog, too, and those of all databases
+SELECT index_name FROM dbops.find_bloated_indexes(0, 1000000, 0) WHERE index_name IN ('pg_attribute_relid_attnum_index'::regclass, 'pg_database_oid_index'::regclass) ORDER BY 1;
 
 -- a worse one is not remembered; after a rebuild the best is that of the new file
 SELECT * FROM best;

@@ -134,6 +134,11 @@ INSERT INTO small SELECT g % 10, repeat(md5(g::text), 3) FROM generate_series(1,
 CREATE INDEX small_a ON small (a);
 CREATE INDEX small_ab ON small (a, b);
 SELECT kind, safe_to_drop FROM found;
+-- that nobody has used it is known once it was watched for long enough
+SELECT extract(epoch FROM now() + interval '40 days')::int AS later \gset
+SET dbops.test_now = :later;
+SELECT kind, safe_to_drop FROM found;
+RESET dbops.test_now;
 DROP INDEX small_ab;
 SET enable_seqscan = off;
 SELECT count(*) FROM small WHERE a = 3;
@@ -152,7 +157,7 @@ ALTER TABLE tree ATTACH PARTITION tree_2 FOR VALUES FROM (10) TO (20);
 CREATE INDEX tree_b ON tree (b);
 CREATE INDEX tree_ba ON tree (b, a);
 CREATE INDEX tree_2_own ON tree_2 (b, a);
-SELECT index_name, kind, replaced_by, safe_to_drop, statement FROM found;
+SELECT index_name, kind, replaced_by, safe_to_drop, reason, statement FROM found;
 DROP TABLE tree;
 
 -- what needs the index of one partition needs all of it
@@ -163,6 +168,22 @@ CREATE UNIQUE INDEX identified_u2 ON identified (a);
 ALTER TABLE identified_1 REPLICA IDENTITY USING INDEX identified_1_a_idx1;
 SELECT index_name, kind, replaced_by, safe_to_drop, statement FROM found;
 DROP TABLE identified;
+CREATE TABLE clustered (a int NOT NULL) PARTITION BY RANGE (a);
+CREATE TABLE clustered_1 PARTITION OF clustered FOR VALUES FROM (0) TO (10);
+CREATE INDEX clustered_1st ON clustered (a);
+CREATE INDEX clustered_2nd ON clustered (a);
+ALTER TABLE clustered_1 CLUSTER ON clustered_1_a_idx;
+SELECT index_name, replaced_by, safe_to_drop, statement FROM found;
+ALTER TABLE clustered_1 CLUSTER ON clustered_1_a_idx1;
+SELECT index_name, replaced_by, safe_to_drop, statement FROM found;
+DROP TABLE clustered;
+CREATE TABLE kept (a int NOT NULL) PARTITION BY RANGE (a);
+CREATE TABLE kept_1 PARTITION OF kept FOR VALUES FROM (0) TO (10);
+ALTER TABLE kept_1 ADD CONSTRAINT kept_1_once UNIQUE (a);
+CREATE UNIQUE INDEX kept_a ON kept (a);
+ALTER TABLE kept ADD CONSTRAINT kept_once UNIQUE (a);
+SELECT index_name, replaced_by, backs, safe_to_drop, reason FROM found;
+DROP TABLE kept;
 
 -- a small one that is read is not replaced by a large one, though the keys are the same
 CREATE TABLE wide (a int, doc text);
@@ -177,8 +198,30 @@ SELECT count(*) FROM wide WHERE a = 1;
 RESET enable_seqscan;
 RESET enable_indexonlyscan;
 SELECT pg_stat_force_next_flush();
-SELECT index_name, replaced_by, safe_to_drop FROM found;
+SELECT index_name, kind, replaced_by, safe_to_drop FROM found;
+-- nor while both happen to be empty
+TRUNCATE wide;
+SELECT index_name, kind, safe_to_drop, reason FROM found;
 DROP TABLE wide;
+
+-- what a partition has by itself is not dropped for what goes with the partitioned index that it is a part of
+CREATE TABLE turns (a int, b int, c text) PARTITION BY RANGE (a);
+CREATE TABLE turns_1 PARTITION OF turns FOR VALUES FROM (0) TO (10);
+CREATE INDEX turns_b ON turns (b);
+CREATE INDEX turns_bc ON turns (b, c);
+CREATE INDEX turns_own ON turns_1 (b);
+SELECT index_name, replaced_by, safe_to_drop, reason, statement FROM found;
+DROP INDEX turns_b;
+SELECT index_name, replaced_by, safe_to_drop, statement FROM found;
+DROP TABLE turns;
+
+-- a foreign key that finds its rows by either is told
+CREATE TABLE referred (id int PRIMARY KEY);
+CREATE TABLE refers (r int REFERENCES referred, q int);
+CREATE INDEX refers_r ON refers (r);
+CREATE INDEX refers_rq ON refers (r, q);
+SELECT index_name, replaced_by, backs, safe_to_drop FROM found;
+DROP TABLE refers, referred;
 
 -- invalid ones count on neither side; names are quoted; temporary tables are left out
 CREATE TABLE "Odd ""T" (a int);

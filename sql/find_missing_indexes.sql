@@ -20,7 +20,19 @@ INSERT INTO peeked SELECT g, g FROM generate_series(1, 12000) g;
 CREATE TABLE viewed (id int, kind int);
 INSERT INTO viewed SELECT g, g FROM generate_series(1, 12000) g;
 CREATE VIEW seen AS SELECT * FROM viewed;
+-- a partitioned table, of which only the sum is large; a child by inheritance
+CREATE TABLE parted (id int, kind int, name text) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (6000);
+CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (6000) TO (20000) PARTITION BY RANGE (id);
+CREATE TABLE parted_2a PARTITION OF parted_2 FOR VALUES FROM (6000) TO (20000);
+INSERT INTO parted SELECT g, g % 9, 'n' || g FROM generate_series(1, 12000) g;
+CREATE TABLE heir_of (id int, state int);
+CREATE TABLE heir () INHERITS (heir_of);
+INSERT INTO heir SELECT g, g % 9 FROM generate_series(1, 12000) g;
 ANALYZE;
+-- never analyzed
+CREATE TABLE unknown (id int, kind int);
+INSERT INTO unknown SELECT g, g FROM generate_series(1, 12000) g;
 CREATE PROCEDURE repeat_it(n int, statement text) LANGUAGE plpgsql
     AS $$ BEGIN FOR i IN 1 .. n LOOP EXECUTE statement; END LOOP; END $$;
 CREATE VIEW found AS
@@ -41,6 +53,10 @@ CALL repeat_it(20, 'SELECT count(kind) FROM served WHERE id > 0');
 RESET enable_seqscan;
 CALL repeat_it(12, 'SELECT id FROM peeked LIMIT 5');
 CALL repeat_it(12, 'SELECT count(*) FROM seen WHERE kind = 1');
+CALL repeat_it(12, 'SELECT count(*) FROM parted WHERE kind = 3');
+CALL repeat_it(1, $$SELECT count(*) FROM parted_2a WHERE name = 'x'$$);
+CALL repeat_it(12, 'SELECT count(*) FROM heir_of WHERE state = 3');
+CALL repeat_it(12, 'SELECT count(*) FROM unknown WHERE kind = 3');
 SELECT pg_stat_force_next_flush();
 SELECT * FROM found;
 
@@ -61,6 +77,14 @@ CREATE INDEX events_kind ON events (kind);
 CREATE INDEX events_at ON events (at) WHERE kind = 1;
 SELECT candidate_columns FROM found WHERE table_name = 'events'::regclass;
 
+-- of a column whose table is said, only that table
+CREATE TABLE joined (id int, kind int);
+SELECT count(*) FROM parted p JOIN joined j ON j.kind = p.kind WHERE j.id = 5;
+SELECT count(*) FROM parted p, miss.joined WHERE miss.joined.id > 5 AND EXISTS (SELECT FROM joined i WHERE i.id = p.kind);
+SELECT candidate_columns FROM found WHERE table_name = 'parted'::regclass;
+SELECT count(*) FROM joined JOIN parted p USING (kind) WHERE p.id = 5;
+SELECT candidate_columns FROM found WHERE table_name = 'parted'::regclass;
+
 -- in a time: what was read before it does not count
 SELECT dbops.note_table_reads() > 0 AS noted;
 SELECT extract(epoch FROM now() + interval '8 days')::int AS later \gset
@@ -71,6 +95,9 @@ CALL repeat_it(12, 'SELECT count(*) FROM few WHERE kind = 1');
 SELECT pg_stat_force_next_flush();
 SELECT table_name, rows_per_scan FROM found;
 SELECT scans, observed_since = (SELECT max(at) FROM dbops.table_reads) AS since FROM dbops.find_missing_indexes() WHERE table_name = 'few'::regclass;
+-- an index that is dropped takes along what it has found, and no scan
+UPDATE dbops.table_reads SET rows_by_index = 1000 WHERE table_oid = 'few'::regclass;
+SELECT scans, rows_by_index FROM dbops.find_missing_indexes() WHERE table_name = 'few'::regclass;
 -- counters that were reset since then all count
 UPDATE dbops.table_reads SET scans = 1000 WHERE table_oid = 'few'::regclass;
 SELECT scans, observed_since < (SELECT max(at) FROM dbops.table_reads) AS since FROM dbops.find_missing_indexes() WHERE table_name = 'few'::regclass;
@@ -87,6 +114,7 @@ SELECT dbops.find_missing_indexes('0');
 SELECT dbops.find_missing_indexes(NULL);
 SELECT dbops.find_missing_indexes(min_rows => -1);
 SELECT dbops.find_missing_indexes(row_limit => 0);
+SELECT count(*) FROM dbops.find_missing_indexes(min_rows => 9223372036854775807);
 SELECT count(*) FROM dbops.find_missing_indexes(row_limit => 1);
 SET client_min_messages = warning;
 BEGIN;

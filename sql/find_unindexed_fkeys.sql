@@ -178,7 +178,7 @@ SELECT create_index FROM answer WHERE create_index IS NOT NULL ORDER BY name COL
 \pset format unaligned
 \pset tuples_only on
 \o /dev/null
-SELECT create_index FROM answer WHERE create_index IS NOT NULL \gexec
+SELECT create_index FROM answer WHERE create_index IS NOT NULL ORDER BY name COLLATE "C" \gexec
 \o
 \pset format aligned
 \pset tuples_only off

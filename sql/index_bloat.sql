@@ -4,7 +4,7 @@
 CREATE PROCEDURE pg_temp.be_alone() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 3000 LOOP
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid());
+        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE coalesce(backend_xmin, backend_xid) IS NOT NULL AND pid <> pg_backend_pid());
         PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
@@ -55,6 +55,8 @@ SELECT size_bytes, bloat_percent, rebuilt_bytes, method FROM dbops.index_bloat('
 SELECT pages_read < 57 AS fewer, method, bloat_percent >= low_percent AND bloat_percent <= high_percent AS within
   FROM dbops.index_bloat('ib_full', 20);
 SELECT method, pages_read > 50 AS all_read FROM dbops.index_bloat('ib_full', 20, exact => true);
+-- one of more than there are is all of them
+SELECT method, pages_read = size_bytes / current_setting('block_size')::int AS all_read FROM dbops.index_bloat('ib_full', 10000);
 
 -- the leaves of a partitioned index are summed
 CREATE TABLE ib_tree (id int, k text) PARTITION BY RANGE (id);
@@ -66,6 +68,17 @@ CREATE INDEX ib_tree_id ON ib_tree (id);
 SELECT index_name, size_bytes = pg_relation_size('ib_tree_1_id_idx') + pg_relation_size('ib_tree_2a_id_idx') AS sum,
        bloat_percent, method, fillfactor, note FROM dbops.index_bloat('ib_tree_id');
 SELECT method, bloat_percent, note FROM dbops.index_bloat('ib_tree_id', exact => true);
+-- of the leaves of one that is no btree what each can say, too
+CREATE TABLE ib_words (id int, arr int[]) PARTITION BY RANGE (id);
+CREATE TABLE ib_words_1 PARTITION OF ib_words FOR VALUES FROM (0) TO (1000) WITH (autovacuum_enabled = off);
+CREATE TABLE ib_words_2 PARTITION OF ib_words FOR VALUES FROM (1000) TO (9999) WITH (autovacuum_enabled = off);
+CREATE INDEX ib_words_gin ON ib_words USING gin (arr);
+CREATE INDEX ib_words_hash ON ib_words USING hash (id);
+CREATE INDEX ib_words_brin ON ib_words USING brin (id);
+INSERT INTO ib_words SELECT g, ARRAY[g] FROM generate_series(500, 1499) g;
+SELECT index_name, (SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = index_name) = size_bytes AS sum, bloat_percent, wasted_bytes, density_percent BETWEEN 1 AND 100 AS density,
+       method, regexp_replace(note, '[0-9]+ (pages|overflow|buckets|unused)', 'n \1', 'g') AS note
+  FROM unnest(ARRAY['ib_words_gin', 'ib_words_hash', 'ib_words_brin']::regclass[]) n, dbops.index_bloat(n);
 CREATE TABLE ib_bare (id int) PARTITION BY RANGE (id);
 CREATE INDEX ib_bare_id ON ib_bare (id);
 SELECT size_bytes, bloat_percent, method FROM dbops.index_bloat('ib_bare_id');
@@ -78,7 +91,7 @@ CREATE INDEX ib_hash ON ib USING hash (d);
 CREATE INDEX ib_brin ON ib USING brin (d);
 INSERT INTO ib SELECT 100000 + g, 1, 'new', ARRAY[g], NULL FROM generate_series(1, 500) g;
 SELECT index_name, size_bytes = pg_relation_size(index_name) AS size, bloat_percent, wasted_bytes, method,
-       density_percent BETWEEN 1 AND 100 AS density, regexp_replace(note, '[0-9]+ (overflow pages beside) [0-9]+', 'n \1 n') AS note
+       density_percent BETWEEN 1 AND 100 AS density, regexp_replace(note, '[0-9]+ (overflow pages beside) [0-9]+ (buckets, and) [0-9]+', 'n \1 n \2 n') AS note
   FROM unnest(ARRAY['ib_gin', 'ib_gist', 'ib_spgist', 'ib_hash', 'ib_brin']::regclass[]) n, dbops.index_bloat(n);
 -- what vacuum has emptied: pages of a gist index, the pending list of a gin index
 CREATE TABLE ib_emptied (id int, p point, arr int[]) WITH (autovacuum_enabled = off);
@@ -91,10 +104,13 @@ CREATE INDEX ib_emptied_few ON ib_emptied USING hash ((id % 3));
 CREATE INDEX ib_emptied_many ON ib_emptied USING hash (id);
 SELECT index_name, substring(note FROM '([0-9]+) overflow')::int > 40 AS overflown, substring(note FROM '([0-9]+) buckets')::int > 1 AS buckets
   FROM unnest(ARRAY['ib_emptied_few', 'ib_emptied_many']::regclass[]) n, dbops.index_bloat(n);
-DROP INDEX ib_emptied_few, ib_emptied_many;
+DROP INDEX ib_emptied_many;
 DELETE FROM ib_emptied WHERE id > 10;
 CALL pg_temp.be_alone();
 VACUUM (INDEX_CLEANUP on) ib_emptied;
+-- what vacuum has freed of these waits for others
+SELECT substring(note FROM '([0-9]+) overflow') AS overflown, substring(note FROM '([0-9]+) unused')::int > 40 AS unused FROM dbops.index_bloat('ib_emptied_few');
+DROP INDEX ib_emptied_few;
 SELECT regexp_replace(note, '[0-9]+ (of its pages)', 'n \1') AS note FROM unnest(ARRAY['ib_emptied_gist', 'ib_emptied_gin']::regclass[]) n, dbops.index_bloat(n);
 SELECT note LIKE '%about%of its pages are deleted%' AS about FROM dbops.index_bloat('ib_emptied_gist', 20);
 
@@ -136,4 +152,4 @@ SELECT dbops.index_bloat('ib_id', 10001);
 SELECT dbops.index_bloat('ib_id', NULL);
 SELECT dbops.index_bloat('ib_id', exact => NULL);
 
-DROP TABLE ib, ib_emptied, ib_killed, ib_empty, ib_tree, ib_bare, ib_temp;
+DROP TABLE ib, ib_emptied, ib_killed, ib_empty, ib_tree, ib_words, ib_bare, ib_temp;

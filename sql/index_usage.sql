@@ -19,6 +19,12 @@ SELECT index_name, table_name, scans > 0 AS scanned, tuples_read, tuples_fetched
        status, observed_since <= now() AS since, nodes, backs
   FROM dbops.index_usage('u');
 
+-- a foreign key finds its rows by it, and by no other
+CREATE INDEX refers_b ON refers (b);
+SELECT index_name, status, backs FROM dbops.index_usage('refers');
+CREATE INDEX refers_bb ON refers USING hash (b);
+SELECT index_name, status, backs FROM dbops.index_usage('refers');
+
 -- partitions are summed; each can be asked for alone
 CREATE TABLE tree (a int, b int) PARTITION BY RANGE (a);
 CREATE TABLE tree_1 PARTITION OF tree FOR VALUES FROM (0) TO (10);
@@ -38,7 +44,7 @@ SELECT index_name, scans FROM dbops.index_usage() WHERE table_name IN ('tree'::r
 SELECT count(*) FROM dbops.index_usage() WHERE table_name::oid < 16384;
 
 -- catalogs, TOAST tables, one's own temporary tables
-SELECT index_name, size_bytes, backs FROM dbops.index_usage('pg_class') WHERE index_name = 'pg_class_oid_index'::regclass;
+SELECT index_name, size_bytes = pg_relation_size(index_name) AS size, backs FROM dbops.index_usage('pg_class') WHERE index_name = 'pg_class_oid_index'::regclass;
 SELECT count(*) FROM dbops.index_usage('pg_database');
 SELECT count(*) FROM dbops.index_usage((SELECT reltoastrelid FROM pg_class WHERE oid = 'pg_proc'::regclass));
 CREATE TEMP TABLE usagetemp (a int PRIMARY KEY);

@@ -13,8 +13,6 @@ SELECT * FROM pg_temp.found('names.reserved');
 CREATE TABLE n12345678901234567890123456789012345678901234567890123456789 (a int, c123456789012345678901234567890123456789012345678901234567890 int);
 CREATE TABLE n1234567890123456789012345678901234567890123456789012345678 (a int);
 SELECT * FROM pg_temp.found('names.long');
-SELECT remedy FROM pg_temp.found('names.long') ORDER BY object DESC \gexec
-SELECT object FROM pg_temp.found('names.long');
 -- taste, for who asks
 SELECT * FROM pg_temp.found('names.quoted');
 CREATE TABLE snake_case (id int);
@@ -29,10 +27,10 @@ SELECT format('DROP TABLE %s', oid::regclass) FROM pg_class WHERE relnamespace =
 CREATE TABLE said (id int);
 COMMENT ON TABLE said IS 'it is';
 SELECT * FROM pg_temp.found('tables.undocumented');
-SELECT remedy FROM pg_temp.found('tables.undocumented') \gexec
+COMMENT ON TABLE snake_case IS 'so it is';
 SELECT object FROM pg_temp.found('tables.undocumented');
 SELECT * FROM pg_temp.found('columns.undocumented');
-SELECT remedy FROM pg_temp.found('columns.undocumented') WHERE object LIKE '%said' \gexec
+COMMENT ON COLUMN said.id IS 'a number';
 SELECT object FROM pg_temp.found('columns.undocumented');
 
 -- autovacuum that is turned off, for the table or its long values, of rows enough
@@ -50,6 +48,11 @@ SELECT object FROM pg_temp.found('tables.autovacuum_off');
 
 CREATE UNLOGGED TABLE crash (id int);
 SELECT * FROM pg_temp.found('tables.unlogged');
+CREATE UNLOGGED TABLE crash_parent (id int PRIMARY KEY);
+CREATE UNLOGGED TABLE crash_child (id int PRIMARY KEY REFERENCES crash_parent);
+CREATE UNLOGGED TABLE crash_self (id int PRIMARY KEY, parent int REFERENCES crash_self);
+SELECT object, remedy FROM pg_temp.found('tables.unlogged') WHERE object LIKE '%\_%\_%';
+SELECT remedy FROM pg_temp.found('tables.unlogged') WHERE remedy LIKE 'ALTER%' ORDER BY object DESC \gexec
 SELECT remedy FROM pg_temp.found('tables.unlogged') \gexec
 SELECT object FROM pg_temp.found('tables.unlogged');
 

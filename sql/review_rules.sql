@@ -48,6 +48,16 @@ SHOW quote_all_identifiers;
 RESET quote_all_identifiers;
 RESET search_path;
 
+-- a name with line breaks is spelled on one line, as values are, in what is printed and in keys
+CREATE TABLE review_rules."it's
+""the\ end""" (a int, "b
+c" json);
+SELECT key FROM dbops.review_schema('{tables.no_primary_key,types.json}') WHERE object LIKE '%review_rules%' ORDER BY key COLLATE "C";
+SELECT count(*) FILTER (WHERE object ~ E'[\n\r]') AS objects, count(*) FILTER (WHERE message ~ E'[\n\r]') AS messages, count(*) FILTER (WHERE key ~ E'[\n\r]') AS keys
+  FROM dbops.review_schema('{%}') WHERE object LIKE 'review_rules%';
+DROP TABLE review_rules."it's
+""the\ end""";
+
 -- look-alikes in front of the server's own are not called
 CREATE FUNCTION review_rules.trap(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$;
 CREATE OPERATOR review_rules.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = review_rules.trap);
@@ -70,7 +80,15 @@ COMMIT;
 RESET ROLE;
 DROP ROLE regress_review_nobody, regress_review_monitor;
 
--- a null is no pattern
+-- a null is no pattern, nor is what ends within an escape; none at all is no choice
+SELECT dbops.review_schema(ARRAY['tables.%', 'tables\']);
+\echo :SQLSTATE
+SELECT count(*) FROM dbops.review_privileges(ARRAY['hba\.trust', 'no.such\\']);
+\echo :SQLSTATE
+SELECT (SELECT count(*) FROM dbops.review_schema('{}') f WHERE f.object LIKE 'review_rules%') = (SELECT count(*) FROM dbops.review_schema() f WHERE f.object LIKE 'review_rules%') AS same;
+-- as many patterns as somebody likes, in any shape
+SELECT count(*) > 0 AS found FROM dbops.review_schema((SELECT array_agg('%'::text) FROM generate_series(1, 100000)));
+SELECT DISTINCT check_name FROM dbops.review_schema('{{tables.no_primary_key,types.json},{tables.no_primary_key,types.json}}') WHERE object LIKE 'review_rules%';
 SELECT * FROM dbops.review_schema(ARRAY[NULL]);
 SELECT * FROM dbops.review_settings(ARRAY['settings.%', NULL]);
 SELECT * FROM dbops.review_privileges(ARRAY[NULL]);

@@ -18,11 +18,16 @@ UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'small_invalid'::regcl
 SELECT count(*) FROM small;
 ANALYZE t;
 SET max_parallel_workers_per_gather = 0;
-DO $$ BEGIN FOR i IN 1 .. 12 LOOP PERFORM count(*) FROM review_unneeded.t WHERE c + 0 = i; END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1 .. 100 LOOP PERFORM count(*) FROM review_unneeded.t WHERE c + 0 = i; END LOOP; END $$;
 SELECT pg_stat_force_next_flush();
 
 SELECT * FROM pg_temp.found('indexes.invalid');
 SELECT * FROM pg_temp.found('indexes.duplicate');
+-- and those of long values
+CREATE TABLE long (a text);
+UPDATE pg_index SET indisvalid = false FROM pg_class c WHERE c.oid = 'long'::regclass AND indrelid = c.reltoastrelid;
+SELECT f.severity, split_part(f.message, ':', 1) AS message FROM dbops.review_schema('{indexes.invalid}') f JOIN pg_index i ON i.indexrelid = f.object::regclass JOIN pg_class c ON c.reltoastrelid = i.indrelid WHERE c.oid = 'long'::regclass;
+UPDATE pg_index SET indisvalid = true FROM pg_class c WHERE c.oid = 'long'::regclass AND indrelid = c.reltoastrelid;
 -- what the health check of that name finds has the same key
 SELECT count(*) FROM dbops.review_schema('{indexes.invalid}') r JOIN dbops.health_checks() h USING (key) WHERE r.key LIKE '%review_unneeded%';
 -- young indexes are no findings, small ones never

@@ -148,23 +148,23 @@ RESET allow_system_table_mods;
 -- in a chain each text is compared with what was there before it
 SELECT version, direction, state, message FROM dbops.check_migration(
   ARRAY['ALTER TABLE unrelated ADD one int; ALTER TABLE child ALTER c SET DEFAULT 1', 'ALTER TABLE unrelated ADD two int; COMMENT ON TABLE child IS ''x''', 'ALTER TABLE unrelated RENAME one TO uno'],
-  ARRAY['ALTER TABLE unrelated DROP one; ALTER TABLE child ALTER c DROP DEFAULT', 'ALTER TABLE unrelated DROP two', 'ALTER TABLE unrelated RENAME uno TO one']) WHERE step IS NULL;
+  ARRAY['ALTER TABLE unrelated DROP one; ALTER TABLE child ALTER c DROP DEFAULT', 'ALTER TABLE unrelated DROP two', 'ALTER TABLE unrelated RENAME uno TO one']) WHERE step IS NULL AND state NOT LIKE 'finding%';
 SELECT version, direction, state, message FROM dbops.check_migration(
   ARRAY['CREATE TABLE fresh (a int)', 'ALTER TABLE fresh ADD b int', 'ALTER TABLE fresh RENAME TO stale'],
-  ARRAY['DROP TABLE fresh', 'COMMENT ON COLUMN fresh.a IS ''x''', 'ALTER TABLE stale RENAME TO fresh']) WHERE step IS NULL;
+  ARRAY['DROP TABLE fresh', 'COMMENT ON COLUMN fresh.a IS ''x''', 'ALTER TABLE stale RENAME TO fresh']) WHERE step IS NULL AND state NOT LIKE 'finding%';
 SELECT version, direction, state, message FROM dbops.check_migration(
   ARRAY['CREATE TABLE fresh (a int)', 'CREATE SEQUENCE seq OWNED BY fresh.a', 'ALTER SEQUENCE seq OWNED BY unrelated.x'],
-  ARRAY[NULL, 'SELECT 1', 'DROP SEQUENCE seq']) WHERE step IS NULL;
+  ARRAY[NULL, 'SELECT 1', 'DROP SEQUENCE seq']) WHERE step IS NULL AND state NOT LIKE 'finding%';
 
 -- names in arrays and rows are recorded nowhere
 CREATE TYPE holder AS (r regclass);
 CREATE TABLE named (x int);
 CREATE VIEW by_array AS SELECT 1 AS a WHERE 5 = ANY ('{st.named}'::regclass[]);
 CREATE TABLE by_row (h holder DEFAULT '(st.named)');
-SELECT state, regexp_replace(message, '[0-9]{4,}', 'N', 'g') AS message FROM dbops.check_migration('DROP TABLE named; CREATE TABLE named (x int)', 'SELECT 1') WHERE step IS NULL;
+SELECT state, regexp_replace(message, '[0-9]{4,}', 'N', 'g') AS message FROM dbops.check_migration('DROP TABLE named; CREATE TABLE named (x int)', 'SELECT 1') WHERE step IS NULL AND state NOT LIKE 'finding%';
 SELECT version, state FROM dbops.check_migration(
   ARRAY['CREATE VIEW later AS SELECT ''{st.by_row}''::regclass[] AS c', 'DROP TABLE by_row; CREATE TABLE by_row (h holder DEFAULT ''(st.named)'')'],
-  ARRAY['DROP VIEW later', 'SELECT 1']) WHERE step IS NULL AND message NOT LIKE 'changed%';
+  ARRAY['DROP VIEW later', 'SELECT 1']) WHERE step IS NULL AND state NOT LIKE 'finding%' AND message NOT LIKE 'changed%';
 
 -- triggers that the server has made for partitions, and for what is unique at the end
 CREATE TABLE keys (k int PRIMARY KEY) PARTITION BY RANGE (k);

@@ -185,8 +185,4 @@ extern HeapTuple dbops_fkey_row(const DbopsFkey *fkey, DbopsTableNode *tree,
 								const DbopsFkeyOutcome *outcome, HTAB *names,
 								TupleDesc desc, DbopsSeverity *severity);
 
-/* ---- index_bloat.c: what the reports on bloat say about one index ---- */
-
-extern void dbops_index_bloat_put(ReturnSetInfo *rsinfo, const IndexBloat *bloat);
-
 #endif							/* DBOPS_ADVISE_H */

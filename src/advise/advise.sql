@@ -55,8 +55,8 @@ COMMENT ON FUNCTION dbops.index_bloat(regclass, integer, boolean) IS
     'killable_percent, items known to be dead, is not: they go without a rebuild. density_percent: of the leaves, as pgstatindex''s avg_leaf_density. '
     'over_steady_percent: the same against the density of 69 percent that rows in random order lead to; negative: it is denser. over_best_percent: against the fewest bytes for each row that find_bloated_indexes() or a rebuild has seen of this file; null: none yet. '
     'exact: every page is read, by pgstatindex where pgstattuple is installed. damaged_pages: could not be read or understood, the first of them in note, and are taken for average ones. '
-    'Of a partitioned index the sum of its partitions; of another kind than btree only size and density. '
-    'Waits for no lock: method says why nothing was measured, such as skipped: locked. What is no index is refused (42809).';
+    'Of a partitioned index the sum of its partitions; those that could not be measured count in size_bytes only, as note says. Of another kind than btree only size and density, and in note, for the sum as well, deleted pages (GiST, GIN), the pending list (GIN), overflow and unused pages (hash). '
+    'Waits for no lock, and writes nothing: method says why nothing was measured, such as skipped: locked. What is no index is refused (42809, 42704).';
 REVOKE ALL ON FUNCTION dbops.index_bloat(regclass, integer, boolean) FROM PUBLIC;
 
 CREATE FUNCTION dbops.find_bloated_indexes(
@@ -85,8 +85,8 @@ CREATE FUNCTION dbops.find_bloated_indexes(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_find_bloated_indexes';
 COMMENT ON FUNCTION dbops.find_bloated_indexes(numeric, integer, bigint) IS
-    'Lists the btrees of this database of which a rebuild would win at least min_percent and min_bytes, those that win most bytes first, with the columns of index_bloat(); those that could not be measured come last, with the reason as their method. '
-    'Each costs a sample of 300 pages, indexes smaller than min_bytes none. Remembers the best of each index, on a primary in a transaction that may write. Waits for no lock.';
+    'Lists the btrees of this database, those of its catalog and those that all databases share included, of which a rebuild would win at least min_percent and min_bytes, those that win most bytes first, with the columns of index_bloat(); those that could not be measured come last, with the reason as their method. '
+    'Each costs a sample of 300 pages, indexes smaller than min_bytes none. Remembers the best of each index, on a primary in a transaction that may write. Waits for no lock. Arguments out of range are refused (22023).';
 REVOKE ALL ON FUNCTION dbops.find_bloated_indexes(numeric, integer, bigint) FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -100,10 +100,12 @@ CREATE FUNCTION dbops.review_schema(rules text[] DEFAULT NULL) RETURNS SETOF dbo
     AS 'MODULE_PATHNAME', 'dbops_review_schema';
 COMMENT ON FUNCTION dbops.review_schema(text[]) IS
     'Reviews the tables, columns, keys, policies, views, functions, partitions and sequences that users made, by rules, and lists what is not as it should be, the gravest first. '
-    'rules: patterns of LIKE for the names of rules; null is all that are on, by default or by set_check(rule, enabled => true). One that no rule is like is refused (42704). '
-    'severity: info, warning, critical; unknown where a rule could not be judged, as when a catalog is locked. object, message: what, and why. remedy: SQL that runs as printed, or a sentence. '
-    'key: for mute_finding(), the same whatever the search_path; what is muted is shown with muted_until in data, beside what the rule is about and its source. '
-    'Reads catalogs and statistics only; extensions'' objects and temporary tables are left out. Waits no longer than 100 ms for a lock.';
+    'rules: patterns of LIKE for the names of rules; null or {} is all that are on, by default or by set_check(rule, enabled => true). One that no rule is like is refused (42704), so are a null (22004) and one that ends in a backslash (22025). '
+    'severity: info, warning, critical; unknown where a rule could not be judged, as when a catalog is locked. object, message: what, and why. '
+    'remedy: a sentence, or SQL that runs as printed, one statement a line, each to be run by itself and outside a transaction block, as psql does. '
+    'key: for mute_finding(), the same whatever the search_path, with (unknown) for what could not be judged; what is muted is shown with muted_until in data, beside what the rule is about and its source. '
+    'Line breaks in names are written as escapes. Reads catalogs and statistics only; temporary tables are left out, and so are extensions'' objects, but for sequences that come to their end. '
+    'Waits no longer than 100 ms for a lock, and a second in all.';
 REVOKE ALL ON FUNCTION dbops.review_schema(text[]) FROM PUBLIC;
 
 CREATE FUNCTION dbops.review_settings(
@@ -113,27 +115,30 @@ CREATE FUNCTION dbops.review_settings(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_review_settings';
 COMMENT ON FUNCTION dbops.review_settings(text[]) IS
-    'Judges the server''s settings against the memory and cores that the server may use, limits of containers counted, and against what it has counted of the work: each that the guides have a figure for, '
-    'those that wait for a restart, those whose file was never read again, and the size of a connection pool. A row for each, the gravest first; severity ok: it is as it should be. '
-    'object: the setting. message: why, with the figures. remedy: the ALTER SYSTEM line; null where nothing is to be done. current, recommended: as a configuration file writes them; recommended is current where that is right. '
-    'source: of the figure; data has the guides'' own. rules: patterns of LIKE for names of rules, as of rule_list() (42704 if none is like one). '
-    'current is the server''s, unless the caller''s role or database has one of its own. Waits no longer than 100 ms for a lock.';
+    'Judges the server''s settings against the memory and cores that the server may use, limits of containers counted, and against what was seen of the work: each that the guides have a figure for, timeouts, '
+    'those that wait for a restart, those whose file was never read again or cannot be, and the size of a connection pool. A row for each, the gravest first; severity ok: it is as it should be; unknown: it cannot be told from here. '
+    'object: the setting. message: why, with the figures, and whether the server has to be restarted. remedy: the ALTER SYSTEM line, after it what makes it count, and before it what the server would not start without: '
+    'statements one a line, to be run one by one outside a transaction block, in any order of rows; or a sentence, where a line alone would stop a standby or change nothing; null where nothing is to be done. '
+    'current, recommended: as a configuration file writes them; recommended is current where that is right, and takes what is recommended of other settings for done. Of the connection pool, current is the peak that was seen, and recommended the formula''s. '
+    'source: of the figure; data has the guides'' own. rules: as of review_schema(). '
+    'current is the server''s, whatever the caller''s session, role or database has of its own. What was seen is of seven days of samples, sessions of thirty, in the home database; of the last hour in others and on a standby; of nothing without preloading. '
+    'Waits no longer than 100 ms for a lock.';
 REVOKE ALL ON FUNCTION dbops.review_settings(text[]) FROM PUBLIC;
 
 CREATE FUNCTION dbops.review_privileges(rules text[] DEFAULT NULL) RETURNS SETOF dbops.finding
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_review_privileges';
 COMMENT ON FUNCTION dbops.review_privileges(text[]) IS
-    'Audits who may do what: superusers and roles above row level security, logins without a password or with one of md5, passwords that end within 30 days, roles that are gone and still own objects, '
-    'what everybody or others may create, read and write, default privileges, and the lines of pg_hba.conf that trust, as the file is now. Of this database, and of the roles of the cluster. '
-    'rules, severity, object, message, remedy, key: as of review_schema(). Nothing of a password is shown. Rights that nobody uses are not looked for.';
+    'Audits who may do what: superusers and roles above row level security, logins without a password or with one of md5, passwords that have ended or end within 30 days, roles that are gone and still own objects, '
+    'what everybody or others may create, read, write and set, also of the server''s own, default privileges, and the lines of pg_hba.conf that trust, as the file is now, but for those that are never reached. Of this database, and of the roles of the cluster. '
+    'rules, severity, object, message, remedy, key: as of review_schema(). Nothing of a password is shown; of a line of pg_hba.conf its databases, roles, addresses and method, and not its options. Rights that nobody uses are not looked for.';
 REVOKE ALL ON FUNCTION dbops.review_privileges(text[]) FROM PUBLIC;
 
 CREATE FUNCTION dbops.review(muted boolean DEFAULT false) RETURNS SETOF dbops.finding
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_review';
 COMMENT ON FUNCTION dbops.review(boolean) IS
-    'All that review_schema(), review_settings() and review_privileges() find that is not as it should be, the gravest first. What mute_finding(key, reason, until) has muted is left out, and the last row says how much that is; '
+    'All that review_schema(), review_settings() and review_privileges() find by the rules that are on and that is not as it should be, the gravest first. What mute_finding(key, reason, until) has muted is left out, and the last row says how much that is; '
     'muted: true shows it too, with muted_until in data. dbops.muted_findings() lists the mutes.';
 REVOKE ALL ON FUNCTION dbops.review(boolean) FROM PUBLIC;
 
@@ -157,25 +162,33 @@ CREATE TABLE dbops.index_usage_node (
     node           text PRIMARY KEY,
     observed_since timestamptz NOT NULL CHECK (isfinite(observed_since)),
     taken_at       timestamptz NOT NULL CHECK (isfinite(taken_at)),
+    downstream     text[] NOT NULL CHECK (array_position(downstream, NULL) IS NULL),
     imported_by    text NOT NULL,
     imported_at    timestamptz NOT NULL,
     CHECK (observed_since <= taken_at)
 );
 COMMENT ON TABLE dbops.index_usage_node IS
-    'The other nodes whose scans of indexes were imported: since when they have counted, and when that was taken.';
+    'The other nodes whose scans of indexes were imported: since when they have counted, when that was taken, and which standbys they feed.';
 REVOKE ALL ON TABLE dbops.index_usage_node FROM PUBLIC;
 
 CREATE TABLE dbops.index_usage_imported (
     node           text,
     index_oid      oid,
-    scans          bigint NOT NULL CHECK (scans >= 0),
-    tuples_read    bigint NOT NULL CHECK (tuples_read >= 0),
-    tuples_fetched bigint NOT NULL CHECK (tuples_fetched >= 0),
-    last_scan      timestamptz,
+    scans          bigint NOT NULL CHECK (scans BETWEEN 0 AND 9007199254740992),
+    tuples_read    bigint NOT NULL CHECK (tuples_read BETWEEN 0 AND 9007199254740992),
+    tuples_fetched bigint NOT NULL CHECK (tuples_fetched BETWEEN 0 AND 9007199254740992),
+    last_scan      timestamptz CHECK (isfinite(last_scan)),
     PRIMARY KEY (node, index_oid)
 );
 COMMENT ON TABLE dbops.index_usage_imported IS 'How often each index was scanned on other nodes; those that were not have no row.';
 REVOKE ALL ON TABLE dbops.index_usage_imported FROM PUBLIC;
+
+CREATE TABLE dbops.index_usage_standby (
+    name    text PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+);
+COMMENT ON TABLE dbops.index_usage_standby IS 'The standbys that were connected within 7 days, and when they were last seen. Not dumped: a restored database has others.';
+REVOKE ALL ON TABLE dbops.index_usage_standby FROM PUBLIC;
 
 CREATE FUNCTION dbops.find_invalid_indexes(
     OUT index_name regclass,
@@ -196,7 +209,7 @@ CREATE FUNCTION dbops.find_invalid_indexes(
     AS 'MODULE_PATHNAME', 'dbops_find_invalid_indexes';
 COMMENT ON FUNCTION dbops.find_invalid_indexes() IS
     'Lists the indexes that serve no query, the largest first: those of TOAST tables too, no temporary ones and none of extensions. '
-    'state: in progress (a session works on it: no orphan), left by a build, left by a rebuild (same_as is valid and does the same), left by a drop, or incomplete (a partitioned index, of which the reason names a partition that lacks one). '
+    'state: in progress (a session works on it: no orphan), left by a build, left by a rebuild (same_as is valid and the same), left by a drop, or incomplete (a partitioned index, of which the reason names a partition that lacks one). '
     'size_bytes, scans, observed_since, nodes and backs as in find_unused_indexes(). safe_to_drop: yes, no or unknown, with the reason; statement: drops it, to be run outside a transaction block, and is given only where that is safe. '
     'Raises no errors of its own; waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.find_invalid_indexes() FROM PUBLIC;
@@ -220,9 +233,9 @@ CREATE FUNCTION dbops.find_duplicate_indexes(
     AS 'MODULE_PATHNAME', 'dbops_find_duplicate_indexes';
 COMMENT ON FUNCTION dbops.find_duplicate_indexes() IS
     'Lists the indexes whose work another index of the same table does as well (replaced_by), the largest first. '
-    'kind: same, reversed (the same read backward), beside unique (the same, which keeps rows unique too) or prefix (a btree that the other one begins with). '
+    'kind: same, reversed (the same read backward), beside unique (the same, which keeps rows unique too), covered (the other one has the same keys, and includes more columns) or prefix (a btree that the other one begins with). '
     'Operator classes and their options, collations, directions, expressions, predicates, included columns and what is enforced are compared; of a pair that one is listed on which less depends, or else the younger. '
-    'The other columns are as in find_unused_indexes(); whether it is safe does not depend on scans, unless the other one is more than three times as large. Raises no errors of its own; waits for no lock.';
+    'The other columns are as in find_unused_indexes(). Whether it is safe does not depend on scans, unless the other one is more than three times as large: then only if nobody has scanned this one in 30 days in which all nodes have counted; nor is one that is used while both are empty, or the other one goes with a partitioned index (unknown). Raises no errors of its own; waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.find_duplicate_indexes() FROM PUBLIC;
 
 CREATE FUNCTION dbops.index_usage(
@@ -244,7 +257,7 @@ CREATE FUNCTION dbops.index_usage(
 COMMENT ON FUNCTION dbops.index_usage(regclass) IS
     'Says how much the indexes of a table are used, or all (null) of users'' tables, the most used first; of a partitioned index the sum of its partitions. '
     'scans, tuples_read (entries of the index), tuples_fetched (rows of the table): of all nodes, since they began to count. '
-    'status: used, unused, or needed (no scan, but it keeps what backs says). last_scan: from PostgreSQL 16 on. observed_since: all nodes have counted and the file was there. size_bytes is null of another session''s temporary table. '
+    'status: used, unused, or needed (no scan, but it keeps what backs says, or a foreign key finds its rows by it and by no other). last_scan: from PostgreSQL 16 on. observed_since: all nodes have counted and the file was there. size_bytes is null of another session''s temporary table. '
     'What is no table is refused (42809, 42P01). Waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.index_usage(regclass) FROM PUBLIC;
 
@@ -266,18 +279,20 @@ CREATE FUNCTION dbops.find_unused_indexes(
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'dbops_find_unused_indexes';
 COMMENT ON FUNCTION dbops.find_unused_indexes(bigint, interval) IS
-    'Lists the indexes of at least min_bytes that nobody has scanned or, from PostgreSQL 16 on, not for unused_for, the largest first. Unique and exclusion indexes work without being scanned and are not listed; partitions'' indexes count with the partitioned one. '
-    'scans and last_scan: of all nodes; nodes: this server, and those of import_index_usage(). observed_since: from then on a scan would have been counted on all of them: statistics were reset or lost, the server promoted, or the file made then. '
-    'backs: what needs the index, such as a foreign key that finds its rows by no other. '
-    'safe_to_drop: yes only if it was observed for unused_for, every connected or expected standby is among the nodes and was imported within 7 days, and somebody has read the table meanwhile; else no or unknown, with the reason. '
-    'statement: drops it, to be run outside a transaction block; given only where that is safe. Negative arguments are refused (22023). Waits for no lock.';
+    'Lists the indexes of at least min_bytes that nobody has scanned on this server or, from PostgreSQL 16 on, not for unused_for, the largest first. Unique and exclusion indexes work without being scanned and are not listed; partitions'' indexes count with the partitioned one. '
+    'scans and last_scan: of all nodes; nodes: this server, and those of import_index_usage(). observed_since: from then on, until the oldest import was taken, a scan would have been counted on all of them: statistics were reset or lost, the server promoted, or the file made then (of a partitioned index the oldest file that is younger than itself). '
+    'backs: what needs the index, such as a foreign key that finds its rows by no other, or another node that scans it. '
+    'safe_to_drop: yes only if all nodes have counted for unused_for and were imported within 7 days, every standby is among them (connected now or within 7 days, with a slot, in dbops.expected_standbys, or fed by one that was imported), '
+    'and somebody has read the table: by an index, or by more sequential scans in that time, where dbops has noted them, than builds of its indexes and a dump each night make; else no or unknown, with the reason. '
+    'unknown, too: where partitions came within unused_for, as others may have gone with their counters; and where track_counts is off for the server, a database, a role or a function. What sessions that switch it off themselves have scanned nobody knows. '
+    'statement: drops it, to be run outside a transaction block; given only where that is safe. That of a partitioned index locks the table and all partitions, so set lock_timeout first. Negative arguments are refused (22023). Waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.find_unused_indexes(bigint, interval) FROM PUBLIC;
 
 CREATE FUNCTION dbops.export_index_usage() RETURNS jsonb
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'dbops_export_index_usage';
 COMMENT ON FUNCTION dbops.export_index_usage() IS
-    'Gives what this node has counted of the scans of its indexes, for import_index_usage() on the primary. Works on standbys.';
+    'Gives what this node has counted of the scans of its indexes, and the names of the standbys that it feeds, for import_index_usage() on the primary. Works on standbys. Errors: 55000 where track_counts is off for the server, this database, a role or a function, as its silence would be taken for indexes that nobody uses.';
 REVOKE ALL ON FUNCTION dbops.export_index_usage() FROM PUBLIC;
 
 CREATE FUNCTION dbops.import_index_usage(node text, usage jsonb) RETURNS bigint
@@ -287,15 +302,22 @@ COMMENT ON FUNCTION dbops.import_index_usage(text, jsonb) IS
     'Takes over what export_index_usage() gave on another node, in place of what was known of it, and returns how many indexes of this database that tells of. '
     'node: a standby''s application_name, or the name of the slot of one that is not connected. '
     'The indexes of a physical replica are known by their OIDs, those of a logical one by their names. '
-    'Refused: another document (22023), one of another database (22023) or from the future (22023), and on a standby (25006).';
+    'Refused: another document, one of another database or from the future, and the node "this server" (22023); on a standby (25006).';
 REVOKE ALL ON FUNCTION dbops.import_index_usage(text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION dbops.forget_index_usage(node text) RETURNS boolean
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_forget_index_usage';
 COMMENT ON FUNCTION dbops.forget_index_usage(text) IS
-    'Forgets what was imported of a node that is no more, and returns whether anything was known of it. Refused on a standby (25006).';
+    'Forgets what was imported of a node that is no more, and that it was connected as a standby, and returns whether anything was known of it. Refused on a standby (25006).';
 REVOKE ALL ON FUNCTION dbops.forget_index_usage(text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.note_standbys() RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_note_standbys';
+COMMENT ON FUNCTION dbops.note_standbys() IS
+    'Writes down which standbys are connected, for find_unused_indexes(), and returns how many. Where dbops is preloaded that is done every 10 minutes. Fails on a standby (25006).';
+REVOKE ALL ON FUNCTION dbops.note_standbys() FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
     ('find_invalid_indexes', 'monitor'),
@@ -304,7 +326,8 @@ INSERT INTO dbops.function_access VALUES
     ('find_unused_indexes', 'monitor'),
     ('export_index_usage', 'monitor'),
     ('import_index_usage', 'operator'),
-    ('forget_index_usage', 'operator');
+    ('forget_index_usage', 'operator'),
+    ('note_standbys', 'operator');
 
 CREATE FUNCTION dbops.table_bloat(
     table_name regclass,
@@ -335,8 +358,9 @@ COMMENT ON FUNCTION dbops.table_bloat(regclass, integer) IS
     'Measures how much smaller a table would be after a rewrite (VACUUM FULL, pg_repack), and its TOAST table in a second row if that has anything, from a random page of each of sample_blocks parts of the file (1 to 10000); the parts are halved, and once more, while the interval is wider than 1 point to each side. A smaller file is read whole. Statistics are not needed. '
     'bloat_percent: of the file, with its 95 percent interval; wasted_bytes: what a rewrite gives back to the disk, of which VACUUM gives back vacuum_returns_bytes (empty pages at the end, if they are many) and only a rewrite rewrite_only_bytes. '
     'dead_bytes: dead rows, which VACUUM makes free for new rows; held_bytes: such that some transaction may still see, which nothing frees before it ends; free_bytes: free for new rows already. dead_rows: of both. all_visible_percent: pages in the visibility map. '
-    'damaged_pages could not be read or understood, the first of them in note, and are taken for average ones. Of a partitioned table the sum of its partitions. '
-    'Waits for no lock: method says why nothing was measured, such as skipped: locked. What is no table is refused (42809, 42P01).';
+    'damaged_pages could not be read or understood, the first of them in note, and are taken for average ones. What values of dropped columns still take, here and in TOAST, is not measured; note says that there are such columns. Of a partitioned table the sum of its partitions; those that could not be measured count in size_bytes only, as note says. '
+    'Beside the sample it reads up to 1057 pages at the end, as long as they are empty, and the visibility map, 32 MB of it for a table of 1 TB. '
+    'Waits for no lock, and writes nothing, no hints on rows either: method says why nothing was measured, such as skipped: locked. What is no table is refused (42809, 42P01).';
 REVOKE ALL ON FUNCTION dbops.table_bloat(regclass, integer) FROM PUBLIC;
 
 CREATE FUNCTION dbops.find_bloated_tables(
@@ -366,7 +390,7 @@ CREATE FUNCTION dbops.find_bloated_tables(
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_find_bloated_tables';
 COMMENT ON FUNCTION dbops.find_bloated_tables(numeric, integer, bigint) IS
-    'Lists the tables and TOAST tables of this database of which a rewrite would win at least min_percent and min_bytes, those that win most bytes first, with the columns of table_bloat(); those that could not be measured come last, with the reason as their method. '
+    'Lists the tables and TOAST tables of this database, those of its catalog and those that all databases share included, of which a rewrite would win at least min_percent and min_bytes, those that win most bytes first, with the columns of table_bloat(); those that could not be measured come last, with the reason as their method. '
     'Each costs a sample of 300 pages, tables smaller than min_bytes none. Waits for no lock. Arguments out of range are refused (22023).';
 REVOKE ALL ON FUNCTION dbops.find_bloated_tables(numeric, integer, bigint) FROM PUBLIC;
 
@@ -385,14 +409,14 @@ CREATE TABLE dbops.table_reads (
 );
 CREATE INDEX table_reads_at ON dbops.table_reads (at);
 COMMENT ON TABLE dbops.table_reads IS
-    'The server''s counters of tables of at least 10,000 rows, once a day for 31 days: sequential scans, rows that they read, rows that indexes found.';
+    'The server''s counters of tables of at least 10,000 rows and partitions of at least 1,000, once a day for 31 days: sequential scans, rows that they read, rows that indexes found.';
 REVOKE ALL ON TABLE dbops.table_reads FROM PUBLIC;
 
 CREATE FUNCTION dbops.note_table_reads() RETURNS bigint
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_note_table_reads';
 COMMENT ON FUNCTION dbops.note_table_reads() IS
-    'Writes down how tables of at least 10,000 rows have been read by now, for find_missing_indexes(), and returns how many there are. Where dbops is preloaded that is done once a day. Fails on a standby (25006).';
+    'Writes down how tables of at least 10,000 rows, and partitions of at least 1,000, have been read by now, for find_missing_indexes(), and returns how many there are. Where dbops is preloaded that is done once a day. Fails on a standby (25006).';
 REVOKE ALL ON FUNCTION dbops.note_table_reads() FROM PUBLIC;
 
 CREATE FUNCTION dbops.find_missing_indexes(
@@ -415,10 +439,11 @@ CREATE FUNCTION dbops.find_missing_indexes(
     LANGUAGE c STABLE
     AS 'MODULE_PATHNAME', 'dbops_find_missing_indexes';
 COMMENT ON FUNCTION dbops.find_missing_indexes(interval, bigint, integer) IS
-    'Lists the tables of at least min_rows rows, by the last ANALYZE, that were read mostly from end to end, those with most rows read first: candidates for an index, and no DDL, since nobody counts how many of the rows were wanted. '
-    'Listed are tables with 10 sequential scans or more, which read at least a tenth of the rows each, and more rows than indexes found (rows_by_index). scan_percent: of the rows that were read. '
+    'Lists the tables of at least min_rows rows, by the last ANALYZE or, where there was none, as counted, that were read mostly from end to end, those with most rows read first: candidates for an index, and no DDL, since nobody counts how many of the rows were wanted. '
+    'Listed are tables with 10 sequential scans or more, which read at least a tenth of the rows each, and more rows than indexes found (rows_by_index). scan_percent: of the rows that were read. A partitioned table is the sum of its partitions. '
     'observed_since: the counters that were written down time_window ago or before; without such, since they were last reset. '
-    'candidate_columns: compared by statements of pg_stat_statements that name the table, and no index begins with them; statements: of these the five that took most time, with their texts for members of pg_read_all_stats. '
+    'candidate_columns: compared by statements of pg_stat_statements that name the table, a table that it is a child of or, if it is partitioned, a part of it, and no index begins with them; '
+    'statements: of these the five that took most time, with their queryid and text for members of pg_read_all_stats. '
     'Arguments out of range are refused (22023). Waits for no lock.';
 REVOKE ALL ON FUNCTION dbops.find_missing_indexes(interval, bigint, integer) FROM PUBLIC;
 

@@ -11,20 +11,29 @@
  * matter how often either was scanned, with one exception: an index that is much
  * smaller than the one that could replace it, and is used, is cheaper to read,
  * be it for what that one includes, or for rows that it does not deduplicate.
+ * That it is not used is known as it is of any index: once all nodes have watched
+ * it for long enough.
  *
  * Partitions' indexes are judged by the partitioned index that they are attached
  * to.
  *
- * Memory: the list of indexes, and what one table's need, which is freed before
- * the next table.
+ * First the tables are found that have such indexes, by what these look like;
+ * what else matters is read for those alone, which are few. Memory: the list of
+ * their indexes, and what one table's need, which is freed before the next table.
  */
 #include "advise/index_advice.h"
+#include "core/rule.h"
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "core/server.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #define MUCH_LARGER		3.0		/* times the size: reading it instead is not the same */
+#define EMPTY			(2 * BLCKSZ)	/* bytes: of no rows, or of so few that it does not matter now */
+#define LONG_ENOUGH		(30 * USECS_PER_DAY)	/* without a scan: it is not used */
 
 typedef struct Search
 {
@@ -32,6 +41,7 @@ typedef struct Search
 	MemoryContext context;		/* of the result */
 	MemoryContext per_table;
 	DbopsIndexReader *reader;
+	IndexNeeds *needs;
 	List	   *found;			/* of IndexAdvice * */
 } Search;
 
@@ -44,6 +54,12 @@ typedef struct Spare
 
 PG_FUNCTION_INFO_V1(dbops_find_duplicate_indexes);
 
+static void keep_for_those_that_go(Search *search);
+static void note_going(HTAB *going, const IndexEntry *entry);
+static List *tables_with_several(void);
+static void take_table(HeapTuple row, TupleDesc desc, void *arg);
+static List *tables_with_duplicates(Search *search);
+static bool has_duplicates(const List *indexes);
 static void judge_table(Search *search, List *entries, int from, int to);
 static const DbopsIndex **match_shapes(Search *search, List *entries, int from, int n);
 static Spare find_replacement(List *entries, int from, const DbopsIndex **shapes, const bool *spared, int n, int index);
@@ -51,6 +67,8 @@ static bool goes_first(const IndexEntry *entry, const IndexEntry *other);
 static int	standing(const IndexEntry *entry);
 static void add_advice(Search *search, IndexEntry *entry, IndexEntry *other, IndexRedundancy redundancy);
 static void judge(IndexAdvice *advice, IndexRedundancy redundancy, const IndexNodes *nodes);
+static bool may_be_used(const IndexAdvice *advice, const IndexNodes *nodes);
+static const char *what_it_is(IndexRedundancy redundancy);
 
 /* find_duplicate_indexes() → setof record */
 Datum
@@ -70,12 +88,14 @@ dbops_find_duplicate_indexes(PG_FUNCTION_ARGS)
 List *
 dbops_duplicate_indexes(const IndexNodes *nodes)
 {
-	List	   *entries = dbops_indexes_list(NIL);
 	Search		search = {.nodes = nodes,.context = CurrentMemoryContext};
+	List	   *entries;
 	int			next;
 
 	search.per_table = AllocSetContextCreate(CurrentMemoryContext, "dbops indexes of a table", ALLOCSET_DEFAULT_SIZES);
 	search.reader = dbops_index_reader_begin();
+	search.needs = dbops_index_needs_begin();
+	entries = dbops_indexes_list_among(tables_with_duplicates(&search));
 	for (int first = 0; first < list_length(entries); first = next)
 	{
 		Oid			table = ((IndexEntry *) list_nth(entries, first))->table;
@@ -87,10 +107,104 @@ dbops_duplicate_indexes(const IndexNodes *nodes)
 		if (next - first > 1)
 			judge_table(&search, entries, first, next);
 	}
+	dbops_index_needs_end(search.needs);
 	dbops_index_reader_end(search.reader);
 	MemoryContextDelete(search.per_table);
+	keep_for_those_that_go(&search);
 	list_sort(search.found, dbops_index_advice_by_size);
 	return search.found;
+}
+
+/*
+ * An index of a partition goes with the partitioned index that it is attached to:
+ * nothing is safe to drop because of it before that one is gone.
+ */
+static void
+keep_for_those_that_go(Search *search)
+{
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid),.hcxt = CurrentMemoryContext};
+	HTAB	   *going = hash_create("indexes that go with others", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ListCell   *cell;
+
+	foreach(cell, search->found)
+	{
+		const IndexAdvice *advice = lfirst(cell);
+
+		if (advice->safe == DROP_YES)
+			note_going(going, advice->index);
+	}
+	foreach(cell, search->found)
+	{
+		IndexAdvice *advice = lfirst(cell);
+
+		if (advice->safe == DROP_YES && hash_search(going, &advice->other->oid, HASH_FIND, NULL) != NULL)
+			dbops_index_verdict(advice, DROP_UNKNOWN, "the other index can go with the partitioned index that it is a part of: drop that first, and look again");
+	}
+	hash_destroy(going);
+}
+
+static void
+note_going(HTAB *going, const IndexEntry *entry)
+{
+	ListCell   *cell;
+
+	check_stack_depth();
+	(void) hash_search(going, &entry->oid, HASH_ENTER, NULL);
+	foreach(cell, entry->children)
+		note_going(going, lfirst(cell));
+}
+
+static List *
+tables_with_several(void)
+{
+	List	   *tables = NIL;
+
+	dbops_query_latest("SELECT indrelid FROM pg_index WHERE indrelid >= 16384 GROUP BY 1 HAVING count(*) > 1 ORDER BY 1",
+					   0, NULL, take_table, &tables);
+	return tables;
+}
+
+static void
+take_table(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **tables = arg;
+
+	*tables = lappend_oid(*tables, dbops_row_oid(row, desc, 1));
+}
+
+/* With all partitions of a partitioned table, whose needs are its. */
+static List *
+tables_with_duplicates(Search *search)
+{
+	List	   *tables = NIL;
+	ListCell   *cell;
+
+	foreach(cell, tables_with_several())
+	{
+		MemoryContext caller = MemoryContextSwitchTo(search->per_table);
+		bool		has = has_duplicates(dbops_index_read(search->reader, lfirst_oid(cell)));
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(search->per_table);
+		if (has)
+			tables = list_concat(tables, get_rel_relkind(lfirst_oid(cell)) == RELKIND_PARTITIONED_TABLE ?
+								 find_all_inheritors(lfirst_oid(cell), NoLock, NULL) : list_make1_oid(lfirst_oid(cell)));
+	}
+	return tables;
+}
+
+static bool
+has_duplicates(const List *indexes)
+{
+	ListCell   *one;
+	ListCell   *other;
+
+	foreach(one, indexes)
+		foreach(other, indexes)
+			if (lfirst(one) != lfirst(other) && dbops_index_redundancy(lfirst(one), lfirst(other)) != INDEX_NEEDED)
+				return true;
+	return false;
 }
 
 /* Judge the indexes of one table, which are those from .. to - 1. */
@@ -170,7 +284,7 @@ standing(const IndexEntry *entry)
 		return 6;				/* cannot go alone */
 	if (entry->referenced_by != NULL)
 		return 5;
-	if (entry->constraint != NULL)
+	if (entry->constraint != NULL || entry->part_constraint != NULL)
 		return 4;
 	if (entry->replica_identity)
 		return 3;
@@ -183,9 +297,12 @@ static void
 add_advice(Search *search, IndexEntry *entry, IndexEntry *other, IndexRedundancy redundancy)
 {
 	IndexAdvice *advice = dbops_index_advice(entry, search->nodes);
+	const char *fkey = (advice->backs != NULL) ? NULL : dbops_index_serves_fkey(search->needs, entry, SERVES);
 
 	advice->kind = dbops_redundancy_name(redundancy);
 	advice->other = other;
+	if (fkey != NULL)
+		advice->backs = psprintf("foreign key %s finds its rows by it, or by the other index", fkey);
 	judge(advice, redundancy, search->nodes);
 	search->found = lappend(search->found, advice);
 }
@@ -199,18 +316,43 @@ judge(IndexAdvice *advice, IndexRedundancy redundancy, const IndexNodes *nodes)
 
 	if (entry->constraint != NULL)
 		dbops_index_verdict(advice, DROP_NO, psprintf("it enforces a constraint: if two are not meant, ALTER TABLE %s DROP CONSTRAINT %s",
-													  entry->table_name, entry->constraint));
-	else if (entry->referenced_by != NULL || entry->replica_identity || entry->clustered)
+													  dbops_index_table_name(entry), entry->constraint));
+	else if (entry->part_constraint != NULL || entry->referenced_by != NULL || entry->replica_identity || entry->clustered)
 		dbops_index_verdict(advice, DROP_NO, psprintf("it is needed: %s", advice->backs));
-	else if (other_bytes > MUCH_LARGER * advice->bytes &&
-			 (advice->counters.scans > 0 || nodes->blind != NULL))
+	else if (other_bytes > MUCH_LARGER * advice->bytes && may_be_used(advice, nodes))
 		dbops_index_verdict(advice, DROP_UNKNOWN,
 							psprintf("the other index is much larger (%s against %s), so that scans would read more",
 									 dbops_figure_bytes(other_bytes), dbops_figure_bytes(advice->bytes)));
+	else if ((redundancy == INDEX_PREFIX || redundancy == INDEX_COVERED) && other_bytes <= EMPTY &&
+			 dbops_index_was_used(&advice->counters, nodes->now - LONG_ENOUGH))
+		dbops_index_verdict(advice, DROP_UNKNOWN, "it is used, and both are empty now, so that how large they are otherwise is not known");
 	else
-		dbops_index_verdict(advice, DROP_YES,
-							redundancy == INDEX_PREFIX ? "the other index begins with the same keys" :
-							redundancy == INDEX_REVERSED ? "the other index is the same, read backward" :
-							redundancy == INDEX_BESIDE_UNIQUE ? "the other index is the same, and keeps rows unique too" :
-							"the other index is the same");
+		dbops_index_verdict(advice, DROP_YES, what_it_is(redundancy));
+}
+
+/* What nobody has watched for long may be. */
+static bool
+may_be_used(const IndexAdvice *advice, const IndexNodes *nodes)
+{
+	return dbops_index_was_used(&advice->counters, nodes->now - LONG_ENOUGH) ||
+		!dbops_index_was_watched(advice, nodes, LONG_ENOUGH);
+}
+
+/* Say what the other index is. */
+static const char *
+what_it_is(IndexRedundancy redundancy)
+{
+	switch (redundancy)
+	{
+		case INDEX_PREFIX:
+			return "the other index begins with the same keys";
+		case INDEX_COVERED:
+			return "the other index has the same keys, and includes more columns";
+		case INDEX_REVERSED:
+			return "the other index is the same, read backward";
+		case INDEX_BESIDE_UNIQUE:
+			return "the other index is the same, and keeps rows unique too";
+		default:
+			return "the other index is the same";
+	}
 }

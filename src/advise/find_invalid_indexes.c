@@ -14,6 +14,7 @@
 
 #include "access/xlog.h"
 #include "catalog/index.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
@@ -24,6 +25,7 @@ typedef struct Search
 {
 	const IndexNodes *nodes;
 	DbopsIndexReader *reader;
+	IndexNeeds *needs;
 	List	   *at_work;		/* OIDs of tables and indexes that others have locked against changes of their schema */
 	List	   *found;			/* of IndexAdvice * */
 } Search;
@@ -36,7 +38,11 @@ static void take_relation(HeapTuple row, TupleDesc desc, void *arg);
 static void judge(Search *search, IndexEntry *entry);
 static void judge_partitioned(IndexAdvice *advice);
 static List *tables_of_children(Oid index);
+static Oid	first_of_kind(const List *tables, char kind);
+static const char *how_to_complete(const IndexEntry *entry, const List *lacking);
+static const char *table_name(Oid table);
 static void judge_left(Search *search, IndexAdvice *advice);
+static const char *why_kept(Search *search, IndexAdvice *advice);
 static bool keeps_something(const IndexEntry *entry);
 static IndexEntry *find_twin(Search *search, const IndexEntry *entry);
 static bool is_twin(List *indexes, Oid index, Oid other);
@@ -67,6 +73,7 @@ dbops_invalid_indexes(const IndexNodes *nodes)
 	if (entries == NIL)
 		return NIL;
 	search.reader = dbops_index_reader_begin();
+	search.needs = dbops_index_needs_begin();
 	search.at_work = relations_at_work();
 	foreach(cell, entries)
 	{
@@ -74,6 +81,7 @@ dbops_invalid_indexes(const IndexNodes *nodes)
 		if (is_still_invalid(((const IndexEntry *) lfirst(cell))->oid))
 			judge(&search, lfirst(cell));
 	}
+	dbops_index_needs_end(search.needs);
 	dbops_index_reader_end(search.reader);
 	list_sort(search.found, dbops_index_advice_by_size);
 	return search.found;
@@ -94,7 +102,10 @@ is_still_invalid(Oid oid)
 	return invalid;
 }
 
-/* List what others hold with a lock as builds and drops of indexes take it, and VACUUM too. */
+/*
+ * List what others hold with a lock as builds and drops of indexes take it, and
+ * VACUUM too. What serializable transactions have read is listed as locked as well.
+ */
 static List *
 relations_at_work(void)
 {
@@ -104,7 +115,7 @@ relations_at_work(void)
 	dbops_query_each("SELECT DISTINCT l.relation FROM pg_lock_status() l"
 					 " WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM $1"
 					 " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-					 " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')",
+					 " AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'SIReadLock')",
 					 1, &param, take_relation, &relations);
 	return relations;
 }
@@ -140,16 +151,53 @@ judge_partitioned(IndexAdvice *advice)
 {
 	List	   *partitions = find_inheritance_children(advice->index->table, NoLock);
 	List	   *lacking = list_difference_oid(partitions, tables_of_children(advice->index->oid));
-	const char *first = (lacking == NIL) ? NULL : get_rel_name(linitial_oid(lacking));
 
 	advice->kind = "incomplete";
 	dbops_index_verdict(advice, DROP_NO,
 						lacking == NIL ? "an index that is attached to it is invalid; when all are valid, it is too" :
-						psprintf("%d of %d partitions lack an index, such as %s: create one there CONCURRENTLY,"
-								 " then ALTER INDEX %s ATTACH PARTITION it",
-								 list_length(lacking), list_length(partitions),
-								 first == NULL ? "one that is gone now" : dbops_quote_name(first),
-								 advice->index->name));
+						psprintf("%d of %d partitions lack an index, such as %s", list_length(lacking), list_length(partitions),
+								 how_to_complete(advice->index, lacking)));
+}
+
+/* Name one that lacks an index, and what helps there. */
+static const char *
+how_to_complete(const IndexEntry *entry, const List *lacking)
+{
+	Oid			foreign = first_of_kind(lacking, RELKIND_FOREIGN_TABLE);
+	Oid			plain = first_of_kind(lacking, RELKIND_RELATION);
+	Oid			partitioned = first_of_kind(lacking, RELKIND_PARTITIONED_TABLE);
+
+	if (OidIsValid(foreign))
+		return psprintf("foreign table %s, which can have none, so that it never becomes valid:"
+						" drop it and create it without ONLY, which takes over the indexes that are there", table_name(foreign));
+	if (OidIsValid(plain))
+		return psprintf("%s: create one there CONCURRENTLY, then ALTER INDEX %s ATTACH PARTITION it",
+						table_name(plain), entry->name);
+	if (OidIsValid(partitioned))
+		return psprintf("%s, which has partitions itself: create one ON ONLY it and, CONCURRENTLY, on each of these, attach them,"
+						" then ALTER INDEX %s ATTACH PARTITION it", table_name(partitioned), entry->name);
+	return "one that is gone now: look again";
+}
+
+/* It may go at any moment. */
+static const char *
+table_name(Oid table)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(table));
+	const char *name = get_rel_name(table);
+
+	return (schema == NULL || name == NULL) ? "one that is gone now" : dbops_quote_qualified(schema, name);
+}
+
+static Oid
+first_of_kind(const List *tables, char kind)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables)
+		if (get_rel_relkind(lfirst_oid(cell)) == kind)
+			return lfirst_oid(cell);
+	return InvalidOid;
 }
 
 static List *
@@ -167,6 +215,7 @@ static void
 judge_left(Search *search, IndexAdvice *advice)
 {
 	IndexEntry *entry = advice->index;
+	const char *why;
 
 	advice->other = entry->live ? find_twin(search, entry) : NULL;
 	advice->kind = !entry->live ? "left by a drop" : (advice->other != NULL) ? "left by a rebuild" : "left by a build";
@@ -180,13 +229,29 @@ judge_left(Search *search, IndexAdvice *advice)
 		dbops_index_verdict(advice, DROP_YES, "it was being dropped");
 	else if (advice->other != NULL && entry->constraint == NULL && entry->referenced_by == NULL)
 		dbops_index_verdict(advice, DROP_YES, "the other index is valid and does all that this one would");
-	else if (keeps_something(entry))
-		dbops_index_verdict(advice, DROP_NO, psprintf("it is there to keep %s%s: %s, which fails where rows are in the way",
-													  advice->backs,
-													  entry->ready ? ", and does so for rows that are written" : "",
-													  repair(entry)));
+	else if ((why = why_kept(search, advice)) != NULL)
+		dbops_index_verdict(advice, DROP_NO, why);
 	else
 		dbops_index_verdict(advice, DROP_YES, psprintf("no query uses it; if it is wanted, %s instead", repair(entry)));
+}
+
+/* Say what an index is there for, and how to have it whole; NULL: for queries only. */
+static const char *
+why_kept(Search *search, IndexAdvice *advice)
+{
+	const IndexEntry *entry = advice->index;
+	const char *fkey;
+
+	if (get_rel_relkind(entry->table) == RELKIND_TOASTVALUE)
+		return psprintf("TOAST finds its values by it: %s", repair(entry));
+	if (keeps_something(entry))
+		return psprintf("it is there to keep %s%s: %s, which fails where rows are in the way", advice->backs,
+						entry->ready ? ", and does so for rows that are written" : "", repair(entry));
+	fkey = dbops_index_serves_fkey(search->needs, advice->index, WOULD_SERVE);
+	if (fkey == NULL)
+		return NULL;
+	advice->backs = psprintf("foreign key %s would find its rows by it", fkey);
+	return psprintf("foreign key %s would find its rows by it, and by no other: %s", fkey, repair(entry));
 }
 
 /* One that is not ready enforces nothing yet. */
@@ -197,20 +262,23 @@ keeps_something(const IndexEntry *entry)
 		entry->clustered || (entry->ready && (entry->unique || entry->exclusion));
 }
 
-/* Find a valid index that does all that it would; NULL: there is none. */
+/* Find a valid index that does all that it would, and give its OID; NULL: there is none. */
 static IndexEntry *
 find_twin(Search *search, const IndexEntry *entry)
 {
 	List	   *indexes = dbops_index_read(search->reader, entry->table);
-	List	   *entries = dbops_indexes_list(list_make1_oid(entry->table));
+	IndexEntry *twin;
 	ListCell   *cell;
 
-	foreach(cell, entries)
+	foreach(cell, indexes)
 	{
-		IndexEntry *other = lfirst(cell);
+		Oid			other = ((const DbopsIndex *) lfirst(cell))->oid;
 
-		if (other->oid != entry->oid && is_twin(indexes, entry->oid, other->oid))
-			return other;
+		if (other == entry->oid || !is_twin(indexes, entry->oid, other))
+			continue;
+		twin = palloc0(sizeof(IndexEntry));
+		twin->oid = other;
+		return twin;
 	}
 	return NULL;
 }
@@ -230,8 +298,11 @@ is_twin(List *indexes, Oid index, Oid other)
 	return dbops_index_redundancy(&whole, two) == INDEX_SAME;
 }
 
+/* How to have it whole: not all can be rebuilt while others write. */
 static const char *
 repair(const IndexEntry *entry)
 {
+	if (entry->exclusion || get_rel_relkind(entry->table) == RELKIND_TOASTVALUE)
+		return psprintf("REINDEX INDEX %s (it locks out writers)", entry->name);
 	return psprintf("REINDEX INDEX CONCURRENTLY %s", entry->name);
 }

@@ -7,9 +7,8 @@
  * name the table, and the columns that they compare and no index begins with,
  * never a statement that would make one.
  *
- * A table is listed if it has many rows, was read from end to end more than a few
- * times, these scans went on for a good part of it, and they have read more rows
- * than all indexes have found.
+ * Which tables these are stands in table_scans.c. A statement may name one by the
+ * table that it is a child of, or name a partition of it.
  */
 #include "advise/table_reads.h"
 
@@ -17,22 +16,19 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "core/server.h"
-#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
 #define N_COLUMNS			12
-#define FEW_SCANS			10	/* as reports and dumps make them */
-#define GOOD_PART			0.1 /* of the rows that a scan reads */
 #define MOST_STATEMENTS		5	/* of a table, those that take most time */
 #define MOST_CANDIDATES		5	/* columns */
 
 typedef struct Report
 {
 	ReturnSetInfo *rsinfo;
-	bool		texts;			/* the caller may see statements */
+	bool		texts;			/* the caller may see statements, and by which queryid to find them */
 	const char *blind;			/* why statements are not known, as a clause; or NULL */
 	DbopsIndexReader *reader;
 } Report;
@@ -40,12 +36,11 @@ typedef struct Report
 PG_FUNCTION_INFO_V1(dbops_find_missing_indexes);
 
 static void require(bool condition, const char *what);
-static List *read_mostly_by_scans(double min_rows, TimestampTz since);
-static bool is_read_by_scans(const TableReads *reads);
-static int	compare_reads(const ListCell *a, const ListCell *b);
 static List *name_tables(const List *tables);
-static void put_table(const Report *report, const TableReads *reads, const NamedTable *named);
-static List *candidate_columns(const Report *report, const TableReads *reads, const NamedTable *named);
+static void take_name(HeapTuple row, TupleDesc desc, void *arg);
+static void put_table(const Report *report, const TableScans *scans, const NamedTable *named);
+static int64 bytes_of(const TableScans *scans);
+static List *candidate_columns(const Report *report, Oid table, const NamedTable *named);
 static bool leads_an_index(List *indexes, AttrNumber column);
 static Jsonb *describe_statements(const Report *report, const NamedTable *named);
 static const char *reason(const Report *report, const NamedTable *named, const List *columns);
@@ -72,7 +67,7 @@ dbops_find_missing_indexes(PG_FUNCTION_ARGS)
 	require(PG_GETARG_INT64(1) >= 0, "min_rows must not be negative");
 	require(PG_GETARG_INT32(2) >= 1, "row_limit must be at least 1");
 	InitMaterializedSRF(fcinfo, 0);
-	tables = list_truncate(read_mostly_by_scans(PG_GETARG_INT64(1), dbops_clock_now() - window * 1000), PG_GETARG_INT32(2));
+	tables = list_truncate(dbops_tables_scanned(PG_GETARG_INT64(1), dbops_clock_now() - window * 1000), PG_GETARG_INT32(2));
 	named = name_tables(tables);
 	report.blind = (named == NIL) ? NULL : dbops_table_statements(named);
 	report.reader = dbops_index_reader_begin();
@@ -92,75 +87,64 @@ require(bool condition, const char *what)
 				 errhint("Type for example SELECT * FROM dbops.find_missing_indexes('7 days', 10000, 20);")));
 }
 
-/* List them, those that read most rows first. */
-static List *
-read_mostly_by_scans(double min_rows, TimestampTz since)
-{
-	List	   *found = NIL;
-	ListCell   *cell;
-
-	foreach(cell, dbops_table_reads(min_rows, since))
-		if (is_read_by_scans(lfirst(cell)))
-			found = lappend(found, lfirst(cell));
-	list_sort(found, compare_reads);
-	return found;
-}
-
-static bool
-is_read_by_scans(const TableReads *reads)
-{
-	return reads->scans >= FEW_SCANS &&
-		reads->rows_read / (double) reads->scans >= GOOD_PART * reads->rows &&
-		reads->rows_read > reads->rows_by_index;
-}
-
-static int
-compare_reads(const ListCell *a, const ListCell *b)
-{
-	const TableReads *one = lfirst(a);
-	const TableReads *other = lfirst(b);
-
-	if (one->rows_read != other->rows_read)
-		return (one->rows_read > other->rows_read) ? -1 : 1;
-	return (one->table < other->table) ? -1 : (one->table > other->table);
-}
-
 static List *
 name_tables(const List *tables)
 {
 	List	   *named = NIL;
+	List	   *parts = NIL;
+	List	   *numbers = NIL;
+	DbopsParam	params[2];
 	ListCell   *cell;
+	ListCell   *part;
 
 	foreach(cell, tables)
 	{
-		const TableReads *reads = lfirst(cell);
-		NamedTable *table = palloc0(sizeof(NamedTable));
-
-		table->schema = reads->schema;
-		table->name = reads->name;
-		named = lappend(named, table);
+		foreach(part, ((const TableScans *) lfirst(cell))->parts)
+		{
+			parts = lappend_oid(parts, ((const TableReads *) lfirst(part))->table);
+			numbers = lappend_oid(numbers, list_length(named));
+		}
+		named = lappend(named, palloc0(sizeof(NamedTable)));
 	}
+	params[0] = dbops_param_oids(numbers);
+	params[1] = dbops_param_oids(parts);
+	dbops_query_each("WITH RECURSIVE up (number, table_oid) AS (SELECT * FROM unnest($1, $2)"
+					 " UNION SELECT up.number, h.inhparent FROM up JOIN pg_inherits h ON h.inhrelid = up.table_oid)"
+					 " SELECT up.number, n.nspname::text, c.relname::text"
+					 " FROM up JOIN pg_class c ON c.oid = up.table_oid JOIN pg_namespace n ON n.oid = c.relnamespace",
+					 lengthof(params), params, take_name, named);
 	return named;
 }
 
 static void
-put_table(const Report *report, const TableReads *reads, const NamedTable *named)
+take_name(HeapTuple row, TupleDesc desc, void *arg)
+{
+	NamedTable *named = list_nth(arg, dbops_row_oid(row, desc, 1));
+	TableName  *name = palloc(sizeof(TableName));
+
+	name->schema = dbops_row_text(row, desc, 2);
+	name->name = dbops_row_text(row, desc, 3);
+	named->names = lappend(named->names, name);
+}
+
+static void
+put_table(const Report *report, const TableScans *scans, const NamedTable *named)
 {
 	Datum		values[N_COLUMNS];
 	bool		nulls[N_COLUMNS] = {false};
-	List	   *columns = candidate_columns(report, reads, named);
+	List	   *columns = candidate_columns(report, scans->table, named);
 	Jsonb	   *statements = describe_statements(report, named);
 
-	values[0] = ObjectIdGetDatum(reads->table);
-	values[1] = Int64GetDatum((int64) reads->rows);
-	values[2] = Int64GetDatum(dbops_relation_bytes(reads->table));
-	values[3] = Int64GetDatum(reads->scans);
-	values[4] = Int64GetDatum(reads->rows_read);
-	values[5] = Int64GetDatum(reads->rows_read / reads->scans);
-	values[6] = Int64GetDatum(reads->rows_by_index);
-	values[7] = NumericGetDatum(int64_div_fast_to_numeric((int64) rint(dbops_figure_percent(reads->rows_read, (double) reads->rows_read + reads->rows_by_index) * 100), 2));
-	values[8] = TimestampTzGetDatum(reads->since);
-	nulls[8] = (reads->since == 0);
+	values[0] = ObjectIdGetDatum(scans->table);
+	values[1] = Int64GetDatum((int64) scans->rows);
+	values[2] = Int64GetDatum(bytes_of(scans));
+	values[3] = Int64GetDatum(scans->scans);
+	values[4] = Int64GetDatum(scans->rows_read);
+	values[5] = Int64GetDatum(scans->rows_read / scans->scans);
+	values[6] = Int64GetDatum(scans->rows_by_index);
+	values[7] = NumericGetDatum(int64_div_fast_to_numeric((int64) rint(dbops_figure_percent(scans->rows_read, (double) scans->rows_read + scans->rows_by_index) * 100), 2));
+	values[8] = TimestampTzGetDatum(scans->since);
+	nulls[8] = (scans->since == 0);
 	nulls[9] = (columns == NIL);
 	values[9] = nulls[9] ? (Datum) 0 : dbops_param_texts(columns).value;
 	nulls[10] = (statements == NULL);
@@ -169,11 +153,22 @@ put_table(const Report *report, const TableReads *reads, const NamedTable *named
 	tuplestore_putvalues(report->rsinfo->setResult, report->rsinfo->setDesc, values, nulls);
 }
 
+static int64
+bytes_of(const TableScans *scans)
+{
+	int64		bytes = 0;
+	ListCell   *cell;
+
+	foreach(cell, scans->parts)
+		bytes += dbops_relation_bytes(((const TableReads *) lfirst(cell))->table);
+	return bytes;
+}
+
 /* The columns that statements compare and no valid index begins with, by the time of the statements. */
 static List *
-candidate_columns(const Report *report, const TableReads *reads, const NamedTable *named)
+candidate_columns(const Report *report, Oid table, const NamedTable *named)
 {
-	List	   *indexes = dbops_index_read(report->reader, reads->table);
+	List	   *indexes = dbops_index_read(report->reader, table);
 	List	   *columns = NIL;
 	ListCell   *cell;
 
@@ -183,7 +178,7 @@ candidate_columns(const Report *report, const TableReads *reads, const NamedTabl
 
 		foreach(name, ((TableStatement *) lfirst(cell))->columns)
 		{
-			AttrNumber	column = get_attnum(reads->table, lfirst(name));
+			AttrNumber	column = get_attnum(table, lfirst(name));
 
 			if (column > 0 && !leads_an_index(indexes, column) && !dbops_texts_have(columns, lfirst(name)) &&
 				list_length(columns) < MOST_CANDIDATES)
@@ -226,7 +221,8 @@ describe_statements(const Report *report, const NamedTable *named)
 		if (n++ == MOST_STATEMENTS)
 			break;
 		dbops_json_object(&json, NULL);
-		dbops_json_integer(&json, "queryid", statement->id);
+		if (report->texts)
+			dbops_json_integer(&json, "queryid", statement->id);
 		dbops_json_integer(&json, "calls", statement->calls);
 		dbops_json_decimal(&json, "total_ms", statement->time);
 		if (report->texts)

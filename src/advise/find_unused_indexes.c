@@ -4,44 +4,55 @@
  *
  * That nobody has scanned an index is known of the time in which everybody who
  * could was counted (index_nodes.c), and of indexes whose scans are counted at
- * all. It says nothing where nobody has read the table either. What does not
+ * all. It says nothing where nobody has read the table either: by an index, or by
+ * more sequential scans than builds of its indexes and a dump each night are
+ * counted as. What does not
  * serve by being scanned is not listed: an index that keeps rows unique, or out
- * of each other's way, works with every row that is written.
+ * of each other's way, works with every row that is written. One that only other
+ * nodes scan is, as this server's own counters make it look unused.
  *
  * A partitioned index is one thing: it is used if one of its partitions is. An
- * index that was made on a partition by itself goes by those of its siblings.
+ * index that was made on a partition, or on a child by inheritance, by itself goes
+ * by those of its siblings.
  *
  * Memory: the list of indexes and, where the foreign keys of a table have to be
  * looked at, that table's.
  */
 #include "advise/index_advice.h"
+#include "advise/table_reads.h"
 
-#include "access/htup_details.h"
 #include "access/transam.h"
-#include "access/xlog.h"
-#include "catalog/partition.h"
-#include "catalog/pg_index.h"
 #include "core/server.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
-#define LARGEST_KEY		256		/* bytes of what tells siblings */
+#define BUILD_SCANS		4		/* as many scans a build is counted as: of each process, and to validate */
 
 typedef struct Search
 {
 	const IndexNodes *nodes;
+	int64		unused_for;		/* us */
 	TimestampTz before;			/* what was last used then is not in use */
 	int64		min_bytes;
 	IndexNeeds *needs;			/* NULL: not asked for yet */
-	HTAB	   *read_tables;	/* with an index that was scanned, by OID */
-	HTAB	   *siblings;		/* of indexes on partitions that are used, by text; NULL: not read yet */
+	HTAB	   *tables;			/* of ReadTable */
+	bool		reads_known;	/* what they say of sequential scans is filled in */
+	HTAB	   *siblings;		/* of indexes on partitions that are used; NULL: not read yet */
 	List	   *entries;		/* all */
 	HTAB	   *stand_ins;		/* of StandIn: for which another one could be dropped; NULL: not looked for yet */
 	List	   *found;			/* of IndexAdvice * */
 } Search;
+
+/* Who reads a table. */
+typedef struct ReadTable
+{
+	Oid			table;
+	int			nindexes;
+	bool		by_index;		/* some node has used an index of it */
+	int64		rows_by_index;	/* that indexes found in that time, here */
+	int64		scans;			/* sequential ones in that time, here */
+	double		days;			/* in which these were made */
+} ReadTable;
 
 /* An index that does the work of another one. */
 typedef struct StandIn
@@ -52,20 +63,20 @@ typedef struct StandIn
 
 PG_FUNCTION_INFO_V1(dbops_find_unused_indexes);
 
-static HTAB *note_read_tables(Search *search);
+static HTAB *note_tables(const Search *search);
 static void look_at(Search *search, IndexEntry *entry);
 static bool is_candidate(const IndexEntry *entry);
-static bool is_in_use(const Search *search, const IndexCounters *counters);
 static void judge(Search *search, IndexAdvice *advice);
 static const char *why_needed(Search *search, IndexAdvice *advice);
 static bool has_used_sibling(Search *search, const IndexEntry *entry);
-static HTAB *read_siblings(Search *search);
-static bool sibling_key(const IndexEntry *entry, char *key);
-static char *column_names(Oid table, Form_pg_index index);
 static const char *why_unknown(Search *search, const IndexAdvice *advice);
-static bool is_table_read(const Search *search, const IndexAdvice *advice);
+static bool is_table_read(Search *search, const IndexAdvice *advice);
+static void note_reads(Search *search);
+static bool is_read(const ReadTable *table);
+static bool has_young_part(const Search *search, IndexEntry *entry);
 static const char *why_too_short(const Search *search, const IndexAdvice *advice);
 static const char *why_not_both(Search *search, const IndexAdvice *advice);
+static const StandIn *find_stand_in(HTAB *stand_ins, const IndexEntry *entry);
 static HTAB *read_stand_ins(const Search *search);
 
 /* find_unused_indexes(min_bytes, unused_for) → setof record */
@@ -100,13 +111,14 @@ dbops_unused_indexes(const IndexNodes *nodes, int64 min_bytes, int64 unused_for_
 {
 	Search		search = {
 		.nodes = nodes,
+		.unused_for = unused_for_ms * 1000,
 		.before = nodes->now - unused_for_ms * 1000,
 		.min_bytes = min_bytes,
 		.entries = dbops_indexes_list(NIL)
 	};
 	ListCell   *cell;
 
-	search.read_tables = note_read_tables(&search);
+	search.tables = note_tables(&search);
 	foreach(cell, search.entries)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -114,30 +126,37 @@ dbops_unused_indexes(const IndexNodes *nodes, int64 min_bytes, int64 unused_for_
 	}
 	list_sort(search.found, dbops_index_advice_by_size);
 	foreach(cell, search.found)
+	{
+		CHECK_FOR_INTERRUPTS();
 		judge(&search, lfirst(cell));
+	}
 	if (search.needs != NULL)
 		dbops_index_needs_end(search.needs);
 	return search.found;
 }
 
-/* Find the tables that are read by some index, perhaps without a look at the table itself. */
+/* Count the indexes of each table, and note where one is used, perhaps without a look at the table itself. */
 static HTAB *
-note_read_tables(Search *search)
+note_tables(const Search *search)
 {
-	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid),.hcxt = CurrentMemoryContext};
-	HTAB	   *tables = hash_create("tables that are read by an index", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(ReadTable),.hcxt = CurrentMemoryContext};
+	HTAB	   *tables = hash_create("tables with indexes", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	ListCell   *cell;
 
 	foreach(cell, search->entries)
 	{
 		IndexEntry *entry = lfirst(cell);
+		bool		found;
+		ReadTable  *table = hash_search(tables, &entry->table, HASH_ENTER, &found);
 		IndexCounters counters = {0};
 
 		CHECK_FOR_INTERRUPTS();
+		if (!found)
+			*table = (ReadTable) {.table = entry->table};
+		table->nindexes++;
 		if (!entry->partitioned)
 			counters = dbops_index_counters(search->nodes, entry);
-		if (dbops_index_is_scanned(&counters))
-			(void) hash_search(tables, &entry->table, HASH_ENTER, NULL);
+		table->by_index = table->by_index || dbops_index_was_used(&counters, search->before);
 	}
 	return tables;
 }
@@ -146,17 +165,21 @@ note_read_tables(Search *search)
 static void
 look_at(Search *search, IndexEntry *entry)
 {
+	IndexCounters here;
 	IndexCounters counters;
 	IndexAdvice *advice;
 
 	if (!is_candidate(entry))
 		return;
-	counters = dbops_index_counters(search->nodes, entry);
-	if (is_in_use(search, &counters))
+	here = dbops_index_counters_here(entry);
+	if (dbops_index_was_used(&here, search->before))
 		return;
 	advice = dbops_index_advice(entry, search->nodes);
 	if (advice->bytes < search->min_bytes)
 		return;
+	counters = advice->counters;
+	if (dbops_index_was_used(&counters, search->before))
+		advice->backs = dbops_index_scanned_elsewhere(search->nodes, entry);
 	advice->observed_since = (advice->observed_since == 0) ? 0 : Max(advice->observed_since, counters.last_scan);
 	search->found = lappend(search->found, advice);
 }
@@ -166,14 +189,6 @@ is_candidate(const IndexEntry *entry)
 {
 	return entry->valid && entry->ready && entry->live && !entry->unique && !entry->exclusion &&
 		entry->constraint == NULL && !OidIsValid(entry->parent);
-}
-
-/* What was used once, nobody knows when, counts as used. */
-static bool
-is_in_use(const Search *search, const IndexCounters *counters)
-{
-	return dbops_index_is_scanned(counters) &&
-		(counters->undated || counters->last_scan >= search->before);
 }
 
 static void
@@ -189,7 +204,7 @@ judge(Search *search, IndexAdvice *advice)
 	{
 		dbops_index_verdict(advice, DROP_YES,
 							psprintf("nobody has scanned it for %s",
-									 dbops_figure_duration((search->nodes->now - advice->observed_since) / (double) USECS_PER_SEC)));
+									 dbops_figure_duration((search->nodes->until - advice->observed_since) / (double) USECS_PER_SEC)));
 		dbops_index_needs_drop(search->needs, advice->index);
 	}
 }
@@ -204,80 +219,24 @@ why_needed(Search *search, IndexAdvice *advice)
 		return psprintf("it is needed: %s", advice->backs);
 	if (search->needs == NULL)
 		search->needs = dbops_index_needs_begin();
-	fkey = dbops_index_serves_fkey(search->needs, advice->index);
+	fkey = dbops_index_serves_fkey(search->needs, advice->index, SERVES_ALONE);
 	if (fkey != NULL)
 	{
 		advice->backs = psprintf("foreign key %s finds its rows by it", fkey);
 		return psprintf("foreign key %s finds its rows by it when a referenced row goes, and by no other", fkey);
 	}
-	if (advice->index->of_partition && has_used_sibling(search, advice->index))
-		return "the same index of another partition is used";
+	if (has_used_sibling(search, advice->index))
+		return "the same index of another partition or child is used";
 	return NULL;
 }
 
-/* Whether an index by the same columns of another partition is used. */
+/* Whether an index by the same columns of another partition or child, or of one of its own table's, is used. */
 static bool
 has_used_sibling(Search *search, const IndexEntry *entry)
 {
-	char		key[LARGEST_KEY];
-
 	if (search->siblings == NULL)
-		search->siblings = read_siblings(search);
-	return sibling_key(entry, key) && hash_search(search->siblings, key, HASH_FIND, NULL) != NULL;
-}
-
-static HTAB *
-read_siblings(Search *search)
-{
-	HASHCTL		control = {.keysize = LARGEST_KEY,.entrysize = LARGEST_KEY,.hcxt = CurrentMemoryContext};
-	HTAB	   *siblings = hash_create("used indexes of partitions", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	ListCell   *cell;
-
-	foreach(cell, search->entries)
-	{
-		IndexEntry *entry = lfirst(cell);
-		char		key[LARGEST_KEY];
-		IndexCounters counters = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		if (entry->of_partition)
-			counters = dbops_index_counters(search->nodes, entry);
-		if (is_in_use(search, &counters) && sibling_key(entry, key))
-			(void) hash_search(siblings, key, HASH_ENTER, NULL);
-	}
-	return siblings;
-}
-
-/* What siblings have in common: the parent, the method and the names of the columns. No lock is taken to learn them. */
-static bool
-sibling_key(const IndexEntry *entry, char *key)
-{
-	Oid			parent = get_rel_relispartition(entry->table) ? get_partition_parent(entry->table, true) : InvalidOid;
-	HeapTuple	index = OidIsValid(parent) ? SearchSysCache1(INDEXRELID, ObjectIdGetDatum(entry->oid)) : NULL;
-
-	if (!HeapTupleIsValid(index))
-		return false;
-	memset(key, 0, LARGEST_KEY);
-	snprintf(key, LARGEST_KEY, "%u %u %s", parent, entry->method,
-			 column_names(entry->table, (Form_pg_index) GETSTRUCT(index)));
-	ReleaseSysCache(index);
-	return true;
-}
-
-/* One expression passes for another: rather an index too many stays. */
-static char *
-column_names(Oid table, Form_pg_index index)
-{
-	StringInfoData names;
-
-	initStringInfo(&names);
-	for (int i = 0; i < index->indnatts; i++)
-	{
-		const char *name = index->indkey.values[i] == 0 ? NULL : get_attname(table, index->indkey.values[i], true);
-
-		appendStringInfo(&names, "%s, ", name == NULL ? "()" : dbops_quote_name(name));
-	}
-	return names.data;
+		search->siblings = dbops_index_siblings(search->nodes, search->entries, search->before);
+	return dbops_index_has_sibling(search->siblings, entry);
 }
 
 /* Why it cannot be told that it is of no use; NULL: it can. */
@@ -293,59 +252,115 @@ why_unknown(Search *search, const IndexAdvice *advice)
 	too_short = why_too_short(search, advice);
 	if (too_short != NULL)
 		return too_short;
+	if (advice->index->partitioned && has_young_part(search, advice->index))
+		return "partitions have come in that time, so that others may have gone, and nobody knows any more how often theirs were scanned";
 	if (!is_table_read(search, advice))
-		return "nobody has read its table either, so that its queries are yet to come";
+		return "its table was read no more often than builds of indexes and nightly dumps do, so that its queries may be yet to come";
 	if (advice->index->has_expressions)
 		return "the planner may use the statistics of its expression: keep them with CREATE STATISTICS";
 	return why_not_both(search, advice);
 }
 
+/* Whether the index of a partition was made in that time. */
+static bool
+has_young_part(const Search *search, IndexEntry *entry)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_index_leaves(entry))
+		if (dbops_index_file_since(((const IndexEntry *) lfirst(cell))->oid) > search->before)
+			return true;
+	return false;
+}
+
 static const char *
 why_too_short(const Search *search, const IndexAdvice *advice)
 {
+	const IndexNodes *nodes = search->nodes;
 	TimestampTz since = advice->observed_since;
 
 	if (since == 0)
 		return "nobody knows since when it is there";
-	if (since <= search->before)
+	if (dbops_index_was_watched(advice, nodes, search->unused_for))
 		return NULL;
 	return psprintf("it has been observed for %s only: %s",
-					dbops_figure_duration((search->nodes->now - since) / (double) USECS_PER_SEC),
-					since == search->nodes->since ? search->nodes->since_why :
+					dbops_figure_duration(Max(nodes->until - since, 0) / (double) USECS_PER_SEC),
+					since <= search->before ? "other nodes have told of no more, import their figures again" :
+					since == nodes->since ? nodes->since_why :
 					since == advice->counters.last_scan ? "it was scanned then" :
+					since == dbops_counters_reset() ? "statistics were reset then" :
 					"it was made or rebuilt then");
 }
 
-/* Whether anything was read from the table, or from those of its partitions, since counting began. */
+/* Whether the table, or one of its partitions, was read in that time, or ever where that is not known. */
 static bool
-is_table_read(const Search *search, const IndexAdvice *advice)
+is_table_read(Search *search, const IndexAdvice *advice)
 {
 	ListCell   *cell;
 
+	if (!search->reads_known)
+		note_reads(search);
 	foreach(cell, dbops_index_leaves(advice->index))
 	{
-		const IndexEntry *leaf = lfirst(cell);
-		IndexCounters counters = {0};
+		Oid			table = ((const IndexEntry *) lfirst(cell))->table;
 
-		dbops_relation_counters_add(leaf->table, &counters);
-		if (counters.scans > 0 || counters.tuples_fetched > 0 ||
-			hash_search(search->read_tables, &leaf->table, HASH_FIND, NULL) != NULL)
+		if (is_read(hash_search(search->tables, &table, HASH_FIND, NULL)))
 			return true;
 	}
 	return false;
+}
+
+static void
+note_reads(Search *search)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_table_reads(ANY_ROWS, search->before))
+	{
+		const TableReads *reads = lfirst(cell);
+		ReadTable  *table = hash_search(search->tables, &reads->table, HASH_FIND, NULL);
+
+		if (table == NULL)
+			continue;
+		table->rows_by_index = reads->rows_by_index;
+		table->scans = reads->scans;
+		table->days = Max(search->nodes->now - reads->since, 0) / (double) USECS_PER_DAY;
+	}
+	search->reads_known = true;
+}
+
+static bool
+is_read(const ReadTable *table)
+{
+	return table != NULL &&
+		(table->by_index || table->rows_by_index > 0 || table->scans > BUILD_SCANS * table->nindexes + table->days);
 }
 
 /* One that may be dropped because this one does the same: then only one of them can go. */
 static const char *
 why_not_both(Search *search, const IndexAdvice *advice)
 {
-	StandIn    *stand_in;
+	const StandIn *stand_in;
 
 	if (search->stand_ins == NULL)
 		search->stand_ins = read_stand_ins(search);
-	stand_in = hash_search(search->stand_ins, &advice->index->oid, HASH_FIND, NULL);
+	stand_in = find_stand_in(search->stand_ins, advice->index);
 	return (stand_in == NULL) ? NULL :
 		psprintf("index %s could be dropped for this one: drop either, not both", stand_in->name);
+}
+
+/* It, or an index of one of its partitions, which goes with it; NULL: none. */
+static const StandIn *
+find_stand_in(HTAB *stand_ins, const IndexEntry *entry)
+{
+	const StandIn *stand_in = hash_search(stand_ins, &entry->oid, HASH_FIND, NULL);
+	ListCell   *cell;
+
+	check_stack_depth();
+	foreach(cell, entry->children)
+		if (stand_in == NULL)
+			stand_in = find_stand_in(stand_ins, lfirst(cell));
+	return stand_in;
 }
 
 static HTAB *

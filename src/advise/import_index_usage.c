@@ -5,7 +5,8 @@
  * A replica counts its own scans, and nobody tells the primary. So they are
  * taken there as a document and brought here by hand or by a schedule. What is
  * brought replaces what was known of that node. The indexes of a physical
- * replica have the same OIDs, those of a logical one the same names.
+ * replica have the same OIDs, those of a logical one the same names. A replica
+ * that feeds others says so, since nobody else knows of them.
  */
 #include "advise/index_advice.h"
 
@@ -30,6 +31,7 @@ PG_FUNCTION_INFO_V1(dbops_export_index_usage);
 PG_FUNCTION_INFO_V1(dbops_import_index_usage);
 PG_FUNCTION_INFO_V1(dbops_forget_index_usage);
 
+static void require_counted(void);
 static void put_indexes(DbopsJson *json);
 static void put_index(DbopsJson *json, const IndexEntry *entry, const IndexCounters *counters);
 static const char *take_node(FunctionCallInfo fcinfo);
@@ -37,9 +39,12 @@ static void require_primary(void);
 static Jsonb *take_indexes(const Jsonb *usage);
 static bool is_of_same_cluster(const Jsonb *usage);
 static void store(void *arg);
+static void store_node(const Import *import);
+static void store_indexes(Import *import);
 static void refuse(const ErrorData *error);
 static void refuse_document(const char *why);
 static void require_past(const char *node);
+static void require_scans_before(const char *node);
 
 /* export_index_usage() → jsonb, for import_index_usage() on the primary */
 Datum
@@ -48,15 +53,30 @@ dbops_export_index_usage(PG_FUNCTION_ARGS)
 	DbopsJson	json = {0};
 	const char *why;
 
+	require_counted();
 	dbops_json_object(&json, NULL);
 	dbops_json_text(&json, "system_identifier", psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	dbops_json_integer(&json, "database", MyDatabaseId);
 	dbops_json_time(&json, "observed_since", dbops_counting_since(&why));
 	dbops_json_time(&json, "taken_at", dbops_clock_now());
+	dbops_json_texts(&json, "downstream", dbops_index_readers());
 	dbops_json_array(&json, "indexes");
 	put_indexes(&json);
 	dbops_json_array_end(&json);
 	PG_RETURN_JSONB_P(dbops_json_finish(&json));
+}
+
+/* Silence would be taken for indexes that nobody uses. */
+static void
+require_counted(void)
+{
+	const char *why = dbops_index_uncounted();
+
+	if (why != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("what is scanned here cannot be exported: %s", why),
+				 errhint("Switch track_counts on, and SELECT pg_stat_reset(); so that what was not counted is not taken for unused.")));
 }
 
 /* Those that were scanned here. */
@@ -109,6 +129,7 @@ dbops_import_index_usage(PG_FUNCTION_ARGS)
 	if (!dbops_attempt(store, &import, &error))
 		refuse(error);
 	require_past(import.node);
+	require_scans_before(import.node);
 	given = JB_ROOT_COUNT(indexes);
 	if (DatumGetInt64(import.indexes) < given)
 		ereport(NOTICE,
@@ -130,6 +151,11 @@ take_node(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("node must have between 1 and %d bytes", LONGEST_NAME),
 				 errhint("Call a standby by its application_name, as pg_stat_replication shows it.")));
+	if (strcmp(node, THIS_SERVER) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("node \"%s\" is what reports call the server that they run on", THIS_SERVER),
+				 errhint("Give the standby another application_name.")));
 	return node;
 }
 
@@ -174,18 +200,35 @@ static void
 store(void *arg)
 {
 	Import	   *import = arg;
+
+	store_node(import);
+	store_indexes(import);
+}
+
+static void
+store_node(const Import *import)
+{
 	DbopsParam	params[] = {
 		dbops_param_text(import->node), dbops_param_jsonb(import->usage),
 		dbops_param_text(GetUserNameFromId(GetUserId(), false)), dbops_param_time(dbops_clock_now())
 	};
-	DbopsParam	match[] = {params[0], params[1], dbops_param_bool(import->same_cluster)};
 
-	dbops_store_each("INSERT INTO dbops.index_usage_node (node, observed_since, taken_at, imported_by, imported_at)"
-					 " SELECT $1, ($2->>'observed_since')::timestamptz, ($2->>'taken_at')::timestamptz, $3, $4"
+	dbops_store_each("INSERT INTO dbops.index_usage_node (node, observed_since, taken_at, downstream, imported_by, imported_at)"
+					 " SELECT $1, ($2->>'observed_since')::timestamptz, ($2->>'taken_at')::timestamptz,"
+					 " ARRAY(SELECT jsonb_array_elements_text(coalesce($2->'downstream', '[]'))), $3, $4"
 					 " ON CONFLICT (node) DO UPDATE SET observed_since = excluded.observed_since, taken_at = excluded.taken_at,"
-					 " imported_by = excluded.imported_by, imported_at = excluded.imported_at",
+					 " downstream = excluded.downstream, imported_by = excluded.imported_by, imported_at = excluded.imported_at",
 					 lengthof(params), params, NULL, NULL);
-	dbops_store_each("DELETE FROM dbops.index_usage_imported WHERE node = $1", 1, params, NULL, NULL);
+}
+
+static void
+store_indexes(Import *import)
+{
+	DbopsParam	match[] = {
+		dbops_param_text(import->node), dbops_param_jsonb(import->usage), dbops_param_bool(import->same_cluster)
+	};
+
+	dbops_store_each("DELETE FROM dbops.index_usage_imported WHERE node = $1", 1, match, NULL, NULL);
 	(void) dbops_store_value("WITH written AS (INSERT INTO dbops.index_usage_imported (node, index_oid, scans, tuples_read, tuples_fetched, last_scan)"
 							 " SELECT $1, c.oid, sum(u.scans), sum(u.tuples_read), sum(u.tuples_fetched), max(u.last_scan)"
 							 " FROM jsonb_to_recordset($2->'indexes')"
@@ -231,7 +274,19 @@ require_past(const char *node)
 				 errhint("Set the clocks of both nodes, and type SELECT dbops.export_index_usage(); there again.")));
 }
 
-/* forget_index_usage(node) → whether anything was known of it */
+/* A scan after the counters were taken has not been counted. */
+static void
+require_scans_before(const char *node)
+{
+	DbopsParam	param = dbops_param_text(node);
+	Datum		known;
+
+	if (dbops_store_value("SELECT true FROM dbops.index_usage_node n JOIN dbops.index_usage_imported i USING (node)"
+						  " WHERE node = $1 AND i.last_scan > n.taken_at + interval '1 hour' LIMIT 1", 1, &param, BOOLOID, &known))
+		refuse_document("an index was scanned after its scans were counted");
+}
+
+/* forget_index_usage(node) → whether anything was known of it, if only that it was connected */
 Datum
 dbops_forget_index_usage(PG_FUNCTION_ARGS)
 {
@@ -239,7 +294,9 @@ dbops_forget_index_usage(PG_FUNCTION_ARGS)
 	Datum		known;
 
 	require_primary();
-	PG_RETURN_BOOL(dbops_store_value("WITH gone AS (DELETE FROM dbops.index_usage_imported WHERE node = $1)"
-									 " DELETE FROM dbops.index_usage_node WHERE node = $1 RETURNING true",
+	PG_RETURN_BOOL(dbops_store_value("WITH gone AS (DELETE FROM dbops.index_usage_imported WHERE node = $1),"
+									 " seen AS (DELETE FROM dbops.index_usage_standby WHERE name = $1 RETURNING true AS known),"
+									 " node AS (DELETE FROM dbops.index_usage_node WHERE node = $1 RETURNING true AS known)"
+									 " SELECT known FROM node UNION SELECT known FROM seen",
 									 1, &param, BOOLOID, &known));
 }

@@ -14,7 +14,7 @@
 #define MOST_COLUMNS	14
 
 static char *drop_statement(const IndexEntry *entry);
-static TimestampTz observed_since(const IndexAdvice *advice, const IndexNodes *nodes);
+static TimestampTz observed_since(IndexEntry *entry, const IndexNodes *nodes);
 static Datum text_or_null(const char *text, bool *isnull);
 static const char *safety_name(IndexSafety safety);
 
@@ -28,33 +28,55 @@ dbops_index_advice(IndexEntry *entry, const IndexNodes *nodes)
 	advice->bytes = dbops_index_bytes(entry);
 	advice->counters = dbops_index_counters(nodes, entry);
 	advice->backs = dbops_index_enforces(entry);
-	advice->observed_since = observed_since(advice, nodes);
+	advice->observed_since = observed_since(entry, nodes);
 	return advice;
 }
 
-/* All nodes have counted, and the oldest of its files was there; 0: not known. */
+/*
+ * All nodes have counted, and the index was there; 0: not known. Asked after the
+ * counters were read, so that a reset meanwhile is told. A partitioned index is as
+ * old as the oldest of the files that were made for it: one that was attached may
+ * be older than the whole.
+ */
 static TimestampTz
-observed_since(const IndexAdvice *advice, const IndexNodes *nodes)
+observed_since(IndexEntry *entry, const IndexNodes *nodes)
 {
 	TimestampTz oldest = 0;
+	TimestampTz reset = dbops_counters_reset();
 	ListCell   *cell;
 
-	foreach(cell, dbops_index_leaves(advice->index))
+	foreach(cell, dbops_index_leaves(entry))
 	{
-		TimestampTz since = dbops_index_file_since(((IndexEntry *) lfirst(cell))->oid);
+		Oid			leaf = ((IndexEntry *) lfirst(cell))->oid;
+		TimestampTz since = (leaf < entry->oid) ? 0 : dbops_index_file_since(leaf);
 
 		if (since != 0 && (oldest == 0 || since < oldest))
 			oldest = since;
 	}
-	return (oldest == 0 || nodes->since == 0) ? 0 : Max(oldest, nodes->since);
+	return (oldest == 0 || nodes->since == 0) ? 0 : Max(oldest, Max(nodes->since, reset));
 }
 
-/* Say whether it is safe to drop, and why. */
+/* Whether it was used, or may have been, since a time. What was used once, nobody knows when, counts as used. */
+bool
+dbops_index_was_used(const IndexCounters *counters, TimestampTz since)
+{
+	return dbops_index_is_scanned(counters) && (counters->undated || counters->last_scan >= since);
+}
+
+/* Whether nodes have watched it, all of them and for so long. */
+bool
+dbops_index_was_watched(const IndexAdvice *advice, const IndexNodes *nodes, int64 time_us)
+{
+	return nodes->blind == NULL && advice->observed_since != 0 && advice->observed_since <= nodes->until - time_us;
+}
+
+/* Say whether it is safe to drop, and why; and what the statement does to others. */
 void
 dbops_index_verdict(IndexAdvice *advice, IndexSafety safe, const char *reason)
 {
 	advice->safe = safe;
-	advice->reason = reason;
+	advice->reason = (safe != DROP_YES || !advice->index->partitioned) ? reason :
+		psprintf("%s; the statement locks out all who read the table or a partition of it: set lock_timeout first", reason);
 	advice->statement = (safe == DROP_YES) ? drop_statement(advice->index) : NULL;
 }
 

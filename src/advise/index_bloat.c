@@ -7,7 +7,7 @@
  * index, else by the sampler. pgstatindex does not tell how long the items are,
  * so that a sample is taken for that beside.
  */
-#include "advise/advise.h"
+#include "advise/bloat_list.h"
 
 #include <math.h>
 
@@ -15,7 +15,9 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/numeric.h"
+#include "utils/lsyscache.h"
+
+#define N_COLUMNS	18
 
 /* What pgstatindex says, and about what. */
 typedef struct Census
@@ -28,13 +30,11 @@ typedef struct Census
 PG_FUNCTION_INFO_V1(dbops_index_bloat);
 
 static void check_index(Oid index);
-static int	sample_argument(FunctionCallInfo fcinfo);
 static void measure(Oid index, int blocks, bool exact, IndexBloat *bloat);
 static bool ask_pgstatindex(IndexBloat *bloat);
 static const char *find_pgstatindex(void);
 static void run_pgstatindex(void *arg);
 static void take_census(HeapTuple row, TupleDesc desc, void *arg);
-static Datum figure(double number, bool *isnull);
 
 /* index_bloat(index_name, sample_blocks, exact) → setof record, of one row */
 Datum
@@ -46,27 +46,12 @@ dbops_index_bloat(PG_FUNCTION_ARGS)
 
 	dbops_require_argument(fcinfo, 0, "index_name");
 	dbops_require_argument(fcinfo, 2, "exact");
-	blocks = sample_argument(fcinfo);
+	blocks = dbops_bloat_sample_argument(fcinfo, "To read every page, add exact => true.");
 	check_index(PG_GETARG_OID(0));
 	InitMaterializedSRF(fcinfo, 0);
 	measure(PG_GETARG_OID(0), blocks, PG_GETARG_BOOL(2), &bloat);
-	dbops_index_bloat_put(rsinfo, &bloat);
+	dbops_index_bloat_put(rsinfo, &bloat.base);
 	return (Datum) 0;
-}
-
-static int
-sample_argument(FunctionCallInfo fcinfo)
-{
-	int			blocks;
-
-	dbops_require_argument(fcinfo, 1, "sample_blocks");
-	blocks = PG_GETARG_INT32(1);
-	if (blocks < 1 || blocks > MAX_SAMPLE_BLOCKS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("sample_blocks must be between 1 and %d", MAX_SAMPLE_BLOCKS),
-				 errhint("To read every page, add exact => true.")));
-	return blocks;
 }
 
 static void
@@ -89,9 +74,9 @@ static void
 measure(Oid index, int blocks, bool exact, IndexBloat *bloat)
 {
 	dbops_index_measure(index, blocks, bloat);
-	if (exact && bloat->judged && strcmp(bloat->method, "sample") == 0 && ask_pgstatindex(bloat))
+	if (exact && bloat->base.judged && strcmp(bloat->base.method, "sample") == 0 && ask_pgstatindex(bloat))
 		return;
-	if (exact && (bloat->skipped == NULL) && strcmp(bloat->method, "census") != 0)
+	if (exact && bloat->base.skipped == NULL && strcmp(bloat->base.method, "census") != 0)
 		dbops_index_measure(index, 0, bloat);
 }
 
@@ -131,7 +116,7 @@ static void
 run_pgstatindex(void *arg)
 {
 	Census	   *census = arg;
-	DbopsParam	params[] = {dbops_param_oid(census->bloat->index)};
+	DbopsParam	params[] = {dbops_param_oid(census->bloat->base.relation)};
 	int			nest_level = NewGUCNestLevel();
 	char	   *sql = psprintf("SELECT leaf_pages::int8, internal_pages::int8, deleted_pages::int8, empty_pages::int8, "
 							   "(avg_leaf_density * 1000000)::int8 FROM %s($1::regclass)", census->function);
@@ -162,53 +147,42 @@ take_census(HeapTuple row, TupleDesc desc, void *arg)
 	figures[BTREE_INTERNAL] = dbops_row_int8(row, desc, 2);
 	figures[BTREE_DELETED] = dbops_row_int8(row, desc, 3);
 	figures[BTREE_HALF_DEAD] = dbops_row_int8(row, desc, 4);
-	bloat->pages_read += bloat->pages;
+	bloat->base.pages_read += bloat->base.pages;
 	bloat->data_error = 0;
-	bloat->method = "pgstatindex";
+	bloat->base.method = "pgstatindex";
 	dbops_index_judge(bloat);
 	census->done = true;
 }
 
 /* Add the row of an index to a report; index_bloat and find_bloated_indexes have the same columns. */
 void
-dbops_index_bloat_put(ReturnSetInfo *rsinfo, const IndexBloat *bloat)
+dbops_index_bloat_put(ReturnSetInfo *rsinfo, const Bloat *base)
 {
-	Datum		values[18];
-	bool		nulls[18] = {false};
-	bool		unknown = !bloat->judged;
+	Datum		values[N_COLUMNS];
+	bool		nulls[N_COLUMNS] = {false};
+	const IndexBloat *bloat = (const IndexBloat *) base;
 
-	values[0] = ObjectIdGetDatum(bloat->index);
-	values[1] = Int64GetDatum(bloat->bytes);
-	values[2] = figure(unknown ? NAN : bloat->percent, &nulls[2]);
-	values[3] = figure(unknown ? NAN : bloat->low, &nulls[3]);
-	values[4] = figure(unknown ? NAN : bloat->high, &nulls[4]);
-	values[5] = Int64GetDatum(bloat->wasted);
-	values[6] = Int64GetDatum(bloat->pages_read);
-	values[7] = CStringGetTextDatum(bloat->method);
+	nulls[2] = nulls[3] = nulls[4] = nulls[5] = nulls[8] = nulls[11] = nulls[12] = nulls[13] = nulls[14] = nulls[15] = !base->judged;
+	values[0] = ObjectIdGetDatum(base->relation);
+	values[1] = Int64GetDatum(base->bytes);
+	nulls[1] = (base->skipped != NULL && base->bytes == 0);
+	values[2] = dbops_bloat_figure(base->percent, &nulls[2]);
+	values[3] = dbops_bloat_figure(base->low, &nulls[3]);
+	values[4] = dbops_bloat_figure(base->high, &nulls[4]);
+	values[5] = Int64GetDatum(base->wasted);
+	values[6] = Int64GetDatum(base->pages_read);
+	values[7] = CStringGetTextDatum(base->method);
 	values[8] = Int64GetDatum(bloat->rebuilt_bytes);
-	values[9] = figure(bloat->density, &nulls[9]);
-	values[10] = Int32GetDatum(bloat->fillfactor);
-	values[11] = figure(unknown ? NAN : bloat->steady_percent, &nulls[11]);
-	values[12] = figure(unknown ? NAN : dbops_index_best(bloat), &nulls[12]);
+	values[9] = dbops_bloat_figure(bloat->density, &nulls[9]);
+	values[10] = Int32GetDatum(base->fillfactor);
+	nulls[10] = (base->fillfactor == 0);
+	values[11] = dbops_bloat_figure(bloat->steady_percent, &nulls[11]);
+	values[12] = dbops_bloat_figure(dbops_index_best(bloat), &nulls[12]);
 	values[13] = Int64GetDatum((int64) rint(bloat->figures[BTREE_DELETED] + bloat->figures[BTREE_NEW]));
 	values[14] = Int64GetDatum((int64) rint(bloat->figures[BTREE_HALF_DEAD]));
-	values[15] = figure(unknown ? NAN : bloat->killable_percent, &nulls[15]);
-	values[16] = Int64GetDatum(bloat->damaged);
-	values[17] = (bloat->note == NULL) ? (Datum) 0 : CStringGetTextDatum(bloat->note);
-
-	nulls[1] = (bloat->skipped != NULL && bloat->bytes == 0);
-	nulls[5] = nulls[8] = nulls[13] = nulls[14] = unknown;
-	nulls[10] = (bloat->fillfactor == 0);
-	nulls[17] = (bloat->note == NULL);
+	values[15] = dbops_bloat_figure(bloat->killable_percent, &nulls[15]);
+	values[16] = Int64GetDatum(base->damaged);
+	nulls[17] = (base->note == NULL);
+	values[17] = nulls[17] ? (Datum) 0 : CStringGetTextDatum(base->note);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-/* A figure with two decimals; null where it is not known. */
-static Datum
-figure(double number, bool *isnull)
-{
-	*isnull = isnan(number);
-	if (*isnull)
-		return (Datum) 0;
-	return NumericGetDatum(int64_div_fast_to_numeric((int64) rint(number * 100), 2));
 }

@@ -10,29 +10,28 @@
  * Memory: some hundred bytes for each index.
  */
 #include "advise/index_advice.h"
+#include "core/rule.h"
 
-#include "access/transam.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 
 #define INDEX_COLUMNS \
-	"SELECT i.indexrelid, i.indrelid, n.nspname::text, c.relname::text, tn.nspname::text, t.relname::text," \
-	" c.relam, c.relkind = 'I', h.inhparent, t.relispartition, c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema()," \
+	"SELECT i.indexrelid, i.indrelid, n.nspname::text, c.relname::text," \
+	" c.relam, c.relkind = 'I', h.inhparent, p.inhparent, c.relpersistence = 't' AND c.relnamespace <> pg_my_temp_schema()," \
 	" i.indisunique, i.indisexclusion, i.indexprs IS NOT NULL, i.indisvalid, i.indisready, i.indislive," \
 	" i.indisreplident, i.indisclustered, k.conname::text, f.conname::text" \
 	" FROM pg_index i" \
 	" JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace" \
-	" JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace" \
 	" LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid" \
+	" LEFT JOIN (SELECT inhrelid, min(inhparent) AS inhparent FROM pg_inherits GROUP BY 1) p ON p.inhrelid = i.indrelid" \
 	" LEFT JOIN (SELECT conindid, min(conname::text) AS conname FROM pg_constraint WHERE contype IN ('p', 'u', 'x') GROUP BY 1) k" \
 	" ON k.conindid = i.indexrelid" \
 	" LEFT JOIN (SELECT conindid, min(conname::text) AS conname FROM pg_constraint WHERE contype = 'f' GROUP BY 1) f" \
 	" ON f.conindid = i.indexrelid "
 
 #define IS_USERS \
-	" i.indexrelid >= 16384 AND c.relpersistence <> 't' AND tn.nspname <> 'information_schema'" \
+	" i.indexrelid >= 16384 AND c.relpersistence <> 't' AND n.nspname <> 'information_schema'" \
 	" AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indrelid AND d.deptype = 'e')"
-
-#define IN_ORDER	" ORDER BY i.indrelid, i.indexrelid"
 
 typedef struct KnownEntry
 {
@@ -43,6 +42,7 @@ typedef struct KnownEntry
 static List *list(const char *sql, int nparams, const DbopsParam *params);
 static void add_entry(HeapTuple row, TupleDesc desc, void *arg);
 static void read_flags(HeapTuple row, TupleDesc desc, IndexEntry *entry);
+static int	by_table(const ListCell *a, const ListCell *b);
 static void link_partitions(List *entries);
 static void lift_needs(HTAB *partitioned, const IndexEntry *entry);
 static void collect_leaves(IndexEntry *entry, List **leaves);
@@ -55,15 +55,26 @@ dbops_indexes_list(const List *tables)
 	DbopsParam	param = dbops_param_oids(tables);
 
 	if (tables != NIL)
-		return list(INDEX_COLUMNS "WHERE i.indrelid = ANY ($1)" IN_ORDER, 1, &param);
-	return list(INDEX_COLUMNS "WHERE" IS_USERS " AND tn.nspname <> 'pg_toast'" IN_ORDER, 0, NULL);
+		return list(INDEX_COLUMNS "WHERE i.indrelid = ANY ($1)", 1, &param);
+	return list(INDEX_COLUMNS "WHERE" IS_USERS " AND n.nspname <> 'pg_toast'", 0, NULL);
+}
+
+/* List those of some of users' tables, likewise. */
+List *
+dbops_indexes_list_among(const List *tables)
+{
+	DbopsParam	param = dbops_param_oids(tables);
+
+	if (tables == NIL)
+		return NIL;
+	return list(INDEX_COLUMNS "WHERE i.indrelid = ANY ($1) AND" IS_USERS " AND n.nspname <> 'pg_toast'", 1, &param);
 }
 
 /* List those that serve no query or are not kept up to date; those of TOAST tables too. */
 List *
 dbops_indexes_invalid(void)
 {
-	return list(INDEX_COLUMNS "WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND" IS_USERS IN_ORDER, 0, NULL);
+	return list(INDEX_COLUMNS "WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND" IS_USERS, 0, NULL);
 }
 
 static List *
@@ -71,7 +82,8 @@ list(const char *sql, int nparams, const DbopsParam *params)
 {
 	List	   *entries = NIL;
 
-	dbops_query_each(sql, nparams, params, add_entry, &entries);
+	dbops_query_latest(sql, nparams, params, add_entry, &entries);
+	list_sort(entries, by_table);
 	link_partitions(entries);
 	return entries;
 }
@@ -85,37 +97,57 @@ add_entry(HeapTuple row, TupleDesc desc, void *arg)
 	CHECK_FOR_INTERRUPTS();
 	entry->oid = dbops_row_oid(row, desc, 1);
 	entry->table = dbops_row_oid(row, desc, 2);
-	entry->bare_name = dbops_row_text(row, desc, 4);
-	entry->name = dbops_quote_qualified(dbops_row_text(row, desc, 3), entry->bare_name);
-	entry->table_name = dbops_quote_qualified(dbops_row_text(row, desc, 5), dbops_row_text(row, desc, 6));
-	entry->method = dbops_row_oid(row, desc, 7);
+	entry->schema = dbops_row_text(row, desc, 3);
+	entry->name = dbops_quote_qualified(entry->schema, dbops_row_text(row, desc, 4));
+	entry->method = dbops_row_oid(row, desc, 5);
 	read_flags(row, desc, entry);
-	entry->constraint = quoted_or_null(dbops_row_text(row, desc, 20));
-	entry->referenced_by = quoted_or_null(dbops_row_text(row, desc, 21));
+	entry->constraint = quoted_or_null(dbops_row_text(row, desc, 18));
+	entry->referenced_by = quoted_or_null(dbops_row_text(row, desc, 19));
 	*entries = lappend(*entries, entry);
 }
 
 static void
 read_flags(HeapTuple row, TupleDesc desc, IndexEntry *entry)
 {
-	entry->partitioned = dbops_row_bool(row, desc, 8);
-	entry->parent = dbops_row_oid(row, desc, 9);
-	entry->of_partition = dbops_row_bool(row, desc, 10);
-	entry->others_temporary = dbops_row_bool(row, desc, 11);
-	entry->unique = dbops_row_bool(row, desc, 12);
-	entry->exclusion = dbops_row_bool(row, desc, 13);
-	entry->has_expressions = dbops_row_bool(row, desc, 14);
-	entry->valid = dbops_row_bool(row, desc, 15);
-	entry->ready = dbops_row_bool(row, desc, 16);
-	entry->live = dbops_row_bool(row, desc, 17);
-	entry->replica_identity = dbops_row_bool(row, desc, 18);
-	entry->clustered = dbops_row_bool(row, desc, 19);
+	entry->partitioned = dbops_row_bool(row, desc, 6);
+	entry->parent = dbops_row_oid(row, desc, 7);
+	entry->table_parent = dbops_row_oid(row, desc, 8);
+	entry->others_temporary = dbops_row_bool(row, desc, 9);
+	entry->unique = dbops_row_bool(row, desc, 10);
+	entry->exclusion = dbops_row_bool(row, desc, 11);
+	entry->has_expressions = dbops_row_bool(row, desc, 12);
+	entry->valid = dbops_row_bool(row, desc, 13);
+	entry->ready = dbops_row_bool(row, desc, 14);
+	entry->live = dbops_row_bool(row, desc, 15);
+	entry->replica_identity = dbops_row_bool(row, desc, 16);
+	entry->clustered = dbops_row_bool(row, desc, 17);
 }
 
 static char *
 quoted_or_null(const char *name)
 {
 	return (name == NULL) ? NULL : dbops_quote_name(name);
+}
+
+/* By table, then by age. */
+static int
+by_table(const ListCell *a, const ListCell *b)
+{
+	const IndexEntry *one = lfirst(a);
+	const IndexEntry *other = lfirst(b);
+
+	if (one->table != other->table)
+		return (one->table < other->table) ? -1 : 1;
+	return (one->oid > other->oid) - (one->oid < other->oid);
+}
+
+/* Name the table, qualified and quoted: it is in the schema of its indexes. */
+const char *
+dbops_index_table_name(const IndexEntry *entry)
+{
+	const char *name = get_rel_name(entry->table);
+
+	return (name == NULL) ? "(dropped)" : dbops_quote_qualified(entry->schema, name);
 }
 
 /* Let each partitioned index know what is attached to it. */
@@ -150,7 +182,11 @@ link_partitions(List *entries)
 	hash_destroy(partitioned);
 }
 
-/* What needs the index of one partition needs all of it. Replica identity and CLUSTER are said of each partition. */
+/*
+ * What needs the index of one partition needs all of it. Replica identity and
+ * CLUSTER are said of each partition; a constraint of a partition alone may have
+ * been there before the index was attached.
+ */
 static void
 lift_needs(HTAB *partitioned, const IndexEntry *entry)
 {
@@ -159,6 +195,8 @@ lift_needs(HTAB *partitioned, const IndexEntry *entry)
 
 	while (OidIsValid(parent) && (above = hash_search(partitioned, &parent, HASH_FIND, NULL)) != NULL)
 	{
+		if (entry->constraint != NULL && above->entry->constraint == NULL)
+			above->entry->part_constraint = psprintf("%s of %s", entry->constraint, dbops_index_table_name(entry));
 		above->entry->replica_identity |= entry->replica_identity;
 		above->entry->clustered |= entry->clustered;
 		if (above->entry->referenced_by == NULL)
@@ -189,7 +227,7 @@ collect_leaves(IndexEntry *entry, List **leaves)
 		collect_leaves(lfirst(cell), leaves);
 }
 
-/* Sum up its files, in bytes; -1: they are another session's, or not known by name. */
+/* Sum up its files, in bytes; -1: they are another session's. */
 int64
 dbops_index_bytes(IndexEntry *entry)
 {
@@ -197,8 +235,6 @@ dbops_index_bytes(IndexEntry *entry)
 	ListCell   *cell;
 
 	if (entry->others_temporary)
-		return -1;
-	if (entry->oid < FirstNormalObjectId && dbops_relation_bytes(entry->oid) == 0)
 		return -1;
 	foreach(cell, dbops_index_leaves(entry))
 		bytes += dbops_relation_bytes(((IndexEntry *) lfirst(cell))->oid);

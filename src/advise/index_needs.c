@@ -28,13 +28,13 @@ struct IndexNeeds
 	MemoryContext context;		/* of one question */
 	DbopsIndexReader *reader;
 	HTAB	   *fkeys;			/* TableFkeys */
-	List	   *dropped;		/* OIDs */
+	HTAB	   *dropped;		/* OIDs */
 };
 
 static List *fkeys_of(IndexNeeds *needs, Oid table);
-static const char *served_by_leaf(IndexNeeds *needs, const IndexEntry *leaf);
+static const char *served_by_leaf(IndexNeeds *needs, const IndexEntry *leaf, FkeyService service);
 static List *remaining_indexes(IndexNeeds *needs, Oid table);
-static bool loses_without(const DbopsFkey *fkey, Oid table, List *indexes, const DbopsIndex *index);
+static bool is_served(const DbopsFkey *fkey, Oid table, List *indexes, const DbopsIndex *index, FkeyService service);
 
 IndexNeeds *
 dbops_index_needs_begin(void)
@@ -44,12 +44,14 @@ dbops_index_needs_begin(void)
 		.entrysize = sizeof(TableFkeys),
 		.hcxt = CurrentMemoryContext
 	};
+	HASHCTL		set = {.keysize = sizeof(Oid),.entrysize = sizeof(Oid),.hcxt = CurrentMemoryContext};
 	IndexNeeds *needs = palloc0(sizeof(IndexNeeds));
 	ListCell   *cell;
 
 	needs->context = AllocSetContextCreate(CurrentMemoryContext, "dbops needs of an index", ALLOCSET_DEFAULT_SIZES);
 	needs->reader = dbops_index_reader_begin();
 	needs->fkeys = hash_create("foreign keys by table", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	needs->dropped = hash_create("indexes that can be dropped", 256, &set, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	foreach(cell, dbops_fkey_collect())
 	{
 		DbopsFkey  *fkey = lfirst(cell);
@@ -76,6 +78,8 @@ dbops_index_enforces(const IndexEntry *entry)
 {
 	if (entry->constraint != NULL)
 		return psprintf("constraint %s", entry->constraint);
+	if (entry->part_constraint != NULL)
+		return psprintf("constraint %s", entry->part_constraint);
 	if (entry->referenced_by != NULL)
 		return psprintf("foreign key %s refers to its columns", entry->referenced_by);
 	if (entry->replica_identity)
@@ -89,9 +93,9 @@ dbops_index_enforces(const IndexEntry *entry)
 	return NULL;
 }
 
-/* Name a foreign key that would find its rows worse without the index, and what is left; NULL: there is none. */
+/* Name a foreign key that finds its rows by the index; NULL: there is none. */
 const char *
-dbops_index_serves_fkey(IndexNeeds *needs, IndexEntry *entry)
+dbops_index_serves_fkey(IndexNeeds *needs, IndexEntry *entry, FkeyService service)
 {
 	const char *name = NULL;
 	ListCell   *cell;
@@ -100,7 +104,7 @@ dbops_index_serves_fkey(IndexNeeds *needs, IndexEntry *entry)
 	{
 		MemoryContext caller = MemoryContextSwitchTo(needs->context);
 
-		name = served_by_leaf(needs, lfirst(cell));
+		name = served_by_leaf(needs, lfirst(cell), service);
 		MemoryContextSwitchTo(caller);
 		if (name != NULL)
 			break;
@@ -112,7 +116,7 @@ dbops_index_serves_fkey(IndexNeeds *needs, IndexEntry *entry)
 }
 
 static const char *
-served_by_leaf(IndexNeeds *needs, const IndexEntry *leaf)
+served_by_leaf(IndexNeeds *needs, const IndexEntry *leaf, FkeyService service)
 {
 	List	   *fkeys = fkeys_of(needs, leaf->table);
 	List	   *indexes = (fkeys == NIL) ? NIL : remaining_indexes(needs, leaf->table);
@@ -125,7 +129,7 @@ served_by_leaf(IndexNeeds *needs, const IndexEntry *leaf)
 	{
 		const DbopsFkey *fkey = lfirst(cell);
 
-		if (loses_without(fkey, leaf->table, indexes, index))
+		if (is_served(fkey, leaf->table, indexes, index, service))
 			return dbops_quote_name(NameStr(fkey->name));
 	}
 	return NULL;
@@ -159,22 +163,24 @@ remaining_indexes(IndexNeeds *needs, Oid table)
 	ListCell   *cell;
 
 	foreach(cell, dbops_index_read(needs->reader, table))
-		if (!list_member_oid(needs->dropped, ((DbopsIndex *) lfirst(cell))->oid))
+		if (hash_search(needs->dropped, &((DbopsIndex *) lfirst(cell))->oid, HASH_FIND, NULL) == NULL)
 			indexes = lappend(indexes, lfirst(cell));
 	return indexes;
 }
 
-/* Whether a foreign key's lookup would read more if the index were not there. */
+/* Whether a foreign key's lookup uses the index and, if that is asked, would read more if it were not there. */
 static bool
-loses_without(const DbopsFkey *fkey, Oid table, List *indexes, const DbopsIndex *index)
+is_served(const DbopsFkey *fkey, Oid table, List *indexes, const DbopsIndex *index, FkeyService service)
 {
 	DbopsFkeyLookup *lookup = dbops_fkey_lookup(fkey, table);
 	List	   *others = list_delete_ptr(list_copy(indexes), unconstify(DbopsIndex *, index));
+	DbopsIndex	itself = *index;
 
 	if (lookup == NULL)
 		return false;			/* something was dropped meanwhile */
-	return dbops_fkey_judge(lookup, list_make1(unconstify(DbopsIndex *, index))).coverage != DBOPS_UNCOVERED &&
-		dbops_fkey_judge(lookup, others).coverage != DBOPS_COVERED;
+	itself.valid = index->valid || service == WOULD_SERVE;
+	return dbops_fkey_judge(lookup, list_make1(&itself)).coverage != DBOPS_UNCOVERED &&
+		(service == SERVES || dbops_fkey_judge(lookup, others).coverage != DBOPS_COVERED);
 }
 
 /* From now on judge as if the index were gone. */
@@ -184,5 +190,5 @@ dbops_index_needs_drop(IndexNeeds *needs, IndexEntry *entry)
 	ListCell   *cell;
 
 	foreach(cell, dbops_index_leaves(entry))
-		needs->dropped = lappend_oid(needs->dropped, ((IndexEntry *) lfirst(cell))->oid);
+		(void) hash_search(needs->dropped, &((IndexEntry *) lfirst(cell))->oid, HASH_ENTER, NULL);
 }

@@ -6,31 +6,34 @@
  * lost in a crash, and in effect when it is promoted, since it has not seen what
  * its primary did. What other nodes have counted is imported by hand
  * (import_index_usage.c) and is as of then. That an index was not scanned is
- * known only where all nodes that read this database are, each for itself and
- * not long ago; otherwise there is a reason why the counters cannot be trusted.
+ * known only of the time in which all of them have counted, and only where all
+ * nodes that read this database are known (index_unseen.c).
  *
  * Counters are looked up where the server keeps them: fetched in the usual way,
- * those of every index would stay in this session's memory.
+ * those of every index would stay in this session's memory, and what a reset
+ * has begun anew would look old until the transaction ends.
  */
 #include "advise/index_advice.h"
 
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "catalog/catalog.h"
+#include "common/int.h"
 #include "core/server.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "replication/slot.h"
 #include "utils/builtins.h"
 #include "utils/pgstat_internal.h"
-#include "utils/varlena.h"
 
-#define STALE_DAYS	7			/* an import is too old to say that something is unused */
+/* Of a column over several nodes, which each may have counted much. */
+#define SUM_OF(column) "least(sum(" column "), 9223372036854775807)::bigint"
 
 typedef struct ImportedUsage
 {
 	Oid			index;
 	IndexCounters counters;
+	const char *node;			/* that scanned it, or one of them */
+	int64		nnodes;			/* that did */
 } ImportedUsage;
 
 static void read_imports(IndexNodes *nodes);
@@ -39,12 +42,9 @@ static void take_usage(HeapTuple row, TupleDesc desc, void *arg);
 static void begin_no_earlier(IndexNodes *nodes, TimestampTz since, const char *why);
 static TimestampTz kept_since(void);
 static TimestampTz promoted_at(void);
-static void find_blind_spots(IndexNodes *nodes);
-static void find_unseen_standbys(IndexNodes *nodes);
-static void find_unseen_slots(IndexNodes *nodes);
-static void find_unseen_expected(IndexNodes *nodes);
-static void turn_blind(IndexNodes *nodes, const char *why);
+static PgStatShared_Common *lock_counters(PgStat_Kind kind, Oid object, PgStatShared_HashEntry **entry);
 static void add_counters(const IndexCounters *from, IndexCounters *sum);
+static int64 add_count(int64 one, int64 other);
 
 /* Find out whose counters are known, and since when all of them have counted. */
 IndexNodes *
@@ -53,31 +53,23 @@ dbops_index_nodes_read(void)
 	IndexNodes *nodes = palloc0(sizeof(IndexNodes));
 
 	nodes->now = dbops_clock_now();
-	nodes->names = list_make1("this server");
+	nodes->until = nodes->now;
+	nodes->names = list_make1(THIS_SERVER);
 	nodes->since = dbops_counting_since(&nodes->since_why);
 	read_imports(nodes);
-	find_blind_spots(nodes);
+	dbops_index_find_unseen(nodes);
 	return nodes;
 }
 
-/*
- * Since when this server has counted, in the role that it has. After a crash, and
- * when a server first starts, everything is counted anew; each of these counters
- * begins then or, if somebody has reset it, later, so that the oldest tells.
- */
+/* Since when this server has counted, in the role that it has. */
 TimestampTz
 dbops_counting_since(const char **why)
 {
-	PgStat_StatDBEntry *database = pgstat_fetch_stat_dbentry(MyDatabaseId);
-	TimestampTz since = kept_since();
+	TimestampTz since = dbops_counters_since();
 	TimestampTz promoted = promoted_at();
 
-	*why = "the server was new then, or had lost its statistics in a crash";
-	if (database != NULL && database->stat_reset_timestamp > since)
-	{
-		since = database->stat_reset_timestamp;
-		*why = "statistics were reset then";
-	}
+	*why = (since == dbops_counters_reset()) ? "statistics were reset then" :
+		"the server was new then, or had lost its statistics in a crash";
 	if (promoted > since)
 	{
 		since = promoted;
@@ -86,6 +78,38 @@ dbops_counting_since(const char **why)
 	return since;
 }
 
+/* Since when it has counted in whichever role. */
+TimestampTz
+dbops_counters_since(void)
+{
+	TimestampTz kept = kept_since();
+	TimestampTz reset = dbops_counters_reset();
+
+	return Max(kept, reset);
+}
+
+/* When any counter of this database was last reset, as of now: whoever has read counters before knows what they miss. */
+TimestampTz
+dbops_counters_reset(void)
+{
+	PgStatShared_HashEntry *entry;
+	PgStatShared_Database *database = (PgStatShared_Database *) lock_counters(PGSTAT_KIND_DATABASE, InvalidOid, &entry);
+	TimestampTz reset = 0;
+
+	if (database != NULL)
+	{
+		reset = database->stats.stat_reset_timestamp;
+		LWLockRelease(&database->header.lock);
+		dshash_release_lock(pgStatLocal.shared_hash, entry);
+	}
+	return reset;
+}
+
+/*
+ * After a crash, and when a server first starts, everything is counted anew; each
+ * of these counters begins then or, if somebody has reset it, later, so that the
+ * oldest tells.
+ */
 static TimestampTz
 kept_since(void)
 {
@@ -119,10 +143,11 @@ read_imports(IndexNodes *nodes)
 
 	nodes->imported = hash_create("usage of indexes on other nodes", 256, &control,
 								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	dbops_store_each("SELECT node, observed_since, taken_at FROM dbops.index_usage_node ORDER BY node",
+	dbops_store_each("SELECT node, observed_since, taken_at, downstream FROM dbops.index_usage_node ORDER BY node",
 					 0, NULL, take_node, nodes);
-	dbops_store_each("SELECT index_oid, sum(scans)::bigint, sum(tuples_read)::bigint, sum(tuples_fetched)::bigint, CASE WHEN count(last_scan) = count(*) THEN max(last_scan) END"
-					 " FROM dbops.index_usage_imported GROUP BY index_oid",
+	dbops_store_each("SELECT index_oid, " SUM_OF("scans") ", " SUM_OF("tuples_read") ", " SUM_OF("tuples_fetched") ","
+					 " CASE WHEN count(last_scan) = count(*) THEN max(last_scan) END, min(node), count(*)"
+					 " FROM dbops.index_usage_imported WHERE scans > 0 OR tuples_read > 0 GROUP BY index_oid",
 					 0, NULL, take_usage, nodes);
 }
 
@@ -134,13 +159,16 @@ take_node(HeapTuple row, TupleDesc desc, void *arg)
 	TimestampTz taken = dbops_row_time(row, desc, 3);
 
 	nodes->names = lappend(nodes->names, unconstify(char *, name));
+	nodes->imports = lappend(nodes->imports, unconstify(char *, name));
+	nodes->behind = list_concat(nodes->behind, dbops_row_texts(row, desc, 4));
+	nodes->until = Min(nodes->until, taken);
 	begin_no_earlier(nodes, dbops_row_time(row, desc, 2),
 					 psprintf("node %s has counted since then", dbops_quote_name(name)));
-	if (taken < nodes->now - STALE_DAYS * USECS_PER_DAY)
-		turn_blind(nodes, psprintf("the figures of node %s are %s old: import them again, or SELECT dbops.forget_index_usage(%s)",
-								   dbops_quote_name(name),
-								   dbops_figure_duration((nodes->now - taken) / (double) USECS_PER_SEC),
-								   quote_literal_cstr(name)));
+	if (taken < nodes->now - DBOPS_IMPORT_DAYS * USECS_PER_DAY && nodes->blind == NULL)
+		nodes->blind = psprintf("the figures of node %s are %s old: import them again, or SELECT dbops.forget_index_usage(%s)",
+								dbops_quote_name(name),
+								dbops_figure_duration((nodes->now - taken) / (double) USECS_PER_SEC),
+								quote_literal_cstr(name));
 }
 
 static void
@@ -163,106 +191,55 @@ take_usage(HeapTuple row, TupleDesc desc, void *arg)
 	usage->counters.tuples_read = dbops_row_int8(row, desc, 3);
 	usage->counters.tuples_fetched = dbops_row_int8(row, desc, 4);
 	usage->counters.last_scan = dbops_row_time(row, desc, 5);
-}
-
-/* Who reads this database and is not known. The first reason is enough. */
-static void
-find_blind_spots(IndexNodes *nodes)
-{
-	if (!pgstat_track_counts)
-		turn_blind(nodes, "track_counts is off, so that nothing is counted");
-	if (RecoveryInProgress())
-		turn_blind(nodes, "this is a standby, which knows of its own scans only: ask the primary");
-	find_unseen_standbys(nodes);
-	find_unseen_slots(nodes);
-	find_unseen_expected(nodes);
-}
-
-static void
-turn_blind(IndexNodes *nodes, const char *why)
-{
-	if (nodes->blind == NULL)
-		nodes->blind = why;
-}
-
-/* Two that call themselves the same cannot both be known. */
-static void
-find_unseen_standbys(IndexNodes *nodes)
-{
-	List	   *seen = NIL;
-	ListCell   *cell;
-
-	foreach(cell, dbops_standbys_read(dbops_written()))
-	{
-		const Standby *standby = lfirst(cell);
-		const char *name = (standby->logical || !standby->applies) ? NULL : dbops_standby_name(standby->pid);
-
-		if (name == NULL)
-			continue;
-		if (dbops_texts_have(seen, name))
-			turn_blind(nodes, psprintf("several standbys are called %s: give each its own application_name", dbops_quote_name(name)));
-		else if (!dbops_texts_have(nodes->names, name))
-			turn_blind(nodes, psprintf("what standby %s scans is not known: see dbops.import_index_usage()", dbops_quote_name(name)));
-		seen = lappend(seen, unconstify(char *, name));
-	}
-}
-
-/* A slot that nobody uses is kept for a standby that will come back. */
-static void
-find_unseen_slots(IndexNodes *nodes)
-{
-	List	   *unused = NIL;
-	ListCell   *cell;
-
-	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-	for (int i = 0; i < max_replication_slots; i++)
-	{
-		ReplicationSlot *slot = &ReplicationSlotCtl->replication_slots[i];
-
-		if (slot->in_use && slot->active_pid == 0 && SlotIsPhysical(slot) && slot->data.persistency == RS_PERSISTENT)
-			unused = lappend(unused, pstrdup(NameStr(slot->data.name)));
-	}
-	LWLockRelease(ReplicationSlotControlLock);
-	foreach(cell, unused)
-		if (!dbops_texts_have(nodes->names, lfirst(cell)))
-			turn_blind(nodes, psprintf("slot %s is kept for a standby whose scans are not known: see dbops.import_index_usage()",
-									   dbops_quote_name(lfirst(cell))));
-}
-
-static void
-find_unseen_expected(IndexNodes *nodes)
-{
-	List	   *expected;
-	ListCell   *cell;
-
-	if (!SplitIdentifierString(pstrdup(dbops_expected_standbys), ',', &expected))
-	{
-		turn_blind(nodes, "dbops.expected_standbys is no list of names");
-		return;
-	}
-	foreach(cell, expected)
-		if (!dbops_texts_have(nodes->names, lfirst(cell)))
-			turn_blind(nodes, psprintf("what standby %s scans is not known: see dbops.import_index_usage()",
-									   dbops_quote_name(lfirst(cell))));
+	usage->node = dbops_row_text(row, desc, 6);
+	usage->nnodes = dbops_row_int8(row, desc, 7);
 }
 
 /* Sum up what is known of an index, over its partitions and all nodes. */
 IndexCounters
 dbops_index_counters(const IndexNodes *nodes, IndexEntry *entry)
 {
-	IndexCounters sum = {0};
+	IndexCounters sum = dbops_index_counters_here(entry);
 	ListCell   *cell;
 
 	foreach(cell, dbops_index_leaves(entry))
 	{
-		IndexEntry *leaf = lfirst(cell);
-		ImportedUsage *imported = hash_search(nodes->imported, &leaf->oid, HASH_FIND, NULL);
+		ImportedUsage *imported = hash_search(nodes->imported, &((IndexEntry *) lfirst(cell))->oid, HASH_FIND, NULL);
 
-		dbops_relation_counters_add(leaf->oid, &sum);
 		if (imported != NULL)
 			add_counters(&imported->counters, &sum);
 	}
 	return sum;
+}
+
+/* The same of this server alone. */
+IndexCounters
+dbops_index_counters_here(IndexEntry *entry)
+{
+	IndexCounters sum = {0};
+	ListCell   *cell;
+
+	foreach(cell, dbops_index_leaves(entry))
+		dbops_relation_counters_add(((IndexEntry *) lfirst(cell))->oid, &sum);
+	return sum;
+}
+
+/* Say who else has scanned an index, as a phrase; NULL: nobody. */
+const char *
+dbops_index_scanned_elsewhere(const IndexNodes *nodes, IndexEntry *entry)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_index_leaves(entry))
+	{
+		ImportedUsage *imported = hash_search(nodes->imported, &((IndexEntry *) lfirst(cell))->oid, HASH_FIND, NULL);
+
+		if (imported != NULL)
+			return imported->nnodes > 1 ?
+				psprintf("scans of node %s and %lld more", dbops_quote_name(imported->node), (long long) imported->nnodes - 1) :
+				psprintf("scans of node %s", dbops_quote_name(imported->node));
+	}
+	return NULL;
 }
 
 /* Whether anybody has scanned an index. Some methods count the entries that were read, and no scans. */
@@ -276,33 +253,58 @@ dbops_index_is_scanned(const IndexCounters *counters)
 void
 dbops_relation_counters_add(Oid relation, IndexCounters *sum)
 {
-	PgStat_HashKey key = {PGSTAT_KIND_RELATION, IsSharedRelation(relation) ? InvalidOid : MyDatabaseId, relation};
-	PgStatShared_HashEntry *entry = dshash_find(pgStatLocal.shared_hash, &key, false);
+	PgStatShared_HashEntry *entry;
+	PgStatShared_Relation *shared = (PgStatShared_Relation *) lock_counters(PGSTAT_KIND_RELATION, relation, &entry);
+	IndexCounters counters = {0};
 
-	if (entry == NULL)
+	if (shared == NULL)
 		return;
-	if (!entry->dropped)
-	{
-		PgStatShared_Relation *shared = dsa_get_address(pgStatLocal.dsa, entry->body);
-		IndexCounters counters;
-
-		LWLockAcquire(&shared->header.lock, LW_SHARED);
-		counters.scans = shared->stats.numscans;
-		counters.tuples_read = shared->stats.tuples_returned;
-		counters.tuples_fetched = shared->stats.tuples_fetched;
-		counters.last_scan = stat_last_scan(&shared->stats);
-		LWLockRelease(&shared->header.lock);
-		add_counters(&counters, sum);
-	}
+	counters.scans = shared->stats.numscans;
+	counters.tuples_read = shared->stats.tuples_returned;
+	counters.tuples_fetched = shared->stats.tuples_fetched;
+	counters.live_rows = stat_table_live(&shared->stats);
+	counters.last_scan = stat_last_scan(&shared->stats);
+	LWLockRelease(&shared->header.lock);
 	dshash_release_lock(pgStatLocal.shared_hash, entry);
+	add_counters(&counters, sum);
+}
+
+/* Find what is counted of a relation, or of this database, and lock it and its entry; NULL: nothing is. */
+static PgStatShared_Common *
+lock_counters(PgStat_Kind kind, Oid object, PgStatShared_HashEntry **entry)
+{
+	PgStat_HashKey key = {kind, IsSharedRelation(object) ? InvalidOid : MyDatabaseId, object};
+	PgStatShared_Common *counters;
+
+	*entry = dshash_find(pgStatLocal.shared_hash, &key, false);
+	if (*entry == NULL)
+		return NULL;
+	if ((*entry)->dropped)
+	{
+		dshash_release_lock(pgStatLocal.shared_hash, *entry);
+		return NULL;
+	}
+	counters = dsa_get_address(pgStatLocal.dsa, (*entry)->body);
+	LWLockAcquire(&counters->lock, LW_SHARED);
+	return counters;
 }
 
 static void
 add_counters(const IndexCounters *from, IndexCounters *sum)
 {
-	sum->scans += from->scans;
-	sum->tuples_read += from->tuples_read;
-	sum->tuples_fetched += from->tuples_fetched;
+	sum->scans = add_count(sum->scans, from->scans);
+	sum->tuples_read = add_count(sum->tuples_read, from->tuples_read);
+	sum->tuples_fetched = add_count(sum->tuples_fetched, from->tuples_fetched);
+	sum->live_rows = add_count(sum->live_rows, from->live_rows);
 	sum->last_scan = Max(sum->last_scan, from->last_scan);
 	sum->undated = sum->undated || (dbops_index_is_scanned(from) && from->last_scan == 0);
+}
+
+/* What other nodes told is theirs: too much stays the most there is. */
+static int64
+add_count(int64 one, int64 other)
+{
+	int64		sum;
+
+	return pg_add_s64_overflow(one, other, &sum) ? PG_INT64_MAX : sum;
 }

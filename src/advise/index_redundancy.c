@@ -30,6 +30,8 @@ static bool enforces_as_much(const DbopsIndex *index, const DbopsIndex *other);
 static bool has_columns(const DbopsIndex *index, const DbopsIndex *other);
 static bool has_same_predicate(const DbopsIndex *index, const DbopsIndex *other);
 static bool has_same_options(const DbopsIndex *index, const DbopsIndex *other);
+static bool has_same_class_options(Oid index, Oid other, AttrNumber column);
+static Datum options_of(HeapTuple attribute);
 static bool is_same_datum(Datum one, Datum other);
 
 /* Say whether the other index does all that this one does, and how. */
@@ -50,6 +52,8 @@ dbops_index_redundancy(const DbopsIndex *index, const DbopsIndex *other)
 		return INDEX_NEEDED;
 	if (index->nkeys < other->nkeys)
 		return INDEX_PREFIX;
+	if (index->ncolumns < other->ncolumns)
+		return INDEX_COVERED;
 	if (!forward)
 		return INDEX_REVERSED;
 	return (other->unique && !index->unique) ? INDEX_BESIDE_UNIQUE : INDEX_SAME;
@@ -68,6 +72,8 @@ dbops_redundancy_name(IndexRedundancy redundancy)
 			return "reversed";
 		case INDEX_BESIDE_UNIQUE:
 			return "beside unique";
+		case INDEX_COVERED:
+			return "covered";
 		case INDEX_PREFIX:
 			return "prefix";
 	}
@@ -96,7 +102,31 @@ has_same_key(const DbopsIndex *index, const DbopsIndex *other, int key)
 	if (index->columns[key] == 0 &&
 		!equal(dbops_index_expression(index, key), dbops_index_expression(other, key)))
 		return false;
-	return is_same_datum(get_attoptions(index->oid, key + 1), get_attoptions(other->oid, key + 1));
+	return has_same_class_options(index->oid, other->oid, key + 1);
+}
+
+/* Those of their operator classes. What is gone meanwhile is like no other. */
+static bool
+has_same_class_options(Oid index, Oid other, AttrNumber column)
+{
+	HeapTuple	one = SearchSysCache2(ATTNUM, ObjectIdGetDatum(index), Int16GetDatum(column));
+	HeapTuple	two = SearchSysCache2(ATTNUM, ObjectIdGetDatum(other), Int16GetDatum(column));
+	bool		same = HeapTupleIsValid(one) && HeapTupleIsValid(two) && is_same_datum(options_of(one), options_of(two));
+
+	if (HeapTupleIsValid(one))
+		ReleaseSysCache(one);
+	if (HeapTupleIsValid(two))
+		ReleaseSysCache(two);
+	return same;
+}
+
+static Datum
+options_of(HeapTuple attribute)
+{
+	bool		isnull;
+	Datum		options = SysCacheGetAttr(ATTNUM, attribute, Anum_pg_attribute_attoptions, &isnull);
+
+	return isnull ? (Datum) 0 : options;
 }
 
 static bool

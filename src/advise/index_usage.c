@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -19,6 +20,7 @@
 PG_FUNCTION_INFO_V1(dbops_index_usage);
 
 static List *tables_to_read(Oid table);
+static IndexAdvice *describe(IndexEntry *entry, const IndexNodes *nodes, IndexNeeds *needs);
 static int	compare_usage(const ListCell *a, const ListCell *b);
 static void put_usage(ReturnSetInfo *rsinfo, const IndexAdvice *advice, const IndexNodes *nodes);
 
@@ -30,6 +32,7 @@ dbops_index_usage(PG_FUNCTION_ARGS)
 	Oid			table = PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0);
 	List	   *tables = tables_to_read(table);
 	IndexNodes *nodes = dbops_index_nodes_read();
+	IndexNeeds *needs = dbops_index_needs_begin();
 	List	   *rows = NIL;
 	ListCell   *cell;
 
@@ -38,9 +41,11 @@ dbops_index_usage(PG_FUNCTION_ARGS)
 	{
 		IndexEntry *entry = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		if (OidIsValid(table) ? entry->table == table : !OidIsValid(entry->parent))
-			rows = lappend(rows, dbops_index_advice(entry, nodes));
+			rows = lappend(rows, describe(entry, nodes, needs));
 	}
+	dbops_index_needs_end(needs);
 	list_sort(rows, compare_usage);
 	foreach(cell, rows)
 		put_usage(rsinfo, lfirst(cell), nodes);
@@ -73,6 +78,17 @@ tables_to_read(Oid table)
 					 errmsg("\"%s\" is not a table", get_rel_name(table)),
 					 errhint("Name a table or a materialized view, or NULL for all.")));
 	}
+}
+
+static IndexAdvice *
+describe(IndexEntry *entry, const IndexNodes *nodes, IndexNeeds *needs)
+{
+	IndexAdvice *advice = dbops_index_advice(entry, nodes);
+	const char *fkey = (advice->backs != NULL) ? NULL : dbops_index_serves_fkey(needs, entry, SERVES_ALONE);
+
+	if (fkey != NULL)
+		advice->backs = psprintf("foreign key %s finds its rows by it", fkey);
+	return advice;
 }
 
 /* Those that are used most come first. */

@@ -18,8 +18,6 @@ PG_FUNCTION_INFO_V1(dbops_review_privileges);
 PG_FUNCTION_INFO_V1(dbops_review);
 PG_FUNCTION_INFO_V1(dbops_rule_list);
 
-static Datum report(FunctionCallInfo fcinfo, const char *review);
-static bool is_any_like(const char *review, const char *pattern);
 static int	put_what_counts(ReturnSetInfo *result, const List *findings, bool with_muted);
 static void put_muted(ReturnSetInfo *result, int n_muted);
 static void put_rule(ReturnSetInfo *result, const DbopsRule *rule, const char *review);
@@ -29,6 +27,7 @@ void
 dbops_review_init(void)
 {
 	dbops_rule_register(&dbops_access_rules);
+	dbops_rule_register(&dbops_bloat_rules);
 	dbops_rule_register(&dbops_collation_rules);
 	dbops_rule_register(&dbops_column_rules);
 	dbops_rule_register(&dbops_exposure_rules);
@@ -52,64 +51,27 @@ dbops_review_init(void)
 Datum
 dbops_review_schema(PG_FUNCTION_ARGS)
 {
-	return report(fcinfo, "schema");
+	return dbops_review_answer(fcinfo, "schema", dbops_finding_put);
 }
 
 /* review_privileges(rules text[]) → setof finding */
 Datum
 dbops_review_privileges(PG_FUNCTION_ARGS)
 {
-	return report(fcinfo, "privileges");
+	return dbops_review_answer(fcinfo, "privileges", dbops_finding_put);
 }
 
-static Datum
-report(FunctionCallInfo fcinfo, const char *review)
+/* Answer a call with what the rules find that its first argument asks for. */
+Datum
+dbops_review_answer(FunctionCallInfo fcinfo, const char *review, DbopsFindingPut put)
 {
 	List	   *patterns = dbops_review_patterns(fcinfo, review);
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, dbops_review_run(review, patterns))
-		dbops_finding_put((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
+		put((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
 	return (Datum) 0;
-}
-
-/* The patterns that are asked for; null is none. One that no rule is like has been mistyped. */
-List *
-dbops_review_patterns(FunctionCallInfo fcinfo, const char *review)
-{
-	List	   *patterns;
-	ListCell   *cell;
-
-	if (PG_ARGISNULL(0))
-		return NIL;
-	patterns = dbops_texts(PG_GETARG_ARRAYTYPE_P(0));
-	foreach(cell, patterns)
-	{
-		if (lfirst(cell) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("rules must not have a null in it"),
-					 errhint("SELECT rule_name FROM dbops.rule_list() WHERE review = '%s'; lists them.", review)));
-		if (!is_any_like(review, lfirst(cell)))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("no rule of the review of %s is like \"%s\"", review, (const char *) lfirst(cell)),
-					 errhint("SELECT rule_name FROM dbops.rule_list() WHERE review = '%s'; lists them.", review)));
-	}
-	return patterns;
-}
-
-static bool
-is_any_like(const char *review, const char *pattern)
-{
-	const DbopsRule *rule;
-	const char *of;
-
-	for (int i = 0; (rule = dbops_rule_at(i, &of)) != NULL; i++)
-		if (strcmp(of, review) == 0 && dbops_review_is_like(rule->name, pattern))
-			return true;
-	return false;
 }
 
 /* ---- review() ---- */
@@ -120,15 +82,10 @@ dbops_review(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		with_muted = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
-	List	   *findings = NIL;
 	int			n_muted;
 
 	InitMaterializedSRF(fcinfo, 0);
-	findings = list_concat(findings, dbops_review_run("schema", NIL));
-	findings = list_concat(findings, dbops_review_run("settings", NIL));
-	findings = list_concat(findings, dbops_review_run("privileges", NIL));
-	list_sort(findings, dbops_review_gravest_first);
-	n_muted = put_what_counts(result, findings, with_muted);
+	n_muted = put_what_counts(result, dbops_review_run(NULL, NIL), with_muted);
 	if (n_muted > 0)
 		put_muted(result, n_muted);
 	return (Datum) 0;
@@ -163,7 +120,7 @@ put_muted(ReturnSetInfo *result, int n_muted)
 		.check_name = "review.muted",
 		.severity = DBOPS_INFO,
 		.message = psprintf(ngettext("%d finding is muted and left out", "%d findings are muted and left out", n_muted), n_muted),
-		.remedy = "SELECT * FROM dbops.muted_findings(); SELECT * FROM dbops.review(muted => true);",
+		.remedy = "SELECT * FROM dbops.muted_findings();\nSELECT * FROM dbops.review(muted => true);",
 		.key = "review.muted"
 	};
 

@@ -31,19 +31,33 @@ struct DbopsReview
 	const DbopsOverrides *overrides;
 	void	   *state;			/* of the rule that is running */
 	const void *shared;			/* that several rules judge by; NULL: it has not been looked up yet */
+	ErrorData  *unseen;			/* why $1 to $3 are not known; NULL: they are */
+	int			waits;			/* for locks, in vain */
 };
 
-/* What there is to say by default, or what the patterns of an SQL argument ask for. */
 extern List *dbops_review_run(const char *review, const List *patterns);
 
-extern bool dbops_review_is_like(const char *name, const char *pattern);
-extern int	dbops_review_gravest_first(const ListCell *a, const ListCell *b);
+/* Look at something, with bounded waits; its locks are given back. */
+extern bool dbops_review_try(DbopsReview *review, DbopsCallback callback, void *arg, ErrorData **error);
+extern void dbops_review_report_failure(DbopsReview *review, const ErrorData *error);
+extern void dbops_review_mark(DbopsReview *review, int from);
 
 /* Called by a rule for each thing that it has found; check_name and key follow from it. */
 extern void dbops_review_report(DbopsReview *review, DbopsFinding finding);
 
 /* Ask a rule's query with the parameters above. */
 extern void dbops_review_ask(DbopsReview *review, const char *sql, DbopsRowCallback each);
+
+/* ---- review_choice.c: which rules are run ---- */
+
+extern List *dbops_review_patterns(FunctionCallInfo fcinfo, const char *review);
+extern List *dbops_review_choices(DbopsReview *review);
+extern bool dbops_review_is_wanted(const DbopsRule *rule, const List *choices, const List *patterns);
+
+/* ---- one_line.c: line breaks in what is printed ---- */
+
+extern const char *dbops_one_line_names(const char *text);
+extern const char *dbops_one_line_statements(const char *sql);
 
 /* ---- the rules of a schema ---- */
 
@@ -61,6 +75,7 @@ extern const DbopsRuleSet dbops_name_rules;
 extern const DbopsRuleSet dbops_collation_rules;
 extern const DbopsRuleSet dbops_table_rules;
 extern const DbopsRuleSet dbops_unneeded_rules;
+extern const DbopsRuleSet dbops_bloat_rules;
 
 /* ---- the rules of privileges ---- */
 
@@ -70,7 +85,9 @@ extern const DbopsRuleSet dbops_access_rules;
 
 /* ---- review.c ---- */
 
+typedef void (*DbopsFindingPut) (ReturnSetInfo *result, const DbopsFinding *finding);
+
 extern void dbops_review_init(void);
-extern List *dbops_review_patterns(FunctionCallInfo fcinfo, const char *review);
+extern Datum dbops_review_answer(FunctionCallInfo fcinfo, const char *review, DbopsFindingPut put);
 
 #endif							/* DBOPS_REVIEW_H */

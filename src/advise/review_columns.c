@@ -7,6 +7,7 @@
  * those that countries are made of.
  */
 #include "advise/review.h"
+#include "advise/review_sql.h"
 
 #define LEAST_ROWS	"1000"		/* that statistics must be of, to tell anything */
 
@@ -17,8 +18,8 @@ static const DbopsRule rules[] = {
 		.about = "tables of three columns or more into which anything goes: no NOT NULL apart from the primary key, no CHECK, no other key",
 		.source = "guide 001's checklist",
 		.sql = "SELECT c.oid::regclass::text, 'apart from its primary key it has neither NOT NULL nor CHECK, UNIQUE or foreign keys',"
-		" 'Declare what every row has and must be: ALTER TABLE ... ALTER COLUMN ... SET NOT NULL, ADD CHECK (...).'"
-		" FROM pg_class c WHERE " IS_TABLE("c")
+		" 'Declare what every row has and must be, with NOT NULL and CHECK.'"
+		" FROM pg_class c WHERE " IS_TABLE("c") " AND c.relnatts >= 3"
 		" AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) >= 3"
 		" AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull"
 		" AND NOT EXISTS (SELECT FROM pg_index p WHERE p.indrelid = c.oid AND p.indisprimary AND a.attnum = ANY (p.indkey::int2[])))"
@@ -32,10 +33,10 @@ static const DbopsRule rules[] = {
 		.about = "texts that name a state, and may be any text",
 		.source = "guide 001's checklist",
 		.sql = "SELECT format('%s.%I', c.oid::regclass, a.attname), 'it holds one of a few words, and nothing keeps another one out',"
-		" format('ALTER TABLE %s ADD CHECK (%I IN (...)) NOT VALID; with the words that there are, and VALIDATE CONSTRAINT', c.oid::regclass, a.attname)"
+		" 'Add a CHECK with the words that there are, as NOT VALID, and validate it.'"
 		" FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_statistic s ON s.starelid = c.oid AND s.staattnum = a.attnum AND NOT s.stainherit"
 		" WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0 AND a.atttypid IN ('text'::regtype, 'varchar'::regtype) AND " IS_TABLE("c")
-		" AND lower(regexp_replace(a.attname, '([a-z0-9])([A-Z])', '\\1_\\2', 'g')) ~ '(^|_)(status|state)$' AND (s.stadistinct IS NULL OR s.stadistinct BETWEEN 1 AND 30)"
+		" AND " WORDS("a.attname") " ~ '(^|_)(status|state)$' AND (s.stadistinct IS NULL OR s.stadistinct BETWEEN 1 AND 30)"
 		" AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('c', 'f') AND a.attnum = ANY (k.conkey))"
 		" AND NOT (a.attname ~* 'state$' AND EXISTS (SELECT FROM pg_attribute p WHERE p.attrelid = c.oid AND p.attnum > 0 AND NOT p.attisdropped AND p.attname ~* '(city|zip_?code|postal|postcode|country|address_line)'))",
 		.as_owner = true
@@ -47,8 +48,8 @@ static const DbopsRule rules[] = {
 		.about = "columns that may be null and never are, by statistics of at least " LEAST_ROWS " rows",
 		.source = "guide 001's checklist",
 		.sql = "SELECT format('%s.%I', c.oid::regclass, a.attname), format('none of the rows that ANALYZE has seen, of %s, has a null', c.reltuples::int8),"
-		" format('ALTER TABLE %1$s ADD CONSTRAINT %3$I CHECK (%2$I IS NOT NULL) NOT VALID; ALTER TABLE %1$s VALIDATE CONSTRAINT %3$I;"
-		" ALTER TABLE %1$s ALTER COLUMN %2$I SET NOT NULL, DROP CONSTRAINT %3$I;', c.oid::regclass, a.attname, left(c.relname, 26) || '_' || left(a.attname, 26) || '_not_null')"
+		" format(E'ALTER TABLE %1$s ADD CONSTRAINT %3$I CHECK (%2$I IS NOT NULL) NOT VALID;\\nALTER TABLE %1$s VALIDATE CONSTRAINT %3$I;\\n"
+		"ALTER TABLE %1$s ALTER COLUMN %2$I SET NOT NULL, DROP CONSTRAINT %3$I;', c.oid::regclass, a.attname, left(c.relname, 26) || '_' || left(a.attname, 26) || '_not_null')"
 		" FROM pg_statistic s JOIN pg_attribute a ON a.attrelid = s.starelid AND a.attnum = s.staattnum JOIN pg_class c ON c.oid = a.attrelid"
 		" WHERE s.stanullfrac = 0 AND NOT s.stainherit AND NOT a.attnotnull AND NOT a.attisdropped AND a.attinhcount = 0 AND c.reltuples >= " LEAST_ROWS " AND " IS_TABLE("c"),
 		.as_owner = true
@@ -61,8 +62,7 @@ static const DbopsRule rules[] = {
 		.source = "pg-index-health",
 		.sql = "SELECT format('%s.%I', c.oid::regclass, a.attname), 'a null is neither true nor false, and NOT does not find it',"
 		" format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', c.oid::regclass, a.attname)"
-		" FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attinhcount = 0"
-		" AND a.atttypid = 'bool'::regtype AND NOT a.attnotnull AND " IS_TABLE("c")
+		" " USERS_COLUMNS " AND a.atttypid = 'bool'::regtype AND NOT a.attnotnull"
 	}
 };
 

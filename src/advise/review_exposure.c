@@ -9,6 +9,7 @@
  * unknown, and not well.
  */
 #include "advise/review.h"
+#include "advise/review_sql.h"
 
 /* The schemas that PostgREST is told to serve, whoever is told so; none: nobody is. */
 #define SERVED \
@@ -18,19 +19,32 @@
 	"CROSS JOIN LATERAL unnest(string_to_array(split_part(x.setting, '=', 2), ',')) s (name) " \
 	"WHERE split_part(x.setting, '=', 1) IN ('pgrst.db_schemas', 'pgrst.db_schema') AND btrim(s.name) <> '')"
 
-/* Who has rights on a relation, and is neither its owner nor above policies; PUBLIC is 0. */
-#define GRANTEES(alias, privileges) \
-	"(SELECT string_agg(DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END, ', ') " \
-	"FROM aclexplode(" alias ".relacl) g LEFT JOIN pg_roles r ON r.oid = g.grantee " \
-	"WHERE g.privilege_type IN (" privileges ") AND g.grantee <> " alias ".relowner AND NOT coalesce(r.rolsuper OR r.rolbypassrls OR r.rolname ~ '^pg_', false) " \
-	"AND (g.grantee <> 0 OR has_schema_privilege(0::oid, " alias ".relnamespace, 'USAGE')) " \
-	"AND (g.grantee = 0 OR has_schema_privilege(g.grantee, " alias ".relnamespace, 'USAGE')))"
+/*
+ * Who has rights on relations, or on some of their columns, and is neither their
+ * owner nor above policies; PUBLIC is 0.
+ */
+#define REACHED(kinds, privileges) \
+	"granted (relation, kind, namespace, grantee) AS (SELECT c.oid, c.relkind, c.relnamespace, g.grantee FROM pg_class c CROSS JOIN aclexplode(c.relacl) g " \
+	"WHERE c.relkind IN (" kinds ") AND c.relacl IS NOT NULL AND g.grantee <> c.relowner AND g.privilege_type IN (" privileges ") AND " IS_USERS("c") \
+	" UNION SELECT c.oid, c.relkind, c.relnamespace, g.grantee FROM pg_attribute a CROSS JOIN aclexplode(a.attacl) g JOIN pg_class c ON c.oid = a.attrelid " \
+	"WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND c.relkind IN (" kinds ") AND g.grantee <> c.relowner AND g.privilege_type IN (" privileges ") AND " IS_USERS("c") "), " \
+	"reached (relation, kind, grantees) AS (SELECT x.relation, x.kind, string_agg(CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END, ', ' ORDER BY x.grantee::regrole::text) " \
+	"FROM granted x LEFT JOIN pg_roles r ON r.oid = x.grantee WHERE NOT coalesce(r.rolsuper OR r.rolbypassrls OR r.rolname ~ '^pg_', false) " \
+	"AND has_schema_privilege(x.grantee, x.namespace, 'USAGE') GROUP BY x.relation, x.kind)"
 
-/* What a view or materialized view reads, directly and through others. */
+#define TO_WRITE	"'SELECT', 'INSERT', 'UPDATE', 'DELETE'"
+
+/* What reads tables with row level security, directly and through other views. */
 #define READS \
-	"reads (reader, relation) AS (SELECT DISTINCT w.ev_class, d.refobjid FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid " \
-	"AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> w.ev_class JOIN pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm')), " \
-	"deep (reader, relation) AS (SELECT reader, relation FROM reads UNION SELECT p.reader, q.relation FROM deep p JOIN reads q ON q.reader = p.relation)"
+	"reads (reader, relation, secured) AS (SELECT w.ev_class, d.refobjid, d.refobjid FROM pg_class t JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid " \
+	"AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> t.oid JOIN pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm') WHERE t.relrowsecurity " \
+	"UNION SELECT w.ev_class, d.refobjid, p.secured FROM reads p JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = p.reader " \
+	"AND d.classid = 'pg_rewrite'::regclass JOIN pg_rewrite w ON w.oid = d.objid AND w.ev_class <> p.reader JOIN pg_class v ON v.oid = w.ev_class AND v.relkind IN ('v', 'm'))"
+
+/* Partitions that are judged with a table that they are part of, as that is reached too. */
+#define PARTS \
+	"parts (relation) AS (SELECT h.inhrelid FROM reached y JOIN pg_inherits h ON h.inhparent = y.relation WHERE y.kind = 'p' " \
+	"UNION SELECT h.inhrelid FROM parts b JOIN pg_inherits h ON h.inhparent = b.relation)"
 
 static const DbopsRule rules[] = {
 	{
@@ -38,15 +52,21 @@ static const DbopsRule rules[] = {
 		.severity = DBOPS_WARNING,
 		.about = "tables that application roles reach without row level security, in schemas where it is relied on",
 		.source = "splinter 0013, guide 000's checklist",
-		.sql = "WITH " SERVED " SELECT c.oid::regclass::text, format('%s can reach all of its rows: row level security is off', x.grantees),"
-		" format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::regclass), NULL"
-		" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (SELECT " GRANTEES("c", "'SELECT', 'INSERT', 'UPDATE', 'DELETE'") " AS grantees) x"
-		" WHERE NOT c.relrowsecurity AND x.grantees IS NOT NULL AND " IS_TABLE("c")
+		.sql = "WITH RECURSIVE " SERVED ", " BELOW ", " REACHED("'r', 'p'", TO_WRITE) ", " PARTS
+		" SELECT c.oid::regclass::text, format('%s can reach all of its rows: row level security is off', x.grantees),"
+		" 'Create policies that say who may do what with which rows, and only then enable row level security: without a policy nobody but the owner sees a row.', NULL"
+		" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN reached x ON x.relation = c.oid"
+		" WHERE NOT c.relrowsecurity AND NOT EXISTS (SELECT FROM below b WHERE b.relation = c.oid) AND NOT EXISTS (SELECT FROM parts b WHERE b.relation = c.oid)"
 		" AND CASE WHEN EXISTS (SELECT FROM served) THEN n.nspname IN (SELECT name FROM served)"
 		" ELSE c.relnamespace IN (SELECT t.relnamespace FROM pg_class t WHERE t.relrowsecurity AND t.relkind IN ('r', 'p') AND " IS_USERS("t") ") END"
 		" AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)"
+		" UNION ALL SELECT c.oid::regclass::text, format('%s can name it instead of %s, whose policies do not hold then; with row level security of its own it shows them nothing, and that table shows what it did',"
+		" x.grantees, b.secured), format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY;', c.oid::regclass), 'critical'"
+		" FROM (SELECT relation, string_agg(secured::regclass::text, ', ' ORDER BY secured::regclass::text) AS secured FROM below GROUP BY relation) b"
+		" JOIN pg_class c ON c.oid = b.relation AND c.relkind IN ('r', 'p') JOIN reached x ON x.relation = c.oid WHERE NOT c.relrowsecurity AND " IS_USERS("c")
+		" AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)"
 		" UNION ALL SELECT NULL, 'there is a role authenticator, as PostgREST has, and no pgrst.db_schemas: which schemas it serves is not known here',"
-		" 'ALTER ROLE authenticator SET pgrst.db_schemas = ''public''; as it is in its configuration', 'unknown'"
+		" 'Say in the database what it serves: ALTER ROLE authenticator SET pgrst.db_schemas to what its configuration has.', 'unknown'"
 		" WHERE EXISTS (SELECT FROM pg_roles WHERE rolname = 'authenticator' AND rolcanlogin) AND NOT EXISTS (SELECT FROM served)"
 		" AND NOT EXISTS (SELECT FROM pg_class t WHERE t.relrowsecurity AND t.relkind IN ('r', 'p') AND " IS_USERS("t") ")"
 	},
@@ -55,11 +75,11 @@ static const DbopsRule rules[] = {
 		.severity = DBOPS_WARNING,
 		.about = "views that show rows past the policies of their tables, since they read them as their owner",
 		.source = "splinter 0010",
-		.sql = "WITH RECURSIVE " READS " SELECT v.oid::regclass::text, format('it reads %s as its owner, to whom the policies do not apply, for %s',"
+		.sql = "WITH RECURSIVE " READS ", " REACHED("'v'", TO_WRITE) " SELECT v.oid::regclass::text, format('it reads %s as its owner, to whom the policies do not apply, for %s; as its reader, who needs rights on what it reads then, it shows what the policies let him see',"
 		" string_agg(DISTINCT t.oid::regclass::text, ', '), max(x.grantees)), format('ALTER VIEW %s SET (security_invoker = true);', v.oid::regclass)"
-		" FROM deep JOIN pg_class v ON v.oid = deep.reader AND v.relkind = 'v' JOIN pg_class t ON t.oid = deep.relation AND t.relrowsecurity"
-		" JOIN pg_roles o ON o.oid = v.relowner CROSS JOIN LATERAL (SELECT " GRANTEES("v", "'SELECT', 'INSERT', 'UPDATE', 'DELETE'") " AS grantees) x"
-		" WHERE x.grantees IS NOT NULL AND NOT coalesce((SELECT p.option_value::bool FROM pg_options_to_table(v.reloptions) p WHERE p.option_name = 'security_invoker'), false)"
+		" FROM reads JOIN pg_class v ON v.oid = reads.reader AND v.relkind = 'v' JOIN pg_class t ON t.oid = reads.secured"
+		" JOIN pg_roles o ON o.oid = v.relowner JOIN reached x ON x.relation = v.oid"
+		" WHERE NOT coalesce((SELECT p.option_value::bool FROM pg_options_to_table(v.reloptions) p WHERE p.option_name = 'security_invoker'), false)"
 		" AND (o.rolsuper OR o.rolbypassrls OR pg_has_role(v.relowner, t.relowner, 'USAGE') AND NOT t.relforcerowsecurity) AND " IS_USERS("v")
 		" GROUP BY v.oid"
 	},
@@ -68,10 +88,9 @@ static const DbopsRule rules[] = {
 		.severity = DBOPS_WARNING,
 		.about = "materialized views that keep rows of tables with row level security for others to read",
 		.source = "splinter 0016",
-		.sql = "WITH RECURSIVE " READS " SELECT m.oid::regclass::text, format('%s can read in it what the policies of %s keep back', max(x.grantees), string_agg(DISTINCT t.oid::regclass::text, ', ')),"
-		" format('REVOKE ALL ON %s FROM %s;', m.oid::regclass, max(x.grantees))"
-		" FROM deep JOIN pg_class m ON m.oid = deep.reader AND m.relkind = 'm' JOIN pg_class t ON t.oid = deep.relation AND t.relrowsecurity"
-		" CROSS JOIN LATERAL (SELECT " GRANTEES("m", "'SELECT'") " AS grantees) x WHERE x.grantees IS NOT NULL AND " IS_USERS("m") " GROUP BY m.oid"
+		.sql = "WITH RECURSIVE " READS ", " REACHED("'m'", "'SELECT'") " SELECT m.oid::regclass::text, format('%s can read in it what the policies of %s keep back, and would read nothing of it any more', max(x.grantees), string_agg(DISTINCT t.oid::regclass::text, ', ')),"
+		" format('REVOKE ALL ON %s FROM %s CASCADE;', m.oid::regclass, max(x.grantees))"
+		" FROM reads JOIN pg_class m ON m.oid = reads.reader AND m.relkind = 'm' JOIN pg_class t ON t.oid = reads.secured JOIN reached x ON x.relation = m.oid GROUP BY m.oid"
 	}
 };
 

@@ -6,6 +6,7 @@
  * partitions are the same ones.
  */
 #include "advise/review.h"
+#include "advise/review_sql.h"
 
 /* What is said of a constraint whose definition is what the server prints. */
 #define IS_DECLARED_FKEY \
@@ -14,6 +15,16 @@
 /* A domain counts as the type that it is over. */
 #define BASE_TYPE(alias) \
 	"(SELECT CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE y.oid END FROM pg_type y WHERE y.oid = " alias ".atttypid)"
+
+/* What is lost when it is dropped and made anew as pg_get_constraintdef() prints it. */
+#define IS_MORE_THAN_DECLARED \
+	"(EXISTS (SELECT FROM pg_description e WHERE e.objoid = k.oid AND e.classoid = 'pg_constraint'::regclass) " \
+	"OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgrelid IN (k.conrelid, k.confrelid) AND t.tgenabled <> 'O'))"
+
+/* What the server does with rows, beyond the columns. */
+#define BEHAVIOUR \
+	"concat_ws(' ', k.confdeltype, k.confupdtype, k.confmatchtype, k.condeferrable, k.condeferred, k.confdelsetcols, " CONSTRAINT_IS_NOT_ENFORCED("k") ", " CONSTRAINT_HAS_PERIOD("k") ", " \
+	"(SELECT string_agg(DISTINCT t.tgenabled::text, '' ORDER BY t.tgenabled::text) FROM pg_trigger t WHERE t.tgconstraint = k.oid))"
 
 static const DbopsRule rules[] = {
 	{
@@ -33,27 +44,28 @@ static const DbopsRule rules[] = {
 		.source = "guide 001's checklist",
 		.sql = "SELECT format('%s.%I', k.conrelid::regclass, k.conname),"
 		" format('ON DELETE is left at NO ACTION: say whether rows go with their row of %s, stay without it, or keep it', k.confrelid::regclass),"
+		" CASE WHEN " IS_MORE_THAN_DECLARED " THEN 'Make it anew with an ON DELETE clause, and with its comment and the states of its triggers.' ELSE"
 		" format(CASE WHEN c.relkind = 'p' THEN 'ALTER TABLE %1$s DROP CONSTRAINT %2$I, ADD CONSTRAINT %2$I %3$s ON DELETE RESTRICT;'"
-		" ELSE 'ALTER TABLE %1$s DROP CONSTRAINT %2$I, ADD CONSTRAINT %2$I %3$s ON DELETE RESTRICT NOT VALID; ALTER TABLE %1$s VALIDATE CONSTRAINT %2$I;' END,"
-		" k.conrelid::regclass, k.conname, regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$| NOT ENFORCED$', ''))"
+		" ELSE E'ALTER TABLE %1$s DROP CONSTRAINT %2$I, ADD CONSTRAINT %2$I %3$s ON DELETE RESTRICT NOT VALID;\\nALTER TABLE %1$s VALIDATE CONSTRAINT %2$I;' END,"
+		" k.conrelid::regclass, k.conname, regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')) END"
 		" FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
-		" WHERE " IS_DECLARED_FKEY " AND k.confdeltype = 'a' AND NOT k.condeferrable AND NOT (" CONSTRAINT_HAS_PERIOD("k") ")"
+		" WHERE " IS_DECLARED_FKEY " AND k.confdeltype = 'a' AND NOT k.condeferrable AND NOT (" CONSTRAINT_HAS_PERIOD("k") ") AND NOT (" CONSTRAINT_IS_NOT_ENFORCED("k") ")"
 	},
 	{
 		.name = "foreign_keys.cannot_set_null",
 		.severity = DBOPS_WARNING,
 		.about = "foreign keys that set columns to null which must not be null, so that the deletion fails",
 		.source = "PostgreSQL's manual",
-		.sql = "SELECT format('%s.%I', k.conrelid::regclass, k.conname),"
-		" format('rows of %s that are referenced cannot be %s: that would set %s to null, which is NOT NULL', k.confrelid::regclass,"
-		" CASE WHEN k.confdeltype = 'n' THEN 'deleted' ELSE 'given another key' END, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)),"
-		" CASE WHEN bool_or(EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey::int2[])))"
-		" THEN 'The column is part of the primary key: create the foreign key again with ON DELETE CASCADE or RESTRICT.'"
-		" ELSE format('ALTER TABLE %s %s;', k.conrelid::regclass, string_agg(format('ALTER COLUMN %I DROP NOT NULL', a.attname), ', ' ORDER BY a.attnum)) END"
-		" FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
-		" JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnotnull AND a.attnum = ANY (CASE WHEN k.confdeltype = 'n' THEN coalesce(k.confdelsetcols, k.conkey) ELSE k.conkey END)"
-		" WHERE " IS_DECLARED_FKEY " AND (k.confdeltype = 'n' OR k.confupdtype = 'n')"
-		" GROUP BY k.oid, c.oid, k.conrelid, k.conname, k.confrelid, k.confdeltype"
+		.sql = "SELECT format('%s.%I', x.conrelid::regclass, x.conname),"
+		" concat_ws('; ', CASE WHEN x.by_delete IS NOT NULL THEN format('rows of %s that are referenced cannot be deleted: that would set %s to null, which is NOT NULL', x.confrelid::regclass, x.by_delete) END,"
+		" CASE WHEN x.by_update IS NOT NULL THEN format('rows of %s that are referenced cannot be given another key: that would set %s to null, which is NOT NULL', x.confrelid::regclass, x.by_update) END),"
+		" 'Make the foreign key anew with another action, as CASCADE or RESTRICT; or, where a row may be without what it references, allow nulls.'"
+		" FROM (SELECT k.conrelid, k.conname, k.confrelid,"
+		" string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE k.confdeltype = 'n' AND a.attnum = ANY (coalesce(k.confdelsetcols, k.conkey))) AS by_delete,"
+		" string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE k.confupdtype = 'n') AS by_update"
+		" FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnotnull AND a.attnum = ANY (k.conkey)"
+		" WHERE " IS_DECLARED_FKEY " AND 'n' IN (k.confdeltype, k.confupdtype) GROUP BY k.oid, k.conrelid, k.conname, k.confrelid) x"
+		" WHERE x.by_delete IS NOT NULL OR x.by_update IS NOT NULL"
 	},
 	{
 		.name = "foreign_keys.type_mismatch",
@@ -62,14 +74,16 @@ static const DbopsRule rules[] = {
 		.source = "pg-index-health, SchemaCrawler",
 		.sql = "SELECT format('%s.%I', k.conrelid::regclass, k.conname),"
 		" format('%I is %s and references %s of %s, which is %s%s', a.attname, a.atttypid::regtype, quote_ident(r.attname), k.confrelid::regclass, r.atttypid::regtype,"
-		" CASE WHEN w.narrow THEN ': keys beyond its range cannot be referenced' ELSE ': each lookup compares across types' END),"
-		" format('ALTER TABLE %s ALTER COLUMN %I TYPE %s;', k.conrelid::regclass, a.attname, format_type(r.atttypid, r.atttypmod)),"
+		" CASE WHEN w.narrow THEN ': keys beyond its range cannot be referenced" REWRITES "' ELSE ': each lookup compares across types' END),"
+		" CASE WHEN w.narrow AND (a.atttypid <> b.mine OR r.atttypid <> b.theirs) THEN 'Give the column a domain over the wider type, with the checks of the one that it has.'"
+		" WHEN w.narrow THEN " CHANGE_TYPE("format('ALTER TABLE %s ALTER COLUMN %I TYPE %s;', k.conrelid::regclass, a.attname, format_type(r.atttypid, r.atttypmod))")
+		" ELSE format('Give both the same type, the wider one: that of %s in %s, if what it holds is to grow.', quote_ident(r.attname), k.confrelid::regclass) END,"
 		" CASE WHEN w.narrow THEN 'warning' END"
 		" FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid CROSS JOIN LATERAL unnest(k.conkey, k.confkey) u (mine, theirs)"
 		" JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.mine JOIN pg_attribute r ON r.attrelid = k.confrelid AND r.attnum = u.theirs"
 		" CROSS JOIN LATERAL (SELECT " BASE_TYPE("a") " AS mine, " BASE_TYPE("r") " AS theirs) b"
 		" CROSS JOIN LATERAL (SELECT array_position('{21,23,20}'::oid[], b.mine) < array_position('{21,23,20}'::oid[], b.theirs) AS narrow) w"
-		" WHERE " IS_DECLARED_FKEY " AND b.mine <> b.theirs AND NOT (b.mine IN (25, 1043) AND b.theirs IN (25, 1043))"
+		" WHERE " IS_DECLARED_FKEY " AND a.atttypid <> r.atttypid AND b.mine <> b.theirs AND NOT (b.mine IN (25, 1043) AND b.theirs IN (25, 1043))"
 	},
 	{
 		.name = "foreign_keys.duplicate",
@@ -77,11 +91,11 @@ static const DbopsRule rules[] = {
 		.about = "foreign keys of the same columns to the same columns, each of which is checked",
 		.source = "pg-index-health",
 		.sql = "SELECT format('%s.%I', f.conrelid::regclass, f.conname),"
-		" format('it checks what %I checks too%s', f.kept, CASE WHEN f.same THEN '' ELSE ', and the two do different things when a row is deleted or its key changes' END),"
+		" format('it checks what %I checks too%s', f.kept, CASE WHEN f.same THEN '' ELSE ', and the two do not do the same' END),"
 		" CASE WHEN f.same THEN format('ALTER TABLE %s DROP CONSTRAINT %I;', f.conrelid::regclass, f.conname) ELSE 'Decide which of the two is meant, and drop the other.' END"
 		" FROM (SELECT k.conrelid, k.conname, row_number() OVER w AS place, first_value(k.conname) OVER w AS kept,"
-		" (k.confdeltype, k.confupdtype) IS NOT DISTINCT FROM (first_value(k.confdeltype) OVER w, first_value(k.confupdtype) OVER w) AS same"
-		" FROM (SELECT k.*, (SELECT string_agg(u.mine || '=' || u.theirs, ',' ORDER BY u.mine, u.theirs) FROM unnest(k.conkey, k.confkey) u (mine, theirs)) AS pairs"
+		" k.behaviour = first_value(k.behaviour) OVER w AS same"
+		" FROM (SELECT k.*, " BEHAVIOUR " AS behaviour, (SELECT string_agg(u.mine || '=' || u.theirs, ',' ORDER BY u.mine, u.theirs) FROM unnest(k.conkey, k.confkey) u (mine, theirs)) AS pairs"
 		" FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE " IS_DECLARED_FKEY ") k"
 		" WINDOW w AS (PARTITION BY k.conrelid, k.confrelid, k.pairs ORDER BY k.convalidated DESC, k.oid)) f WHERE f.place > 1"
 	}

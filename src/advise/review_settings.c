@@ -44,6 +44,13 @@ static const DbopsRule rules[] = {
 		.judge = dbops_setting_judge_connections
 	},
 	{
+		.name = "settings.timeouts",
+		.severity = DBOPS_INFO,
+		.about = "what ends by itself, and what never does",
+		.source = "the advisor of RDS, PostgreSQL's manual",
+		.judge = dbops_setting_judge_timeouts
+	},
+	{
 		.name = "settings.logging",
 		.severity = DBOPS_INFO,
 		.about = "what the log tells afterwards",
@@ -86,13 +93,7 @@ const DbopsRuleSet dbops_setting_rules = {.review = "settings", .rules = rules, 
 Datum
 dbops_review_settings(PG_FUNCTION_ARGS)
 {
-	List	   *patterns = dbops_review_patterns(fcinfo, "settings");
-	ListCell   *cell;
-
-	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, dbops_review_run("settings", patterns))
-		put((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
-	return (Datum) 0;
+	return dbops_review_answer(fcinfo, "settings", put);
 }
 
 static void

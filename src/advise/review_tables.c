@@ -23,8 +23,10 @@ static const DbopsRule rules[] = {
 		.severity = DBOPS_WARNING,
 		.about = "tables that a crash empties and that standbys do not have",
 		.source = "check_pgactivity",
-		.sql = "SELECT c.oid::regclass::text, 'a crash empties it, and standbys and most backups do not have its rows',"
-		" format('ALTER TABLE %s SET LOGGED;', c.oid::regclass) FROM pg_class c WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'u' AND " IS_USERS("c")
+		.sql = "SELECT c.oid::regclass::text, 'a crash empties it, and standbys and most backups do not have its rows; the change writes all of it to the WAL, and nobody can use it meanwhile',"
+		" CASE WHEN EXISTS (SELECT FROM pg_constraint k JOIN pg_class r ON r.oid = k.confrelid AND r.relpersistence = 'u' WHERE k.conrelid = c.oid AND k.contype = 'f' AND r.oid <> c.oid)"
+		" THEN 'Set those that it references LOGGED first, and then this one.' ELSE format('ALTER TABLE %s SET LOGGED;', c.oid::regclass) END"
+		" FROM pg_class c WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND " IS_USERS("c")
 	},
 	{
 		.name = "tables.column_limit",
@@ -41,7 +43,7 @@ static const DbopsRule rules[] = {
 		.about = "rules of the rewrite system on tables, which do not do what triggers do",
 		.source = "PostgreSQL's wiki",
 		.sql = "SELECT format('%s.%I', c.oid::regclass, r.rulename), 'it rewrites statements: RETURNING, COPY and volatile expressions do not do what they seem to',"
-		" format('Write a trigger that does it, and DROP RULE %I ON %s;', r.rulename, c.oid::regclass)"
+		" 'Write a trigger that does it, and drop the rule.'"
 		" FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class WHERE r.ev_type <> '1' AND c.relkind IN ('r', 'p') AND " IS_USERS("c")
 	},
 	{

@@ -19,7 +19,8 @@ static const DbopsRule rules[] = {
 		.about = "indexes that cost writes and serve no query, as find_invalid_indexes() lists them",
 		.source = "check_pgactivity, pghero",
 		.sql = "SELECT f.index_name::text, format('%s: %s', f.state, f.reason), coalesce(f.statement, 'See the message.')"
-		" FROM dbops.find_invalid_indexes() f WHERE f.state <> 'in progress' AND " IS_REVIEWED("f.index_name"),
+		" FROM dbops.find_invalid_indexes() f WHERE f.state <> 'in progress' AND (" IS_REVIEWED("f.index_name")
+		" OR EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.reltoastrelid = i.indrelid WHERE i.indexrelid = f.index_name AND c.relnamespace = ANY ($2)))",
 		.as_owner = true
 	},
 	{

@@ -4,37 +4,44 @@
  *
  * All of it is looked up once in a review. The machine is what the server may use
  * of it, a container's limits counted. Whether a disk rotates, the kernel tells,
- * but virtual disks say so too, and a container hides it. A rate is taken over no
- * less than an hour, since the first minutes say little.
+ * but virtual disks say so too, and a container hides it. Settings are the server's,
+ * so what they are judged by is of all databases, as far as one can see from here.
  */
 #include "advise/setting_review.h"
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/fd.h"
 
-#define COUNTED \
-	"SELECT (SELECT sum(c.relpages::int8) * current_setting('block_size')::int8 FROM pg_class c)::float8, " \
-	"(SELECT max(c.reltuples) FROM pg_class c WHERE c.relkind IN ('r', 'm'))::float8, d.temp_bytes::float8, " \
-	"d.sessions / greatest(extract(epoch FROM now() - coalesce(d.stats_reset, pg_postmaster_start_time())), 3600)::float8, " \
-	"(w.wal_bytes / greatest(extract(epoch FROM now() - w.stats_reset), 3600))::float8, extract(epoch FROM now() - w.stats_reset)::float8, w.wal_buffers_full::float8, " \
-	"(SELECT count(*) FROM pg_stat_get_wal_senders())::float8, (SELECT count(*) FROM pg_replication_slots)::float8, " \
-	"(SELECT count(*) FROM pg_stat_get_wal_senders() s WHERE s.pid NOT IN (SELECT p.active_pid FROM pg_replication_slots p WHERE p.active_pid IS NOT NULL))::float8, " \
-	"(SELECT count(*) - 1 FROM pg_tablespace)::float8, (SELECT count(*) FROM pg_stat_activity a WHERE a.backend_type = 'client backend')::float8 " \
-	"FROM pg_stat_database d CROSS JOIN (SELECT wal_bytes, wal_buffers_full, coalesce(stats_reset, pg_postmaster_start_time()) AS stats_reset FROM pg_stat_get_wal()) w " \
-	"WHERE d.datname = current_database()"
+/* A table that has a factor of its own does not go by the server's. */
+#define MOST_ROWS(factor) \
+	"(SELECT max(c.reltuples) FROM pg_class c WHERE c.relkind IN ('r', 'm') AND (c.reloptions IS NULL OR NOT EXISTS (SELECT FROM unnest(c.reloptions) o WHERE starts_with(o, '" factor "='))))::float8"
 
-#define PEAK \
-	"SELECT max(h.maximum) FROM dbops.metric_history('connections.total', $1 - interval '30 days', $1, interval '1 hour', true) h"
+#define COUNTED \
+	"SELECT " MOST_ROWS("autovacuum_vacuum_scale_factor") ", " MOST_ROWS("autovacuum_analyze_scale_factor") ", " \
+	"w.wal_bytes::float8, extract(epoch FROM $1 - coalesce(w.stats_reset, pg_postmaster_start_time()))::float8, w.wal_buffers_full::float8, " \
+	"(SELECT count(*) FROM pg_replication_slots s WHERE NOT s.temporary)::float8, " \
+	"(SELECT count(*) FROM pg_stat_activity a WHERE a.backend_type = 'client backend')::float8 " \
+	"FROM pg_stat_get_wal() w"
+
+/* $1: processes that send WAL to who applies it; $2: of them, to standbys; $3: all. A backup has a slot for its own time, or none. */
+#define SENDERS \
+	"WITH s AS MATERIALIZED (SELECT active_pid, temporary FROM pg_replication_slots WHERE active_pid IS NOT NULL) " \
+	"SELECT (SELECT count(*) FROM unnest($3::int4[]) p WHERE p = ANY ($1) OR p IN (SELECT active_pid FROM s WHERE NOT temporary))::float8, " \
+	"(SELECT count(*) FROM unnest($2::int4[]) p WHERE p NOT IN (SELECT active_pid FROM s))::float8"
 
 static void take_counted(HeapTuple row, TupleDesc desc, void *arg);
 static void count_checkpoints(SettingFacts *facts);
-static void find_peak(SettingFacts *facts);
-static void ask_peak(void *arg);
-static void take_peak(HeapTuple row, TupleDesc desc, void *arg);
+static void find_sizes(SettingFacts *facts);
+static void take_sizes(HeapTuple row, TupleDesc desc, void *arg);
+static void find_disks(SettingFacts *facts);
+static void find_senders(SettingFacts *facts);
+static void take_senders(HeapTuple row, TupleDesc desc, void *arg);
+static double count_names(const char *list);
 static int	rotates(void);
 static int	read_digit(const char *path);
 
@@ -43,6 +50,7 @@ const SettingFacts *
 dbops_setting_facts(DbopsReview *review)
 {
 	SettingFacts *facts;
+	DbopsParam	now = dbops_param_time(dbops_clock_now());
 	Host		host;
 
 	if (review->shared != NULL)
@@ -52,9 +60,13 @@ dbops_setting_facts(DbopsReview *review)
 	facts->memory = host.memory_total;
 	facts->cpus = host.cpus;
 	facts->rotates = rotates();
-	(void) dbops_store_each(COUNTED, 0, NULL, take_counted, facts);
+	facts->files = dbops_setting_files_read();
+	dbops_setting_history_read(&facts->history);
+	(void) dbops_store_each(COUNTED, 1, &now, take_counted, facts);
 	count_checkpoints(facts);
-	find_peak(facts);
+	find_sizes(facts);
+	find_disks(facts);
+	find_senders(facts);
 	review->shared = facts;
 	return facts;
 }
@@ -64,18 +76,13 @@ take_counted(HeapTuple row, TupleDesc desc, void *arg)
 {
 	SettingFacts *facts = arg;
 
-	facts->data = dbops_row_float8(row, desc, 1);
-	facts->largest_rows = dbops_row_float8(row, desc, 2);
-	facts->temporary = dbops_row_float8(row, desc, 3);
-	facts->sessions_rate = dbops_row_float8(row, desc, 4);
-	facts->wal_rate = dbops_row_float8(row, desc, 5);
-	facts->wal_time = dbops_row_float8(row, desc, 6);
-	facts->wal_buffers_full = dbops_row_float8(row, desc, 7);
-	facts->standbys = dbops_row_float8(row, desc, 8);
-	facts->slots = dbops_row_float8(row, desc, 9);
-	facts->standbys_without_slot = dbops_row_float8(row, desc, 10);
-	facts->disks = dbops_row_float8(row, desc, 11);
-	facts->connected = dbops_row_float8(row, desc, 12);
+	facts->most_rows_vacuum = fmax(0, dbops_row_float8(row, desc, 1));
+	facts->most_rows_analyze = fmax(0, dbops_row_float8(row, desc, 2));
+	facts->wal_counted = dbops_row_float8(row, desc, 3);
+	facts->wal_time = dbops_row_float8(row, desc, 4);
+	facts->wal_buffers_full = dbops_row_float8(row, desc, 5);
+	facts->slots = dbops_row_float8(row, desc, 6);
+	facts->connected = dbops_row_float8(row, desc, 7);
 }
 
 static void
@@ -87,33 +94,112 @@ count_checkpoints(SettingFacts *facts)
 	facts->checkpoints_requested = stat_checkpoints_requested(stats);
 }
 
-/* The most sessions that history knows; where there is none, those of now. */
-static void
-find_peak(SettingFacts *facts)
-{
-	ErrorData  *error;
+/* ---- data and disks ---- */
 
-	facts->peak = NAN;
-	(void) dbops_attempt(ask_peak, facts, &error);
-	facts->peak_is_history = !isnan(facts->peak);
-	facts->peak = facts->peak_is_history ? Max(facts->peak, facts->connected) : facts->connected;
+/* As they were measured; where nobody has, their files are counted now. */
+static void
+find_sizes(SettingFacts *facts)
+{
+	facts->data = facts->history.data;
+	facts->data_here = facts->history.data_here;
+	if (isnan(facts->data) || isnan(facts->data_here))
+		(void) dbops_store_each("SELECT sum(b)::float8, (sum(b) FILTER (WHERE here))::float8 "
+								"FROM (SELECT pg_database_size(d.oid) AS b, d.datname = current_database() AS here FROM pg_database d) d",
+								0, NULL, take_sizes, facts);
 }
 
 static void
-ask_peak(void *arg)
+take_sizes(HeapTuple row, TupleDesc desc, void *arg)
 {
-	DbopsParam	now = dbops_param_time(dbops_clock_now());
+	SettingFacts *facts = arg;
 
-	/* That this database has only an hour of it need not be told. */
-	dbops_set_nested("client_min_messages", "warning");
-	(void) dbops_store_each(PEAK, 1, &now, take_peak, arg);
+	facts->data = dbops_row_float8(row, desc, 1);
+	facts->data_here = dbops_row_float8(row, desc, 2);
+}
+
+/* A disk may have several tablespaces on it, and WAL too. */
+static void
+find_disks(SettingFacts *facts)
+{
+	Disks		disks = {0};
+	bool		with_wal = false;
+	ListCell   *cell;
+
+	dbops_disks_read(&disks);
+	foreach(cell, disks.list)
+	{
+		const Disk *disk = lfirst(cell);
+
+		if (disk->tablespace == NULL)
+			facts->wal_room = (disk->total > 0) ? disk->free : NAN;
+		else if (disk->same_as == NULL)
+			facts->disks++;
+		else if (strcmp(disk->same_as, "WAL") == 0)
+			with_wal = true;
+	}
+	if (with_wal)
+		facts->disks++;
+}
+
+/* ---- who is sent WAL ---- */
+
+static void
+find_senders(SettingFacts *facts)
+{
+	List	   *standbys = dbops_standbys_read(dbops_written());
+	int			n = list_length(standbys);
+	Datum	   *pids[3];
+	int			counts[3] = {0};
+	DbopsParam	params[3];
+	ListCell   *cell;
+
+	for (int i = 0; i < 3; i++)
+		pids[i] = palloc(sizeof(Datum) * Max(n, 1));
+	foreach(cell, standbys)
+	{
+		const Standby *standby = lfirst(cell);
+		Datum		pid = Int32GetDatum(standby->pid);
+
+		pids[2][counts[2]++] = pid;
+		if (standby->applies)
+			pids[0][counts[0]++] = pid;
+		if (standby->applies && !standby->logical)
+			pids[1][counts[1]++] = pid;
+	}
+	for (int i = 0; i < 3; i++)
+		params[i] = dbops_param_array(pids[i], counts[i], INT4OID);
+	(void) dbops_store_each(SENDERS, lengthof(params), params, take_senders, facts);
+	facts->expected = count_names(dbops_expected_standbys);
 }
 
 static void
-take_peak(HeapTuple row, TupleDesc desc, void *arg)
+take_senders(HeapTuple row, TupleDesc desc, void *arg)
 {
-	((SettingFacts *) arg)->peak = dbops_row_float8(row, desc, 1);
+	SettingFacts *facts = arg;
+
+	facts->senders = dbops_row_float8(row, desc, 1);
+	facts->unslotted = dbops_row_float8(row, desc, 2);
 }
+
+/* Those of a list with commas. */
+static double
+count_names(const char *list)
+{
+	int			n = 0;
+
+	while (list != NULL && *list != '\0')
+	{
+		size_t		length;
+
+		list += strspn(list, ", ");
+		length = strcspn(list, ",");
+		n += (length > 0);
+		list += length;
+	}
+	return n;
+}
+
+/* ---- the disk of the data directory ---- */
 
 /* Does the disk of the data directory rotate? The kernel tells of the disk, or of the one that a partition is on. */
 static int

@@ -24,7 +24,7 @@ dbops_setting_judge_planner(DbopsReview *review)
 static SettingVerdict
 judge_statistics(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
+	double		now = dbops_setting_figure(facts, setting);
 
 	if (now >= 100 && now <= 1000)
 		return dbops_setting_agree("it is enough for most columns; those that are not can have their own by ALTER TABLE ... SET STATISTICS");
@@ -36,10 +36,10 @@ judge_statistics(const char *setting, const SettingFacts *facts)
 static SettingVerdict
 judge_random(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
+	double		now = dbops_setting_figure(facts, setting);
 
-	if (now < dbops_setting_figure("seq_page_cost"))
-		return dbops_setting_prefer(DBOPS_WARNING, setting, dbops_setting_figure("seq_page_cost"), "a random page is taken for cheaper than one in sequence, which none is");
+	if (now < dbops_setting_figure(facts, "seq_page_cost"))
+		return dbops_setting_prefer(DBOPS_WARNING, setting, dbops_setting_figure(facts, "seq_page_cost"), "a random page is taken for cheaper than one in sequence, which none is");
 	if (facts->rotates == 0)
 		return now <= 2 ? dbops_setting_agree(disk(facts)) :
 			dbops_setting_prefer(DBOPS_INFO, setting, 1.1, psprintf("%s, and indexes are used less than they should", disk(facts)));
@@ -52,9 +52,13 @@ judge_random(const char *setting, const SettingFacts *facts)
 static SettingVerdict
 judge_concurrency(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
-	double		least = dbops_setting_figure("server_version_num") >= 180000 ? 16 : 100;
+	double		now = dbops_setting_figure(facts, setting);
+	double		least = dbops_setting_figure(facts, "server_version_num") >= 180000 ? 16 : 100;
 
+#ifndef USE_PREFETCH
+	if (least > 16)
+		return dbops_setting_agree("this platform reads nothing ahead, and refuses any other value");
+#endif
 	if (now >= least)
 		return dbops_setting_agree(psprintf("%s; several reads at a time are asked for", disk(facts)));
 	if (facts->rotates == 1)

@@ -2,18 +2,35 @@
  * setting_wal.c
  *		WAL and checkpoints, judged by the checkpoints that there were and by the WAL
  *		that is written.
+ *
+ * The server counts one kind of checkpoint before its time, whether there was no
+ * room for more WAL or somebody asked for one, as a backup, a shutdown and CHECKPOINT
+ * do. With so much WAL in an hour there cannot have been more of the first kind than
+ * times that the room was filled; by the room that there is now, too, whatever it was
+ * when they came: so a value that has been raised is not raised again for what it has
+ * mended.
  */
 #include "advise/setting_review.h"
 
-#define LEAST_TIME	3600		/* s that WAL was counted for, to tell a rate */
+#include "utils/timestamp.h"
+
 #define LEAST		3			/* checkpoints, to tell a share */
+#define MOST_WAL	(64 * GB)
 
 static SettingVerdict judge_buffers(const char *setting, const SettingFacts *facts);
 static SettingVerdict judge_target(const char *setting, const SettingFacts *facts);
 static SettingVerdict judge_timeout(const char *setting, const SettingFacts *facts);
+static double timeout_wanted(const SettingFacts *facts);
 static SettingVerdict judge_max(const char *setting, const SettingFacts *facts);
+static double enough(double now, double timed, const SettingFacts *facts);
+static double in_busiest_hour(const SettingFacts *facts);
+static double forced(double max_size, const SettingFacts *facts);
+static double room(double max_size, const SettingFacts *facts);
+static void count(const SettingFacts *facts, double *timed, double *requested);
+static SettingVerdict prefer_max(DbopsSeverity severity, const char *setting, double wanted, const SettingFacts *facts, const char *why);
 static SettingVerdict judge_min(const char *setting, const SettingFacts *facts);
-static double whole_gb(double bytes);
+static bool is_watched(const SettingFacts *facts);
+static double wal_rate(const SettingFacts *facts);
 
 static const SettingAdvice advice[] = {
 	{"wal_buffers", "16MB", "16MB", judge_buffers, "PostgreSQL's manual, pgtune"},
@@ -33,23 +50,22 @@ dbops_setting_judge_wal(DbopsReview *review)
 static SettingVerdict
 judge_buffers(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
-	double		per_hour = facts->wal_buffers_full / Max(facts->wal_time, LEAST_TIME) * 3600;
+	double		now = dbops_setting_figure(facts, setting);
+	double		per_hour = is_watched(facts) ? facts->history.wal_buffers_full / facts->history.time * SECS_PER_HOUR :
+		facts->wal_buffers_full / Max(facts->wal_time, SECS_PER_HOUR) * SECS_PER_HOUR;
+	const char *seen = psprintf("%.0f times an hour a session had to write WAL for want of room", per_hour);
 
-	if (now == -1)
-		now = Min(dbops_setting_figure("shared_buffers") / 32, 16 * MB);
 	if (now >= 16 * MB)
-		return dbops_setting_agree(psprintf("there is room for a segment; %.0f times an hour a session had to write WAL for want of room", per_hour));
+		return dbops_setting_agree(psprintf("there is room for a segment; %s", seen));
 	if (per_hour < 10)
-		return dbops_setting_agree(psprintf("it is less than a segment, and enough: %.0f times an hour a session had to write WAL for want of room", per_hour));
-	return dbops_setting_prefer(DBOPS_INFO, setting, 16 * MB,
-								psprintf("%.0f times an hour a session had to write WAL for want of room", per_hour));
+		return dbops_setting_agree(psprintf("it is less than a segment, and enough: %s", seen));
+	return dbops_setting_prefer(DBOPS_INFO, setting, 16 * MB, seen);
 }
 
 static SettingVerdict
 judge_target(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
+	double		now = dbops_setting_figure(facts, setting);
 
 	if (now >= 0.85 && now <= 0.95)
 		return dbops_setting_agree("the writes of a checkpoint are spread over almost all of the time until the next");
@@ -61,53 +77,156 @@ judge_target(const char *setting, const SettingFacts *facts)
 static SettingVerdict
 judge_timeout(const char *setting, const SettingFacts *facts)
 {
-	double		minutes = dbops_setting_figure(setting) / 60000;
+	double		minutes = dbops_setting_figure(facts, setting) / 60000;
 
 	if (minutes >= 10 && minutes <= 30)
 		return dbops_setting_agree("checkpoints are rare enough, and recovery from a crash short enough");
-	if (minutes < 10 && facts->wal_time >= LEAST_TIME && facts->wal_rate < MB / 10)
-		return dbops_setting_agree(psprintf("checkpoints cost little, since %s of WAL a second are written", dbops_figure_bytes(facts->wal_rate)));
+	if (minutes < 10 && wal_rate(facts) < MB / 10)
+		return dbops_setting_agree(psprintf("checkpoints cost little, since %s of WAL a second are written", dbops_figure_bytes(wal_rate(facts))));
 	return dbops_setting_prefer(minutes < 2 ? DBOPS_WARNING : DBOPS_INFO, setting, 15 * 60000.0,
 								minutes < 10 ? "after each checkpoint every page is written to WAL whole once: fewer checkpoints, less WAL" :
 								"recovery from a crash may take as long");
 }
 
-/* What is written between two checkpoints, nearly twice, must fit. */
+/* s, when what is said of it has been followed. */
+static double
+timeout_wanted(const SettingFacts *facts)
+{
+	if (judge_timeout("checkpoint_timeout", facts).severity != DBOPS_OK)
+		return 15 * SECS_PER_MINUTE;
+	return dbops_setting_figure(facts, "checkpoint_timeout") / 1000;
+}
+
+/* ---- max_wal_size ---- */
+
+/* Checkpoints are to come when it is time, and not when the room is filled. */
 static SettingVerdict
 judge_max(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
-	double		all = facts->checkpoints_timed + facts->checkpoints_requested;
-	double		needed = facts->wal_rate * dbops_setting_figure("checkpoint_timeout") / 1000 * 2;
-	double		wanted = Max(4 * GB, whole_gb(Max(needed, now * 2)));
+	double		now = dbops_setting_figure(facts, setting);
+	double		for_room = forced(now, facts);
+	double		timed;
+	double		requested;
+	const char *seen;
 
-	if (all >= LEAST && facts->checkpoints_requested > all / 2 && now < 64 * GB)
-		return dbops_setting_prefer(DBOPS_WARNING, setting, wanted,
-									psprintf("%.0f of %.0f checkpoints came before it was time, for want of room or because somebody asked", facts->checkpoints_requested, all));
-	if (facts->wal_time < LEAST_TIME)
-		return now >= GB ? dbops_setting_agree("how much WAL is written has not been counted for an hour yet; it is no less than 1 GB") :
-			dbops_setting_prefer(DBOPS_INFO, setting, 4 * GB, "how much WAL is written has not been counted for an hour yet; less than 1 GB is seldom enough");
-	if (needed <= now)
-		return dbops_setting_agree(psprintf("%s of WAL a second need %s, and %.0f of %.0f checkpoints came when it was time",
-											dbops_figure_bytes(facts->wal_rate), dbops_figure_bytes(needed), facts->checkpoints_timed, all));
-	return dbops_setting_prefer(DBOPS_INFO, setting, Max(4 * GB, whole_gb(needed)),
-								psprintf("%s of WAL a second need %s between checkpoints", dbops_figure_bytes(facts->wal_rate), dbops_figure_bytes(needed)));
+	count(facts, &timed, &requested);
+	seen = psprintf("of %s, %.0f came when it was time and %.0f before, at most %.0f of these for want of room",
+					dbops_figure_count(timed + requested, "checkpoint", "checkpoints"), timed, requested, for_room);
+	if (for_room + timed >= LEAST && for_room > timed && now < MOST_WAL)
+		return prefer_max(DBOPS_WARNING, setting, enough(now, timed, facts), facts, seen);
+	if (for_room + timed >= LEAST || now >= GB)
+		return dbops_setting_agree(seen);
+	return prefer_max(DBOPS_INFO, setting, 4 * GB, facts, psprintf("%s, which is too few to tell; less than 1 GB is seldom enough", seen));
 }
+
+/* No less than the guides', and so much that by what was seen most would have come in time, in the busiest hour too. */
+static double
+enough(double now, double timed, const SettingFacts *facts)
+{
+	double		wanted = Max(4 * GB, ceil(Max(now, in_busiest_hour(facts)) / GB) * GB);
+
+	while (wanted < MOST_WAL && forced(wanted, facts) > timed)
+		wanted += GB;
+	return Min(wanted, MOST_WAL);
+}
+
+/* What holds the WAL between two checkpoints then. */
+static double
+in_busiest_hour(const SettingFacts *facts)
+{
+	double		most = 0;
+	ListCell   *cell;
+
+	foreach(cell, facts->history.hours)
+		most = Max(most, ((const SettingHour *) lfirst(cell))->wal);
+	return most / SECS_PER_HOUR * timeout_wanted(facts) * (1 + dbops_setting_figure(facts, "checkpoint_completion_target"));
+}
+
+/* How many checkpoints there can have been at most for want of room, with so much of it. */
+static double
+forced(double max_size, const SettingFacts *facts)
+{
+	double		all = 0;
+	ListCell   *cell;
+
+	if (!is_watched(facts))
+		return Min(facts->checkpoints_requested, floor(facts->wal_counted / room(max_size, facts)));
+	foreach(cell, facts->history.hours)
+	{
+		const SettingHour *hour = lfirst(cell);
+
+		all += Min(hour->requested, floor(hour->wal / room(max_size, facts)));
+	}
+	return all;
+}
+
+/* As the server reckons, WAL of a checkpoint and of what is still being written of the one before. */
+static double
+room(double max_size, const SettingFacts *facts)
+{
+	return max_size / (1 + dbops_setting_figure(facts, "checkpoint_completion_target"));
+}
+
+static void
+count(const SettingFacts *facts, double *timed, double *requested)
+{
+	ListCell   *cell;
+
+	*timed = is_watched(facts) ? 0 : facts->checkpoints_timed;
+	*requested = is_watched(facts) ? 0 : facts->checkpoints_requested;
+	if (!is_watched(facts))
+		return;
+	foreach(cell, facts->history.hours)
+	{
+		const SettingHour *hour = lfirst(cell);
+
+		*timed += hour->timed;
+		*requested += hour->requested;
+	}
+}
+
+/* More than half of what is free is not for WAL. */
+static SettingVerdict
+prefer_max(DbopsSeverity severity, const char *setting, double wanted, const SettingFacts *facts, const char *why)
+{
+	SettingVerdict verdict = dbops_setting_prefer(severity, setting, wanted, why);
+
+	if (isnan(facts->wal_room) || wanted - dbops_setting_figure(facts, setting) <= facts->wal_room / 2)
+		return verdict;
+	verdict.why = psprintf("%s; where WAL is, only %s are free", why, dbops_figure_bytes(facts->wal_room));
+	verdict.instead = "Give WAL a larger disk first, or make room on this one.";
+	return verdict;
+}
+
+/* ---- min_wal_size ---- */
 
 static SettingVerdict
 judge_min(const char *setting, const SettingFacts *facts)
 {
-	double		now = dbops_setting_figure(setting);
+	double		now = dbops_setting_figure(facts, setting);
+	double		rate = wal_rate(facts);
 
 	if (now >= GB)
 		return dbops_setting_agree("files of WAL are kept to be used again");
-	if (facts->wal_time >= LEAST_TIME && facts->wal_rate * dbops_setting_figure("checkpoint_timeout") / 1000 < now)
-		return dbops_setting_agree(psprintf("it holds what is written between two checkpoints, at %s of WAL a second", dbops_figure_bytes(facts->wal_rate)));
+	if (rate * timeout_wanted(facts) < now)
+		return dbops_setting_agree(psprintf("it holds what is written between two checkpoints, at %s of WAL a second", dbops_figure_bytes(rate)));
 	return dbops_setting_prefer(DBOPS_INFO, setting, GB, "files of WAL are removed in quiet times, and made anew when it is busy");
 }
 
-static double
-whole_gb(double bytes)
+/* ---- what was seen ---- */
+
+/* Have samples been taken for long enough to go by them, and not by what was counted since nobody knows when? */
+static bool
+is_watched(const SettingFacts *facts)
 {
-	return ceil(bytes / GB) * GB;
+	return facts->history.time >= SECS_PER_HOUR * 0.9;
+}
+
+/* Bytes a second; where that is of less than an hour, infinitely many. */
+static double
+wal_rate(const SettingFacts *facts)
+{
+	if (is_watched(facts))
+		return facts->history.wal / facts->history.time;
+	return facts->wal_time < SECS_PER_HOUR ? INFINITY : facts->wal_counted / facts->wal_time;
 }

@@ -5,7 +5,7 @@
 #ifndef DBOPS_TABLE_BLOAT_H
 #define DBOPS_TABLE_BLOAT_H
 
-#include "advise/advise.h"
+#include "advise/bloat_list.h"
 
 /* ---- heap_pages.c: what stands on a page of a table ---- */
 
@@ -13,13 +13,14 @@ typedef enum HeapFigure
 {
 	HEAP_LIVE_ROWS,
 	HEAP_LIVE_BYTES,			/* with their pointers and what aligns them, here and below */
-	HEAP_LIVE_SQUARES,			/* of the bytes of each row */
 	HEAP_HELD_ROWS,				/* dead, but some transaction may still see them */
 	HEAP_HELD_BYTES,
 	HEAP_DEAD_ROWS,				/* that VACUUM could remove now */
 	HEAP_DEAD_BYTES,
 	HEAP_FREE_BYTES,
 	HEAP_OPEN_PAGES,			/* not known to have rows only that everybody sees */
+	HEAP_PACKED_PAGES,			/* that a rewrite fills with the rows that stay */
+	HEAP_PACKED_BYTES,			/* of these rows on them */
 	N_HEAP_FIGURES
 } HeapFigure;
 
@@ -29,6 +30,8 @@ typedef struct HeapLook
 {
 	PageSample *sample;			/* that reads the page */
 	TransactionId horizon;		/* what was deleted before, nobody sees */
+	double		kept_free;		/* bytes that a rewrite leaves free on each page */
+	double		packed;			/* bytes on the page that it fills now */
 	bool	   *removable;		/* or NULL: of each block of the sample, whether VACUUM would leave nothing on it */
 } HeapLook;
 
@@ -38,36 +41,24 @@ extern bool dbops_heap_look(Page page, double *figures, void *look);
 
 typedef struct TableBloat
 {
-	Oid			relation;		/* the table, also where its TOAST table is measured */
+	Bloat		base;
 	bool		toast;
-	const char *skipped;		/* why nothing was measured, as a user reads it; or NULL */
-	const char *method;
-	const char *note;			/* or NULL */
-	bool		judged;
-	int64		bytes;
-	int64		pages;
-	int64		pages_read;
-	int64		damaged;
 	double		visible_pages;	/* all of whose rows everybody sees, by the visibility map */
 	double		figures[N_HEAP_FIGURES];
-	double		data_error;		/* half of the 95 percent interval of figures[HEAP_LIVE_BYTES] */
-	int			fillfactor;
-	double		rebuilt_pages;	/* that it would have after a rewrite */
-	double		rebuilt_error;	/* half of the 95 percent interval of that */
 	double		tail_pages;		/* at its end that VACUUM would give back */
-	double		percent;		/* of the file that a rewrite would win */
-	double		low;
-	double		high;
-	int64		wasted;			/* bytes that a rewrite would win */
-	int64		vacuum_returns; /* bytes of these that VACUUM gives back to the disk */
+	int64		vacuum_returns; /* of the wasted bytes, what VACUUM gives back to the disk */
 } TableBloat;
 
 /* Measure a table, or the partitions of one, or their TOAST tables; blocks as for indexes. Waits for no lock. */
 extern void dbops_heap_measure(Oid table, bool toast, int blocks, TableBloat *bloat);
 extern bool dbops_heap_has_toast(Oid table);
 
+/* ---- find_bloated_tables.c: many of them ---- */
+
+extern const BloatKind dbops_bloat_of_tables;
+
 /* ---- table_bloat.c: the rows of the reports ---- */
 
-extern void dbops_table_bloat_put(ReturnSetInfo *rsinfo, const TableBloat *bloat);
+extern void dbops_table_bloat_put(ReturnSetInfo *rsinfo, const Bloat *bloat);
 
 #endif							/* DBOPS_TABLE_BLOAT_H */

@@ -21,7 +21,7 @@ struct DbopsCheckRun
 	const DbopsOverrides *of_database;
 	const DbopsOverrides *of_cluster;	/* what the home database says */
 	const DbopsCheck *check;	/* the one that is running */
-	DbopsThreshold threshold;	/* in force for it */
+	const DbopsThreshold *threshold;	/* in force for it */
 	const void *check_facts;	/* its set's */
 	ErrorData  *look_error;		/* likewise */
 	List	   *findings;		/* of DbopsFinding * */

@@ -18,8 +18,11 @@ dbops_check_report(DbopsCheckRun *run, DbopsFinding finding)
 	finding.check = run->check;
 	finding.check_name = run->check->name;
 	finding.key = dbops_finding_key(finding.check_name, finding.object);
-	if (finding.data == NULL)
-		finding.data = describe(NAN, NAN, dbops_check_threshold(run));
+	if (finding.judged_by == NULL)
+		finding.value = NAN;
+	finding.judged_by = run->threshold;
+	if (finding.data == NULL && !run->scope.bare)
+		finding.data = describe(NAN, NAN, run->threshold);
 	*kept = finding;
 	run->findings = lappend(run->findings, kept);
 }
@@ -45,7 +48,10 @@ dbops_check_weigh(const DbopsCheckRun *run, double value, double guard, DbopsFin
 	finding->severity = dbops_threshold_severity(threshold, value, guard);
 	if (finding->severity == DBOPS_OK)
 		finding->remedy = NULL;
-	finding->data = describe(value, guard, threshold);
+	finding->value = value;
+	finding->judged_by = threshold;
+	if (!run->scope.bare)
+		finding->data = describe(value, guard, threshold);
 }
 
 /* Called by a check that cannot tell, with the reason. */
@@ -89,7 +95,7 @@ dbops_check_report_disabled(DbopsCheckRun *run)
 const DbopsThreshold *
 dbops_check_threshold(const DbopsCheckRun *run)
 {
-	return &run->threshold;
+	return run->threshold;
 }
 
 /* How bad a value is. One that is not known is unknown. */

@@ -39,6 +39,7 @@ static void judge_set(DbopsCheckRun *run, int set, Selection is_selected);
 static bool can_read(const DbopsCheckScope *scope, DbopsCheckReach reach);
 static bool is_apart(const DbopsCheckSet *set, const DbopsCheck *check);
 static void run_check(DbopsCheckRun *run);
+static const DbopsThreshold *threshold_in_force(const DbopsOverrides *overrides, const DbopsCheck *check);
 static void call_check(void *arg);
 static void adopt(DbopsCheckRun *run, const DbopsFinding *found);
 static void mark_muted(DbopsCheckRun *run, int from);
@@ -275,7 +276,7 @@ run_check(DbopsCheckRun *run)
 	int			before = list_length(run->findings);
 	ErrorData  *error;
 
-	run->threshold = dbops_override_threshold(overrides, run->check);
+	run->threshold = threshold_in_force(overrides, run->check);
 	if (setting != NULL && !setting->enabled)
 		dbops_check_report_disabled(run);
 	else if (run->look_error != NULL)
@@ -286,6 +287,15 @@ run_check(DbopsCheckRun *run)
 		dbops_check_report_failed(run, error);
 	}
 	mark_muted(run, before);
+}
+
+static const DbopsThreshold *
+threshold_in_force(const DbopsOverrides *overrides, const DbopsCheck *check)
+{
+	DbopsThreshold *threshold = palloc(sizeof(DbopsThreshold));
+
+	*threshold = dbops_override_threshold(overrides, check);
+	return threshold;
 }
 
 static void

@@ -21,7 +21,8 @@
 
 #define MOST_MOUNTS		65536	/* bytes of the list of mounts that are read */
 #define MOST_STATUS		8192	/* bytes of any other file */
-#define LOOK_AGAIN		(60 * USECS_PER_SEC)	/* whether it is in other groups */
+#define NO_LIMIT		9e18	/* bytes: what version 1 writes is a bit more */
+#define LOOK_AGAIN		(60 * USECS_PER_SEC)	/* whether it is in other groups, or they have other limits */
 
 /* Where the control groups of a kind are, and the one that this process is in. */
 typedef struct ControlGroup
@@ -39,6 +40,8 @@ typedef struct Groups
 	ControlGroup cpu;
 	ControlGroup memory;
 	ControlGroup unified;
+	double		cpus;			/* that they allow; infinite: all */
+	bool		limits_memory;	/* one of them does */
 } Groups;
 
 typedef void (*GroupLook) (const char *directory, bool unified, Host *host);
@@ -46,7 +49,8 @@ typedef void (*GroupLook) (const char *directory, bool unified, Host *host);
 static void read_machine(const char *root, const char *events, Host *host);
 static double count_cpus(const char *root);
 static double count_listed(const char *list);
-static void find_groups(const char *root, Groups *groups);
+static bool find_groups(const char *root, Groups *groups);
+static void find_limits(Groups *groups, const Host *machine);
 static void find_group(const char *root, const char *cgroups, const char *mounts, const char *controller, ControlGroup *group);
 static bool find_path(const char *cgroups, const char *controller, ControlGroup *group);
 static bool find_mount(const char *root, const char *mounts, const char *controller, ControlGroup *group);
@@ -71,10 +75,12 @@ dbops_host_read(const char *root, Host *host)
 	Groups	   *groups = (*root == '\0') ? &own_groups : &other_groups;
 	char	   *events = read_file(root, "/proc/vmstat", MOST_STATUS);
 
-	find_groups(root, groups);
 	read_machine(root, events, host);
-	walk_group(&groups->cpu, limit_cpus, host);
-	walk_group(&groups->memory, limit_memory, host);
+	if (find_groups(root, groups))
+		find_limits(groups, host);
+	host->cpus = Min(host->cpus, groups->cpus);
+	if (groups->limits_memory)
+		walk_group(&groups->memory, limit_memory, host);
 	host->pressure_cpu = read_pressure(root, &groups->unified, "cpu");
 	host->pressure_io = read_pressure(root, &groups->unified, "io");
 	host->pressure_memory = read_pressure(root, &groups->unified, "memory");
@@ -87,7 +93,7 @@ dbops_host_kills(void)
 {
 	Groups		groups = {0};
 
-	find_groups("", &groups);
+	(void) find_groups("", &groups);
 	return count_kills(&groups.memory, read_file("", "/proc/vmstat", MOST_STATUS));
 }
 
@@ -142,8 +148,8 @@ count_listed(const char *list)
 
 /* ---- control groups ---- */
 
-/* Find the groups of this process, and now and then anew. */
-static void
+/* Find the groups of this process, and now and then anew; false: they stay. */
+static bool
 find_groups(const char *root, Groups *groups)
 {
 	TimestampTz now = GetCurrentTimestamp();
@@ -151,12 +157,12 @@ find_groups(const char *root, Groups *groups)
 	char	   *mounts;
 
 	if (groups->found_at != 0 && groups->found_at <= now && groups->found_at > now - LOOK_AGAIN)
-		return;
+		return false;
 	*groups = (Groups) {.found_at = now};
 	cgroups = read_file(root, "/proc/self/cgroup", MOST_STATUS);
 	mounts = read_file(root, "/proc/self/mountinfo", MOST_MOUNTS);
 	if (cgroups == NULL || mounts == NULL)
-		return;
+		return true;
 	find_group(root, cgroups, mounts, "", &groups->unified);
 	find_group(root, cgroups, mounts, "cpu", &groups->cpu);
 	if (!groups->cpu.found)
@@ -164,6 +170,21 @@ find_groups(const char *root, Groups *groups)
 	find_group(root, cgroups, mounts, "memory", &groups->memory);
 	if (!groups->memory.found)
 		groups->memory = groups->unified;
+	return true;
+}
+
+/* Find what they limit, so that not all of their files have to be read each time. */
+static void
+find_limits(Groups *groups, const Host *machine)
+{
+	Host		limited = *machine;
+
+	limited.cpus = INFINITY;
+	limited.memory_total = INFINITY;
+	walk_group(&groups->cpu, limit_cpus, &limited);
+	walk_group(&groups->memory, limit_memory, &limited);
+	groups->cpus = limited.cpus;
+	groups->limits_memory = !isinf(limited.memory_total);
 }
 
 /* Find the group that a controller of version 1 works by; that of version 2 has no name. */
@@ -296,19 +317,20 @@ limit_cpus(const char *directory, bool unified, Host *host)
 		host->cpus = Min(host->cpus, quota / period);
 }
 
-/* A limit that is more than the machine has is none; version 1 writes one where there is none. */
+/* A limit that is more than the machine has, as far as that is known, is none; version 1 writes one where there is none. */
 static void
 limit_memory(const char *directory, bool unified, Host *host)
 {
 	double		limit = number_in(directory, unified ? "/memory.max" : "/memory.limit_in_bytes");
-	double		used = number_in(directory, unified ? "/memory.current" : "/memory.usage_in_bytes");
+	double		used;
 	char	   *figures;
 	double		left;
 
-	if (isnan(limit) || limit > host->memory_machine)
+	if (isnan(limit) || limit > host->memory_machine || limit >= NO_LIMIT)
 		return;
 	if (isnan(host->memory_total) || limit < host->memory_total)
 		host->memory_total = limit;
+	used = number_in(directory, unified ? "/memory.current" : "/memory.usage_in_bytes");
 	if (isnan(used))
 		return;
 	figures = read_file(directory, "/memory.stat", MOST_STATUS);

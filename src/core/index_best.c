@@ -31,7 +31,7 @@ static double row_bytes(const IndexBloat *bloat);
 double
 dbops_index_best(const IndexBloat *bloat)
 {
-	DbopsParam	params[] = {dbops_param_oid(bloat->index), dbops_param_oid(bloat->file)};
+	DbopsParam	params[] = {dbops_param_oid(bloat->base.relation), dbops_param_oid(bloat->file)};
 	Datum		best;
 
 	if (!is_comparable(bloat) ||
@@ -44,14 +44,14 @@ dbops_index_best(const IndexBloat *bloat)
 static bool
 is_comparable(const IndexBloat *bloat)
 {
-	return bloat->judged && OidIsValid(bloat->file) && bloat->pages >= MIN_PAGES &&
+	return bloat->base.judged && OidIsValid(bloat->file) && bloat->base.pages >= MIN_PAGES &&
 		bloat->figures[BTREE_ROWS] > 0;
 }
 
 static double
 row_bytes(const IndexBloat *bloat)
 {
-	return bloat->bytes / bloat->figures[BTREE_ROWS];
+	return bloat->base.bytes / bloat->figures[BTREE_ROWS];
 }
 
 /* Whether the best can be written: the server and the transaction allow it, and nobody else does. */
@@ -69,8 +69,8 @@ void
 dbops_index_best_record(const IndexBloat *bloat)
 {
 	DbopsParam	params[] = {
-		dbops_param_oid(bloat->index), dbops_param_oid(bloat->file),
-		{.type = FLOAT8OID}, dbops_param_int8(bloat->bytes), dbops_param_time(dbops_clock_now())
+		dbops_param_oid(bloat->base.relation), dbops_param_oid(bloat->file),
+		{.type = FLOAT8OID}, dbops_param_int8(bloat->base.bytes), dbops_param_time(dbops_clock_now())
 	};
 
 	if (!is_comparable(bloat))

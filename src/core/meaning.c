@@ -63,6 +63,20 @@ dbops_meaning_pin(const char *zone)
 		use(meaning[i].name, meaning[i].pinned != NULL ? meaning[i].pinned : zone);
 }
 
+/*
+ * Write values into SQL, until the nested settings end, such that they are read
+ * as the same ones whatever a session is set to.
+ */
+void
+dbops_meaning_write(void)
+{
+	use("standard_conforming_strings", "on");
+	use("DateStyle", "ISO");
+	use("IntervalStyle", "postgres");
+	use("extra_float_digits", "3");
+	use("bytea_output", "hex");
+}
+
 static void
 use(const char *name, const char *value)
 {

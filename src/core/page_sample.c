@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#include "catalog/pg_class.h"
 #include "commands/vacuum.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -37,7 +38,7 @@ static int64 steps(const PageSample *sample);
 static void read_page(PageSample *sample, BlockNumber block, double *figures);
 static void ask_ahead(PageSample *sample);
 static void note_damage(PageSample *sample, BlockNumber block, const char *why);
-static bool is_damage(const ErrorData *error);
+static bool is_damage(const PageSample *sample, const ErrorData *error);
 static void halve_stratum(const PageSample *from, int stratum, PageSample *into);
 static double stratum_pages(const PageSample *sample, int stratum);
 static double pages_answered(const PageSample *sample);
@@ -124,8 +125,9 @@ read_all(PageSample *sample)
 		BlockNumber block = (sample->strata == 0) ?
 			sample->first + (BlockNumber) sample->next : sample->blocks[sample->next];
 
-		if (!is_damage(error))
+		if (!is_damage(sample, error))
 			ReThrowError(error);
+		sample->looking = false;
 		note_damage(sample, block, error->message);
 		FreeErrorData(error);
 		sample->next++;
@@ -168,13 +170,15 @@ read_page(PageSample *sample, BlockNumber block, double *figures)
 	buffer = ReadBufferExtended(sample->relation, MAIN_FORKNUM, block, RBM_NORMAL, sample->ring);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	sample->block = block;
-	sample->buffer = buffer;
+	sample->looking = true;
 	understood = sample->look(BufferGetPage(buffer), found, sample->look_arg);
+	sample->looking = false;
 	UnlockReleaseBuffer(buffer);
 
 	sample->pages_read++;
 	if (!understood)
-		note_damage(sample, block, "its content is not that of such an index");
+		note_damage(sample, block, RELKIND_HAS_TABLE_AM(sample->relation->rd_rel->relkind) ?
+					"its content is not that of a table" : "its content is not that of such an index");
 	else
 	{
 		for (int i = 0; i < sample->nfigures; i++)
@@ -205,10 +209,12 @@ note_damage(PageSample *sample, BlockNumber block, const char *why)
 		sample->damage = psprintf("block %u: %s", block, why);
 }
 
-/* Whether it is the page that failed, and not the server or the caller. */
+/* Whether it is the page that failed, and not the server or the caller. What is said on a page is the page's. */
 static bool
-is_damage(const ErrorData *error)
+is_damage(const PageSample *sample, const ErrorData *error)
 {
+	if (sample->looking)
+		return ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_INSUFFICIENT_RESOURCES;
 	return error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
 		error->sqlerrcode == ERRCODE_INDEX_CORRUPTED ||
 		ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TO_CATEGORY(ERRCODE_IO_ERROR);

@@ -28,13 +28,48 @@ typedef struct DbopsRule
 
 typedef struct DbopsRuleSet
 {
-	const char *review;			/* "schema", "settings" or "privileges" */
+	const char *review;			/* "schema", "settings", "privileges" or "lint" */
 	const DbopsRule *rules;
 	int			n_rules;
 } DbopsRuleSet;
 
+/* What somebody else calls a rule; one name may stand for several, and several for one. */
+typedef struct DbopsRuleAlias
+{
+	const char *name;
+	const char *rule;
+} DbopsRuleAlias;
+
+/* ---- what a rule and a health check of the same name both ask ---- */
+
+/* Triggers that do not fire; those that keep a constraint are one, by its name. */
+#define DBOPS_DISABLED_TRIGGERS \
+	"(SELECT format('%s.%I', t.tgrelid::regclass, t.tgname) AS object, 'the trigger is disabled' AS message, " \
+	"format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname) AS remedy, false AS is_constraint, t.tgrelid AS relation, t.oid " \
+	"FROM pg_trigger t WHERE t.tgenabled = 'D' AND NOT t.tgisinternal AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND p.tgenabled = 'D') " \
+	"UNION ALL SELECT format('%s.%I', k.conrelid::regclass, k.conname), " \
+	"format('its triggers on %s are disabled, so that nothing checks it there, and what was written meanwhile is unchecked', string_agg(DISTINCT t.tgrelid::regclass::text, ' and ')), " \
+	"string_agg(format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname), E'\\n' ORDER BY t.tgrelid::regclass::text, t.oid), true, k.conrelid, k.oid " \
+	"FROM pg_trigger t JOIN pg_constraint k ON k.oid = t.tgconstraint WHERE t.tgenabled = 'D' AND t.tgisinternal " \
+	"AND NOT EXISTS (SELECT FROM pg_trigger p WHERE p.oid = t.tgparentid AND p.tgenabled = 'D') GROUP BY k.oid, k.conrelid, k.conname)"
+
+/* Constraints of tables and domains that were declared and not validated; relation is 0 for a domain's. */
+#define DBOPS_NOT_VALID_CONSTRAINTS \
+	"(SELECT format('%s.%I', CASE WHEN k.conrelid <> 0 THEN k.conrelid::regclass::text ELSE k.contypid::regtype::text END, k.conname) AS object, " \
+	"CASE WHEN k.conrelid <> 0 THEN 'rows that were there before need not fulfil it, and the planner may not rely on it' ELSE 'values that were there before need not fulfil it' END AS message, " \
+	"CASE WHEN k.conrelid <> 0 THEN format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', k.conrelid::regclass, k.conname) " \
+	"ELSE format('ALTER DOMAIN %s VALIDATE CONSTRAINT %I;', k.contypid::regtype, k.conname) END AS remedy, k.conrelid AS relation, k.connamespace AS namespace, k.oid " \
+	"FROM pg_constraint k WHERE NOT k.convalidated AND (k.conrelid <> 0 OR k.contypid <> 0) AND k.conparentid = 0 AND k.coninhcount = 0 AND NOT (" CONSTRAINT_IS_NOT_ENFORCED("k") "))"
+
 extern void dbops_rule_register(const DbopsRuleSet *set);
 extern const DbopsRule *dbops_rule_at(int number, const char **review); /* from 0; NULL: there are no more */
 extern const DbopsRule *dbops_rule_find(const char *name);
+extern void dbops_rule_register_aliases(const DbopsRuleAlias *list, int n);
+extern bool dbops_rule_is_alias(const char *rule, const char *name);
+extern List *dbops_rule_named(const char *name);	/* of DbopsRule *: of its own name or somebody else's */
+
+/* ---- query.c: for who judges a catalog that others change ---- */
+
+extern uint64 dbops_query_latest(const char *sql, int nparams, const DbopsParam *params, DbopsRowCallback each, void *arg);
 
 #endif							/* DBOPS_RULE_H */

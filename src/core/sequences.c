@@ -163,7 +163,9 @@ describe_names(Sequence *sequence, HeapTuple row, TupleDesc desc)
 	/* it may have been dropped since */
 	if (get_rel_name(dbops_row_oid(row, desc, 8)) != NULL)
 	{
-		sequence->table = dbops_quote_relation(dbops_row_oid(row, desc, 8));
+		sequence->relid = dbops_row_oid(row, desc, 8);
+		sequence->attnum = get_attnum(sequence->relid, dbops_row_text(row, desc, 9));
+		sequence->table = dbops_quote_relation(sequence->relid);
 		sequence->column_name = dbops_quote_name(dbops_row_text(row, desc, 9));
 		sequence->column = psprintf("%s.%s", sequence->table, sequence->column_name);
 	}

@@ -17,6 +17,8 @@ typedef struct Sequence
 	char	   *column;			/* that has the least room, quoted; NULL: none is known */
 	char	   *table;			/* the column's, quoted */
 	char	   *column_name;	/* the column's own, quoted */
+	Oid			relid;			/* the column's table; or InvalidOid */
+	AttrNumber	attnum;			/* of the column */
 	char	   *type;			/* of it, or of the sequence */
 	bool		ascends;
 	bool		cycles;			/* by itself, and so never ends */

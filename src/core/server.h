@@ -77,6 +77,10 @@ extern void dbops_blocker_watch_giving_way(void);
 extern void dbops_blocker_unwatch(void);
 extern char *dbops_blocker_watched(void);
 
+/* ---- build_watch.c: what a process that builds or drops an index is doing ---- */
+
+extern char *dbops_build_watch(int pid, int64 *done, int64 *total);
+
 /* ---- standbys.c ---- */
 
 typedef struct Standby

@@ -54,10 +54,15 @@ dbops_cancel_job(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(dbops_job_cancel(id) ? "cancelled" : "cancelling"));
 }
 
-/* Cancel a job; false if a process has to end it first. */
+/*
+ * Cancel a job; false if a process has to end it first. Where nothing runs in the
+ * background, nobody else notices that a process which should is dead.
+ */
 bool
 dbops_job_cancel(int64 id)
 {
+	if (!dbops_job_workers_exist())
+		(void) dbops_job_reap_lost();
 	request(id, (Request) {.cancel = dbops_param_bool(true)});
 	if (change_unclaimed(id, "{queued,paused,blocked}", "cancelled", "cancelled"))
 	{
@@ -66,6 +71,17 @@ dbops_job_cancel(int64 id)
 	}
 	dbops_runner_cancel_at_commit(id);
 	return false;
+}
+
+/* Cancel a job that no process has claimed, or whose process is dead; false: one is at work on it. */
+bool
+dbops_job_end_unclaimed(int64 id)
+{
+	(void) dbops_job_reap_lost();
+	if (!change_unclaimed(id, "{queued,paused,blocked}", "cancelled", "replaced by the same call, made again"))
+		return false;
+	abandon(id);
+	return true;
 }
 
 /* Remove what must not stay of the job, or refuse to cancel it now. */

@@ -226,7 +226,6 @@ dbops_leftover_drop(void *leftover)
 	DbopsAlone	alone = {
 		.sql = dbops_leftover_sql(what),
 		.table = what->table,
-		.patience = DeadlockTimeout + 1000,
 		.lock_timeout = LOCK_WAIT,
 		.is_right = is_still_invalid,
 		.arg = leftover

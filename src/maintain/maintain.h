@@ -448,6 +448,21 @@ extern void dbops_helpers_await(int64 job);
 
 extern void dbops_run_job_init(void);
 
+/* ---- job_standstill.c: a job at work elsewhere ---- */
+
+/* What is known of a job that is waited for. */
+typedef struct JobProgress
+{
+	int64		id;
+	long		patience;		/* ms that it may not get on for */
+	int64		mark;			/* of where its cursor was at the last look */
+	int64		began;			/* when the transaction did that its process was in, in microseconds; 0: none */
+	TimestampTz moved_at;		/* when it was last seen to have got on, or that began to be looked at */
+	char		waiting[ENGINE_WAITING];	/* what for, when it was last seen to wait; empty: it was not */
+} JobProgress;
+
+extern void dbops_job_require_progress(JobProgress *progress);
+
 /* ---- command.c: a user's SQL ---- */
 
 typedef struct CommandText
@@ -472,6 +487,7 @@ extern int	dbops_attempts_argument(FunctionCallInfo fcinfo, int number);
 extern StoredJob *dbops_job_require(int64 id);
 extern char *dbops_job_owner_name(const StoredJob *job);
 extern bool dbops_job_cancel(int64 id);
+extern bool dbops_job_end_unclaimed(int64 id);
 extern bool dbops_job_has_ended(const StoredJob *job);
 extern void dbops_job_refuse_unknown(int64 id);
 

@@ -322,10 +322,8 @@ run_statement(void *arg)
 {
 	const char *sql = ((PartitionDrop *) arg)->statement;
 	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(sql, RAW_PARSE_DEFAULT));
-	QueryCompletion completion;
 
-	InitializeQueryCompletion(&completion);
-	dbops_sql_run(raw, sql, true, None_Receiver, &completion);
+	(void) dbops_sql_run_own(raw, sql, true);
 }
 
 /* Keep its name with it until the statement has found it by that; an error gives the lock back. */

@@ -151,10 +151,6 @@ extern ErrorData *dbops_reindex_try(DbopsCallback work, void *arg, MemoryContext
 
 extern const DbopsJobKind dbops_reindex_kind;
 
-/* ---- reindex_watch.c: what a process that rebuilds is doing ---- */
-
-extern char *dbops_reindex_watch(int pid, int64 *done, int64 *total);
-
 /* ---- leftover.c: what builds that were cut off have left ---- */
 
 typedef struct Leftover

@@ -158,11 +158,11 @@ put_row(ReturnSetInfo *rsinfo, const ReindexIndex *index, const ReindexVerdict *
 	values[1] = ObjectIdGetDatum(index->table);
 	values[2] = Int64GetDatum(index->bytes);
 	values[3] = percent(verdict->estimate, true, &nulls[3]);
-	values[4] = percent(bloat->percent, verdict->measured, &nulls[4]);
-	values[5] = percent(bloat->low, verdict->measured, &nulls[5]);
-	values[6] = percent(bloat->high, verdict->measured, &nulls[6]);
+	values[4] = percent(bloat->base.percent, verdict->measured, &nulls[4]);
+	values[5] = percent(bloat->base.low, verdict->measured, &nulls[5]);
+	values[6] = percent(bloat->base.high, verdict->measured, &nulls[6]);
 	nulls[7] = !verdict->measured;
-	values[7] = Int64GetDatum(bloat->wasted);
+	values[7] = Int64GetDatum(bloat->base.wasted);
 	values[8] = CStringGetTextDatum(verdict->reason);
 	nulls[9] = (verdict->obstacle == NULL);
 	values[9] = nulls[9] ? (Datum) 0 : CStringGetTextDatum(verdict->obstacle);

@@ -54,7 +54,7 @@ const DbopsJobKind dbops_reindex_kind = {
 	.result = result,
 	.abandon = abandon,
 	.keeps = keeps,
-	.watch = dbops_reindex_watch
+	.watch = dbops_build_watch
 };
 
 static void *

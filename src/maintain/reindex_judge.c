@@ -71,11 +71,11 @@ dbops_reindex_judge(const ReindexIndex *index, const ReindexLimits *limits, bool
 {
 	verdict->obstacle = dbops_reindex_refusal(index);
 	dbops_index_measure(index->oid, DEFAULT_SAMPLE_BLOCKS, &verdict->bloat);
-	verdict->measured = verdict->bloat.judged;
-	if (verdict->bloat.skipped != NULL && verdict->obstacle == NULL && limits != NULL)
+	verdict->measured = verdict->bloat.base.judged;
+	if (verdict->bloat.base.skipped != NULL && verdict->obstacle == NULL && limits != NULL)
 	{
-		verdict->obstacle = psprintf("it could not be measured: %s", verdict->bloat.skipped);
-		verdict->passes = (strcmp(verdict->bloat.skipped, "locked") == 0);
+		verdict->obstacle = psprintf("it could not be measured: %s", verdict->bloat.base.skipped);
+		verdict->passes = (strcmp(verdict->bloat.base.skipped, "locked") == 0);
 	}
 	verdict->duration = dbops_reindex_history_predict(index->table_bytes +
 													  (verdict->measured ? verdict->bloat.rebuilt_bytes : index->bytes));
@@ -91,10 +91,10 @@ judge_reason(const ReindexIndex *index, const ReindexLimits *limits, bool notes,
 	const IndexBloat *bloat = &verdict->bloat;
 	bool		returns;
 
-	if (bloat->percent < limits->min_percent || bloat->wasted < limits->min_bytes)
+	if (bloat->base.percent < limits->min_percent || bloat->base.wasted < limits->min_bytes)
 		return;
 	verdict->reason = psprintf("a rebuild wins %s, %.0f percent of it",
-							   dbops_figure_bytes(bloat->wasted), bloat->percent);
+							   dbops_figure_bytes(bloat->base.wasted), bloat->base.percent);
 	returns = dbops_reindex_history_returns(index->name, notes);
 	if (verdict->obstacle != NULL)
 		return;
@@ -136,7 +136,7 @@ find_cause(const ReindexIndex *index, const IndexBloat *bloat)
 						oldest.name, dbops_figure_duration(oldest.age));
 	if (bloat->steady_percent < 10)
 		return psprintf("its rows come in random order, which leaves pages of any btree some 70 percent full; "
-						"a fillfactor of 70 (now %d) makes a rebuild last, and nothing else is to be won", bloat->fillfactor);
+						"a fillfactor of 70 (now %d) makes a rebuild last, and nothing else is to be won", bloat->base.fillfactor);
 	if (bloat->killable_percent > MUCH_KILLABLE)
 		return psprintf("%.0f percent of it are dead items that no vacuum has removed yet; "
 						"have autovacuum come sooner: ALTER TABLE %s SET (autovacuum_vacuum_scale_factor = 0.02)",

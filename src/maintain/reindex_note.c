@@ -68,14 +68,14 @@ note_done(ReindexWork *work)
 	done.bytes_before = begun->bytes;
 	done.bytes_after = index->bytes;
 	done.duration = (work->took > 0) ? work->took : (dbops_clock_now() - begun->at) / 1000;
-	if (bloat.judged && !isnan(begun->density))
+	if (bloat.base.judged && !isnan(begun->density))
 		done.message = psprintf("its pages were %.0f percent full and are %.0f", begun->density, bloat.density);
 	dbops_maintenance_note(&done);
 	dbops_reindex_history_add(index, &(ReindexRecord) {
 		.job = work->job->id,.rebuilt_at = dbops_clock_now(),.duration = done.duration,
 		.bytes_before = begun->bytes,.bytes_after = index->bytes,.density_before = begun->density,
 		.density_after = bloat.density,.percent_before = begun->percent,
-		.rows = bloat.judged ? bloat.figures[BTREE_ROWS] : NAN
+		.rows = bloat.base.judged ? bloat.figures[BTREE_ROWS] : NAN
 	});
 	work->rebuilt++;
 	work->won += begun->bytes - index->bytes;

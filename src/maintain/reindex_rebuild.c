@@ -38,7 +38,7 @@ dbops_reindex_begin(int64 job, const ReindexIndex *index, const ReindexVerdict *
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_int8(index->bytes),
 		decimal(verdict->bloat.density),
-		decimal(verdict->measured ? verdict->bloat.percent : NAN)
+		decimal(verdict->measured ? verdict->bloat.base.percent : NAN)
 	};
 
 	dbops_store_each("INSERT INTO dbops.reindex_begun (job_id, index_oid, table_oid, index_name, table_name, begun_at, bytes, density,"

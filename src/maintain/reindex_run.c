@@ -78,12 +78,10 @@ rebuild(void *arg)
 	ReindexWork *work = arg;
 	char	   *sql = dbops_reindex_sql(work->begun);
 	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(sql, RAW_PARSE_DEFAULT));
-	QueryCompletion completion;
 
-	InitializeQueryCompletion(&completion);
 	dbops_job_setting_put("search_path", dbops_query_safe_path(work->job->path));
 	dbops_job_setting_put("lock_timeout", psprintf("%ld", LOCK_WAIT));
-	dbops_sql_run(raw, sql, true, None_Receiver, &completion);
+	(void) dbops_sql_run_own(raw, sql, true);
 }
 
 /* Have removed what is left of a rebuild that was cut off. */

@@ -76,7 +76,7 @@ judge(ReindexWork *work, DbopsStep *step, const ReindexIndex *index)
 		passes = verdict.passes;
 		if (obstacle == NULL && verdict.reason == NULL)
 			obstacle = psprintf("a rebuild would win %s, %.0f percent of it: less than is asked for",
-								dbops_figure_bytes(verdict.bloat.wasted), verdict.bloat.percent);
+								dbops_figure_bytes(verdict.bloat.base.wasted), verdict.bloat.base.percent);
 	}
 	if (obstacle == NULL)
 		obstacle = dbops_reindex_obstacle(index, &verdict, work->policy ? work->policy->time_window : NULL,

@@ -30,9 +30,17 @@ static int	depth = 0;
 
 static char *closed_gate(void);
 static void run_attended(int64 id);
-static void run_here(int64 id, bool attended);
+static void run_or_wait(int64 id, long patience);
+static void require_done(int64 id);
+static void wait_attended(int64 id, long patience);
+static char *last_message(int64 id);
+static char *await_end(int64 id, TimestampTz until, JobProgress *progress);
+static bool take_on(int64 id, long patience);
+static void end_procedure(void);
+static bool run_here(int64 id, bool attended);
 static StoredJob *claim_and_run(int64 id, bool attended);
-static StoredJob *claim(int64 id);
+static StoredJob *claim(int64 id, bool attended);
+static void refuse_state(int64 id, bool attended);
 static void refuse_ending(const StoredJob *job);
 static void require_same_role(const StoredJob *job);
 static void release_slot(void);
@@ -46,6 +54,8 @@ void
 dbops_run_job_init(void)
 {
 	dbops_job_run_here_hook(run_attended);
+	dbops_job_have_done_hook(run_or_wait);
+	dbops_job_end_idle_hook(dbops_job_end_unclaimed);
 	dbops_job_gate_hook(closed_gate);
 }
 
@@ -56,10 +66,87 @@ closed_gate(void)
 	return dbops_gate_closed(true);
 }
 
+/* Only for who has just made the job, or found it at rest. */
 static void
 run_attended(int64 id)
 {
-	run_here(id, true);
+	if (!run_here(id, true))
+		refuse_state(id, false);
+}
+
+/* One whose process is dead is not in work. */
+static void
+run_or_wait(int64 id, long patience)
+{
+	(void) dbops_job_reap_lost();
+	while (!take_on(id, patience))
+		;
+}
+
+/* False: another process has taken it meanwhile, or done it. */
+static bool
+take_on(int64 id, long patience)
+{
+	const char *state = look_at_state(id);
+
+	if (strcmp(state, "running") == 0)
+		wait_attended(id, patience);
+	else if (strcmp(state, "succeeded") == 0)
+		end_procedure();
+	else if (run_here(id, true))
+		require_done(id);
+	else
+		return false;
+	return true;
+}
+
+/* Somebody may have had it leave off; what was asked for is not there then. */
+static void
+require_done(int64 id)
+{
+	if (strcmp(look_at_state(id), "succeeded") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT ", which does this, is %s", id, look_at_state(id)),
+				 errhint("SELECT dbops.resume_job(" INT64_FORMAT "); has it go on in the background; the same call does so here.", id)));
+}
+
+/* Wait for a job that runs elsewhere; that it fails is an error of the call. Ends the procedure. */
+static void
+wait_attended(int64 id, long patience)
+{
+	JobProgress progress = {.id = id,.patience = patience,.moved_at = GetCurrentTimestamp()};
+	char	   *state;
+
+	ereport(NOTICE,
+			(errmsg("job " INT64_FORMAT " is at work on this already; waiting for it", id)));
+	state = await_end(id, DT_NOEND, &progress);
+	if (strcmp(state, "succeeded") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("job " INT64_FORMAT ", which had been at work on this already, is %s", id, state),
+				 errdetail_internal("%s", last_message(id)),
+				 errhint("See to that, and make the same call again.")));
+	end_procedure();
+}
+
+/* In the memory that one is in. */
+static void
+end_procedure(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	dbops_procedure_end();
+	MemoryContextSwitchTo(context);
+}
+
+static char *
+last_message(int64 id)
+{
+	DbopsParam	param = dbops_param_int8(id);
+	char	   *message = dbops_store_text("SELECT message FROM dbops.job WHERE id = $1", 1, &param);
+
+	return (message != NULL) ? message : "It has left no message.";
 }
 
 /* run_job(job_id bigint) */
@@ -68,15 +155,16 @@ dbops_run_job(PG_FUNCTION_ARGS)
 {
 	dbops_require_argument(fcinfo, 0, "job_id");
 	dbops_procedure_begin(fcinfo, "run_job");
-	run_here(PG_GETARG_INT64(0), false);
+	(void) run_here(PG_GETARG_INT64(0), false);
 	PG_RETURN_VOID();
 }
 
 /*
  * Claim a job, leave the procedure that is open and run the job. attended: it
- * is the work of the call and ends with it.
+ * is the work of the call and ends with it; false if another process has it, or
+ * has done it.
  */
-static void
+static bool
 run_here(int64 id, bool attended)
 {
 	StoredJob  *volatile job = NULL;
@@ -98,8 +186,9 @@ run_here(int64 id, bool attended)
 	}
 	PG_END_TRY();
 	release_slot();
-	if (job->error != NULL)
+	if (job != NULL && job->error != NULL)
 		ReThrowError(job->error);
+	return job != NULL;
 }
 
 static StoredJob *
@@ -109,8 +198,9 @@ claim_and_run(int64 id, bool attended)
 	StoredJob  *job;
 
 	MemoryContextSwitchTo(context);
-	job = claim(id);
-
+	job = claim(id, attended);
+	if (job == NULL)
+		return NULL;
 	job->attended = attended;
 	dbops_procedure_commit();
 	dbops_procedure_end();
@@ -121,9 +211,10 @@ claim_and_run(int64 id, bool attended)
 /*
  * Claim a job for this session, whose role must be the job's. Where nothing
  * runs in the background, it falls to us to notice that who had it is dead.
+ * attended: NULL if it is in work by now, or done, which serves as well.
  */
 static StoredJob *
-claim(int64 id)
+claim(int64 id, bool attended)
 {
 	static bool registered = false;
 	StoredJob  *job = dbops_job_require(id);
@@ -137,12 +228,24 @@ claim(int64 id)
 	dbops_helpers_await(id);
 	(void) dbops_job_reap_lost();
 	slots[depth - 1] = dbops_runner_reserve(id, job->class, true);
-	if (!dbops_job_claim(job))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot run job " INT64_FORMAT ", which is %s", id, dbops_job_load(id)->state),
-				 errhint("Only a job that is queued, paused or blocked can be run; wait_job waits for one that runs.")));
-	return job;
+	if (dbops_job_claim(job))
+		return job;
+	refuse_state(id, attended);
+	return NULL;
+}
+
+/* Return only if it serves whoever attends that somebody else is at it, or was. */
+static void
+refuse_state(int64 id, bool attended)
+{
+	const char *state = dbops_job_load(id)->state;
+
+	if (attended && (strcmp(state, "running") == 0 || strcmp(state, "succeeded") == 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot run job " INT64_FORMAT ", which is %s", id, state),
+			 errhint("Only a job that is queued, paused or blocked can be run; wait_job waits for one that runs.")));
 }
 
 /* What is to be ended is not run again. */
@@ -218,9 +321,7 @@ Datum
 dbops_wait_job(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = CurrentMemoryContext;
-	MemoryContext look = AllocSetContextCreate(context, "dbops wait", ALLOCSET_SMALL_SIZES);
 	TimestampTz end = DT_NOEND;
-	long		nap = FIRST_NAP;
 	int64		id;
 	char	   *state;
 
@@ -230,15 +331,36 @@ dbops_wait_job(PG_FUNCTION_ARGS)
 		end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 										  dbops_timeout_argument(fcinfo, 1, "timeout"));
 	dbops_procedure_begin(fcinfo, "wait_job");
+	state = await_end(id, end, NULL);
+	dbops_procedure_end();
+	MemoryContextSwitchTo(context);
+	return state_row(fcinfo, state);
+}
+
+/*
+ * Wait until nobody works on a job any more; the state that it is in then. It is
+ * an error if that is not so in time, or, if progress is given, if it does not get on.
+ */
+static char *
+await_end(int64 id, TimestampTz until, JobProgress *progress)
+{
+	MemoryContext look = AllocSetContextCreate(CurrentMemoryContext, "dbops wait", ALLOCSET_SMALL_SIZES);
+	long		nap = FIRST_NAP;
+	char	   *state;
+	bool		live;
+
 	for (;;)
 	{
 		MemoryContextReset(look);
 		MemoryContextSwitchTo(look);
 		state = look_at_state(id);
+		live = (strcmp(state, "queued") == 0 || strcmp(state, "running") == 0);
+		if (live && progress != NULL)
+			dbops_job_require_progress(progress);
 		dbops_procedure_commit();
-		if (strcmp(state, "queued") != 0 && strcmp(state, "running") != 0)
+		if (!live)
 			break;
-		if (GetCurrentTimestamp() >= end)
+		if (GetCurrentTimestamp() >= until)
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED),
 					 errmsg("job " INT64_FORMAT " is still %s", id, state),
@@ -247,9 +369,7 @@ dbops_wait_job(PG_FUNCTION_ARGS)
 		nap = Min(nap * 2, LONGEST_NAP);
 	}
 	dbops_engine_await_end();
-	dbops_procedure_end();
-	MemoryContextSwitchTo(context);
-	return state_row(fcinfo, state);
+	return state;
 }
 
 static char *

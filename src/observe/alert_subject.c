@@ -38,6 +38,8 @@ static bool is_muted(TimestampTz until);
 static bool is_advice(const DbopsFinding *finding);
 static AlertSubject *make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *finding);
 static void spell_apart(AlertSubject *subject);
+static void take_judged(AlertSubject *subject, const DbopsFinding *finding);
+static void take_said(AlertSubject *subject, const Jsonb *data);
 static void set_rule(AlertSubject *subject, const Jsonb *data);
 static int	seconds(const Jsonb *data, const char *key);
 static double member(const Jsonb *data, const char *key, double otherwise);
@@ -165,16 +167,17 @@ make_subject(Oid database, const DbopsOverrides *overrides, const DbopsFinding *
 	subject->message = finding->message;
 	subject->remedy = finding->remedy;
 	subject->severity = finding->severity;
-	subject->value = member(finding->data, "value", NAN);
-	if (isinf(subject->value))
-		subject->value = NAN;	/* no jsonb can say it */
 	subject->muted = is_muted(finding->muted_until);
 	subject->partial = finding->partial;
 	subject->rule = dbops_alert_rule(database, overrides, check);
 	if (check != NULL)
 		subject->settling = check->settling;
-	if (finding->data != NULL && JB_ROOT_IS_OBJECT(finding->data))
-		set_rule(subject, finding->data);
+	if (finding->judged_by != NULL)
+		take_judged(subject, finding);
+	else
+		take_said(subject, finding->data);
+	if (isinf(subject->value))
+		subject->value = NAN;	/* no jsonb can say it */
 	subject->unit = subject->rule.threshold.unit;
 	return subject;
 }
@@ -206,6 +209,23 @@ dbops_alert_rule(Oid database, const DbopsOverrides *overrides, const DbopsCheck
 	if (check->reach == DBOPS_REACH_CATALOG)
 		rule.interval = (database == dbops_home_database()) ? ALERT_INTERVAL_HOME : ALERT_INTERVAL_ELSEWHERE;
 	return rule;
+}
+
+static void
+take_judged(AlertSubject *subject, const DbopsFinding *finding)
+{
+	subject->value = finding->value;
+	subject->rule.threshold.warning = finding->judged_by->warning;
+	subject->rule.threshold.critical = finding->judged_by->critical;
+}
+
+/* The same of a finding that only its data tells about. */
+static void
+take_said(AlertSubject *subject, const Jsonb *data)
+{
+	subject->value = member(data, "value", NAN);
+	if (data != NULL && JB_ROOT_IS_OBJECT(data))
+		set_rule(subject, data);
 }
 
 /* The thresholds are those that it was judged by; a finding of no check says the rest too. */

@@ -167,7 +167,7 @@ judge_databases(void)
 static void
 judge(Oid database, bool connected, DbopsCheckReach reach)
 {
-	DbopsCheckScope scope = {.database = database,.connected = connected};
+	DbopsCheckScope scope = {.database = database,.connected = connected,.bare = !connected};
 	uint64		settings = dbops_override_mark(dbops_override_read(&scope));	/* by these at least it is judged */
 	List	   *findings = dbops_check_judge_reach(&scope, reach);
 

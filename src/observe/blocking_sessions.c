@@ -51,7 +51,6 @@ static const char *name_relation(const LockParty *party);
 static TimestampTz idle_since(const Look *look, int number);
 static const char *remedy(const Look *look, int root);
 static bool holds_for_session(const Look *look, int root);
-static const char *session_remedy(const Activity *activity, bool has_statement);
 
 /* blocking_sessions() → a tree of those who wait and those they wait for */
 Datum
@@ -284,7 +283,7 @@ remedy(const Look *look, int root)
 	if (activity == NULL)
 		return NULL;
 	active = party->waits || (activity->state != NULL && strcmp(activity->state, "active") == 0);
-	return session_remedy(activity, active && !holds_for_session(look, root));
+	return dbops_activity_remedy(activity, active && !holds_for_session(look, root));
 }
 
 /* Advisory locks may outlive the statement and its transaction. */
@@ -297,17 +296,4 @@ holds_for_session(const Look *look, int root)
 		if (look->graph.parties[lfirst_int(cell)].tag.locktag_type == LOCKTAG_ADVISORY)
 			return true;
 	return false;
-}
-
-/* A statement can be cancelled, between two there is nothing to cancel; the server's own processes go their way. */
-static const char *
-session_remedy(const Activity *activity, bool has_statement)
-{
-	if (activity->pid == MyProcPid)
-		return IsTransactionBlock() ? "COMMIT;" : NULL;
-	if (strcmp(activity->type, "autovacuum worker") == 0)
-		has_statement = true;
-	else if (!OidIsValid(activity->database) && strcmp(activity->type, "walsender") != 0)
-		return NULL;
-	return psprintf("SELECT %s(%d);", has_statement ? "pg_cancel_backend" : "pg_terminate_backend", activity->pid);
 }

@@ -8,7 +8,7 @@
  * beside it.
  *
  * A rule of a review is turned on or off in the same way, and has nothing else to
- * set.
+ * set. The name that another linter has for rules means all of them.
  */
 #include "core/primary.h"
 #include "core/rule.h"
@@ -24,8 +24,10 @@
 PG_FUNCTION_INFO_V1(dbops_set_check);
 PG_FUNCTION_INFO_V1(dbops_reset_check);
 
-static const DbopsRule *take_rule(FunctionCallInfo fcinfo);
-static void set_rule(FunctionCallInfo fcinfo, const DbopsRule *rule);
+static List *take_rules(FunctionCallInfo fcinfo);
+static void set_rules(FunctionCallInfo fcinfo, const List *rules);
+static bool forget(const char *name);
+static bool forget_rules(const List *rules);
 static bool is_any_given(FunctionCallInfo fcinfo, int from, int to);
 static const DbopsCheck *take_check(FunctionCallInfo fcinfo);
 static void require_decider(const DbopsCheck *check);
@@ -48,13 +50,13 @@ static DbopsParam seconds_param(int seconds);
 Datum
 dbops_set_check(PG_FUNCTION_ARGS)
 {
-	const DbopsRule *rule = take_rule(fcinfo);
+	List	   *rules = take_rules(fcinfo);
 	const DbopsCheck *check;
 	DbopsCheckSetting setting;
 
-	if (rule != NULL)
+	if (rules != NIL)
 	{
-		set_rule(fcinfo, rule);
+		set_rules(fcinfo, rules);
 		PG_RETURN_VOID();
 	}
 	check = take_check(fcinfo);
@@ -83,43 +85,63 @@ dbops_set_check(PG_FUNCTION_ARGS)
 Datum
 dbops_reset_check(PG_FUNCTION_ARGS)
 {
-	const DbopsRule *rule = take_rule(fcinfo);
-	const DbopsCheck *check = (rule != NULL) ? NULL : take_check(fcinfo);
-	const char *decider = (rule != NULL) ? NULL : find_decider(check);
-	DbopsParam	name = dbops_param_text(rule != NULL ? rule->name : check->name);
+	List	   *rules = take_rules(fcinfo);
+	const DbopsCheck *check = (rules != NIL) ? NULL : take_check(fcinfo);
+	const char *decider = (rules != NIL) ? NULL : find_decider(check);
 
 	dbops_require_primary(fcinfo);
 	if (decider != NULL)
 		ereport(NOTICE,
 				(errmsg("check %s is of the whole cluster, and database \"%s\" decides about those", check->name, decider),
 				 errhint("Call it there: what is set in this database would count only if it were home.")));
-	PG_RETURN_BOOL(dbops_store_each("DELETE FROM dbops.check_setting WHERE check_name = $1",
-									1, &name, NULL, NULL) > 0);
+	PG_RETURN_BOOL(rules != NIL ? forget_rules(rules) : forget(check->name));
 }
 
-/* The rule of that name, unless a check has it too; or NULL. */
-static const DbopsRule *
-take_rule(FunctionCallInfo fcinfo)
+static bool
+forget_rules(const List *rules)
+{
+	bool		any = false;
+	ListCell   *cell;
+
+	foreach(cell, rules)
+		any |= forget(((const DbopsRule *) lfirst(cell))->name);
+	return any;
+}
+
+static bool
+forget(const char *name)
+{
+	DbopsParam	param = dbops_param_text(name);
+
+	return dbops_store_each("DELETE FROM dbops.check_setting WHERE check_name = $1", 1, &param, NULL, NULL) > 0;
+}
+
+/* The rules of that name, unless a check has it too; or NIL. */
+static List *
+take_rules(FunctionCallInfo fcinfo)
 {
 	const char *name;
 
 	dbops_require_argument(fcinfo, 0, "check_name");
 	name = dbops_text_argument(fcinfo, 0);
-	return (dbops_check_find(name) == NULL) ? dbops_rule_find(name) : NULL;
+	return (dbops_check_find(name) == NULL) ? dbops_rule_named(name) : NIL;
 }
 
 static void
-set_rule(FunctionCallInfo fcinfo, const DbopsRule *rule)
+set_rules(FunctionCallInfo fcinfo, const List *rules)
 {
 	DbopsCheckSetting nothing = {.warning = NAN, .critical = NAN, .guard = NAN, .clear = NAN, .duration = -1, .keep_firing = -1};
+	const DbopsRule *first = linitial(rules);
+	ListCell   *cell;
 
 	if (PG_ARGISNULL(7) || is_any_given(fcinfo, 1, 7))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("rule %s can only be turned on or off", rule->name),
-				 errhint("SELECT dbops.set_check('%s', enabled => %s);", rule->name, rule->off ? "true" : "false")));
+				 errmsg("rule %s can only be turned on or off", first->name),
+				 errhint("SELECT dbops.set_check('%s', enabled => %s);", first->name, first->off ? "true" : "false")));
 	dbops_require_primary(fcinfo);
-	store(rule->name, &nothing, dbops_param_bool(PG_GETARG_BOOL(7)));
+	foreach(cell, rules)
+		store(((const DbopsRule *) lfirst(cell))->name, &nothing, dbops_param_bool(PG_GETARG_BOOL(7)));
 }
 
 /* Is any of the arguments from .. to - 1 not null? */

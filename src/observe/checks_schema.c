@@ -23,6 +23,8 @@
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
 
+#include "core/rule.h"
+
 static void judge_invalid_indexes(const void *facts, DbopsCheckRun *run);
 static List *tables_being_indexed(void);
 static void judge_not_valid(const void *facts, DbopsCheckRun *run);
@@ -170,12 +172,7 @@ judge_not_valid(const void *facts, DbopsCheckRun *run)
 {
 	static const Oid catalogs[] = {ConstraintRelationId};
 	static const CatalogQuestion question = {
-		.sql = "SELECT format('%s.%I', c.conrelid::regclass, c.conname),"
-		" 'rows that were there before need not fulfil it, and the planner may not rely on it',"
-		" format('ALTER TABLE %s VALIDATE CONSTRAINT %I;', c.conrelid::regclass, c.conname), count(*) OVER ()"
-		" FROM pg_constraint c WHERE NOT c.convalidated AND c.conrelid <> 0 AND c.conparentid = 0 AND c.coninhcount = 0"
-		" AND NOT (" CONSTRAINT_IS_NOT_ENFORCED("c") ")"
-		" ORDER BY c.oid LIMIT 10",
+		.sql = "SELECT k.object, k.message, k.remedy, count(*) OVER () FROM " DBOPS_NOT_VALID_CONSTRAINTS " k ORDER BY k.oid LIMIT 10",
 		.n_catalogs = lengthof(catalogs),
 		.catalogs = catalogs,
 		.none = "every constraint holds for all rows"
@@ -190,14 +187,7 @@ judge_triggers(const void *facts, DbopsCheckRun *run)
 {
 	static const Oid catalogs[] = {TriggerRelationId, ConstraintRelationId};
 	static const CatalogQuestion question = {
-		.sql = "SELECT format('%s.%I', t.tgrelid::regclass, t.tgname),"
-		" CASE WHEN t.tgisinternal THEN format('the trigger of constraint %I is disabled, so that nothing checks it', c.conname)"
-		" ELSE 'the trigger is disabled' END,"
-		" CASE WHEN t.tgisinternal THEN format('ALTER TABLE %s ENABLE TRIGGER ALL; then check the rows that were changed meanwhile', t.tgrelid::regclass)"
-		" ELSE format('ALTER TABLE %s ENABLE TRIGGER %I;', t.tgrelid::regclass, t.tgname) END, count(*) OVER ()"
-		" FROM pg_trigger t LEFT JOIN pg_constraint c ON c.oid = t.tgconstraint"
-		" WHERE t.tgenabled = 'D' AND t.tgparentid = 0"
-		" ORDER BY t.tgisinternal DESC, t.oid LIMIT 10",
+		.sql = "SELECT t.object, t.message, t.remedy, count(*) OVER () FROM " DBOPS_DISABLED_TRIGGERS " t ORDER BY t.is_constraint DESC, t.oid LIMIT 10",
 		.n_catalogs = lengthof(catalogs),
 		.catalogs = catalogs,
 		.none = "every trigger is enabled"

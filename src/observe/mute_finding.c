@@ -6,6 +6,8 @@
  * status and raises no alert. Who mutes must say why and until when, so that
  * nothing stays muted that nobody remembers.
  *
+ * The name that another linter has for rules means all of them.
+ *
  * Findings that somebody gives to evaluate_alerts() can be muted as well, where
  * they have been given: once an alert is known here, so is its name.
  */
@@ -24,6 +26,7 @@ PG_FUNCTION_INFO_V1(dbops_mute_finding);
 PG_FUNCTION_INFO_V1(dbops_unmute_finding);
 PG_FUNCTION_INFO_V1(dbops_muted_findings);
 
+static List *keys_meant(const char *key);
 static const char *take_key(FunctionCallInfo fcinfo);
 static TimestampTz take_until(FunctionCallInfo fcinfo);
 static void require_known(const char *key);
@@ -39,21 +42,25 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 {
 	const char *key = take_key(fcinfo);
 	DbopsParam	params[] = {
-		dbops_param_text(key),
-		dbops_param_text(dbops_reason_argument(fcinfo, 1)),
-		dbops_param_time(take_until(fcinfo)),
-		dbops_param_text(GetUserNameFromId(GetUserId(), false)),
-		dbops_param_time(dbops_clock_now())
+		[1] = dbops_param_text(dbops_reason_argument(fcinfo, 1)),
+		[2] = dbops_param_time(take_until(fcinfo)),
+		[3] = dbops_param_text(GetUserNameFromId(GetUserId(), false)),
+		[4] = dbops_param_time(dbops_clock_now())
 	};
+	ListCell   *cell;
 
 	dbops_require_primary(fcinfo);
 	require_known(key);
 	forget_ended();
-	require_room(key);
-	dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
-					 " ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, until = excluded.until,"
-					 " muted_by = excluded.muted_by, muted_at = excluded.muted_at",
-					 lengthof(params), params, NULL, NULL);
+	foreach(cell, keys_meant(key))
+	{
+		params[0] = dbops_param_text(lfirst(cell));
+		require_room(lfirst(cell));
+		dbops_store_each("INSERT INTO dbops.muted_finding (key, reason, until, muted_by, muted_at) VALUES ($1, $2, $3, $4, $5)"
+						 " ON CONFLICT (key) DO UPDATE SET reason = excluded.reason, until = excluded.until,"
+						 " muted_by = excluded.muted_by, muted_at = excluded.muted_at",
+						 lengthof(params), params, NULL, NULL);
+	}
 	PG_RETURN_VOID();
 }
 
@@ -61,12 +68,33 @@ dbops_mute_finding(PG_FUNCTION_ARGS)
 Datum
 dbops_unmute_finding(PG_FUNCTION_ARGS)
 {
-	DbopsParam	params[] = {dbops_param_text(take_key(fcinfo)), dbops_param_time(dbops_clock_now())};
+	DbopsParam	params[] = {[1] = dbops_param_time(dbops_clock_now())};
+	const char *key = take_key(fcinfo);
+	bool		any = false;
 	Datum		was_muted;
+	ListCell   *cell;
 
 	dbops_require_primary(fcinfo);
-	PG_RETURN_BOOL(dbops_store_value("DELETE FROM dbops.muted_finding WHERE key = $1 RETURNING nullif(until > $2, false)",
-									 lengthof(params), params, BOOLOID, &was_muted));
+	foreach(cell, keys_meant(key))
+	{
+		params[0] = dbops_param_text(lfirst(cell));
+		any |= dbops_store_value("DELETE FROM dbops.muted_finding WHERE key = $1 RETURNING nullif(until > $2, false)",
+								 lengthof(params), params, BOOLOID, &was_muted);
+	}
+	PG_RETURN_BOOL(any);
+}
+
+/* The keys that a key means (List of char *): itself, unless it begins with another linter's name. */
+static List *
+keys_meant(const char *key)
+{
+	int			length = strcspn(key, ":");
+	List	   *keys = NIL;
+	ListCell   *cell;
+
+	foreach(cell, dbops_rule_named(pnstrdup(key, length)))
+		keys = lappend(keys, psprintf("%s%s", ((const DbopsRule *) lfirst(cell))->name, key + length));
+	return (keys != NIL) ? keys : list_make1(pstrdup(key));
 }
 
 /* muted_findings() → those that are muted now */
@@ -119,7 +147,7 @@ require_known(const char *key)
 	int			length = strcspn(key, ":");
 	char	   *check_name = pnstrdup(key, length);
 
-	if (dbops_check_find(check_name) == NULL && dbops_rule_find(check_name) == NULL)
+	if (dbops_check_find(check_name) == NULL && dbops_rule_named(check_name) == NIL)
 	{
 		if (is_of_own(key, check_name))
 			return;

@@ -107,7 +107,7 @@ COMMENT ON FUNCTION dbops.set_check(text, double precision, double precision, do
     'Changes from where on a check is bad. warning, critical: in the check''s unit, infinity for never. guard: the second, absolute figure that must be beyond this too, infinity for none; '
     'check_list() says whether it holds back all that the check finds or only what is critical. '
     'duration: for how long before an alert fires. keep_firing: for how long an alert stays afterwards. clear: percent of the threshold that the value must be back by before an alert ends. '
-    'enabled: false turns the check off; a rule of a review (rule_list()) can be turned on or off, and nothing else. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
+    'enabled: false turns the check off; a rule of a review (rule_list()) can be turned on or off, and nothing else; a name of squawk''s or eugene''s means all rules that it stands for. null leaves what stands; reset_check() goes back to what is shipped. Counts from its commit on; of checks of the whole cluster, in the home database. '
     'Errors: no such check (42704); NaN, a negative figure, more than 100 percent, a warning beyond critical, a threshold or guard that the check does not have, nothing to set (22023); not the home database (55000).';
 REVOKE ALL ON FUNCTION dbops.set_check(text, double precision, double precision, double precision, interval, interval, double precision, boolean) FROM PUBLIC;
 
@@ -127,7 +127,7 @@ CREATE FUNCTION dbops.mute_finding(key text, reason text, until timestamptz) RET
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_mute_finding';
 COMMENT ON FUNCTION dbops.mute_finding(text, text, timestamptz) IS
-    'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() or a review gives it, or the name of a check or rule for all that it finds, also later; review() leaves it out. '
+    'Has a finding change no status and raise no alert until a time; it is still shown. key: as health_checks() or a review gives it, or the name of a check or rule for all that it finds, also later; review() leaves it out. For the name of a rule one of squawk''s or eugene''s may stand. '
     'A finding that evaluate_alerts() was given can be muted likewise, once it has been found in this database. reason: at most 255 bytes. until: at most 366 days ahead. A second call replaces the first. Counts from its commit on, in this database; of checks of the whole cluster, for alerts, in the home database. '
     'Errors: no such check or rule (42704); no reason, no end, an end that has passed or is too far ahead, an empty key (22023); no key (22004); a reason that is too long (22001); 256 others are muted in this database (53400).';
 REVOKE ALL ON FUNCTION dbops.mute_finding(text, text, timestamptz) FROM PUBLIC;

@@ -185,6 +185,7 @@ copy_finding(const DbopsFinding *finding)
 	DbopsFinding *copy = palloc(sizeof(DbopsFinding));
 
 	*copy = *finding;
+	copy->judged_by = NULL;		/* which goes with the run */
 	copy->check_name = pstrdup(finding->check_name);
 	copy->key = pstrdup(finding->key);
 	if (finding->object != NULL)

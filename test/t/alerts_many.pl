@@ -147,6 +147,10 @@ ok(all_are_over($other), 'and also that they are over');
 raise($_, $key, 'warning') for @tenants;
 ok(hears(qr/"key": "alerts.databases:$key".*"level": "warning".*"message": "$key in/, 2), 'it fires again');
 $listener->quit;
+for my $database (@tenants)
+{
+	$node->poll_query_until($database, "SELECT count(*) = 2 FROM dbops.alert_history() WHERE alert_key = '$key' AND event = 'firing'") or die "nobody writes down what fires in $database";
+}
 my $home = $node->safe_psql('home', q{SELECT oid FROM pg_database WHERE datname = 'home'});
 $node->stop;
 my $before = -s $node->logfile;

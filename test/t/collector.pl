@@ -104,6 +104,21 @@ sub next_xid
 	return $node->safe_psql('postgres', 'SELECT pg_snapshot_xmax(pg_current_snapshot())');
 }
 
+# whether there is half a second in which no transaction commits: a heart that
+# beats leaves none, and what others write now and then is no heart
+sub is_quiet_once
+{
+	my ($node) = @_;
+
+	foreach (1 .. 40)
+	{
+		my $xid = next_xid($node);
+		usleep(500_000);
+		return 1 if next_xid($node) eq $xid;
+	}
+	return 0;
+}
+
 # it samples by itself
 ok($primary->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'samples come by themselves');
 is(status($primary, 'preloaded, failures'), 't|0', 'and nothing fails');
@@ -176,10 +191,7 @@ my $xid = next_xid($primary);
 $primary->poll_query_until('postgres', "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint > $xid + 5") or die 'no heart beats';
 pass('transactions are committed while nobody writes');
 set_up($primary, 'dbops.heartbeat', '0');
-usleep(300_000);
-$xid = next_xid($primary);
-usleep(500_000);
-is(next_xid($primary), $xid, 'without a heartbeat there are none');
+ok(is_quiet_once($primary), 'without a heartbeat there are none');
 set_up($primary, 'dbops.heartbeat', '100ms');
 
 # a standby samples, and writes nothing

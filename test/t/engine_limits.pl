@@ -127,7 +127,10 @@ sql("SELECT dbops.cancel_job($first)");
 $node->poll_query_until('postgres', 'SELECT count(*) = 7 FROM ran') or die 'not all have run';
 is(sql('SELECT string_agg(what, $$ $$ ORDER BY n) FROM ran'), 'tuned early 5 4 3 2 1', 'the highest priority goes first, then who has waited longest');
 
-# more jobs than workers, in several databases: all run, and nobody starves
+# more jobs than workers, in several databases: all run, and nobody starves; there are
+# processes for their schedulers, since who finds none tries again much later
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+$node->restart;
 sql("CREATE DATABASE $_") for qw(second third);
 sql('CREATE EXTENSION dbops', $_) for qw(second third);
 sql(q{TRUNCATE ran; SELECT dbops.enqueue('INSERT INTO ran (what) SELECT ''mass'' FROM pg_sleep(0.1)') FROM generate_series(1, 150)});
@@ -231,16 +234,18 @@ sql('GRANT CONNECT ON DATABASE postgres TO PUBLIC');
 sql("SELECT dbops.resume_job($shut_out)");
 wait_for($shut_out, q{state = 'succeeded'}, 'until that is mended');
 
-# the time that a transaction may take, too
+# the time that a transaction may take, too; a session that begins takes some before its own
+# settings count, so what may not fail is asked of one that is there
 SKIP:
 {
 	skip 'transaction_timeout came with 17', 4 if $major < 17;
 	local $ENV{PGOPTIONS} = '-c transaction_timeout=0';
 
 	$locker->query_safe('SET transaction_timeout = 0');
-	set('transaction_timeout', q{'1ms'});
 	$log_at = -s $node->logfile;
-	my $long = enqueue(q{'SELECT pg_sleep(0.3)'});
+	$locker->query_safe(q{ALTER SYSTEM SET transaction_timeout = '100ms'});
+	$node->reload;
+	my $long = $locker->query_safe(q{SELECT dbops.enqueue('SELECT pg_sleep(0.5)')});
 	wait_for($long, q{state = 'succeeded'}, 'a job may take longer than transactions may');
 	$locker->query_safe('BEGIN; LOCK dbops.job');
 	$node->reload;				# so that one starts
@@ -248,11 +253,14 @@ SKIP:
 		SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 		 WHERE a.backend_type = 'dbops scheduler' AND NOT l.granted AND clock_timestamp() > l.waitstart + interval '0.3 s'}), 'and so may what a scheduler does');
 	$locker->query_safe('ROLLBACK');
-	$long = enqueue(q{'SELECT 1'});
+	$long = $locker->query_safe(q{SELECT dbops.enqueue('SELECT 1')});
 	wait_for($long, q{state = 'succeeded'}, 'jobs go on');
-	is(count_in_log(qr/terminating connection due to transaction timeout/, $log_at), 0, 'none of our processes was ended');
-	set('transaction_timeout', 'DEFAULT');
+	is(count_in_log(qr/\] FATAL:  terminating connection due to transaction timeout/, $log_at), 0, 'none of our processes was ended');
+	$locker->query_safe('ALTER SYSTEM RESET transaction_timeout');
+	$node->reload;
 }
+# sessions that begin from now on are to have none again, which one that has its own cannot tell
+$node->poll_query_until('postgres', "SELECT coalesce(current_setting('transaction_timeout', true), '0') = '0'") or die 'transaction_timeout stays';
 
 # dropped while its jobs are queued, and while one runs
 $locker->query_safe('SELECT pg_advisory_lock(1)');

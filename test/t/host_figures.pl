@@ -126,6 +126,15 @@ is( figures(
 is(figures(%machine, '/proc/meminfo' => 'nonsense', '/proc/self/cgroup' => ":::\n\n0:", '/proc/self/mountinfo' => "- cgroup2\n\n"),
 	'9|3.25|||12.5|2.25|0', 'nonsense tells nothing');
 
+is( figures(
+		%machine,
+		'/proc/meminfo' => 'nonsense',
+		'/proc/self/cgroup' => "3:memory:/docker/abc\n",
+		'/proc/self/mountinfo' => "34 31 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
+		'/sys/fs/cgroup/memory/memory.limit_in_bytes' => "9223372036854771712\n"),
+	'9|3.25|||12.5|2.25|0',
+	'a limit that is none does not tell what a machine has of which nothing else does');
+
 my %events = (%machine, '/proc/vmstat' => "nr_free_pages 1\npswpin 256\npswpout 7\noom_kill 3\n");
 
 is(events(%machine), '|', 'a kernel that does not tell of kills and swapping');
