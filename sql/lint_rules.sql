@@ -1,0 +1,174 @@
+-- Each rule of lint_sql() with a text that it has something to say of, and one beside
+-- it of which it has not. A rule without such a case is one that nobody has seen.
+SET client_min_messages = warning;
+CREATE SCHEMA lnr;
+SET search_path = lnr, public;
+CREATE TABLE big (id int NOT NULL, a int, b int, c varchar(10), d int, CONSTRAINT d_there CHECK (d IS NOT NULL));
+INSERT INTO big SELECT g, g, g, 'x', g FROM generate_series(1, 100) g;
+CREATE INDEX big_a ON big (a);
+CREATE UNIQUE INDEX big_id ON big (id);
+CREATE TABLE other (id int PRIMARY KEY, big_id bigint, k int);
+INSERT INTO other VALUES (1, 1, 1);
+CREATE TABLE parted (id int, k int) PARTITION BY RANGE (k);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+INSERT INTO parted VALUES (1, 1);
+CREATE TABLE parted_rest PARTITION OF parted DEFAULT;
+INSERT INTO parted VALUES (1, 100);
+CREATE TABLE waiting (id int, k int) PARTITION BY RANGE (k);
+CREATE DOMAIN small AS int CHECK (value < 1000);
+CREATE VIEW seen AS SELECT id, a FROM big;
+CREATE MATERIALIZED VIEW kept AS SELECT id FROM big;
+CREATE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 2';
+CREATE FUNCTION unused(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 2';
+CREATE INDEX big_twice ON big (twice(a));
+CREATE FUNCTION changes() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER fire BEFORE INSERT ON big FOR EACH ROW EXECUTE FUNCTION fires();
+CREATE TABLE refers (big_id int REFERENCES other);
+CREATE TABLE secured (a int);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_of_it ON secured USING (true);
+CREATE FUNCTION overloaded(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION overloaded(text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE EXTENSION pg_trgm VERSION '1.3';
+CREATE SCHEMA lnr_open;
+GRANT CREATE ON SCHEMA lnr_open TO PUBLIC;
+CREATE ROLE regress_lint_rules;
+GRANT SELECT ON other TO regress_lint_rules;
+RESET client_min_messages;
+
+CREATE TEMP TABLE cases (rule text, fires text, misses text, in_transaction boolean DEFAULT false);
+INSERT INTO cases VALUES
+    -- what cannot be read
+    ('text.psql', E'\\d big', 'SELECT 1'),
+    ('text.unjudged', 'DROP FUNCTION overloaded', 'DROP FUNCTION overloaded(int)'),
+    ('text.syntax', 'SELEC 1', 'SELECT 1'),
+    -- new columns
+    ('column.volatile_default', 'ALTER TABLE big ADD u uuid DEFAULT gen_random_uuid()', 'ALTER TABLE big ADD u timestamptz DEFAULT now()'),
+    ('column.default_unknown', 'ALTER TABLE big ADD u int DEFAULT not_there()', 'ALTER TABLE big ADD u int DEFAULT 1 + 1'),
+    ('column.generated', 'ALTER TABLE big ADD g int GENERATED ALWAYS AS (a) STORED', 'CREATE TABLE new (a int PRIMARY KEY, g int GENERATED ALWAYS AS (a) STORED)'),
+    ('column.numbered', 'ALTER TABLE big ADD n bigserial', 'CREATE TABLE new (n bigserial PRIMARY KEY)'),
+    ('column.checked_domain', 'ALTER TABLE big ADD n small', 'ALTER TABLE big ADD n int'),
+    ('column.not_null_without_default', 'ALTER TABLE big ADD n int NOT NULL', 'ALTER TABLE big ADD n int NOT NULL DEFAULT 1'),
+    ('column.set_not_null', 'ALTER TABLE big ALTER a SET NOT NULL', 'ALTER TABLE big ALTER d SET NOT NULL'),
+    ('column.drop_not_null', 'ALTER TABLE big ALTER id DROP NOT NULL', 'ALTER TABLE big ALTER id DROP DEFAULT'),
+    ('column.json', 'ALTER TABLE big ADD j json', 'ALTER TABLE big ADD j jsonb; CREATE TABLE new (id int PRIMARY KEY, j json)'),
+    ('column.char', 'CREATE TABLE new (a char(5))', 'CREATE TABLE new (a "char")'),
+    ('column.varchar', 'CREATE TABLE new (a varchar(5))', 'CREATE TABLE new (a varchar, b text)'),
+    ('column.timestamp', 'ALTER TABLE big ADD at timestamp', 'ALTER TABLE big ADD at timestamptz'),
+    ('column.small_key', 'CREATE TABLE new (a int, b int, PRIMARY KEY (b, a))', 'CREATE TABLE new (a bigint PRIMARY KEY, b int)'),
+    ('column.serial', 'CREATE TABLE new (a bigserial)', 'CREATE TABLE new (a bigint GENERATED ALWAYS AS IDENTITY)'),
+    ('column.money', 'CREATE TABLE new (a money)', 'CREATE TABLE new (money numeric)'),
+    ('column.float_amount', 'CREATE TABLE new (total_price float)', 'CREATE TABLE new (total_price numeric, latitude float)'),
+    -- what becomes of columns
+    ('column.type_changed', 'ALTER TABLE big ALTER a TYPE bigint', 'ALTER TABLE big ALTER c TYPE varchar(20)'),
+    ('column.dropped', 'ALTER TABLE big DROP COLUMN a', 'ALTER TABLE big ADD e int; ALTER TABLE big DROP COLUMN e'),
+    ('column.renamed', 'ALTER TABLE big RENAME a TO z', 'ALTER TABLE big ADD e int; ALTER TABLE big RENAME e TO z'),
+    -- constraints
+    ('constraint.check_checked', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0)', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID'),
+    ('constraint.foreign_key_checked', 'ALTER TABLE big ADD FOREIGN KEY (a) REFERENCES other', 'ALTER TABLE big ADD FOREIGN KEY (a) REFERENCES other NOT VALID'),
+    ('constraint.foreign_key_locks', 'CREATE TABLE new (id int PRIMARY KEY REFERENCES other)', 'CREATE TABLE one (id int PRIMARY KEY); CREATE TABLE two (id int PRIMARY KEY REFERENCES one)'),
+    ('constraint.foreign_key_unindexed', 'ALTER TABLE big ADD FOREIGN KEY (b) REFERENCES other NOT VALID', 'ALTER TABLE big ADD FOREIGN KEY (a) REFERENCES other NOT VALID'),
+    ('constraint.foreign_key_types', 'ALTER TABLE other ADD FOREIGN KEY (big_id) REFERENCES big (id) NOT VALID', 'ALTER TABLE other ADD FOREIGN KEY (k) REFERENCES big (id) NOT VALID'),
+    ('constraint.validated_at_once', 'BEGIN; ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID; ALTER TABLE big VALIDATE CONSTRAINT k; COMMIT', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID; ALTER TABLE big VALIDATE CONSTRAINT k'),
+    ('constraint.index_built', 'ALTER TABLE big ADD UNIQUE (b)', 'ALTER TABLE big ADD UNIQUE USING INDEX big_id'),
+    ('constraint.exclusion', 'ALTER TABLE big ADD EXCLUDE USING btree (a WITH =)', 'CREATE TABLE new (a int PRIMARY KEY, EXCLUDE USING btree (a WITH =))'),
+    ('constraint.key_of_nullable', 'CREATE UNIQUE INDEX CONCURRENTLY u ON big (b); ALTER TABLE big ADD PRIMARY KEY USING INDEX u', 'ALTER TABLE big ADD PRIMARY KEY USING INDEX big_id'),
+    ('constraint.unnamed', 'ALTER TABLE big ADD CHECK (a > 0) NOT VALID', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID'),
+    -- indexes
+    ('index.not_concurrently', 'CREATE INDEX i ON big (b)', 'CREATE INDEX CONCURRENTLY i ON big (b)'),
+    ('index.partitioned_concurrently', 'CREATE INDEX CONCURRENTLY i ON parted (id)', 'CREATE INDEX i ON ONLY parted (id)'),
+    ('index.if_not_exists', 'CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON big (b)', 'CREATE INDEX CONCURRENTLY i ON big (b)'),
+    ('index.under_lock_timeout', 'SET lock_timeout = 100; CREATE INDEX CONCURRENTLY i ON big (b)', 'SET lock_timeout = 0; CREATE INDEX CONCURRENTLY i ON big (b)'),
+    ('index.wide', 'CREATE INDEX CONCURRENTLY i ON big (id, a, b, d)', 'CREATE INDEX CONCURRENTLY i ON big (id, a, b) INCLUDE (d)'),
+    ('index.dropped_not_concurrently', 'DROP INDEX big_a', 'DROP INDEX CONCURRENTLY big_a'),
+    ('index.rebuilt_not_concurrently', 'REINDEX INDEX big_a', 'REINDEX INDEX CONCURRENTLY big_a'),
+    ('index.dropped_first', 'DROP INDEX CONCURRENTLY big_a; CREATE INDEX CONCURRENTLY i ON big (a, b)', 'CREATE INDEX CONCURRENTLY i ON big (a, b); DROP INDEX CONCURRENTLY big_a; CREATE INDEX CONCURRENTLY j ON big (b)'),
+    -- partitions
+    ('partition.attached_unproven', 'ALTER TABLE waiting ATTACH PARTITION other FOR VALUES FROM (20) TO (30)', 'CREATE TABLE new (id int, k int); ALTER TABLE waiting ATTACH PARTITION new FOR VALUES FROM (20) TO (30)'),
+    ('partition.default_read', 'CREATE TABLE new PARTITION OF parted FOR VALUES FROM (10) TO (20)', 'CREATE TABLE new PARTITION OF waiting FOR VALUES FROM (20) TO (30)'),
+    -- transactions
+    ('transaction.cannot_be_in_one', 'BEGIN; VACUUM big; COMMIT', 'VACUUM big'),
+    ('transaction.nested', 'BEGIN; BEGIN; COMMIT', 'BEGIN; COMMIT; BEGIN; COMMIT'),
+    ('transaction.not_committed', 'BEGIN; SELECT 1', 'BEGIN; SELECT 1; COMMIT'),
+    ('transaction.no_lock_timeout', 'ALTER TABLE big ADD e int', 'SET lock_timeout = 100; ALTER TABLE big ADD e int'),
+    ('transaction.work_behind_lock', 'BEGIN; ALTER TABLE big ADD e int; UPDATE other SET k = 2 WHERE id = 1; COMMIT', 'ALTER TABLE big ADD e int; UPDATE other SET k = 2 WHERE id = 1'),
+    ('transaction.many_tables', 'BEGIN; ALTER TABLE big ADD e int; ALTER TABLE other ADD e int; COMMIT', 'ALTER TABLE big ADD e int; ALTER TABLE other ADD e int'),
+    ('transaction.no_statement_timeout', 'CREATE INDEX i ON big (b)', $$SET statement_timeout = '1h'; CREATE INDEX i ON big (b); RESET statement_timeout; CREATE INDEX CONCURRENTLY i ON big (b)$$),
+    ('transaction.no_idle_timeout', 'BEGIN; ALTER TABLE big ADD e int; COMMIT', $$SET idle_in_transaction_session_timeout = '10s'; BEGIN; ALTER TABLE big ADD e int; COMMIT$$),
+    ('table.altered_again', 'ALTER TABLE big ADD e int; ALTER TABLE big ADD f int', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID; ALTER TABLE big VALIDATE CONSTRAINT k; ALTER TABLE big ALTER d SET NOT NULL; ALTER TABLE big DROP CONSTRAINT k'),
+    -- objects
+    ('object.missing', 'ALTER TABLE not_there ADD a int', 'ALTER TABLE IF EXISTS not_there ADD a int'),
+    ('table.dropped', 'DROP TABLE other', 'CREATE TABLE new (a int PRIMARY KEY); DROP TABLE new'),
+    ('table.made_again', 'DROP TABLE IF EXISTS other; CREATE TABLE other (id int PRIMARY KEY)', 'ALTER TABLE other RENAME TO old; CREATE TABLE other (id int PRIMARY KEY)'),
+    ('schema.dropped', 'DROP SCHEMA lnr CASCADE', 'DROP SCHEMA lnr'),
+    ('table.renamed', 'ALTER TABLE big RENAME TO huge', 'CREATE TABLE new (a int PRIMARY KEY); ALTER TABLE new RENAME TO newer'),
+    ('table.moved', 'ALTER TABLE big SET SCHEMA public', 'CREATE TABLE new (a int PRIMARY KEY); ALTER TABLE new SET SCHEMA public'),
+    ('name.cut', 'CREATE TABLE ' || repeat('x', 64) || ' (a int)', 'CREATE TABLE ' || repeat('x', 63) || ' (a int)'),
+    ('name.clash', 'CREATE TABLE ' || repeat('x', 64) || ' (a int); CREATE TABLE "' || repeat('x', 65) || '" (a int)', 'CREATE TABLE ' || repeat('x', 64) || ' (a int); CREATE TABLE ' || repeat('y', 65) || ' (a int)'),
+    ('name.unqualified', 'ALTER TABLE big ADD e int', 'ALTER TABLE lnr.big ADD e int'),
+    ('name.capturable', 'SET search_path = lnr_open, lnr; ALTER TABLE big ADD e int', 'SET search_path = lnr, lnr_open; ALTER TABLE big ADD e int'),
+    ('statement.not_repeatable', 'CREATE TABLE new (a int)', 'CREATE TABLE IF NOT EXISTS new (a int); BEGIN; CREATE TABLE newer (a int); COMMIT'),
+    -- what is written anew, and rows
+    ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED', 'ALTER TABLE big SET (fillfactor = 90)'),
+    ('table.vacuumed_full', 'VACUUM FULL big', 'VACUUM big'),
+    ('view.refreshed', 'REFRESH MATERIALIZED VIEW kept', 'CREATE MATERIALIZED VIEW new AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW new'),
+    ('rows.all_changed', 'UPDATE big SET b = 1', 'UPDATE big SET b = 1 WHERE id = 1'),
+    ('rows.truncated', 'TRUNCATE big', 'CREATE TABLE new (a int PRIMARY KEY); TRUNCATE new'),
+    ('rows.with_schema', 'BEGIN; ALTER TABLE big ADD e int; UPDATE big SET b = 1 WHERE id = 1; COMMIT', 'ALTER TABLE big ADD e int; UPDATE big SET b = 1 WHERE id = 1'),
+    ('rows.assigned_twice', 'UPDATE big SET b = 1, b = 2 WHERE id = 1', 'UPDATE big SET b = 1, d = 2 WHERE id = 1'),
+    ('statement.unseen', 'SELECT changes()', 'SELECT unused(1), now(), count(*) FROM big'),
+    -- triggers and functions
+    ('trigger.created', 'CREATE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION fires()', 'CREATE TABLE new (a int PRIMARY KEY); CREATE TRIGGER t BEFORE INSERT ON new FOR EACH ROW EXECUTE FUNCTION fires()'),
+    ('trigger.dropped', 'DROP TRIGGER fire ON big', 'DROP TRIGGER IF EXISTS fire ON not_there'),
+    ('trigger.enabled', 'ALTER TABLE big ENABLE ALWAYS TRIGGER fire', 'ALTER TABLE big DISABLE TRIGGER fire'),
+    ('trigger.disabled', 'ALTER TABLE big DISABLE TRIGGER fire', 'ALTER TABLE big ENABLE TRIGGER fire'),
+    ('trigger.foreign_keys_off', 'ALTER TABLE other DISABLE TRIGGER ALL', 'ALTER TABLE other DISABLE TRIGGER USER; ALTER TABLE big DISABLE TRIGGER ALL'),
+    ('function.in_use', 'DROP FUNCTION fires()', 'DROP TRIGGER fire ON big; DROP FUNCTION fires()'),
+    ('function.stored_results', $$CREATE OR REPLACE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 3'$$, $$CREATE OR REPLACE FUNCTION twice(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 2'; CREATE OR REPLACE FUNCTION unused(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT x * 3'$$),
+    ('function.no_longer_immutable', $$CREATE OR REPLACE FUNCTION twice(x int) RETURNS int LANGUAGE sql AS 'SELECT x * 2'$$, 'ALTER FUNCTION unused(int) VOLATILE'),
+    ('function.not_replaceable', $$CREATE OR REPLACE FUNCTION unused(x int) RETURNS bigint LANGUAGE sql AS 'SELECT 1'$$, $$CREATE OR REPLACE FUNCTION unused(x text) RETURNS bigint LANGUAGE sql AS 'SELECT 1'$$),
+    ('view.not_replaceable', 'CREATE OR REPLACE VIEW seen AS SELECT id FROM big', 'CREATE OR REPLACE VIEW seen AS SELECT id, a, b FROM big'),
+    -- rights, extensions and publications
+    ('privilege.to_public', 'GRANT SELECT ON big TO PUBLIC', 'GRANT SELECT ON big TO regress_lint_rules; GRANT EXECUTE ON FUNCTION fires() TO PUBLIC'),
+    ('privilege.revoked', 'REVOKE SELECT ON other FROM regress_lint_rules', 'REVOKE SELECT ON big FROM regress_lint_rules'),
+    ('policy.missing', 'ALTER TABLE big ENABLE ROW LEVEL SECURITY', 'BEGIN; ALTER TABLE big ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON big USING (true); COMMIT'),
+    ('policy.forced', 'ALTER TABLE secured FORCE ROW LEVEL SECURITY', 'ALTER TABLE secured NO FORCE ROW LEVEL SECURITY'),
+    ('policy.disabled', 'ALTER TABLE secured DISABLE ROW LEVEL SECURITY', 'ALTER TABLE big DISABLE ROW LEVEL SECURITY'),
+    ('policy.changed', 'DROP POLICY all_of_it ON secured', 'CREATE POLICY more ON secured USING (true); CREATE POLICY fewer ON big AS RESTRICTIVE USING (false)'),
+    ('extension.unavailable', 'CREATE EXTENSION there_is_none', 'CREATE EXTENSION IF NOT EXISTS plpgsql'),
+    ('extension.not_permitted', 'CREATE EXTENSION dbops', 'CREATE EXTENSION IF NOT EXISTS plpgsql'),
+    ('extension.updated', 'ALTER EXTENSION pg_trgm UPDATE', 'ALTER EXTENSION plpgsql UPDATE'),
+    ('extension.no_path', $$ALTER EXTENSION plpgsql UPDATE TO '99'$$, 'ALTER EXTENSION plpgsql UPDATE'),
+    ('extension.dropped', 'DROP EXTENSION plpgsql CASCADE', 'DROP EXTENSION plpgsql'),
+    ('table.replica_identity_full', 'ALTER TABLE big REPLICA IDENTITY FULL', 'ALTER TABLE big REPLICA IDENTITY USING INDEX big_id'),
+    ('table.published_without_key', 'CREATE PUBLICATION p FOR TABLE big', $$CREATE PUBLICATION p FOR TABLE other; CREATE PUBLICATION q FOR TABLE big WITH (publish = 'insert')$$),
+    ('table.without_key', 'CREATE TABLE new (a int)', 'CREATE TABLE new (a int); ALTER TABLE new ADD PRIMARY KEY (a)');
+
+-- those that are a matter of taste are asked for
+SELECT count(dbops.set_check(rule_name, enabled => true)) > 5 AS asked FROM dbops.rule_list() WHERE review = 'lint' AND NOT on_by_default;
+-- each rule has a case, and each case a rule
+SELECT rule_name FROM dbops.rule_list() WHERE review = 'lint' EXCEPT SELECT rule FROM cases;
+SELECT rule FROM cases EXCEPT SELECT rule_name FROM dbops.rule_list() WHERE review = 'lint';
+-- where nothing is said of what fires
+SELECT c.rule, c.fires FROM cases c WHERE c.rule <> 'extension.not_permitted' AND NOT EXISTS (SELECT FROM dbops.lint_sql(c.fires, c.in_transaction) l WHERE l.rule = c.rule) ORDER BY 1;
+-- and something of what is near, which is judged as well
+SELECT c.rule, c.misses, l.rule, l.why FROM cases c, dbops.lint_sql(c.misses, c.in_transaction) l WHERE l.rule IN (c.rule, 'text.unjudged', 'text.syntax') ORDER BY 1, 3;
+SELECT c.rule, l.why FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l WHERE l.rule = 'text.unjudged' AND c.rule <> l.rule;
+-- what is said of each, but of rules that lint_sql has in full
+SELECT c.rule, l.severity, l.relation, l.why, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
+ WHERE l.rule = c.rule AND (c.rule ~ '^(trigger|function|view.not|privilege|policy|extension|name)' OR c.rule ~ '^column.(json|char|small|money)'
+   OR c.rule IN ('table.altered_again', 'table.made_again', 'table.published_without_key', 'table.replica_identity_full', 'table.without_key', 'index.dropped_first',
+                 'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.assigned_twice', 'statement.unseen', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3;
+-- what a superuser is not told
+SELECT dbops.grant_access('regress_lint_rules', 'operator');
+SET ROLE regress_lint_rules;
+SELECT rule, relation, why FROM dbops.lint_sql('CREATE EXTENSION pageinspect');
+RESET ROLE;
+
+SET client_min_messages = warning;
+SELECT count(dbops.reset_check(rule_name)) > 5 AS reset FROM dbops.rule_list() WHERE review = 'lint' AND NOT on_by_default;
+SELECT dbops.revoke_access('regress_lint_rules');
+DROP EXTENSION pg_trgm;
+DROP SCHEMA lnr, lnr_open CASCADE;
+DROP ROLE regress_lint_rules;

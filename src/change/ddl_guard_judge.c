@@ -1,0 +1,302 @@
+/*
+ * ddl_guard_judge.c
+ *		What the rules of lint_sql() find in a statement that is about to run.
+ *
+ * Only what touches a relation that is large is held against the rules. All of it
+ * is done in a subtransaction that is undone, with its locks, and waits for none
+ * of them: a lock that is not free makes the statement one that could not be
+ * judged. What the transaction has locked by now counts, as
+ * it does in a text; comments do not, since who is guarded writes them.
+ */
+#include "change/ddl_guard.h"
+
+#include "change/migration_watch.h"
+#include "core/sql.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/lsyscache.h"
+
+#define LONGEST_WAIT	1		/* ms, the shortest that there is */
+
+/* A statement on its way to the rules. */
+typedef struct Judging
+{
+	const GuardedStatement *guarded;
+	LintText	text;
+	LintStatement statement;
+	Node	   *tree;			/* as the parser makes it */
+	int64		bytes;			/* of what it touches, or as much as counts as large */
+	Lint		lint;
+	List	   *findings;		/* of LintFinding *: those that count */
+} Judging;
+
+static void look(void *arg);
+static void judge(void *arg);
+static void read_text(Judging *judging);
+static void parse(void *arg);
+static bool is_tree_of(const Node *tree, const Node *statement);
+static int64 bytes_touched(Node *tree);
+static bool hides_relations(Node *tree);
+static bool drops_extension(Node *tree);
+static int64 bytes_of_schemas(const DropStmt *statement);
+static void add_relation(HeapTuple row, TupleDesc desc, void *arg);
+static int64 bytes_of(Oid relid);
+static bool is_own_alone(Oid relid);
+static const char *lock_timeout(const GuardedStatement *guarded);
+static void note_locks(Lint *lint);
+static void choose(Judging *judging);
+static bool counts(const Judging *judging, LintFinding *finding);
+
+/* Find what is dangerous (List of LintFinding *), in the current memory; NIL and an error: it could not be judged. */
+List *
+dbops_guard_judge(const GuardedStatement *guarded, ErrorData **error)
+{
+	Judging    *judging = palloc0(sizeof(Judging));
+
+	judging->guarded = guarded;
+	return dbops_attempt(look, judging, error) ? judging->findings : NIL;
+}
+
+static void
+look(void *arg)
+{
+	dbops_look(judge, arg);
+}
+
+static void
+judge(void *arg)
+{
+	Judging    *judging = arg;
+	int			nest_level;
+
+	judging->lint.lock_timeout = lock_timeout(judging->guarded);
+	nest_level = dbops_begin_bounded_wait(LONGEST_WAIT);
+	dbops_set_nested("client_min_messages", "error");
+	read_text(judging);
+	judging->bytes = bytes_touched(judging->tree);
+	if (judging->bytes >= dbops_guard_min_bytes() || hides_relations(judging->tree))
+	{
+		judging->lint.memory = CurrentMemoryContext;
+		judging->lint.text = &judging->text;
+		judging->lint.statement = &judging->statement;
+		dbops_lint_begin_alone(&judging->lint);
+		note_locks(&judging->lint);
+		dbops_lint_judge_alone(&judging->lint, judging->tree);
+		choose(judging);
+	}
+	AtEOXact_GUC(false, nest_level);
+}
+
+/* ---- the statement ---- */
+
+/* Rules take words out of the text: the tree is to be that of these words. */
+static void
+read_text(Judging *judging)
+{
+	const GuardedStatement *guarded = judging->guarded;
+	const char *begin = guarded->query + Max(guarded->location, 0);
+	ErrorData  *error;
+
+	judging->text.sql = guarded->length > 0 ? pnstrdup(begin, guarded->length) : pstrdup(begin);
+	if (!dbops_attempt(parse, judging, &error) || !is_tree_of(judging->tree, guarded->node))
+	{
+		judging->text.sql = guarded->query;
+		judging->tree = copyObject(guarded->node);
+	}
+	judging->statement.text = &judging->text;
+	judging->statement.line = 1;
+	judging->statement.length = strlen(judging->text.sql);
+	judging->statement.alone = dbops_sql_must_be_alone(judging->tree);
+	judging->text.statements = list_make1(&judging->statement);
+}
+
+static void
+parse(void *arg)
+{
+	Judging    *judging = arg;
+	List	   *parsed = raw_parser(judging->text.sql, RAW_PARSE_DEFAULT);
+
+	judging->tree = (list_length(parsed) == 1) ? linitial_node(RawStmt, parsed)->stmt : NULL;
+}
+
+/* The query of CREATE TABLE AS has been analyzed by now. */
+static bool
+is_tree_of(const Node *tree, const Node *statement)
+{
+	return tree != NULL && nodeTag(tree) == nodeTag(statement) &&
+		(equal(tree, statement) || IsA(statement, CreateTableAsStmt));
+}
+
+/* ---- how large is what it touches? ---- */
+
+/* Of one relation; more than is asked for is not counted. */
+static int64
+bytes_touched(Node *tree)
+{
+	int64		bytes = IsA(tree, DropStmt) ? bytes_of_schemas((DropStmt *) tree) : 0;
+	ListCell   *cell;
+
+	foreach(cell, dbops_migration_targets(tree))
+	{
+		const MigrationTarget *target = lfirst(cell);
+
+		if (bytes >= dbops_guard_min_bytes())
+			break;
+		if (target->mode > AccessShareLock)
+			bytes = Max(bytes, bytes_of(target->relid));
+	}
+	return bytes;
+}
+
+/* Does it name relations nowhere, or where only rules look for them? */
+static bool
+hides_relations(Node *tree)
+{
+	switch (nodeTag(tree))
+	{
+		case T_GrantStmt:
+		case T_CreatePublicationStmt:
+		case T_AlterPublicationStmt:
+		case T_CreateSchemaStmt:
+			return true;
+		default:
+			return drops_extension(tree);
+	}
+}
+
+/* Whatever is of its types goes with it. */
+static bool
+drops_extension(Node *tree)
+{
+	return IsA(tree, DropStmt) && ((DropStmt *) tree)->removeType == OBJECT_EXTENSION;
+}
+
+/* What goes with schemas is not named. */
+static int64
+bytes_of_schemas(const DropStmt *statement)
+{
+	int64		bytes = 0;
+	ListCell   *cell;
+
+	if (statement->removeType != OBJECT_SCHEMA || statement->behavior != DROP_CASCADE)
+		return 0;
+	foreach(cell, statement->objects)
+	{
+		DbopsParam	schema = dbops_param_oid(get_namespace_oid(strVal(lfirst(cell)), true));
+
+		dbops_query_each("SELECT oid FROM pg_class WHERE relnamespace = $1 AND relkind IN ('r', 'm')",
+						 1, &schema, add_relation, &bytes);
+	}
+	return bytes;
+}
+
+static void
+add_relation(HeapTuple row, TupleDesc desc, void *arg)
+{
+	int64	   *bytes = arg;
+
+	if (*bytes < dbops_guard_min_bytes())
+		*bytes = Max(*bytes, bytes_of(dbops_row_oid(row, desc, 1)));
+}
+
+/* With its partitions and children. */
+static int64
+bytes_of(Oid relid)
+{
+	int64		bytes = 0;
+	ListCell   *cell;
+
+	if (is_own_alone(relid))
+		return 0;
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (bytes >= dbops_guard_min_bytes())
+			break;
+		bytes += dbops_relation_bytes(lfirst_oid(cell));
+	}
+	return bytes;
+}
+
+/* Does nobody else know it, as it is temporary or was made by this transaction? */
+static bool
+is_own_alone(Oid relid)
+{
+	return get_rel_persistence(relid) == RELPERSISTENCE_TEMP ||
+		(TransactionIdIsValid(GetTopTransactionIdIfAny()) && dbops_relation_is_new(relid));
+}
+
+/* The setting that bounds this, in bytes. */
+int64
+dbops_guard_min_bytes(void)
+{
+	return Max(dbops_guard_min_size * INT64CONST(1024), 1);
+}
+
+/* ---- what is around it ---- */
+
+/* As it will be while the statement runs. */
+static const char *
+lock_timeout(const GuardedStatement *guarded)
+{
+	int			ms = LockTimeout;
+
+	if ((guarded->kind & GUARD_WAITS) != 0 && dbops_ddl_lock_timeout > 0 && (ms == 0 || ms > dbops_ddl_lock_timeout))
+		ms = dbops_ddl_lock_timeout;
+	return psprintf("%d", ms);
+}
+
+/* What earlier statements of the transaction keep others out of. */
+static void
+note_locks(Lint *lint)
+{
+	const HeldLocks *held;
+
+	if (!IsTransactionBlock())
+		return;
+	held = dbops_locks_held();
+	for (int i = 0; i < held->n; i++)
+		if ((held->locks[i].modes & LOCKBIT_ON(AccessExclusiveLock)) != 0 &&
+			!dbops_relation_is_new(held->locks[i].relid))
+			dbops_lint_hold(lint, held->locks[i].relid);
+}
+
+/* ---- which findings count? ---- */
+
+/* Those of large relations, but for what is muted. */
+static void
+choose(Judging *judging)
+{
+	DbopsCheckScope here = {.database = MyDatabaseId,.connected = true};
+	const DbopsOverrides *overrides;
+	ListCell   *cell;
+
+	if (judging->lint.findings == NIL)
+		return;
+	overrides = dbops_override_read(&here);
+	foreach(cell, judging->lint.findings)
+	{
+		LintFinding *finding = lfirst(cell);
+
+		if (counts(judging, finding) &&
+			dbops_override_muted_until(overrides, finding->rule->name, finding->key) == 0)
+			judging->findings = lappend(judging->findings, finding);
+	}
+}
+
+/* What names no table is about all that the statement touches. */
+static bool
+counts(const Judging *judging, LintFinding *finding)
+{
+	if (finding->table == NULL)
+		return judging->bytes >= dbops_guard_min_bytes() || drops_extension(judging->tree);
+	if (finding->table->is_new || is_own_alone(finding->table->relid))
+		return false;
+	dbops_lint_look(finding->table);
+	finding->bytes = finding->table->bytes;
+	return finding->bytes >= dbops_guard_min_bytes();
+}

@@ -1,0 +1,157 @@
+/*
+ * ddl_guard_migration.c
+ *		dbops.require_migration: the schema changes by migrations only.
+ *
+ * What apply_migration and rollback_migration run passes, and so does all that
+ * dbops does of its own. In an emergency somebody who may set dbops.break_glass
+ * says why, and passes; each statement is then written into the server's log,
+ * and into a table in the transaction that it is part of. What is undone is only
+ * in the log.
+ */
+#include "change/ddl_guard.h"
+
+#include "change/migration_watch.h"
+
+#include "catalog/pg_authid.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+PG_FUNCTION_INFO_V1(dbops_break_glass_uses);
+
+static bool passes(const GuardedStatement *guarded);
+static bool is_reason(const char *text);
+static void refuse(const GuardedStatement *guarded);
+static void write_log(const GuardedStatement *guarded);
+static void write_down(const GuardedStatement *guarded);
+static char *source(const GuardedStatement *guarded);
+static bool has_secrets(Node *statement);
+
+/* Refuse a change of the schema that is in no migration; true: it is to be written down when it is done. */
+bool
+dbops_guard_require_migration(const GuardedStatement *guarded)
+{
+	if (passes(guarded))
+		return false;
+	if (!is_reason(dbops_break_glass))
+		refuse(guarded);
+	write_log(guarded);
+	/* The server refuses this where the transaction has written anything. */
+	if (IsA(guarded->node, DropStmt) && ((DropStmt *) guarded->node)->concurrent)
+		return true;
+	write_down(guarded);
+	return false;
+}
+
+/* Write it down when it is done. */
+void
+dbops_guard_note_done(const GuardedStatement *guarded)
+{
+	write_down(guarded);
+}
+
+/* Is the statement no matter of migrations, or part of one? */
+static bool
+passes(const GuardedStatement *guarded)
+{
+	return dbops_watched != NULL || dbops_guard_is_temporary(guarded->node);
+}
+
+static bool
+is_reason(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] != '\0';
+}
+
+static void
+refuse(const GuardedStatement *guarded)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+			 errmsg("%s is refused by dbops.require_migration, as it is in no migration", guarded->command),
+			 errhint("Put it into one: SELECT * FROM dbops.apply_migration('version', 'statements');\n"
+					 "In an emergency, who may set it: SET dbops.break_glass = 'why'; which is written down.")));
+}
+
+/* ---- what is written down ---- */
+
+static void
+write_log(const GuardedStatement *guarded)
+{
+	ereport(LOG_SERVER_ONLY,
+			(errmsg("dbops.break_glass: role \"%s\", logged in as \"%s\", runs %s in no migration: %s",
+					GetUserNameFromId(GetUserId(), false), GetUserNameFromId(GetSessionUserId(), false),
+					guarded->command, dbops_break_glass),
+			 has_secrets(guarded->node) ? errhidestmt(true) : 0));
+}
+
+static void
+write_down(const GuardedStatement *guarded)
+{
+	MigrationOwner user = dbops_migration_owner_current();
+	DbopsParam	params[] = {
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_text(user.name),
+		dbops_param_oid(user.role),
+		dbops_param_int8(user.cluster),
+		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
+		dbops_param_text(application_name),
+		dbops_param_text(guarded->command),
+		dbops_param_text(source(guarded)),
+		dbops_param_text(dbops_break_glass)
+	};
+
+	dbops_store_each_kept("INSERT INTO dbops.break_glass_use (at, role_name, role_oid, cluster, session_role,"
+						  " application_name, client_address, command, statement, reason)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, inet_client_addr(), $7, $8, $9)",
+						  lengthof(params), params, NULL, NULL);
+}
+
+/* Its text; NULL where that may hold a password. */
+static char *
+source(const GuardedStatement *guarded)
+{
+	const char *begin = guarded->query + Max(guarded->location, 0);
+
+	if (has_secrets(guarded->node))
+		return NULL;
+	return guarded->length > 0 ? pnstrdup(begin, guarded->length) : pstrdup(begin);
+}
+
+static bool
+has_secrets(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* break_glass_uses(since, until) → rows; texts only for who may read those of all */
+Datum
+dbops_break_glass_uses(PG_FUNCTION_ARGS)
+{
+	DbopsParam	params[] = {
+		dbops_param_time(PG_ARGISNULL(0) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(0)),
+		dbops_param_time(PG_ARGISNULL(1) ? DT_NOEND : PG_GETARG_TIMESTAMPTZ(1)),
+		dbops_param_bool(has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+	};
+
+	InitMaterializedSRF(fcinfo, 0);
+	dbops_store_report((ReturnSetInfo *) fcinfo->resultinfo,
+					   "SELECT at, role_name, session_role, application_name, client_address, command,"
+					   " CASE WHEN $3 THEN statement END, reason"
+					   " FROM dbops.break_glass_use WHERE at >= $1 AND at < $2 ORDER BY at, statement",
+					   lengthof(params), params);
+	return (Datum) 0;
+}

@@ -1,0 +1,394 @@
+/*
+ * lint.h
+ *		Statements judged before anybody runs them.
+ *
+ * A text is divided to its end first. Then each statement in its turn is judged
+ * by all rules, against the catalog and what the text itself has done to it by
+ * then, and followed: a table that the text makes has no rows and nobody who
+ * waits, a constraint that it validates proves something. Nothing is run and no
+ * lock is kept; what cannot be judged is said to be so.
+ *
+ * A rule says how bad a thing is at its worst. How bad it is here depends on the
+ * relation, as its weight says.
+ */
+#ifndef DBOPS_LINT_H
+#define DBOPS_LINT_H
+
+#include "change/migration.h"
+
+#include "core/rule.h"
+
+#include "utils/hsearch.h"
+#include "utils/relcache.h"
+
+/* ---- lint_text.c: the statements of a text that may be anything ---- */
+
+/* Something in the text that is no statement of the server's. */
+typedef struct LintProblem
+{
+	int			line;
+	bool		is_end;			/* the rest cannot be read */
+	const char *what;
+	const char *remedy;
+} LintProblem;
+
+typedef struct LintStatement
+{
+	int			line;			/* of the text, from 1, where it begins */
+	size_t		start;			/* bytes of the text before it */
+	size_t		length;
+	bool		alone;			/* the server refuses it in a transaction block */
+	const struct LintText *text;	/* that it is of */
+	const char *error;			/* the server's parser says; NULL: it can be parsed */
+	int			error_line;
+	List	   *ignored;		/* names of rules in comments before it, of char *; "*" is all */
+
+	/* When it was judged. */
+	bool		is_judged;		/* false: it could not be */
+	bool		works;			/* on rows, while others wait */
+} LintStatement;
+
+typedef struct LintText
+{
+	const char *sql;
+	List	   *statements;		/* of LintStatement * */
+	List	   *problems;		/* of LintProblem * */
+	List	   *ignored;		/* for all of it */
+	bool		has_brackets;	/* it begins and ends transactions itself */
+	bool		in_steps;		/* a statement must be alone */
+} LintText;
+
+extern LintText *dbops_lint_text_read(const char *sql);
+extern Node *dbops_lint_parse(const LintText *text, const LintStatement *statement);
+
+/* ---- lint_comment.c: what comments say to a linter ---- */
+
+extern List *dbops_lint_comment_read(const char *comments, size_t length, List **for_all);
+
+/* ---- lint_world.c: relations as the text finds them ---- */
+
+/* A column that the text has made or changed. */
+typedef struct LintColumn
+{
+	const char *name;
+	bool		is_new;			/* made by the text */
+	bool		gone;
+	bool		not_null;
+	Oid			type;			/* InvalidOid: one that the text makes */
+	int32		typmod;
+} LintColumn;
+
+/* A constraint that the text has added. */
+typedef struct LintConstraint
+{
+	const Constraint *definition;
+	const char *name;			/* or NULL: the server chooses one */
+	int			transaction;	/* that added it */
+	bool		valid;
+} LintConstraint;
+
+/* An index that the text has made. */
+typedef struct LintIndex
+{
+	const IndexStmt *definition;
+	const char *name;			/* or NULL */
+} LintIndex;
+
+/* How much there is to be worked on. */
+typedef enum LintSize
+{
+	LINT_EMPTY,
+	LINT_SMALL,					/* below 8 MB */
+	LINT_MEDIUM,
+	LINT_LARGE					/* from 1 GB */
+} LintSize;
+
+typedef struct LintTable
+{
+	char		schema[NAMEDATALEN];
+	char		name[NAMEDATALEN];
+	Oid			relid;			/* InvalidOid: made by the text, or gone */
+	char		kind;			/* as pg_class.relkind */
+	bool		is_new;			/* made by the text, or temporary: nobody else knows it */
+	bool		gone;			/* the text has dropped it, or given it another name */
+	bool		emptied;		/* by TRUNCATE */
+	bool		is_documented;	/* by COMMENT */
+	List	   *columns;		/* of LintColumn * */
+	List	   *constraints;	/* of LintConstraint * */
+	List	   *dropped;		/* names of constraints, of char * */
+	List	   *gone_parts;		/* "trigger", "policy", "partition" or "default" and a name, of char * */
+	bool		renamed;		/* gone by that */
+	bool		has_parent;		/* made like another, which may have its key */
+	char		identity;		/* of rows for a replica, that the text sets; 0: not */
+	const LintStatement *made;	/* by which it was; NULL: not by the text */
+	const LintStatement *secured;	/* by which row security was turned on; or NULL */
+	int			secured_in;		/* the transaction of that */
+	bool		told_policy;	/* that there is none has been said */
+	int			policy_in;		/* that of the first permissive policy; 0: the text makes none */
+	List	   *validated;		/* likewise, that were there before */
+	List	   *indexes;		/* of LintIndex * */
+
+	/* What it weighs, looked up when it is first asked for. */
+	bool		weighed;
+	LintSize	size;
+	int64		bytes;
+	double		traffic;		/* scans, rows fetched by index and rows written, a second */
+	bool		busy;
+} LintTable;
+
+typedef struct Lint Lint;
+
+/* Called for each relation that the text has named. */
+typedef void (*LintTableJudge) (Lint *lint, LintTable *table);
+
+extern LintTable *dbops_lint_find(Lint *lint, const RangeVar *name);
+extern LintTable *dbops_lint_find_list(Lint *lint, List *name);
+extern LintTable *dbops_lint_make(Lint *lint, const RangeVar *name, char kind);
+extern LintTable *dbops_lint_rename(Lint *lint, LintTable *table, const char *schema, const char *name);
+extern LintTable *dbops_lint_replaced(Lint *lint, const RangeVar *name);
+extern void dbops_lint_each_table(Lint *lint, LintTableJudge judge);
+extern List *dbops_lint_schemas_of_path(void);
+extern char *dbops_lint_label(const LintTable *table);
+extern bool dbops_lint_column(const LintTable *table, const char *name, LintColumn *column);
+extern LintColumn *dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name);
+extern bool dbops_lint_makes_type(const Lint *lint, const TypeName *name);
+extern void dbops_lint_note_schema(Lint *lint, const char *name);
+
+/* ---- lint_choice.c: which rules a user wants ---- */
+
+extern bool dbops_lint_wants(Lint *lint, const DbopsRule *rule);
+
+/* ---- lint_follow.c: what a statement does to them ---- */
+
+extern void dbops_lint_follow(Lint *lint, Node *statement);
+extern void dbops_lint_follow_setting(Lint *lint, Node *statement);
+
+/* ---- lint_schema.c: the statements in a CREATE SCHEMA ---- */
+
+extern List *dbops_lint_schema_elements(Node *statement, const char **schema);
+extern const char *dbops_lint_schema_name(const CreateSchemaStmt *statement);
+
+/* ---- lint_weigh.c: how grave it is here ---- */
+
+/* What the gravity of a finding follows. */
+typedef enum LintWeight
+{
+	LINT_ALWAYS,				/* the rule's own severity */
+	LINT_WORK,					/* others wait while rows are worked on */
+	LINT_LOCK,					/* others wait while it waits for a lock, and for a moment */
+	LINT_LOSS,					/* rows are lost */
+	LINT_BREAK					/* what others run fails */
+} LintWeight;
+
+extern bool dbops_lint_weigh(LintTable *table, LintWeight weight, DbopsSeverity *severity);
+extern void dbops_lint_look(LintTable *table);
+
+/* ---- lint.c ---- */
+
+/* lint_setting.c: settings that end what takes too long, besides lock_timeout. */
+enum
+{
+	LINT_STATEMENT_TIMEOUT,
+	LINT_IDLE_TIMEOUT,
+	LINT_TRANSACTION_TIMEOUT,
+	LINT_TIMEOUTS
+};
+
+struct Lint
+{
+	MemoryContext memory;		/* of what lasts */
+	const LintText *text;
+	const LintStatement *statement; /* in turn */
+	bool		in_transaction; /* the text is run in one transaction, but where it says otherwise */
+	bool		in_block;		/* BEGIN was the last of its kind */
+	bool		is_migration;	/* dbops runs it, and limits how long it waits for locks */
+	int			transaction;	/* the number of that in turn */
+	HTAB	   *world;			/* of LintTable, by schema and name */
+	List	   *types;			/* that the text makes: of List *, names as they are written */
+	List	   *schemas;		/* that the text makes: of char * */
+	List	   *findings;		/* of LintFinding * */
+	const char *lock_timeout;	/* of the session, or that the text has set */
+	const char *timeouts[LINT_TIMEOUTS];	/* the same of others */
+	bool		has_choices;	/* lint_choice.c has read them */
+	List	   *choices;		/* of rules that are on or off other than they are shipped, of char * */
+
+	/* lint_transaction.c */
+	int			began;			/* line of the last BEGIN */
+	int			locking;		/* the transaction that locked is of */
+	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
+	bool		told_timeout;
+	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
+
+	/* lint_setting.c */
+	bool		told_statement_timeout;
+	bool		told_idle_timeout;
+
+	/* lint_recreate.c */
+	List	   *dropped_indexes;	/* of LintDroppedIndex * */
+
+	/* lint_repeat.c */
+	LintTable  *altered;		/* by the last statement that was an ALTER TABLE */
+	const LintStatement *altered_by;
+	int			altered_in;		/* the transaction of that */
+	bool		altered_rows;	/* it worked on rows */
+
+	/* lint_publication.c */
+	bool		has_publications;
+	List	   *published;		/* of LintPublished * */
+
+	/* lint_name.c */
+	List	   *long_names;		/* that the server cuts, of char * */
+	const char *known_path;		/* that writable_schemas is of; or NULL */
+	List	   *writable_schemas;	/* of that path, in which others may create, of char * */
+
+	/* lint_extension.c */
+	List	   *extensions;		/* that the text creates, of char * */
+};
+
+/* What a rule says. */
+typedef struct LintFinding
+{
+	const DbopsRule *rule;
+	LintWeight	weight;
+	LintTable  *table;			/* or NULL */
+	const char *part;			/* of that, as a column or constraint, unquoted; or what else it is about; or NULL */
+	int			line;			/* 0: the statement's */
+	const char *why;
+	const char *safer;			/* SQL that can be run, or a sentence; or NULL */
+
+	/* Filled in when it is reported. */
+	const LintStatement *statement; /* or NULL: it is about the text */
+	DbopsSeverity severity;
+	const char *object;
+	const char *key;
+	int64		bytes;			/* -1: not known */
+	TimestampTz muted_until;	/* 0: it is not */
+} LintFinding;
+
+extern void dbops_lint_init(void);
+extern void dbops_lint_begin_alone(Lint *lint);
+extern void dbops_lint_judge_alone(Lint *lint, Node *tree);
+extern Lint *dbops_lint_begin(void);
+extern void dbops_lint_read(Lint *lint, const char *sql);
+extern void dbops_lint_judge(Lint *lint);
+extern void dbops_lint_report(Lint *lint, LintFinding finding);
+
+/* Called for each command of an ALTER TABLE, of a table that is there. */
+typedef void (*LintCommandJudge) (Lint *lint, LintTable *table, const AlterTableCmd *command);
+
+extern void dbops_lint_each_command(Lint *lint, Node *statement, LintCommandJudge judge);
+
+/* ---- lint_expression.c: what a new column's default and type are ---- */
+
+/* What the server would do for each row. */
+typedef struct LintValue
+{
+	bool		known;			/* or else error says why not */
+	bool		is_volatile;
+	char	   *sql;
+	const char *error;
+} LintValue;
+
+extern LintValue dbops_lint_default(const ColumnDef *column, Node *raw);
+extern bool dbops_lint_type(const TypeName *name, Oid *type, int32 *typmod);
+extern char *dbops_lint_type_name(const TypeName *name);
+
+/* ---- lint_replacement.c: what CREATE OR REPLACE finds ---- */
+
+/* A function as it is before the statement. */
+typedef struct LintOldFunction
+{
+	Oid			oid;
+	const char *name;
+	const char *label;			/* with schema and arguments */
+	char		kind;			/* as pg_proc.prokind */
+	char		volatility;
+	Oid			returns;
+	bool		returns_set;
+	int			defaults;
+	const char *language;
+	const char *source;
+	List	   *names;			/* of its input parameters, "" without, of char *; NIL: none has one */
+	List	   *results;		/* types of its output parameters, of Oid */
+} LintOldFunction;
+
+extern bool dbops_lint_old_function(const CreateFunctionStmt *statement, LintOldFunction *old);
+extern bool dbops_lint_read_function(LintOldFunction *old);
+
+/* ---- lint_source.c: the words of a statement ---- */
+
+extern char *dbops_lint_source(const Lint *lint);
+extern char *dbops_lint_parenthesis(const Lint *lint, int location);
+extern char *dbops_lint_behind(const Lint *lint, const char *word);
+extern char *dbops_lint_names(const List *names);
+extern char *dbops_lint_call(const char *name, const LintTable *table);
+
+/* ---- lint_alias.c: names that other linters have for rules ---- */
+
+extern void dbops_lint_alias_init(void);
+
+/* ---- the rules ---- */
+
+typedef void (*LintJudge) (Lint *lint, Node *statement);
+
+extern const DbopsRuleSet dbops_lint_text_rules;
+extern const DbopsRuleSet dbops_lint_column_rules;
+extern const DbopsRuleSet dbops_lint_null_rules;
+extern const DbopsRuleSet dbops_lint_constraint_rules;
+extern const DbopsRuleSet dbops_lint_index_rules;
+extern const DbopsRuleSet dbops_lint_transaction_rules;
+extern const DbopsRuleSet dbops_lint_object_rules;
+extern const DbopsRuleSet dbops_lint_rewrite_rules;
+extern const DbopsRuleSet dbops_lint_partition_rules;
+extern const DbopsRuleSet dbops_lint_row_rules;
+extern const DbopsRuleSet dbops_lint_trigger_rules;
+extern const DbopsRuleSet dbops_lint_function_rules;
+extern const DbopsRuleSet dbops_lint_replacement_rules;
+extern const DbopsRuleSet dbops_lint_privilege_rules;
+extern const DbopsRuleSet dbops_lint_policy_rules;
+extern const DbopsRuleSet dbops_lint_extension_rules;
+extern const DbopsRuleSet dbops_lint_publication_rules;
+extern const DbopsRuleSet dbops_lint_recreate_rules;
+extern const DbopsRuleSet dbops_lint_repeat_rules;
+extern const DbopsRuleSet dbops_lint_setting_rules;
+extern const DbopsRuleSet dbops_lint_type_rules;
+extern const DbopsRuleSet dbops_lint_name_rules;
+extern const DbopsRuleSet dbops_lint_habit_rules;
+extern const DbopsRuleSet dbops_lint_unseen_rules;
+
+extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
+extern List *dbops_lint_conditions(const LintTable *table, Relation rel);
+extern List *dbops_lint_index_columns(const LintTable *table, const char *index);
+
+extern void dbops_lint_judge_columns(Lint *lint, Node *statement);
+extern void dbops_lint_judge_nulls(Lint *lint, Node *statement);
+extern void dbops_lint_judge_constraints(Lint *lint, Node *statement);
+extern void dbops_lint_judge_indexes(Lint *lint, Node *statement);
+extern void dbops_lint_begin_statement(Lint *lint);
+extern void dbops_lint_judge_transaction(Lint *lint, Node *statement);
+extern void dbops_lint_judge_end(Lint *lint);
+extern void dbops_lint_hold(Lint *lint, Oid relid);
+extern bool dbops_lint_has_lock_timeout(const Lint *lint);
+extern void dbops_lint_judge_objects(Lint *lint, Node *statement);
+extern void dbops_lint_judge_rewrites(Lint *lint, Node *statement);
+extern void dbops_lint_judge_partitions(Lint *lint, Node *statement);
+extern void dbops_lint_judge_rows(Lint *lint, Node *statement);
+extern void dbops_lint_judge_triggers(Lint *lint, Node *statement);
+extern void dbops_lint_judge_functions(Lint *lint, Node *statement);
+extern void dbops_lint_judge_replacements(Lint *lint, Node *statement);
+extern void dbops_lint_judge_privileges(Lint *lint, Node *statement);
+extern void dbops_lint_judge_policies(Lint *lint, Node *statement);
+extern void dbops_lint_judge_extensions(Lint *lint, Node *statement);
+extern void dbops_lint_judge_publications(Lint *lint, Node *statement);
+extern void dbops_lint_judge_recreations(Lint *lint, Node *statement);
+extern void dbops_lint_judge_repetitions(Lint *lint, Node *statement);
+extern void dbops_lint_judge_settings(Lint *lint, Node *statement);
+extern void dbops_lint_judge_types(Lint *lint, Node *statement);
+extern void dbops_lint_judge_names(Lint *lint, Node *statement);
+extern void dbops_lint_judge_habits(Lint *lint, Node *statement);
+extern void dbops_lint_judge_unseen(Lint *lint, Node *statement);
+extern void dbops_lint_judge_policies_at_end(Lint *lint);
+extern void dbops_lint_judge_keys_at_end(Lint *lint);
+extern void dbops_lint_set_timeout(Lint *lint, const VariableSetStmt *statement);
+
+#endif							/* DBOPS_LINT_H */

@@ -1,0 +1,503 @@
+/*
+ * lint_follow.c
+ *		What a statement does to the relations that later ones of its text find.
+ *
+ * Only what rules ask for is followed: which relations, columns, constraints and
+ * indexes the text itself has made, and in which of its transactions. What runs
+ * inside of functions and DO blocks is not seen.
+ */
+#include "change/lint.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "pgtime.h"
+#include "utils/guc.h"
+
+static void follow_timezone(const char *name);
+static void follow_transaction(Lint *lint, const TransactionStmt *statement);
+static void follow_schema(Lint *lint, const CreateSchemaStmt *statement);
+static void follow_create(Lint *lint, const CreateStmt *statement);
+static void add_column(Lint *lint, LintTable *table, const ColumnDef *definition);
+static void add_constraint(Lint *lint, LintTable *table, const Constraint *definition);
+static void follow_create_as(Lint *lint, const CreateTableAsStmt *statement);
+static void follow_view(Lint *lint, const ViewStmt *statement);
+static void follow_index(Lint *lint, const IndexStmt *statement);
+static void follow_alter(Lint *lint, const AlterTableStmt *statement);
+static void follow_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static void set_not_null(Lint *lint, LintTable *table, const char *column, bool not_null);
+static void validate(Lint *lint, LintTable *table, const char *name);
+static void drop_constraint(Lint *lint, LintTable *table, const char *name);
+static void follow_drop(Lint *lint, const DropStmt *statement);
+static void follow_rename(Lint *lint, const RenameStmt *statement);
+static void follow_move(Lint *lint, const AlterObjectSchemaStmt *statement);
+static void follow_comment(Lint *lint, const CommentStmt *statement);
+static void follow_truncate(Lint *lint, const TruncateStmt *statement);
+static void follow_policy(Lint *lint, const CreatePolicyStmt *statement);
+static void drop_part(Lint *lint, const char *kind, List *name);
+static void note_gone(Lint *lint, LintTable *table, const char *kind, const char *name);
+static void make_type(Lint *lint, const List *name);
+
+/* Note what a statement does, when it has been judged. */
+void
+dbops_lint_follow(Lint *lint, Node *statement)
+{
+	bool		was_alone = !lint->in_transaction && !lint->in_block;
+
+	switch (nodeTag(statement))
+	{
+		case T_TransactionStmt:
+			follow_transaction(lint, (TransactionStmt *) statement);
+			break;
+		case T_CreateStmt:
+			follow_create(lint, (CreateStmt *) statement);
+			break;
+		case T_CreateTableAsStmt:
+			follow_create_as(lint, (CreateTableAsStmt *) statement);
+			break;
+		case T_ViewStmt:
+			follow_view(lint, (ViewStmt *) statement);
+			break;
+		case T_CreateSchemaStmt:
+			follow_schema(lint, (CreateSchemaStmt *) statement);
+			break;
+		case T_CreateSeqStmt:
+			(void) dbops_lint_make(lint, ((CreateSeqStmt *) statement)->sequence, RELKIND_SEQUENCE);
+			break;
+		case T_IndexStmt:
+			follow_index(lint, (IndexStmt *) statement);
+			break;
+		case T_AlterTableStmt:
+			follow_alter(lint, (AlterTableStmt *) statement);
+			break;
+		case T_DropStmt:
+			follow_drop(lint, (DropStmt *) statement);
+			break;
+		case T_RenameStmt:
+			follow_rename(lint, (RenameStmt *) statement);
+			break;
+		case T_AlterObjectSchemaStmt:
+			follow_move(lint, (AlterObjectSchemaStmt *) statement);
+			break;
+		case T_TruncateStmt:
+			follow_truncate(lint, (TruncateStmt *) statement);
+			break;
+		case T_CreatePolicyStmt:
+			follow_policy(lint, (CreatePolicyStmt *) statement);
+			break;
+		case T_CommentStmt:
+			follow_comment(lint, (CommentStmt *) statement);
+			break;
+		case T_CreateEnumStmt:
+			make_type(lint, ((CreateEnumStmt *) statement)->typeName);
+			break;
+		case T_CreateDomainStmt:
+			if (((CreateDomainStmt *) statement)->constraints == NIL)
+				make_type(lint, ((CreateDomainStmt *) statement)->domainname);
+			break;
+		case T_CreateRangeStmt:
+			make_type(lint, ((CreateRangeStmt *) statement)->typeName);
+			break;
+		case T_CompositeTypeStmt:
+			make_type(lint, list_make1(makeString(((CompositeTypeStmt *) statement)->typevar->relname)));
+			break;
+		default:
+			break;
+	}
+	if (was_alone)
+		lint->transaction++;
+}
+
+/* The path that later names are looked up by, and how long locks are waited for. */
+void
+dbops_lint_follow_setting(Lint *lint, Node *statement)
+{
+	VariableSetStmt *set = (VariableSetStmt *) statement;
+
+	if (!IsA(statement, VariableSetStmt) || set->name == NULL)
+		return;
+	if (set->kind == VAR_SET_VALUE && strcmp(set->name, "search_path") == 0)
+		dbops_set_nested("search_path", ExtractSetVariableArgs(set));
+	if (set->kind == VAR_SET_VALUE && pg_strcasecmp(set->name, "timezone") == 0)
+		follow_timezone(ExtractSetVariableArgs(set));
+	if (strcmp(set->name, "lock_timeout") == 0)
+		lint->lock_timeout = (set->kind == VAR_SET_VALUE) ? MemoryContextStrdup(lint->memory, ExtractSetVariableArgs(set)) :
+			GetConfigOptionResetString("lock_timeout");
+	dbops_lint_set_timeout(lint, set);
+}
+
+/* It says whether a timestamp is stored as one with a time zone; a name that is none changes nothing. */
+static void
+follow_timezone(const char *name)
+{
+	if (name != NULL && pg_tzset(name) != NULL)
+		dbops_set_nested("timezone", name);
+}
+
+static void
+follow_transaction(Lint *lint, const TransactionStmt *statement)
+{
+	switch (statement->kind)
+	{
+		case TRANS_STMT_BEGIN:
+		case TRANS_STMT_START:
+			lint->in_block = true;
+			lint->transaction++;
+			break;
+		case TRANS_STMT_COMMIT:
+		case TRANS_STMT_ROLLBACK:
+		case TRANS_STMT_PREPARE:
+			lint->in_block = statement->chain;
+			lint->transaction++;
+			break;
+		default:
+			break;
+	}
+}
+
+/* ---- what is made ---- */
+
+static void
+follow_schema(Lint *lint, const CreateSchemaStmt *statement)
+{
+	const char *name = dbops_lint_schema_name(statement);
+
+	if (name != NULL)
+		dbops_lint_note_schema(lint, name);
+}
+
+/* IF NOT EXISTS leaves alone what is there. */
+static void
+follow_create(Lint *lint, const CreateStmt *statement)
+{
+	LintTable  *table;
+	ListCell   *cell;
+
+	if (statement->if_not_exists && dbops_lint_find(lint, statement->relation) != NULL)
+		return;
+	table = dbops_lint_make(lint, statement->relation, statement->partspec != NULL ? RELKIND_PARTITIONED_TABLE : RELKIND_RELATION);
+	table->has_parent = statement->inhRelations != NIL || statement->ofTypename != NULL;
+	foreach(cell, statement->tableElts)
+	{
+		if (IsA(lfirst(cell), ColumnDef))
+			add_column(lint, table, lfirst(cell));
+		else if (IsA(lfirst(cell), Constraint))
+			add_constraint(lint, table, lfirst(cell));
+		else
+			table->has_parent = true;
+	}
+}
+
+static void
+add_column(Lint *lint, LintTable *table, const ColumnDef *definition)
+{
+	LintColumn *column = dbops_lint_column_of_text(lint, table, definition->colname);
+	ListCell   *cell;
+
+	column->is_new = true;
+	column->gone = false;
+	column->not_null = definition->is_not_null;
+	if (definition->typeName == NULL || !dbops_lint_type(definition->typeName, &column->type, &column->typmod))
+		column->type = InvalidOid;
+	foreach(cell, definition->constraints)
+	{
+		const Constraint *constraint = lfirst_node(Constraint, cell);
+
+		column->not_null |= constraint->contype == CONSTR_NOTNULL || constraint->contype == CONSTR_PRIMARY ||
+			constraint->contype == CONSTR_IDENTITY;
+		if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN ||
+			constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE)
+			add_constraint(lint, table, constraint);
+	}
+}
+
+static void
+add_constraint(Lint *lint, LintTable *table, const Constraint *definition)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	LintConstraint *constraint = palloc0(sizeof(LintConstraint));
+
+	constraint->definition = copyObject(definition);
+	constraint->name = constraint->definition->conname;
+	constraint->transaction = lint->transaction;
+	constraint->valid = !definition->skip_validation;
+	table->constraints = lappend(table->constraints, constraint);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+follow_create_as(Lint *lint, const CreateTableAsStmt *statement)
+{
+	if (statement->if_not_exists && dbops_lint_find(lint, statement->into->rel) != NULL)
+		return;
+	(void) dbops_lint_make(lint, statement->into->rel,
+						   statement->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
+}
+
+/* One that is replaced stays what it was. */
+static void
+follow_view(Lint *lint, const ViewStmt *statement)
+{
+	if (dbops_lint_find(lint, statement->view) == NULL)
+		(void) dbops_lint_make(lint, statement->view, RELKIND_VIEW);
+}
+
+static void
+follow_index(Lint *lint, const IndexStmt *statement)
+{
+	LintTable  *table = dbops_lint_find(lint, statement->relation);
+	MemoryContext caller;
+	LintIndex  *index;
+
+	if (table == NULL)
+		return;
+	caller = MemoryContextSwitchTo(lint->memory);
+	index = palloc0(sizeof(LintIndex));
+	index->definition = copyObject(statement);
+	index->name = index->definition->idxname;
+	table->indexes = lappend(table->indexes, index);
+	if (index->name != NULL)
+		(void) dbops_lint_make(lint, makeRangeVar(pstrdup(table->schema), pstrdup(index->name), -1), RELKIND_INDEX);
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+make_type(Lint *lint, const List *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+
+	lint->types = lappend(lint->types, copyObject((List *) name));
+	MemoryContextSwitchTo(caller);
+}
+
+/* ---- what is altered ---- */
+
+static void
+follow_alter(Lint *lint, const AlterTableStmt *statement)
+{
+	LintTable  *table = dbops_lint_find(lint, statement->relation);
+	ListCell   *cell;
+
+	if (table == NULL || statement->objtype == OBJECT_TYPE)
+		return;
+	foreach(cell, statement->cmds)
+		follow_command(lint, table, lfirst_node(AlterTableCmd, cell));
+}
+
+static void
+follow_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_AddColumn:
+			add_column(lint, table, castNode(ColumnDef, command->def));
+			break;
+		case AT_DropColumn:
+			dbops_lint_column_of_text(lint, table, command->name)->gone = true;
+			break;
+		case AT_SetNotNull:
+			set_not_null(lint, table, command->name, true);
+			break;
+		case AT_DropNotNull:
+			set_not_null(lint, table, command->name, false);
+			break;
+		case AT_AddConstraint:
+			add_constraint(lint, table, castNode(Constraint, command->def));
+			break;
+		case AT_ValidateConstraint:
+			validate(lint, table, command->name);
+			break;
+		case AT_DropConstraint:
+			drop_constraint(lint, table, command->name);
+			break;
+		case AT_ColumnDefault:
+			if (command->def == NULL)
+				note_gone(lint, table, "default", command->name);
+			break;
+		case AT_DetachPartition:
+			note_gone(lint, table, "partition", ((PartitionCmd *) command->def)->name->relname);
+			break;
+		case AT_ReplicaIdentity:
+			table->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
+			break;
+		case AT_EnableRowSecurity:
+			table->secured = lint->statement;
+			table->secured_in = lint->transaction;
+			break;
+		case AT_DisableRowSecurity:
+			table->secured = NULL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+set_not_null(Lint *lint, LintTable *table, const char *column, bool not_null)
+{
+	dbops_lint_column_of_text(lint, table, column)->not_null = not_null;
+}
+
+static void
+validate(Lint *lint, LintTable *table, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	ListCell   *cell;
+
+	table->validated = lappend(table->validated, pstrdup(name));
+	MemoryContextSwitchTo(caller);
+
+	foreach(cell, table->constraints)
+	{
+		LintConstraint *constraint = lfirst(cell);
+
+		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
+			constraint->valid = true;
+	}
+}
+
+static void
+drop_constraint(Lint *lint, LintTable *table, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	ListCell   *cell;
+
+	foreach(cell, table->constraints)
+	{
+		const LintConstraint *constraint = lfirst(cell);
+
+		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
+			table->constraints = foreach_delete_current(table->constraints, cell);
+	}
+	table->dropped = lappend(table->dropped, pstrdup(name));
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+follow_drop(Lint *lint, const DropStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->objects)
+	{
+		LintTable  *table = IsA(lfirst(cell), List) ? dbops_lint_find_list(lint, lfirst(cell)) : NULL;
+
+		switch (statement->removeType)
+		{
+			case OBJECT_TABLE:
+			case OBJECT_VIEW:
+			case OBJECT_MATVIEW:
+			case OBJECT_FOREIGN_TABLE:
+			case OBJECT_SEQUENCE:
+			case OBJECT_INDEX:
+				if (table != NULL)
+					table->gone = true;
+				break;
+			case OBJECT_TRIGGER:
+				drop_part(lint, "trigger", lfirst_node(List, cell));
+				break;
+			case OBJECT_POLICY:
+				drop_part(lint, "policy", lfirst_node(List, cell));
+				break;
+			default:
+				break;
+		}
+	}
+}
+
+static void
+follow_rename(Lint *lint, const RenameStmt *statement)
+{
+	LintTable  *table = dbops_lint_find(lint, statement->relation);
+	LintColumn *old;
+	LintColumn *new;
+
+	if (table == NULL)
+		return;
+	switch (statement->renameType)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_INDEX:
+		case OBJECT_SEQUENCE:
+		case OBJECT_FOREIGN_TABLE:
+			(void) dbops_lint_rename(lint, table, pstrdup(table->schema), statement->newname);
+			break;
+		case OBJECT_COLUMN:
+			old = dbops_lint_column_of_text(lint, table, statement->subname);
+			new = dbops_lint_column_of_text(lint, table, statement->newname);
+			new->is_new = old->is_new;
+			new->gone = false;
+			new->not_null = old->not_null;
+			new->type = old->type;
+			new->typmod = old->typmod;
+			old->gone = true;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+follow_move(Lint *lint, const AlterObjectSchemaStmt *statement)
+{
+	LintTable  *table = dbops_lint_find(lint, statement->relation);
+
+	if (table != NULL)
+		(void) dbops_lint_rename(lint, table, statement->newschema, pstrdup(table->name));
+}
+
+static void
+follow_truncate(Lint *lint, const TruncateStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->relations)
+	{
+		LintTable  *table = dbops_lint_find(lint, lfirst_node(RangeVar, cell));
+
+		if (table != NULL)
+			table->emptied = true;
+	}
+}
+
+/* ---- what belongs to a table ---- */
+
+static void
+follow_policy(Lint *lint, const CreatePolicyStmt *statement)
+{
+	LintTable  *table = dbops_lint_find(lint, statement->table);
+
+	if (table != NULL && statement->permissive && table->policy_in == 0)
+		table->policy_in = lint->transaction;
+}
+
+/* The last of the name is the part's own, the rest its table's. */
+static void
+drop_part(Lint *lint, const char *kind, List *name)
+{
+	LintTable  *table = dbops_lint_find_list(lint, list_truncate(list_copy(name), list_length(name) - 1));
+
+	if (table != NULL)
+		note_gone(lint, table, kind, strVal(llast(name)));
+}
+
+static void
+note_gone(Lint *lint, LintTable *table, const char *kind, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+
+	table->gone_parts = lappend(table->gone_parts, psprintf("%s %s", kind, name));
+	MemoryContextSwitchTo(caller);
+}
+
+static void
+follow_comment(Lint *lint, const CommentStmt *statement)
+{
+	LintTable  *table = (statement->objtype == OBJECT_TABLE) ? dbops_lint_find_list(lint, castNode(List, statement->object)) : NULL;
+
+	if (table != NULL)
+		table->is_documented = statement->comment != NULL;
+}

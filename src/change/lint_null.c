@@ -1,0 +1,151 @@
+/*
+ * lint_null.c
+ *		Rules of NOT NULL: SET NOT NULL reads the table, unless it is proved.
+ *
+ * The server asks its theorem prover whether valid constraints leave no NULL, and
+ * so does this: a CHECK that only has the words is none, and one that says more
+ * is enough.
+ */
+#include "change/lint.h"
+
+#include "change/constraint.h"
+
+#include "access/table.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_relation.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+enum
+{
+	SET_NOT_NULL,
+	DROP_NOT_NULL
+};
+
+static const DbopsRule rules[] = {
+	[SET_NOT_NULL] = {
+		.name = "column.set_not_null", .severity = DBOPS_CRITICAL,
+		.about = "SET NOT NULL that reads the table under ACCESS EXCLUSIVE, as no valid constraint proves it",
+		.source = "PostgreSQL: ALTER TABLE"
+	},
+	[DROP_NOT_NULL] = {
+		.name = "column.drop_not_null", .severity = DBOPS_INFO,
+		.about = "DROP NOT NULL: readers may not expect NULL",
+		.source = "squawk: ban-drop-not-null"
+	}
+};
+
+const DbopsRuleSet dbops_lint_null_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
+
+/* A question to the prover. */
+typedef struct Proof
+{
+	const LintTable *table;
+	const char *column;
+	bool		proven;
+} Proof;
+
+static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static bool is_proven_by_text(const LintTable *table, const char *column);
+static void prove(void *arg);
+static Node *understand(const LintConstraint *constraint, Relation rel);
+
+/* Judge what a statement does to NOT NULL. */
+void
+dbops_lint_judge_nulls(Lint *lint, Node *statement)
+{
+	dbops_lint_each_command(lint, statement, judge_command);
+}
+
+static void
+judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	LintColumn	column;
+
+	if (command->subtype == AT_DropNotNull)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[DROP_NOT_NULL], .weight = LINT_BREAK, .table = table, .part = command->name,
+			.why = "code that reads the column may not expect NULL"
+		});
+	if (command->subtype != AT_SetNotNull ||
+		(dbops_lint_column(table, command->name, &column) && column.not_null) ||
+		dbops_lint_is_proven(table, command->name))
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[SET_NOT_NULL], .weight = LINT_WORK, .table = table, .part = command->name,
+		.why = "all rows are read under ACCESS EXCLUSIVE, as no valid constraint proves that none has NULL",
+		.safer = psprintf("%s, %s);", dbops_lint_call("set_not_null", table), dbops_quote_text(command->name))
+	});
+}
+
+/* Do valid constraints of the catalog, or of the text, prove that the column has no NULL? */
+bool
+dbops_lint_is_proven(const LintTable *table, const char *column)
+{
+	if (!OidIsValid(table->relid) || get_attnum(table->relid, column) == InvalidAttrNumber)
+		return false;
+	return is_proven_by_text(table, column) ||
+		(table->dropped == NIL && dbops_online_proves_not_null(table->relid, column));
+}
+
+/* With partitions and children each has the constraint of its parent. */
+static bool
+is_proven_by_text(const LintTable *table, const char *column)
+{
+	Proof		proof = {.table = table,.column = column};
+	ErrorData  *error;
+
+	return table->constraints != NIL && dbops_attempt(prove, &proof, &error) && proof.proven;
+}
+
+static void
+prove(void *arg)
+{
+	Proof	   *proof = arg;
+	Relation	rel = table_open(proof->table->relid, AccessShareLock);
+	AttrNumber	number = get_attnum(proof->table->relid, proof->column);
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(rel), number - 1);
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) makeVar(1, number, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	proof->proven = predicate_implied_by(list_make1(test), dbops_lint_conditions(proof->table, rel), true);
+	table_close(rel, NoLock);
+}
+
+/* What valid CHECK constraints of the text say of each row, for the prover. */
+List *
+dbops_lint_conditions(const LintTable *table, Relation rel)
+{
+	List	   *conditions = NIL;
+	ListCell   *cell;
+
+	foreach(cell, table->constraints)
+	{
+		const LintConstraint *constraint = lfirst(cell);
+
+		if (constraint->valid && constraint->definition->contype == CONSTR_CHECK && !constraint->definition->is_no_inherit)
+			conditions = list_concat(conditions, make_ands_implicit((Expr *)
+					canonicalize_qual((Expr *) understand(constraint, rel), true)));
+	}
+	return conditions;
+}
+
+/* Nothing is evaluated. */
+static Node *
+understand(const LintConstraint *constraint, Relation rel)
+{
+	ParseState *state = make_parsestate(NULL);
+	Node	   *condition;
+
+	addNSItemToQuery(state, addRangeTableEntryForRelation(state, rel, AccessShareLock, NULL, false, true), false, true, true);
+	condition = transformExpr(state, copyObject(constraint->definition->raw_expr), EXPR_KIND_CHECK_CONSTRAINT);
+	condition = coerce_to_boolean(state, condition, "CHECK");
+	assign_expr_collations(state, condition);
+	return condition;
+}

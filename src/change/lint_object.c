@@ -1,0 +1,231 @@
+/*
+ * lint_object.c
+ *		Rules of objects that are not there, that go, or get another name.
+ *
+ * The lock of a DROP or a RENAME is short. What breaks is the code that still
+ * uses the object, and what is lost are its rows.
+ */
+#include "change/lint.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/namespace.h"
+#include "utils/lsyscache.h"
+
+enum
+{
+	MISSING,
+	TABLE_DROPPED,
+	COLUMN_DROPPED,
+	SCHEMA_DROPPED,
+	RENAMED,
+	COLUMN_RENAMED,
+	MOVED
+};
+
+static const DbopsRule rules[] = {
+	[MISSING] = {
+		.name = "object.missing", .severity = DBOPS_CRITICAL,
+		.about = "tables and indexes that do not exist at this place of the text",
+		.source = "the catalog"
+	},
+	[TABLE_DROPPED] = {
+		.name = "table.dropped", .severity = DBOPS_CRITICAL,
+		.about = "DROP TABLE: its rows are lost",
+		.source = "atlas: DS102"
+	},
+	[COLUMN_DROPPED] = {
+		.name = "column.dropped", .severity = DBOPS_WARNING,
+		.about = "DROP COLUMN: its values are lost, and so are indexes and constraints that name it",
+		.source = "atlas: DS103"
+	},
+	[SCHEMA_DROPPED] = {
+		.name = "schema.dropped", .severity = DBOPS_CRITICAL,
+		.about = "DROP SCHEMA ... CASCADE and DROP DATABASE",
+		.source = "atlas: DS101"
+	},
+	[RENAMED] = {
+		.name = "table.renamed", .severity = DBOPS_WARNING,
+		.about = "tables and views that get another name, which breaks code that runs",
+		.source = "atlas: BC101"
+	},
+	[COLUMN_RENAMED] = {
+		.name = "column.renamed", .severity = DBOPS_WARNING,
+		.about = "columns that get another name, which breaks code that runs",
+		.source = "atlas: BC102"
+	},
+	[MOVED] = {
+		.name = "table.moved", .severity = DBOPS_WARNING,
+		.about = "tables and views that get into another schema, which breaks code that runs",
+		.source = "squawk: renaming-table"
+	}
+};
+
+const DbopsRuleSet dbops_lint_object_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
+
+static void judge_alter(Lint *lint, const AlterTableStmt *statement);
+static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static void require(Lint *lint, const RangeVar *name);
+static void report_missing(Lint *lint, const char *name);
+static void judge_drop(Lint *lint, const DropStmt *statement);
+static void judge_dropped(Lint *lint, const DropStmt *statement, List *name);
+static void judge_rename(Lint *lint, const RenameStmt *statement);
+static void judge_move(Lint *lint, const AlterObjectSchemaStmt *statement);
+
+/* Judge what becomes of objects. */
+void
+dbops_lint_judge_objects(Lint *lint, Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			judge_alter(lint, (AlterTableStmt *) statement);
+			break;
+		case T_IndexStmt:
+			require(lint, ((IndexStmt *) statement)->relation);
+			break;
+		case T_DropStmt:
+			judge_drop(lint, (DropStmt *) statement);
+			break;
+		case T_DropdbStmt:
+			dbops_lint_report(lint, (LintFinding) {
+				.rule = &rules[SCHEMA_DROPPED], .part = dbops_quote_name(((DropdbStmt *) statement)->dbname),
+				.why = "all that is in the database is lost",
+				.safer = "ALTER DATABASE ... RENAME TO first, and drop it when nobody has missed it."
+			});
+			break;
+		case T_RenameStmt:
+			judge_rename(lint, (RenameStmt *) statement);
+			break;
+		case T_AlterObjectSchemaStmt:
+			judge_move(lint, (AlterObjectSchemaStmt *) statement);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+judge_alter(Lint *lint, const AlterTableStmt *statement)
+{
+	if (statement->objtype == OBJECT_TYPE)
+		return;
+	if (!statement->missing_ok)
+		require(lint, statement->relation);
+	dbops_lint_each_command(lint, (Node *) statement, judge_command);
+}
+
+static void
+judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	LintColumn	column;
+
+	if (command->subtype != AT_DropColumn || !dbops_lint_column(table, command->name, &column) || column.is_new)
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[COLUMN_DROPPED], .weight = LINT_BREAK, .table = table, .part = command->name,
+		.why = "code that runs may still name it, and its indexes and constraints go with it without a word",
+		.safer = psprintf("%s, %s);", dbops_lint_call("drop_column", table), dbops_quote_text(command->name))
+	});
+}
+
+static void
+require(Lint *lint, const RangeVar *name)
+{
+	if (dbops_lint_find(lint, name) == NULL)
+		report_missing(lint, name->schemaname == NULL ? dbops_quote_name(name->relname) :
+					   dbops_quote_qualified(name->schemaname, name->relname));
+}
+
+static void
+report_missing(Lint *lint, const char *name)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[MISSING], .part = name,
+		.why = "it does not exist at this place of the text: the statement fails",
+		.safer = "Give its schema, or judge the text together with the one that creates it."
+	});
+}
+
+/* ---- what goes ---- */
+
+static void
+judge_drop(Lint *lint, const DropStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->objects)
+	{
+		if (statement->removeType == OBJECT_SCHEMA && statement->behavior == DROP_CASCADE &&
+			OidIsValid(get_namespace_oid(strVal(lfirst(cell)), true)))
+			dbops_lint_report(lint, (LintFinding) {
+				.rule = &rules[SCHEMA_DROPPED], .part = dbops_quote_name(strVal(lfirst(cell))),
+				.why = "all that is in the schema is lost, and all that depends on it elsewhere",
+				.safer = "ALTER SCHEMA ... RENAME TO first, and drop it when nobody has missed it."
+			});
+		else if (statement->removeType == OBJECT_TABLE || statement->removeType == OBJECT_INDEX ||
+				 statement->removeType == OBJECT_VIEW || statement->removeType == OBJECT_MATVIEW)
+			judge_dropped(lint, statement, lfirst_node(List, cell));
+	}
+}
+
+static void
+judge_dropped(Lint *lint, const DropStmt *statement, List *name)
+{
+	LintTable  *table = dbops_lint_find_list(lint, name);
+
+	if (table == NULL)
+	{
+		if (!statement->missing_ok)
+			report_missing(lint, NameListToQuotedString(name));
+		return;
+	}
+	if (statement->removeType == OBJECT_TABLE)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[TABLE_DROPPED], .weight = LINT_LOSS, .table = table,
+			.why = statement->behavior == DROP_CASCADE ? "its rows are lost, and views and foreign keys that depend on it" : "its rows are lost",
+			.safer = psprintf("ALTER TABLE %s RENAME TO %s;", dbops_lint_label(table),
+							  dbops_quote_name(psprintf("%.*s_dropped", (int) dbops_text_clip(table->name, NAMEDATALEN - 9), table->name)))
+		});
+}
+
+/* ---- what gets another name ---- */
+
+static void
+judge_rename(Lint *lint, const RenameStmt *statement)
+{
+	LintTable  *table = (statement->relation == NULL) ? NULL : dbops_lint_find(lint, statement->relation);
+	LintColumn	column;
+
+	if (statement->relation != NULL && table == NULL && !statement->missing_ok && statement->renameType != OBJECT_ATTRIBUTE)
+		require(lint, statement->relation);
+	if (table == NULL)
+		return;
+	if (statement->renameType == OBJECT_TABLE || statement->renameType == OBJECT_VIEW || statement->renameType == OBJECT_MATVIEW)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[RENAMED], .weight = LINT_BREAK, .table = table,
+			.why = "code that runs knows it by the old name",
+			.safer = psprintf("CREATE VIEW %s AS SELECT * FROM %s; -- in the same transaction",
+							  dbops_lint_label(table), dbops_quote_qualified(table->schema, statement->newname))
+		});
+	else if (statement->renameType == OBJECT_COLUMN && dbops_lint_column(table, statement->subname, &column) && !column.is_new)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[COLUMN_RENAMED], .weight = LINT_BREAK, .table = table, .part = statement->subname,
+			.why = "code that runs knows it by the old name",
+			.safer = psprintf("%s, %s, %s);", dbops_lint_call("rename_column", table),
+							  dbops_quote_text(statement->subname), dbops_quote_text(statement->newname))
+		});
+}
+
+static void
+judge_move(Lint *lint, const AlterObjectSchemaStmt *statement)
+{
+	LintTable  *table = (statement->relation == NULL) ? NULL : dbops_lint_find(lint, statement->relation);
+
+	if (table != NULL)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[MOVED], .weight = LINT_BREAK, .table = table,
+			.why = "code that runs knows it in the old schema",
+			.safer = psprintf("CREATE VIEW %s AS SELECT * FROM %s; -- in the same transaction", dbops_lint_label(table),
+							  dbops_quote_qualified(statement->newschema, table->name))
+		});
+}

@@ -1,0 +1,287 @@
+/*
+ * lint_partition.c
+ *		Rules of partitions that are made or attached.
+ *
+ * The server reads a table that is attached under ACCESS EXCLUSIVE, and the
+ * default partition beside it, unless valid constraints prove that there is
+ * nothing to be found. Its own prover is asked, of each part of the bound, and so
+ * are the constraints that the text has validated by then. That may evaluate what
+ * is constant in a constraint, and is done with the rights of the tables' owner,
+ * if all have the same. Bounds that call functions are not worked out at all.
+ */
+#include "change/lint.h"
+
+#include "access/table.h"
+#include "access/transam.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_utilcmd.h"
+#include "partitioning/partbounds.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/snapmgr.h"
+
+enum
+{
+	ATTACHED,
+	DEFAULT_READ
+};
+
+static const DbopsRule rules[] = {
+	[ATTACHED] = {
+		.name = "partition.attached_unproven", .severity = DBOPS_CRITICAL,
+		.about = "ATTACH PARTITION that reads the table under ACCESS EXCLUSIVE, as no valid constraint proves its bound",
+		.source = "PostgreSQL: ALTER TABLE, ATTACH PARTITION"
+	},
+	[DEFAULT_READ] = {
+		.name = "partition.default_read", .severity = DBOPS_CRITICAL,
+		.about = "new partitions beside a default one, which is read under ACCESS EXCLUSIVE for rows of theirs",
+		.source = "PostgreSQL: ALTER TABLE, ATTACH PARTITION"
+	}
+};
+
+const DbopsRuleSet dbops_lint_partition_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
+
+/* A question to the prover. */
+typedef struct Question
+{
+	const LintTable *parent;
+	const LintTable *part;		/* that is attached; NULL: a new one */
+	const LintTable *other;		/* the default partition beside it, or NULL */
+	PartitionBoundSpec *bound;
+	char	   *part_needs;		/* a CHECK that would prove it; NULL: it is proved, or not known */
+	char	   *other_needs;
+	bool		part_proven;
+	bool		other_proven;
+} Question;
+
+static void judge_create(Lint *lint, const CreateStmt *statement);
+static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static void judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bound);
+static LintTable *default_of(Lint *lint, const LintTable *parent);
+static LintTable *find_relation(Lint *lint, Oid relid);
+static bool is_plain(const PartitionBoundSpec *bound);
+static bool has_plain_values(const List *values);
+static bool is_of_server(const TypeName *name);
+static void ask_as_owner(void *arg);
+static void ask(void *arg);
+static bool is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs);
+static bool are_parts_proven(Relation rel, Relation parent, List *bound);
+static bool is_implied(const LintTable *table, Relation rel, List *conditions);
+static char *written(Relation rel, List *conditions);
+static char *add_check(const LintTable *table, const char *needs);
+
+/* Judge the partitions that a statement makes or attaches. */
+void
+dbops_lint_judge_partitions(Lint *lint, Node *statement)
+{
+	if (IsA(statement, CreateStmt))
+		judge_create(lint, (CreateStmt *) statement);
+	else
+		dbops_lint_each_command(lint, statement, judge_command);
+}
+
+static void
+judge_create(Lint *lint, const CreateStmt *statement)
+{
+	LintTable  *parent;
+
+	if (statement->partbound != NULL && (parent = dbops_lint_find(lint, linitial(statement->inhRelations))) != NULL)
+		judge_new(lint, parent, NULL, statement->partbound);
+}
+
+static void
+judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	PartitionCmd *partition = (PartitionCmd *) command->def;
+	LintTable  *part;
+
+	if (command->subtype == AT_AttachPartition && partition->bound != NULL && (part = dbops_lint_find(lint, partition->name)) != NULL)
+		judge_new(lint, table, part, partition->bound);
+}
+
+static void
+judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bound)
+{
+	LintTable  *other = default_of(lint, parent);
+	Question	question = {.parent = parent,.part = part,.other = other,.bound = bound};
+	ErrorData  *error;
+
+	if ((part == NULL || part->is_new) && other == NULL)
+		return;
+	if (OidIsValid(parent->relid) && is_plain(bound))
+		(void) dbops_attempt(ask_as_owner, &question, &error);
+	if (part != NULL && !question.part_proven)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[ATTACHED], .weight = LINT_WORK, .table = part,
+			.why = "all its rows are read under ACCESS EXCLUSIVE, as no valid constraint proves that they are within the bound",
+			.safer = add_check(part, question.part_needs)
+		});
+	if (other != NULL && !question.other_proven)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[DEFAULT_READ], .weight = LINT_WORK, .table = other,
+			.why = "the default partition is read under ACCESS EXCLUSIVE, as no valid constraint proves that it has no row of the new one",
+			.safer = add_check(other, question.other_needs)
+		});
+}
+
+/* The default partition, unless the text has detached it. */
+static LintTable *
+default_of(Lint *lint, const LintTable *parent)
+{
+	LintTable  *other = OidIsValid(parent->relid) ? find_relation(lint, get_default_partition_oid(parent->relid)) : NULL;
+
+	if (other != NULL && dbops_texts_have(parent->gone_parts, psprintf("partition %s", other->name)))
+		return NULL;
+	return other;
+}
+
+static LintTable *
+find_relation(Lint *lint, Oid relid)
+{
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+
+	return name == NULL ? NULL : dbops_lint_find(lint, makeRangeVar(get_namespace_name(get_rel_namespace(relid)), name, -1));
+}
+
+static bool
+is_plain(const PartitionBoundSpec *bound)
+{
+	return has_plain_values(bound->listdatums) && has_plain_values(bound->lowerdatums) && has_plain_values(bound->upperdatums);
+}
+
+/* MINVALUE and MAXVALUE are names of columns to the parser. */
+static bool
+has_plain_values(const List *values)
+{
+	ListCell   *cell;
+
+	foreach(cell, values)
+	{
+		Node	   *value = lfirst(cell);
+
+		if (IsA(value, TypeCast) && is_of_server(((TypeCast *) value)->typeName))
+			value = ((TypeCast *) value)->arg;
+		if (!IsA(value, A_Const) && !IsA(value, ColumnRef))
+			return false;
+	}
+	return true;
+}
+
+/* A type of the server's own, whose values nobody else makes. */
+static bool
+is_of_server(const TypeName *name)
+{
+	Oid			type;
+	int32		typmod;
+
+	return dbops_lint_type(name, &type, &typmod) && type < FirstNormalObjectId;
+}
+
+static void
+ask_as_owner(void *arg)
+{
+	const Question *question = arg;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	dbops_run_as(dbops_relation_owner(question->parent->relid), ask, arg);
+	PopActiveSnapshot();
+}
+
+static void
+ask(void *arg)
+{
+	Question   *question = arg;
+	Relation	parent = table_open(question->parent->relid, AccessShareLock);
+	ParseState *state = make_parsestate(NULL);
+	PartitionBoundSpec *bound = transformPartitionBound(state, parent, copyObject(question->bound));
+	List	   *own = get_qual_from_partbound(parent, bound);
+	List	   *all = list_concat_copy(own, RelationGetPartitionQual(parent));
+
+	if (question->part != NULL && OidIsValid(question->part->relid))
+		question->part_proven = is_proven(question->part, question->part->relid, parent,
+										  make_ands_implicit((Expr *) canonicalize_qual((Expr *) eval_const_expressions(NULL, (Node *) make_ands_explicit(all)), true)),
+										  &question->part_needs);
+	if (question->other != NULL && OidIsValid(question->other->relid))
+		question->other_proven = is_proven(question->other, question->other->relid, parent, get_proposed_default_constraint(own), &question->other_needs);
+	table_close(parent, NoLock);
+}
+
+/* A partitioned table is as good as all of its partitions. */
+static bool
+is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		is_owners = rel->rd_rel->relowner == parent->rd_rel->relowner;
+	List	   *conditions = map_partition_varattnos(bound, 1, rel, parent);
+	bool		proven = is_owners && (is_implied(table, rel, conditions) ||
+									   (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && are_parts_proven(rel, parent, bound)));
+
+	if (!proven && needs != NULL)
+		*needs = written(rel, conditions);
+	table_close(rel, NoLock);
+	return proven;
+}
+
+static bool
+are_parts_proven(Relation rel, Relation parent, List *bound)
+{
+	ListCell   *cell;
+
+	foreach(cell, find_inheritance_children(RelationGetRelid(rel), NoLock))
+		if (!is_proven(NULL, lfirst_oid(cell), parent, bound, NULL))
+			return false;
+	return true;
+}
+
+/* Each condition by the catalog or by the text, which may have no more than dropped what the catalog has. */
+static bool
+is_implied(const LintTable *table, Relation rel, List *conditions)
+{
+	List	   *of_text = (table == NULL) ? NIL : dbops_lint_conditions(table, rel);
+	ListCell   *cell;
+
+	foreach(cell, conditions)
+	{
+		List	   *condition = list_make1(lfirst(cell));
+
+		if ((table == NULL || table->dropped == NIL) && PartConstraintImpliedByRelConstraint(rel, condition))
+			continue;
+		if (of_text == NIL || !predicate_implied_by(condition, of_text, true))
+			return false;
+	}
+	return true;
+}
+
+/* As any session reads it, whatever its settings. */
+static char *
+written(Relation rel, List *conditions)
+{
+	int			nest_level = NewGUCNestLevel();
+	char	   *condition;
+
+	dbops_set_nested("DateStyle", "ISO");
+	dbops_set_nested("IntervalStyle", "postgres");
+	dbops_set_nested("search_path", "pg_catalog");
+	condition = deparse_expression((Node *) make_ands_explicit(conditions),
+								   deparse_context_for(RelationGetRelationName(rel), RelationGetRelid(rel)), false, false);
+	AtEOXact_GUC(false, nest_level);
+	return condition;
+}
+
+static char *
+add_check(const LintTable *table, const char *needs)
+{
+	if (needs == NULL)
+		return "Add a CHECK that says the same as the bound, NOT VALID, validate it, and do this in a transaction behind it.";
+	return psprintf("%s, %s, %s); -- and drop it when this is done", dbops_lint_call("add_check_constraint", table), dbops_quote_text(needs),
+					dbops_quote_text(psprintf("%.*s_bound", (int) dbops_text_clip(table->name, NAMEDATALEN - 7), table->name)));
+}

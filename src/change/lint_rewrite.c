@@ -1,0 +1,243 @@
+/*
+ * lint_rewrite.c
+ *		Rules of statements that write a whole table anew, or look at all of it.
+ *
+ * Whether ALTER COLUMN ... TYPE does so is decided as the server decides it: the
+ * conversion is planned, and what is left of it says whether the stored value
+ * would do. varchar that gets longer needs nothing; integer to bigint does.
+ */
+#include "change/lint.h"
+#include "change/unrun.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+enum
+{
+	TYPE_CHANGED,
+	STORED_ANEW,
+	VACUUMED_FULL,
+	REFRESHED
+};
+
+static const DbopsRule rules[] = {
+	[TYPE_CHANGED] = {
+		.name = "column.type_changed", .severity = DBOPS_CRITICAL,
+		.about = "ALTER COLUMN ... TYPE that writes the table anew under ACCESS EXCLUSIVE",
+		.source = "PostgreSQL: ALTER TABLE, notes"
+	},
+	[STORED_ANEW] = {
+		.name = "table.stored_anew", .severity = DBOPS_CRITICAL,
+		.about = "SET LOGGED, UNLOGGED, ACCESS METHOD and TABLESPACE, which copy the table under ACCESS EXCLUSIVE",
+		.source = "PostgreSQL: ALTER TABLE"
+	},
+	[VACUUMED_FULL] = {
+		.name = "table.vacuumed_full", .severity = DBOPS_CRITICAL,
+		.about = "VACUUM FULL and CLUSTER, which copy the table under ACCESS EXCLUSIVE",
+		.source = "PostgreSQL: VACUUM, CLUSTER"
+	},
+	[REFRESHED] = {
+		.name = "view.refreshed", .severity = DBOPS_WARNING,
+		.about = "REFRESH MATERIALIZED VIEW without CONCURRENTLY: nobody reads it meanwhile",
+		.source = "PostgreSQL: REFRESH MATERIALIZED VIEW"
+	}
+};
+
+const DbopsRuleSet dbops_lint_rewrite_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
+
+static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static Oid	collation_of(const ColumnDef *definition, Oid type);
+static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation);
+static void report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static bool keeps_values(const LintColumn *column, AttrNumber number, Oid type, int32 typmod);
+static bool keeps_value(Node *node, AttrNumber number);
+static bool is_full(const VacuumStmt *statement);
+
+/* Judge what writes a table anew. */
+void
+dbops_lint_judge_rewrites(Lint *lint, Node *statement)
+{
+	ListCell   *cell;
+
+	dbops_lint_each_command(lint, statement, judge_command);
+	if (IsA(statement, RefreshMatViewStmt) && !((RefreshMatViewStmt *) statement)->concurrent)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[REFRESHED], .weight = LINT_WORK, .table = dbops_lint_find(lint, ((RefreshMatViewStmt *) statement)->relation),
+			.why = "nobody reads the view until it is filled",
+			.safer = "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view."
+		});
+	if (IsA(statement, VacuumStmt) && is_full((VacuumStmt *) statement))
+		foreach(cell, ((VacuumStmt *) statement)->rels)
+			dbops_lint_report(lint, (LintFinding) {
+				.rule = &rules[VACUUMED_FULL], .weight = LINT_WORK,
+				.table = dbops_lint_find(lint, lfirst_node(VacuumRelation, cell)->relation),
+				.why = "the table is copied under ACCESS EXCLUSIVE",
+				.safer = "SELECT * FROM dbops.table_bloat(...) says what is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
+			});
+	if (IsA(statement, ClusterStmt) && ((ClusterStmt *) statement)->relation != NULL)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[VACUUMED_FULL], .weight = LINT_WORK, .table = dbops_lint_find(lint, ((ClusterStmt *) statement)->relation),
+			.why = "the table is copied under ACCESS EXCLUSIVE",
+			.safer = "pg_repack and pg_squeeze do it beside readers and writers."
+		});
+}
+
+static void
+judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_AlterColumnType:
+			judge_type(lint, table, command);
+			break;
+		case AT_SetLogged:
+		case AT_SetUnLogged:
+		case AT_SetAccessMethod:
+		case AT_SetTableSpace:
+			dbops_lint_report(lint, (LintFinding) {
+				.rule = &rules[STORED_ANEW], .weight = LINT_WORK, .table = table,
+				.why = command->subtype == AT_SetUnLogged ?
+				"the table is copied under ACCESS EXCLUSIVE, is empty after a crash, and goes to no standby" :
+				"the table is copied under ACCESS EXCLUSIVE",
+				.safer = "Do it when nobody needs the table, or fill a new table that takes the place of this one."
+			});
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	const ColumnDef *definition = castNode(ColumnDef, command->def);
+	AttrNumber	number = OidIsValid(table->relid) ? get_attnum(table->relid, command->name) : InvalidAttrNumber;
+	LintColumn	column;
+	Oid			type;
+	int32		typmod;
+
+	if (!dbops_lint_column(table, command->name, &column) || !OidIsValid(column.type))
+		return;
+	if (!dbops_lint_type(definition->typeName, &type, &typmod))
+	{
+		if (dbops_lint_makes_type(lint, definition->typeName))
+			report_new_type(lint, table, command);
+		return;
+	}
+	if (definition->raw_default == NULL && keeps_values(&column, number, type, typmod))
+	{
+		judge_dependents(lint, table, command, number, collation_of(definition, type));
+		return;
+	}
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
+		.why = psprintf("%s is stored otherwise than %s, or may not fit: the table and its indexes are written anew under ACCESS EXCLUSIVE",
+						format_type_with_typemod(type, typmod), format_type_with_typemod(column.type, column.typmod)),
+		.safer = psprintf("%s, %s, %s);", dbops_lint_call("change_type", table), dbops_quote_text(command->name),
+						  dbops_quote_text(format_type_with_typemod(type, typmod)))
+	});
+}
+
+static Oid
+collation_of(const ColumnDef *definition, Oid type)
+{
+	return definition->collClause != NULL ? get_collation_oid(definition->collClause->collname, true) : get_typcollation(type);
+}
+
+/* The server builds indexes with expressions or a predicate, or in another order, again, and checks constraints again. */
+static void
+judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation)
+{
+	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_int4(number), dbops_param_oid(collation)};
+	char	   *dependent;
+
+	if (number <= 0)
+		return;
+	dependent = dbops_query_text("SELECT coalesce((SELECT 'index ' || quote_ident(c.relname) || ' is built again'"
+								 " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+								 " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = $2 WHERE i.indrelid = $1"
+								 " AND (($2 = ANY (i.indkey) AND a.attcollation <> coalesce($3, 0)) OR ((i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)"
+								 " AND ($2 = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid"
+								 " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = $2))))"
+								 " ORDER BY c.relname LIMIT 1),"
+								 " (SELECT 'constraint ' || quote_ident(k.conname) || ' is checked again' FROM pg_constraint k"
+								 " WHERE k.conrelid = $1 AND k.contype = 'c' AND k.convalidated AND $2 = ANY (k.conkey) ORDER BY k.conname LIMIT 1))",
+								 lengthof(params), params);
+	if (dependent == NULL)
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
+		.why = psprintf("values stay as they are stored, but %s: all rows are read under ACCESS EXCLUSIVE", dependent),
+		.safer = "Drop it before, and make it again afterwards with CALL dbops.create_index() or dbops.add_check_constraint()."
+	});
+}
+
+/* No value is one of a type that is not there yet. */
+static void
+report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
+		.why = psprintf("the text makes %s, and the table and its indexes are written anew under ACCESS EXCLUSIVE to hold its values",
+						dbops_lint_type_name(castNode(ColumnDef, command->def)->typeName)),
+		.safer = psprintf("Make the type in an earlier migration, and then %s, %s, ...);", dbops_lint_call("change_type", table), dbops_quote_text(command->name))
+	});
+}
+
+/* Is the value that is stored one of the new type as it stands? */
+static bool
+keeps_values(const LintColumn *column, AttrNumber number, Oid type, int32 typmod)
+{
+	Node	   *value = (Node *) makeVar(1, Max(number, 1), column->type, column->typmod, get_typcollation(column->type), 0);
+
+	value = coerce_to_target_type(NULL, value, column->type, type, typmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	return value != NULL && keeps_value(value, Max(number, 1));
+}
+
+static bool
+keeps_value(Node *node, AttrNumber number)
+{
+	for (;;)
+	{
+		node = dbops_fold_unrun(node);
+		if (IsA(node, Var))
+			return ((Var *) node)->varattno == number;
+		if (IsA(node, RelabelType))
+			node = (Node *) ((RelabelType *) node)->arg;
+		else if (IsA(node, CoerceToDomain))
+		{
+			if (dbops_domain_is_checked(((CoerceToDomain *) node)->resulttype))
+				return false;
+			node = (Node *) ((CoerceToDomain *) node)->arg;
+		}
+		else if (IsA(node, FuncExpr) &&
+				 (((FuncExpr *) node)->funcid == F_TIMESTAMPTZ_TIMESTAMP || ((FuncExpr *) node)->funcid == F_TIMESTAMP_TIMESTAMPTZ) &&
+				 !TimestampTimestampTzRequiresRewrite())
+			node = linitial(((FuncExpr *) node)->args);
+		else
+			return false;
+	}
+}
+
+static bool
+is_full(const VacuumStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->options)
+		if (strcmp(lfirst_node(DefElem, cell)->defname, "full") == 0)
+			return defGetBoolean(lfirst_node(DefElem, cell));
+	return false;
+}

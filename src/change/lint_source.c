@@ -1,0 +1,86 @@
+/*
+ * lint_source.c
+ *		The words of a statement, for the SQL that is safer.
+ *
+ * What a user has written goes into a remedy as it stands, so that it means the
+ * same there; the server's scanner says where it ends.
+ */
+#include "change/lint.h"
+
+#include "parser/scanner.h"
+#include "utils/builtins.h"
+
+/* The whole statement, without the semicolon. */
+char *
+dbops_lint_source(const Lint *lint)
+{
+	return pnstrdup(lint->text->sql + lint->statement->start, lint->statement->length);
+}
+
+/* What stands in the first parentheses behind a place of the statement, such as that of a CHECK; NULL: there are none. */
+char *
+dbops_lint_parenthesis(const Lint *lint, int location)
+{
+	char	   *source = dbops_lint_source(lint);
+	MigrationScan *scan;
+	MigrationToken token;
+	int			depth = 0;
+	size_t		start = 0;
+	char	   *inside = NULL;
+
+	if (location < 0 || location >= strlen(source))
+		return NULL;
+	scan = dbops_migration_scan_begin("sql", source + location);
+	while (inside == NULL && dbops_migration_scan_next(scan, &token) && !token.ends)
+	{
+		if (token.code == '(' && depth++ == 0)
+			start = token.end;
+		else if (token.code == ')' && --depth == 0)
+			inside = pnstrdup(source + location + start, token.start - start);
+	}
+	dbops_migration_scan_end(scan);
+	return inside;
+}
+
+/* What stands behind a word of the statement, outside of parentheses; NULL: it has none such. */
+char *
+dbops_lint_behind(const Lint *lint, const char *word)
+{
+	char	   *source = dbops_lint_source(lint);
+	int			code = ScanKeywordTokens[ScanKeywordLookup(word, &ScanKeywords)];
+	MigrationScan *scan = dbops_migration_scan_begin("sql", source);
+	MigrationToken token;
+	int			depth = 0;
+	char	   *behind = NULL;
+
+	while (behind == NULL && dbops_migration_scan_next(scan, &token) && !token.ends)
+	{
+		depth += (token.code == '(') - (token.code == ')');
+		if (token.code == code && depth == 0)
+			behind = pstrdup(source + token.end + strspn(source + token.end, " \t\r\n"));
+	}
+	dbops_migration_scan_end(scan);
+	return behind;
+}
+
+/* A list of names (of String) as an array of SQL. */
+char *
+dbops_lint_names(const List *names)
+{
+	StringInfoData array;
+	ListCell   *cell;
+
+	initStringInfo(&array);
+	appendStringInfoString(&array, "ARRAY[");
+	foreach(cell, names)
+		appendStringInfo(&array, "%s%s", foreach_current_index(cell) > 0 ? ", " : "", dbops_quote_text(strVal(lfirst(cell))));
+	appendStringInfoChar(&array, ']');
+	return array.data;
+}
+
+/* The start of a call of ours for a table: CALL dbops.name('table' */
+char *
+dbops_lint_call(const char *name, const LintTable *table)
+{
+	return psprintf("CALL dbops.%s(%s", name, dbops_quote_text(dbops_lint_label(table)));
+}

@@ -1,0 +1,301 @@
+/*
+ * lint_world.c
+ *		Relations as a text finds them, statement by statement.
+ *
+ * The catalog says what is there before the text; what earlier statements of the
+ * text make, drop or rename is laid over it. A relation is known by the schema
+ * and the name that it has at this place of the text. No lock is taken: whoever
+ * alters a relation meanwhile makes no more than a finding wrong.
+ */
+#include "change/lint.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/varlena.h"
+
+/* Tables that a text names at first. */
+#define USUAL_TABLES	64
+
+/* The key comes first in a LintTable. */
+typedef struct WorldKey
+{
+	char		schema[NAMEDATALEN];
+	char		name[NAMEDATALEN];
+} WorldKey;
+
+static LintTable *find_in(Lint *lint, const char *schema, const char *name);
+static LintTable *enter(Lint *lint, const char *schema, const char *name);
+static WorldKey world_key(const char *schema, const char *name);
+static const char *schema_of_new(const Lint *lint, const RangeVar *name);
+static bool is_temporary(const RangeVar *name);
+static bool column_of_catalog(const LintTable *table, const char *name, LintColumn *column);
+static LintColumn *known_column(const LintTable *table, const char *name);
+
+/* Find the relation of a name; NULL: there is none at this place of the text. */
+LintTable *
+dbops_lint_find(Lint *lint, const RangeVar *name)
+{
+	ListCell   *cell;
+
+	if (name == NULL)
+		return NULL;
+	if (name->schemaname != NULL)
+		return find_in(lint, name->schemaname, name->relname);
+	foreach(cell, dbops_lint_schemas_of_path())
+	{
+		LintTable  *table = find_in(lint, lfirst(cell), name->relname);
+
+		if (table != NULL)
+			return table;
+	}
+	return NULL;
+}
+
+/* The same of a name in parts, as DROP has it. */
+LintTable *
+dbops_lint_find_list(Lint *lint, List *name)
+{
+	return list_length(name) > 3 ? NULL : dbops_lint_find(lint, makeRangeVarFromNameList(name));
+}
+
+/* What the text has made of it comes before what the catalog has. */
+static LintTable *
+find_in(Lint *lint, const char *schema, const char *name)
+{
+	WorldKey	key = world_key(schema, name);
+	LintTable  *table = hash_search(lint->world, &key, HASH_FIND, NULL);
+	Oid			namespace;
+	Oid			relid;
+
+	if (table != NULL)
+		return table->gone ? NULL : table;
+	namespace = LookupNamespaceNoError(key.schema);
+	relid = OidIsValid(namespace) ? get_relname_relid(key.name, namespace) : InvalidOid;
+	if (!OidIsValid(relid))
+		return NULL;
+	table = enter(lint, schema, name);
+	table->relid = relid;
+	table->kind = get_rel_relkind(relid);
+	table->is_new = (get_rel_persistence(relid) == RELPERSISTENCE_TEMP);
+	return table;
+}
+
+static LintTable *
+enter(Lint *lint, const char *schema, const char *name)
+{
+	WorldKey	key = world_key(schema, name);
+	bool		found;
+	LintTable  *table = hash_search(lint->world, &key, HASH_ENTER, &found);
+
+	memset((char *) table + sizeof(WorldKey), 0, sizeof(LintTable) - sizeof(WorldKey));
+	return table;
+}
+
+/* Names as long as the server cuts them. */
+static WorldKey
+world_key(const char *schema, const char *name)
+{
+	WorldKey	key;
+
+	memset(&key, 0, sizeof(key));
+	strlcpy(key.schema, schema, NAMEDATALEN);
+	strlcpy(key.name, name, NAMEDATALEN);
+	return key;
+}
+
+/* The names of the schemas that are searched (List of char *), whether they exist or the text makes them. */
+List *
+dbops_lint_schemas_of_path(void)
+{
+	char	   *path = pstrdup(namespace_search_path);
+	List	   *names = NIL;
+	List	   *schemas = NIL;
+	ListCell   *cell;
+	bool		has_catalog = false;
+
+	(void) SplitIdentifierString(path, ',', &names);
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+
+		if (strcmp(name, "$user") == 0)
+			name = GetUserNameFromId(GetUserId(), false);
+		has_catalog |= (strcmp(name, "pg_catalog") == 0);
+		schemas = lappend(schemas, unconstify(char *, name));
+	}
+	if (!has_catalog)
+		schemas = lcons("pg_catalog", schemas);
+	return lcons("pg_temp", schemas);
+}
+
+/* ---- what the text makes ---- */
+
+/* A relation that the text makes, in its schema or the first of the path. */
+LintTable *
+dbops_lint_make(Lint *lint, const RangeVar *name, char kind)
+{
+	LintTable  *table = enter(lint, schema_of_new(lint, name), name->relname);
+
+	table->kind = kind;
+	table->is_new = true;
+	table->made = lint->statement;
+	return table;
+}
+
+/* The relation in whose place one of the name would be made, and that the text has dropped; or NULL. */
+LintTable *
+dbops_lint_replaced(Lint *lint, const RangeVar *name)
+{
+	WorldKey	key = world_key(schema_of_new(lint, name), name->relname);
+	LintTable  *table = hash_search(lint->world, &key, HASH_FIND, NULL);
+
+	return (table != NULL && table->gone && !table->renamed && OidIsValid(table->relid)) ? table : NULL;
+}
+
+/* Judge each relation that the text has named, in any order. */
+void
+dbops_lint_each_table(Lint *lint, LintTableJudge judge)
+{
+	HASH_SEQ_STATUS status;
+	LintTable  *table;
+
+	hash_seq_init(&status, lint->world);
+	while ((table = hash_seq_search(&status)) != NULL)
+		judge(lint, table);
+}
+
+static const char *
+schema_of_new(const Lint *lint, const RangeVar *name)
+{
+	ListCell   *cell;
+
+	if (is_temporary(name))
+		return "pg_temp";
+	if (name->schemaname != NULL)
+		return name->schemaname;
+	foreach(cell, dbops_lint_schemas_of_path())
+		if (strcmp(lfirst(cell), "pg_temp") != 0 && strcmp(lfirst(cell), "pg_catalog") != 0 &&
+			(dbops_texts_have(lint->schemas, lfirst(cell)) || OidIsValid(get_namespace_oid(lfirst(cell), true))))
+			return lfirst(cell);
+	return "public";
+}
+
+static bool
+is_temporary(const RangeVar *name)
+{
+	return name->relpersistence == RELPERSISTENCE_TEMP ||
+		(name->schemaname != NULL && strcmp(name->schemaname, "pg_temp") == 0);
+}
+
+/* Give a relation another name; what is known of it goes along. */
+LintTable *
+dbops_lint_rename(Lint *lint, LintTable *table, const char *schema, const char *name)
+{
+	LintTable	before = *table;
+	LintTable  *renamed;
+
+	table->gone = true;
+	table->renamed = true;
+	renamed = enter(lint, schema, name);
+	memcpy((char *) renamed + sizeof(WorldKey), (char *) &before + sizeof(WorldKey), sizeof(LintTable) - sizeof(WorldKey));
+	return renamed;
+}
+
+/* Its name as findings have it. */
+char *
+dbops_lint_label(const LintTable *table)
+{
+	return dbops_quote_qualified(table->schema, table->name);
+}
+
+/* ---- columns ---- */
+
+/* A column as it is at this place of the text; false: there is none, or nothing is known of it. */
+bool
+dbops_lint_column(const LintTable *table, const char *name, LintColumn *column)
+{
+	const LintColumn *known = known_column(table, name);
+
+	if (known == NULL)
+		return column_of_catalog(table, name, column);
+	*column = *known;
+	return !known->gone;
+}
+
+/* The column to note something of. */
+LintColumn *
+dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	LintColumn *column = known_column(table, name);
+
+	if (column == NULL)
+	{
+		column = palloc0(sizeof(LintColumn));
+		(void) column_of_catalog(table, name, column);
+		column->name = pstrdup(name);
+		table->columns = lappend(table->columns, column);
+	}
+	MemoryContextSwitchTo(caller);
+	return column;
+}
+
+static LintColumn *
+known_column(const LintTable *table, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, table->columns)
+		if (strcmp(((LintColumn *) lfirst(cell))->name, name) == 0)
+			return lfirst(cell);
+	return NULL;
+}
+
+static bool
+column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
+{
+	HeapTuple	tuple = OidIsValid(table->relid) ? SearchSysCacheAttName(table->relid, name) : NULL;
+	Form_pg_attribute attribute;
+
+	memset(column, 0, sizeof(LintColumn));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
+	column->name = name;
+	column->not_null = attribute->attnotnull;
+	column->type = attribute->atttypid;
+	column->typmod = attribute->atttypmod;
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+/* ---- schemas and types ---- */
+
+/* Note that the text makes a schema. */
+void
+dbops_lint_note_schema(Lint *lint, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+
+	lint->schemas = lappend(lint->schemas, pstrdup(name));
+	MemoryContextSwitchTo(caller);
+}
+
+/* Is it a type that the text makes, or may be, by its name? */
+bool
+dbops_lint_makes_type(const Lint *lint, const TypeName *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, lint->types)
+		if (strcmp(strVal(llast(lfirst_node(List, cell))), strVal(llast(name->names))) == 0)
+			return true;
+	return false;
+}
