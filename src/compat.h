@@ -328,6 +328,32 @@ stat_session_reads(double *reads, double *time, TimestampTz *reset)
 #define INDEX_ATTR_BITMAP_HOT_BLOCKING INDEX_ATTR_BITMAP_ALL
 #endif
 
+/*
+ * The setting because of which VACUUM leaves a relation as long as it is; NULL:
+ * there is none. 18 lets the server say that for all relations; 17 dropped
+ * old_snapshot_threshold.
+ */
+#if PG_VERSION_NUM < 170000
+#include "utils/snapmgr.h"
+#endif
+static inline const char *
+vacuum_never_truncates(Relation relation)
+{
+	const StdRdOptions *options = (const StdRdOptions *) relation->rd_options;
+
+#if PG_VERSION_NUM < 170000
+	if (old_snapshot_threshold >= 0)
+		return "old_snapshot_threshold is set";
+#endif
+#if PG_VERSION_NUM < 180000
+	return (options == NULL || options->vacuum_truncate) ? NULL : "vacuum_truncate is off";
+#else
+	if (options != NULL && options->vacuum_truncate_set)
+		return options->vacuum_truncate ? NULL : "vacuum_truncate is off";
+	return vacuum_truncate ? NULL : "vacuum_truncate is off";
+#endif
+}
+
 /* 16 numbers files by a type of their own. */
 #if PG_VERSION_NUM < 160000
 #define RelationMapOidToFilenumber(oid, shared) RelationMapOidToFilenode(oid, shared)

@@ -11,9 +11,13 @@
 #include "fmgr.h"
 
 #include "advise/review.h"
+#include "advise/index_advice.h"
 #include "advise/table_reads.h"
 #include "change/change.h"
+#include "change/ddl_guard.h"
+#include "change/lint.h"
 #include "change/migration.h"
+#include "change/online.h"
 #include "core/batch.h"
 #include "core/server.h"
 #include "core/server_default.h"
@@ -36,17 +40,21 @@ _PG_init(void)
 	dbops_backup_init();
 	dbops_data_loss_init();
 	dbops_database_commands_init();
+	dbops_ddl_guard_init();
 	dbops_disk_watch_init();
 	dbops_engine_init();
 	dbops_home_init();
 	dbops_server_default_init();
 	dbops_heartbeat_init();
 	dbops_identity_init();
+	dbops_index_unseen_init();
 	dbops_launcher_init();
+	dbops_lint_init();
 	dbops_migration_event_init();
 	dbops_migration_job_init();
 	dbops_migration_watch_init();
 	dbops_observe_init();
+	dbops_online_job_init();
 	dbops_partition_init();
 	dbops_past_init();
 	dbops_pause_init();

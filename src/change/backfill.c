@@ -35,7 +35,6 @@ PG_FUNCTION_INFO_V1(dbops_start_backfill);
 #define ATTEMPTS		10		/* that get nowhere: rows may be locked for hours */
 #define STEP_TIMEOUT 600000L	/* ms that one batch of a job may take */
 
-static void judge(BackfillRun *run, bool call);
 static void check_workers(const BackfillRequest *request, bool call);
 static void plan(BackfillRun *run);
 static void settle_method(BackfillRun *run);
@@ -79,7 +78,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	context.arg = &run->progress;
 	error_context_stack = &context;
 
-	judge(run, true);
+	dbops_backfill_judge(run, true);
 	if (needs_job(&run->request) || is_job_already(&run->request))
 	{
 		error_context_stack = context.previous;
@@ -97,8 +96,8 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 }
 
 /* Find everything that can be refused: call, to be done by this session; else in the background. */
-static void
-judge(BackfillRun *run, bool call)
+void
+dbops_backfill_judge(BackfillRun *run, bool call)
 {
 	BackfillRequest *request = &run->request;
 
@@ -401,7 +400,7 @@ dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run, bool call)
 	int			nest_level = NewGUCNestLevel();
 
 	dbops_backfill_read_request(fcinfo, &run->request);
-	judge(run, call);
+	dbops_backfill_judge(run, call);
 	AtEOXact_GUC(false, nest_level);
 }
 

@@ -54,7 +54,6 @@ static bool assigns_part(Node *node);
 static void fill_in_default(TargetEntry *target, Relation rel);
 static void check_assigned_once(Query *query, Relation rel);
 static void check_partition_key(const TargetEntry *target, Relation rel);
-static bool is_partition_key(Oid relid, const char *column);
 static Node *fix_moment(Node *node, void *lazy);
 static bool is_fixable(Node *node, bool lazy);
 static bool is_not_fixable(Node *node, void *context);
@@ -217,7 +216,7 @@ check_partition_key(const TargetEntry *target, Relation rel)
 	if (rel->rd_rel->relispartition)
 		tables = list_concat(tables, get_partition_ancestors(RelationGetRelid(rel)));
 	foreach(cell, tables)
-		if (is_partition_key(lfirst_oid(cell), column))
+		if (dbops_backfill_is_partition_key(lfirst_oid(cell), column))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("column \"%s\" cannot be backfilled because it is part of the partition key of table \"%s\"",
@@ -225,8 +224,9 @@ check_partition_key(const TargetEntry *target, Relation rel)
 					 errdetail("Its rows would move to other partitions.")));
 }
 
-static bool
-is_partition_key(Oid relid, const char *column)
+/* Is a column part of the partition key of a table? */
+bool
+dbops_backfill_is_partition_key(Oid relid, const char *column)
 {
 	Relation	rel;
 	bool		found;
@@ -388,11 +388,7 @@ deparse(Query *query, Relation rel, bool compare_image, int null_resno,
 	where = query->jointree->quals;
 
 	dbops_set_nested("search_path", change->path);
-	dbops_set_nested("DateStyle", "ISO");
-	dbops_set_nested("IntervalStyle", "postgres");
-	dbops_set_nested("extra_float_digits", "3");
-	dbops_set_nested("bytea_output", "hex");
-	dbops_set_nested("standard_conforming_strings", "on");
+	dbops_meaning_write();
 
 	change->alias = pstrdup(quote_identifier(alias));
 	change->set_list = deparse_set_list(query, rel, names);

@@ -31,6 +31,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
@@ -57,18 +58,26 @@ typedef struct SyncChange
 	int			n_columns;
 	int		   *columns;		/* that the values go to */
 	bool		plain;			/* all of it runs nobody's code, whatever the settings are */
+	bool		may_fail;		/* because of what is in a row */
 } SyncChange;
 
-/* Of the session, one for each trigger; never removed, as triggers are few. */
+/* One of the things that a trigger does, which are told apart by numbers. */
+typedef struct SyncKey
+{
+	Oid			trigger;
+	int			part;
+} SyncKey;
+
+/* Of the session, one for each of those; never removed, as triggers are few. */
 typedef struct SyncEntry
 {
-	Oid			trigger;		/* key */
+	SyncKey		key;
 	SyncChange *change;			/* or NULL */
 	bool		warned;
 } SyncEntry;
 
 /* A statement's use of a trigger, in the memory of the statement. */
-typedef struct SyncStatement
+struct BackfillSync
 {
 	SyncChange *change;			/* lasts at least as long as the transaction */
 	Oid			owner;
@@ -80,7 +89,7 @@ typedef struct SyncStatement
 	Datum	   *values;
 	bool	   *nulls;
 	bool		applies;		/* to the row in work */
-} SyncStatement;
+};
 
 /* What is to be understood, on its way through the callbacks. */
 typedef struct Understanding
@@ -91,8 +100,7 @@ typedef struct Understanding
 
 static HTAB *entries = NULL;
 
-static SyncStatement *begin_statement(FunctionCallInfo fcinfo, TriggerData *data);
-static SyncEntry *find_entry(Oid trigger);
+static SyncEntry *find_entry(SyncKey key);
 static bool is_current(const SyncChange *change, const char *argument, Relation rel);
 static void forget(SyncEntry *entry);
 static SyncChange *read_argument(const char *argument, Relation rel);
@@ -109,7 +117,7 @@ static bool is_not_plain(Node *node, void *context);
 static bool is_users(Oid function, void *context);
 static void prepare(void *arg);
 static void evaluate_as_owner(void *arg);
-static void evaluate(SyncStatement *statement);
+static void evaluate(BackfillSync *statement);
 static bool holds(ExprState *condition, ExprContext *context);
 
 /* backfill_sync() → trigger */
@@ -117,8 +125,6 @@ Datum
 dbops_backfill_sync(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	SyncStatement *statement;
-	HeapTuple	row;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
 		!TRIGGER_FIRED_BEFORE(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
@@ -126,15 +132,21 @@ dbops_backfill_sync(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("dbops.backfill_sync() is for the triggers that a backfill makes")));
 
-	row = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
-	statement = fcinfo->flinfo->fn_extra;
-	if (statement == NULL)
-		statement = begin_statement(fcinfo, data);
-	if (statement->idle)
-		return PointerGetDatum(row);
+	if (fcinfo->flinfo->fn_extra == NULL)
+		fcinfo->flinfo->fn_extra = dbops_backfill_sync_begin(data, 0, data->tg_trigger->tgargs[0], fcinfo->flinfo->fn_mcxt);
+	return PointerGetDatum(dbops_backfill_sync_row(fcinfo->flinfo->fn_extra, data));
+}
 
-	statement->context->ecxt_scantuple =
-		TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot : data->tg_trigslot;
+/* Change the row that a trigger is called for. */
+HeapTuple
+dbops_backfill_sync_row(BackfillSync *statement, const TriggerData *data)
+{
+	bool		update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	HeapTuple	row = update ? data->tg_newtuple : data->tg_trigtuple;
+
+	if (statement->idle)
+		return row;
+	statement->context->ecxt_scantuple = update ? data->tg_newslot : data->tg_trigslot;
 	statement->applies = holds(statement->plain_condition, statement->context);
 	if (statement->applies && statement->change->plain)
 		evaluate(statement);
@@ -145,22 +157,32 @@ dbops_backfill_sync(PG_FUNCTION_ARGS)
 										statement->change->n_columns, statement->change->columns,
 										statement->values, statement->nulls);
 	ResetExprContext(statement->context);
-	return PointerGetDatum(row);
+	return row;
 }
 
-/* Make ready for the rows of a statement. */
-static SyncStatement *
-begin_statement(FunctionCallInfo fcinfo, TriggerData *data)
+/* Can a row make it fail? */
+bool
+dbops_backfill_sync_may_fail(const BackfillSync *statement)
 {
-	MemoryContext row = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	SyncStatement *statement = palloc0(sizeof(SyncStatement));
-	SyncEntry  *entry = find_entry(data->tg_trigger->tgoid);
+	return !statement->idle && statement->change->may_fail;
+}
+
+/*
+ * Make ready for the rows of a statement, in memory that lasts as long. argument:
+ * what the part of the trigger does.
+ */
+BackfillSync *
+dbops_backfill_sync_begin(const TriggerData *data, int part, const char *argument, MemoryContext memory)
+{
+	MemoryContext row = MemoryContextSwitchTo(memory);
+	BackfillSync *statement = palloc0(sizeof(BackfillSync));
+	SyncEntry  *entry = find_entry((SyncKey) {.trigger = data->tg_trigger->tgoid,.part = part});
 	Relation	rel = data->tg_relation;
 
-	if (!is_current(entry->change, data->tg_trigger->tgargs[0], rel))
+	if (!is_current(entry->change, argument, rel))
 	{
 		forget(entry);
-		entry->change = read_argument(data->tg_trigger->tgargs[0], rel);
+		entry->change = read_argument(argument, rel);
 	}
 	statement->change = entry->change;
 	statement->owner = rel->rd_rel->relowner;
@@ -175,21 +197,20 @@ begin_statement(FunctionCallInfo fcinfo, TriggerData *data)
 		else
 			dbops_run_as(statement->owner, prepare, statement);
 	}
-	fcinfo->flinfo->fn_extra = statement;
 	MemoryContextSwitchTo(row);
 	return statement;
 }
 
 static SyncEntry *
-find_entry(Oid trigger)
+find_entry(SyncKey key)
 {
-	HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(SyncEntry)};
+	HASHCTL		control = {.keysize = sizeof(SyncKey),.entrysize = sizeof(SyncEntry)};
 	SyncEntry  *entry;
 	bool		found;
 
 	if (entries == NULL)
 		entries = hash_create("dbops triggers", 16, &control, HASH_ELEM | HASH_BLOBS);
-	entry = hash_search(entries, &trigger, HASH_ENTER, &found);
+	entry = hash_search(entries, &key, HASH_ENTER, &found);
 	if (!found)
 	{
 		entry->change = NULL;
@@ -308,7 +329,7 @@ analyze(void *arg)
 	List	   *expressions;
 	Query	   *query;
 	ListCell   *cell;
-	SyncStatement trial = {.change = change};
+	BackfillSync trial = {.change = change};
 
 	dbops_backfill_use_meaning(change->change);
 	query = analyze_update(change, understanding->rel);
@@ -326,6 +347,7 @@ analyze(void *arg)
 	}
 	expressions = (List *) compute_generated((Node *) expressions, understanding->rel);
 	change->plain = !is_not_plain((Node *) expressions, NULL);
+	change->may_fail = contain_leaked_vars((Node *) expressions);
 	expressions = split_condition(expressions);
 	change->expressions = GetCachedExpression((Node *) expressions);
 
@@ -473,7 +495,7 @@ is_users(Oid function, void *context)
 static void
 prepare(void *arg)
 {
-	SyncStatement *statement = arg;
+	BackfillSync *statement = arg;
 	List	   *expressions = copyObject((List *) statement->change->expressions->expr);
 	int			n = statement->change->n_columns;
 
@@ -489,7 +511,7 @@ prepare(void *arg)
 static void
 evaluate_as_owner(void *arg)
 {
-	SyncStatement *statement = arg;
+	BackfillSync *statement = arg;
 
 	dbops_backfill_use_meaning(statement->change->change);
 	evaluate(statement);
@@ -497,7 +519,7 @@ evaluate_as_owner(void *arg)
 
 /* Find out whether the row is to be changed, and the values that it gets. */
 static void
-evaluate(SyncStatement *statement)
+evaluate(BackfillSync *statement)
 {
 	statement->applies = holds(statement->condition, statement->context);
 	for (int i = 0; statement->applies && i < statement->change->n_columns; i++)

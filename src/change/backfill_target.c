@@ -186,6 +186,28 @@ look_up(void *arg)
 	look->leaves = dbops_backfill_leaves(look->request);
 }
 
+/*
+ * Refuse tables whose rows a call could not change, whatever of them, before
+ * anything else is done to them. Nobody is kept from writing.
+ */
+void
+dbops_backfill_check_tables(Oid relid)
+{
+	BackfillRequest request = {.relid = relid,.login = GetUserId()};
+	ListCell   *cell;
+
+	foreach(cell, find_all_inheritors(relid, AccessShareLock, NULL))
+	{
+		Relation	rel = relation_open(lfirst_oid(cell), NoLock);
+
+		if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+			check_leaf(&request, rel);
+		else if (RelationGetRelid(rel) == relid)
+			check_root(rel);
+		relation_close(rel, NoLock);
+	}
+}
+
 /* Describe a table anew after it has been rewritten; it may be gone: no blocks. */
 void
 dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request)

@@ -16,6 +16,7 @@
 #include "portability/instr_time.h"
 #include "storage/block.h"
 #include "storage/itemptr.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -314,6 +315,7 @@ extern BackfillMethod dbops_backfill_method(const char *name);
 extern const char *dbops_backfill_method_name(BackfillMethod method);
 
 /* backfill.c */
+extern void dbops_backfill_judge(BackfillRun *run, bool call);
 extern void dbops_backfill_prepare(FunctionCallInfo fcinfo, BackfillRun *run, bool call);
 extern int	dbops_backfill_most_workers(bool call);
 extern void dbops_backfill_report(const BackfillRun *run);
@@ -348,11 +350,13 @@ extern void dbops_backfill_tune(BackfillRun *run, Jsonb *settings);
 /* backfill_target.c */
 extern List *dbops_backfill_leaves(const BackfillRequest *request);
 extern List *dbops_backfill_look_up(const BackfillRequest *request);
+extern void dbops_backfill_check_tables(Oid relid);
 extern void dbops_backfill_look_again(BackfillLeaf *leaf, const BackfillRequest *request);
 extern void dbops_backfill_check_still(const BackfillLeaf *leaf);
 
 /* backfill_change.c */
 extern bool dbops_backfill_is_moment(Node *node);
+extern bool dbops_backfill_is_partition_key(Oid relid, const char *column);
 extern BackfillChange *dbops_backfill_understand(const BackfillRequest *request);
 extern void dbops_backfill_use_meaning(const BackfillChange *change);
 
@@ -546,6 +550,15 @@ extern bool dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step);
 extern BackfillLeaf *dbops_backfill_sync_gap(const BackfillRun *run);
 extern char *dbops_backfill_sync_home(void);
 
+/* backfill_sync_row.c */
+struct TriggerData;
+typedef struct BackfillSync BackfillSync;	/* a statement's use of a trigger that makes rows right */
+
+extern BackfillSync *dbops_backfill_sync_begin(const struct TriggerData *data, int part,
+											   const char *argument, MemoryContext memory);
+extern bool dbops_backfill_sync_may_fail(const BackfillSync *statement);
+extern HeapTuple dbops_backfill_sync_row(BackfillSync *statement, const struct TriggerData *data);
+
 /* backfill_barrier.c */
 extern bool dbops_backfill_barrier_step(BackfillRun *run, DbopsStep *step);
 
@@ -649,5 +662,8 @@ extern void dbops_backfill_report_warnings(const BackfillRun *run, double pendin
 /* backfill_plan.c */
 extern void dbops_backfill_plan_put(ReturnSetInfo *rsinfo, const char *item, const char *value,
 									double number, const char *note);
+
+/* blockers.c */
+extern const char *dbops_lock_mode_name(LOCKMODE mode);
 
 #endif							/* DBOPS_CHANGE_H */

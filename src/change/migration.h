@@ -35,7 +35,11 @@ typedef struct MigrationToken
 	size_t		data_length;	/* bytes, without the line that ends them */
 } MigrationToken;
 
+/* Called for a line of psql's, with its command. */
+typedef void (*MigrationLineCallback) (void *arg, int line, const char *command);
+
 extern MigrationScan *dbops_migration_scan_begin(const char *argument, const char *sql);
+extern void dbops_migration_scan_tolerate(MigrationScan *scan, MigrationLineCallback pass, void *arg);
 extern bool dbops_migration_scan_next(MigrationScan *scan, MigrationToken *token);
 extern int	dbops_migration_scan_line(MigrationScan *scan, size_t location);
 extern void dbops_migration_scan_end(MigrationScan *scan);
@@ -428,6 +432,11 @@ extern const char *dbops_migration_effect(Node *statement);
 
 extern List *dbops_migration_tables_of_type(const TypeName *name);
 
+/* ---- migration_targets_key.c: the other tables of foreign keys that go ---- */
+
+extern List *dbops_migration_tables_of_column_keys(Oid relid, const char *column);
+extern List *dbops_migration_tables_of_key(Oid relid, const char *constraint);
+
 /* ---- migration_breaking.c ---- */
 
 extern bool dbops_migration_breaks(Node *statement);
@@ -471,6 +480,8 @@ typedef struct MigrationTrial
 
 	/* As it goes. */
 	SchemaState *before;		/* of the schema; NULL: there is no down text to compare it for */
+	struct MigrationReview *review; /* of the schema, before */
+	const char *unreviewed;		/* why there is no comparison with it; or NULL */
 	MigrationTried *tried;		/* the one in work */
 	const MigrationText *text;
 	List	   *foreseen;

@@ -25,13 +25,10 @@
 #include "core/sql.h"
 
 #include "access/xlog.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -52,10 +49,8 @@ static void refuse_vain_run(const MigrationWork *work);
 static void set_state(const MigrationWork *work, const char *state, Jsonb *receipt);
 static void have_run(MigrationWork *work, DbopsStep *step, const MigrationOutcome *outcome);
 static void lock_table(void *arg);
-static long patience(void);
 static void run_outside(void *arg);
 static void run_remedy(MigrationWork *work);
-static bool is_still_remedy(void *arg);
 static void run_statement(MigrationWork *work);
 static void execute(void *arg);
 static long lock_limit(const MigrationWork *work, Node *statement);
@@ -275,7 +270,7 @@ have_run(MigrationWork *work, DbopsStep *step, const MigrationOutcome *outcome)
 	work->remedy = (outcome->remedy == NULL) ? NULL : MemoryContextStrdup(work->statement_memory, outcome->remedy);
 	if (met != NULL)
 		dbops_migration_work_wait(work, step, met, work->blocker);
-	else if (dbops_migration_work_try(work, step, patience(), lock_table, work))
+	else if (dbops_migration_work_try(work, step, DBOPS_TABLE_PATIENCE, lock_table, work))
 	{
 		step->outside = run_outside;
 		step->outside_arg = work;
@@ -284,25 +279,10 @@ have_run(MigrationWork *work, DbopsStep *step, const MigrationOutcome *outcome)
 	}
 }
 
-/*
- * See that nobody has the table: once it is begun, a build waits without limit.
- * A lock of this kind keeps nobody from reading or writing, nor does who waits
- * for it. What is not the user's the server will refuse.
- */
 static void
 lock_table(void *arg)
 {
-	const MigrationWork *work = arg;
-
-	if (OidIsValid(work->table) && object_ownercheck(RelationRelationId, work->table, GetUserId()))
-		LockRelationOid(work->table, ShareUpdateExclusiveLock);
-}
-
-/* Milliseconds in which autovacuum will have been told to give way. */
-static long
-patience(void)
-{
-	return DeadlockTimeout + 1000;
+	dbops_migration_see_free(((const MigrationWork *) arg)->table);
 }
 
 /* ---- at top level ---- */
@@ -342,30 +322,12 @@ run_outside(void *arg)
 	MemoryContextSwitchTo(passing);
 }
 
-/* Remove what a cut off run has left, if it is still that when nobody else has the table. */
 static void
 run_remedy(MigrationWork *work)
 {
 	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(work->remedy, RAW_PARSE_DEFAULT));
-	DbopsAlone	alone = {
-		.sql = work->remedy,
-		.table = work->table,
-		.patience = patience(),
-		.lock_timeout = lock_limit(work, raw->stmt),
-		.is_right = is_still_remedy,
-		.arg = work
-	};
 
-	dbops_alone_run(&alone);
-}
-
-static bool
-is_still_remedy(void *arg)
-{
-	const MigrationWork *work = arg;
-	MigrationOutcome outcome = dbops_migration_outcome(work->aim, false);
-
-	return outcome.remedy != NULL && strcmp(outcome.remedy, work->remedy) == 0;
+	dbops_migration_remedy_run(work->aim, work->remedy, work->table, lock_limit(work, raw->stmt));
 }
 
 static void
@@ -402,7 +364,7 @@ lock_limit(const MigrationWork *work, Node *statement)
 	if (dbops_sql_is_concurrent(statement) && !IsA(statement, AlterTableStmt))
 		return 0;
 	if (IsA(statement, VacuumStmt) && is_plain_vacuum((VacuumStmt *) statement))
-		return Max(work->max_wait, patience());
+		return Max(work->max_wait, DBOPS_TABLE_PATIENCE);
 	return work->lock_timeout;
 }
 

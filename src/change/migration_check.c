@@ -7,7 +7,7 @@
  * large or so busy that this would be felt. Both answer with receipts, of
  * which the last sums up.
  */
-#include "change/migration.h"
+#include "change/migration_plan.h"
 
 #include "core/sql.h"
 
@@ -44,10 +44,6 @@ static void follow_path(Node *statement);
 static Foreseen *foresee_statement(Node *statement, bool alone);
 static bool has_plain_form(Node *statement);
 static Jsonb *locks_document(const List *targets);
-static char *target_name(Oid relid);
-static void put_plan(MigrationTrial *trial);
-static void put_planned(MigrationTrial *trial, const MigrationTried *tried,
-						const MigrationText *text, List *foreseen, const char *direction);
 static void refuse_standby(void);
 static void refuse_large_and_busy(const MigrationTrial *trial);
 static List *targets_of(const MigrationTrial *trial);
@@ -89,7 +85,7 @@ check(FunctionCallInfo fcinfo, List *up, List *down)
 	foresee_all(trial);
 	if (!execute)
 	{
-		put_plan(trial);
+		dbops_migration_plan(trial);
 		return (Datum) 0;
 	}
 	if (!trial->force)
@@ -283,64 +279,20 @@ locks_document(const List *targets)
 	{
 		const MigrationTarget *target = lfirst(cell);
 
-		dbops_json_text(&json, target_name(target->relid),
+		dbops_json_text(&json, dbops_migration_target_name(target->relid),
 						GetLockmodeName(DEFAULT_LOCKMETHOD, target->mode));
 	}
 	return dbops_json_finish(&json);
 }
 
-static char *
-target_name(Oid relid)
+/* A relation as a user writes it; its number, if it is gone. */
+char *
+dbops_migration_target_name(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 	char	   *schema = (name == NULL) ? NULL : get_namespace_name(get_rel_namespace(relid));
 
 	return (schema == NULL) ? psprintf("%u", relid) : dbops_quote_qualified(schema, name);
-}
-
-/* Put what is foreseen, and a row that says that nothing was run. */
-static void
-put_plan(MigrationTrial *trial)
-{
-	MigrationReceipt summary = {
-		MIGRATION_RECEIPT,.state = "planned",
-		.message = "nothing was run; depth => 'execute' runs it, rolls it back and compares the schema"
-	};
-
-	for (int i = 0; i < trial->n_texts; i++)
-	{
-		const MigrationTried *tried = &trial->texts[i];
-
-		put_planned(trial, tried, tried->up, tried->foreseen_up, "up");
-		if (tried->down != NULL)
-			put_planned(trial, tried, tried->down, tried->foreseen_down, "down");
-	}
-	dbops_migration_receipt_put(trial->rsinfo, &summary);
-}
-
-static void
-put_planned(MigrationTrial *trial, const MigrationTried *tried,
-			const MigrationText *text, List *foreseen, const char *direction)
-{
-	ListCell   *cell;
-	ListCell   *seen;
-
-	forboth(cell, text->statements, seen, foreseen)
-	{
-		const MigrationStatement *statement = lfirst(cell);
-		const Foreseen *of = lfirst(seen);
-		MigrationReceipt row = {
-			MIGRATION_RECEIPT,.version = tried->label,.direction = direction,
-			.step = statement->number,.line = statement->line,.command = statement->command,
-			.state = "planned",.effect = of->effect,.locks = of->locks
-		};
-
-		if (of->breaks && strcmp(direction, "up") == 0)
-			row.flags = lappend(row.flags, "breaking");
-		if (of->alone)
-			row.flags = lappend(row.flags, "outside of transactions");
-		dbops_migration_receipt_put(trial->rsinfo, &row);
-	}
 }
 
 /* ---- what is not tried ---- */
@@ -399,7 +351,7 @@ refuse_large(const List *targets)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("relation %s is too large to try a migration on: %s MB",
-							target_name(lfirst_oid(cell)), psprintf(INT64_FORMAT, bytes / (1024 * 1024))),
+							dbops_migration_target_name(lfirst_oid(cell)), psprintf(INT64_FORMAT, bytes / (1024 * 1024))),
 					 errdetail("A trial takes the locks and writes the WAL of the real run."),
 					 errhint("Try it on a copy, see what depth => 'plan' says, or force => true, which ends when dbops.dry_run_max_hold is over.")));
 	}
@@ -418,7 +370,7 @@ refuse_busy(const List *targets)
 			if (is_locked_by_others(list_nth_oid(targets, i)) && ++seen[i] >= BUSY_LOOKS)
 				ereport(ERROR,
 						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("relation %s is in use", target_name(list_nth_oid(targets, i))),
+						 errmsg("relation %s is in use", dbops_migration_target_name(list_nth_oid(targets, i))),
 						 errdetail("Other sessions had locks on it in %d of %d looks.", seen[i], look + 1),
 						 errhint("Try it on a copy, see what depth => 'plan' says, or force => true, which ends when dbops.dry_run_max_hold is over.")));
 	}
@@ -491,6 +443,8 @@ remarks(const MigrationTrial *trial)
 		remarks = lappend(remarks, "standbys have had the strong locks and the WAL of the trial, although it was rolled back");
 	if (trial->compared_all)
 		remarks = lappend(remarks, "the whole schema was compared, as the texts touched much of it, or what any of it may be written with");
+	if (trial->unreviewed != NULL)
+		remarks = lappend(remarks, psprintf("the schema was not reviewed: %s", trial->unreviewed));
 	return lappend(remarks,
 				   "not undone: values drawn from sequences, advisory locks of the session, and what functions did outside of this database");
 }

@@ -3,8 +3,8 @@
  *		The log of what has happened to migrations only grows.
  *
  * A ledger that can be corrected in silence proves nothing. Rows are added to
- * dbops.migration_event, and a trigger refuses every other command, whoever
- * gives it; it fires for replicated changes and with triggers switched off by
+ * dbops.migration_event, and to dbops.break_glass_use for what was done in no
+ * migration, and a trigger refuses every other command, whoever gives it; it fires for replicated changes and with triggers switched off by
  * session_replication_role too. What a dump restores is inserted.
  */
 #include "change/migration.h"
@@ -22,6 +22,7 @@ dbops_migration_event_init(void)
 {
 	dbops_data_loss_register("migration", "the ledger of migrations");
 	dbops_data_loss_register("migration_event", "the log of what has happened to migrations");
+	dbops_data_loss_register("break_glass_use", "the log of changes of the schema in no migration");
 }
 
 /* keep_events() → trigger */
@@ -36,7 +37,9 @@ dbops_keep_events(PG_FUNCTION_ARGS)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("%s is refused: rows are only ever added to table \"%s\"",
 					command_name(trigger->tg_event), RelationGetRelationName(trigger->tg_relation)),
-			 errhint("To correct what the ledger says, use dbops.resolve_migration(), which adds why.")));
+			 strcmp(RelationGetRelationName(trigger->tg_relation), "migration_event") == 0 ?
+			 errhint("To correct what the ledger says, use dbops.resolve_migration(), which adds why.") :
+			 errhint("Who needs it no more can drop the extension with dbops.allow_data_loss.")));
 	return (Datum) 0;			/* keep the compiler quiet */
 }
 

@@ -20,7 +20,6 @@
 #include "core/sql.h"
 
 #include "catalog/pg_type.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 
 enum
@@ -32,9 +31,6 @@ enum
 	PHASE_FINISH,
 	PHASES
 };
-
-#define SHORTEST_PAUSE	100		/* ms between two tries to get a lock */
-#define LONGEST_PAUSE	1000
 
 /* Statements that are one step. */
 typedef struct Together
@@ -372,7 +368,7 @@ static void
 go_on(MigrationWork *work, DbopsStep *step, int next)
 {
 	MemoryContextReset(work->statement_memory);
-	work->waits = false;
+	work->wait.waits = false;
 	work->ran = false;
 	work->aim = NULL;
 	work->remedy = NULL;
@@ -501,29 +497,21 @@ dbops_migration_work_wait(MigrationWork *work, DbopsStep *step,
 {
 	const MigrationStatement *statement = work->next > list_length(work->text->statements) ? NULL : dbops_migration_work_next(work);
 	const char *what = statement != NULL ? psprintf("statement %d, %s,", statement->number, statement->command) : "verify_sql";
-	instr_time	waited;
 
-	if (!work->waits)
-		INSTR_TIME_SET_CURRENT(work->waits_since);
-	INSTR_TIME_SET_CURRENT(waited);
-	INSTR_TIME_SUBTRACT(waited, work->waits_since);
 	if (blocker == NULL)
 		blocker = error->detail;
-	if (INSTR_TIME_GET_MILLISEC(waited) >= work->max_wait)
+	if (dbops_lock_wait_lasts(&work->wait) >= work->max_wait)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
 				 errmsg("%s of migration \"%s\" has met a lock of another session, again and again: %s",
 						what, work->migration->version, error->message),
 				 blocker != NULL ? errdetail_internal("%s", blocker) : 0,
 				 errhint("Apply the migration again when it has ended, or with a longer max_wait or lock_timeout.")));
-	if (!work->waits && work->job->foreground)
+	if (dbops_lock_wait_again(&work->wait, step, blocker != NULL ? blocker : error->message) && work->job->foreground)
 		ereport(NOTICE,
 				(errmsg("%s of migration \"%s\" waits, with no lock of its own: %s",
 						what, work->migration->version, error->message),
 				 blocker != NULL ? errdetail_internal("%s", blocker) : 0));
-	work->waits = true;
-	step->pause = SHORTEST_PAUSE + (long) (pg_prng_double(&pg_global_prng_state) * (LONGEST_PAUSE - SHORTEST_PAUSE));
-	step->waiting = psprintf("for a lock of another session: %s", blocker != NULL ? blocker : error->message);
 }
 
 /* ---- when it ends without success ---- */

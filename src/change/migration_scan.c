@@ -40,7 +40,17 @@ struct MigrationScan
 	bool		after_begin;	/* the last token was BEGIN */
 	int			line;			/* that counted is on */
 	size_t		counted;
+	MigrationLineCallback pass; /* told of psql's lines, which are passed over; NULL: they are refused */
+	void	   *pass_arg;
 };
+
+/* Where a statement ends. */
+typedef struct Ending
+{
+	MigrationScan *scan;
+	size_t		end;
+	bool		takes_lines;
+} Ending;
 
 /* Where a statement begins, for errors in it. */
 typedef struct MigrationPlace
@@ -65,11 +75,14 @@ static void follow(MigrationScan *scan, const MigrationToken *token);
 static bool ends_statement(const MigrationScan *scan, const MigrationToken *token);
 static void end_statement(MigrationScan *scan, MigrationToken *token);
 static bool begins_line(const MigrationScan *scan, size_t location);
-static void skip_psql_line(MigrationScan *scan, size_t location);
+static bool skip_psql_line(MigrationScan *scan, size_t location);
+static void tell_psql_line(MigrationScan *scan, size_t location, size_t end);
+static char *psql_command(const MigrationScan *scan, size_t location, size_t end);
 static bool is_skipped(const char *line, size_t length);
 static bool is_word(const char *line, size_t length, const char *word);
 static void refuse_psql_line(MigrationScan *scan, size_t location, size_t end);
-static bool takes_lines(const MigrationScan *scan, size_t end);
+static bool takes_lines(MigrationScan *scan, size_t end);
+static void look_for_lines(void *arg);
 static void point_into_statement(void *arg);
 static void take_lines(MigrationScan *scan, MigrationToken *token);
 static size_t line_end(const MigrationScan *scan, size_t from);
@@ -107,6 +120,14 @@ word_code(const char *word)
 	return ScanKeywordTokens[ScanKeywordLookup(word, &ScanKeywords)];
 }
 
+/* Pass over what only psql understands, and tell of it, instead of refusing the text. */
+void
+dbops_migration_scan_tolerate(MigrationScan *scan, MigrationLineCallback pass, void *arg)
+{
+	scan->pass = pass;
+	scan->pass_arg = arg;
+}
+
 /*
  * Call back without what the server has to say of names that are too long and
  * the like: it says that again when a statement is run.
@@ -141,9 +162,14 @@ dbops_migration_scan_next(MigrationScan *scan, MigrationToken *token)
 	for (;;)
 	{
 		lex(scan, token);
+		if (token->code == '\\' && !skip_psql_line(scan, token->start))
+			continue;
 		if (token->code == '\\')
-			skip_psql_line(scan, token->start);
-		else if (scan->open || (token->code != ';' && token->code != 0))
+		{
+			token->code = ';';	/* psql sends what stands before it, and statements end so */
+			break;
+		}
+		if (scan->open || (token->code != ';' && token->code != 0))
 			break;
 		else if (token->code == 0)
 			return false;
@@ -329,16 +355,28 @@ end_statement(MigrationScan *scan, MigrationToken *token)
 
 /* ---- what psql would have read ---- */
 
-/* Go on behind a line of psql's that does nothing here, or refuse it. */
-static void
+/* Go on behind a line of psql's that does nothing here, or refuse it; true: it ends a statement. */
+static bool
 skip_psql_line(MigrationScan *scan, size_t location)
 {
 	size_t		end = line_end(scan, location);
 
 	if (scan->open || !begins_line(scan, location) ||
 		!is_skipped(scan->sql + location + 1, end - location - 1))
+		tell_psql_line(scan, location, end);
+	if (end > location + 1)
+		skip(scan, location + 1, end);
+	if (scan->open)
+		scan->parentheses = scan->body = 0;
+	return scan->open;
+}
+
+static void
+tell_psql_line(MigrationScan *scan, size_t location, size_t end)
+{
+	if (scan->pass == NULL)
 		refuse_psql_line(scan, location, end);
-	skip(scan, location + 1, end);
+	scan->pass(scan->pass_arg, dbops_migration_scan_line(scan, location), psql_command(scan, location, end));
 }
 
 static bool
@@ -390,28 +428,48 @@ is_word(const char *line, size_t length, const char *word)
 static void
 refuse_psql_line(MigrationScan *scan, size_t location, size_t end)
 {
-	const char *command = scan->sql + location;
-	int			length = strcspn(command, " \t\r\n;'\"");
-
-	length = pg_mbcliplen(command, Min(length, end - location), NAMEDATALEN);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("psql's %.*s on line %d of %s cannot be run in the server",
-					length, command, dbops_migration_scan_line(scan, location), scan->argument),
+			 errmsg("psql's %s on line %d of %s cannot be run in the server",
+					psql_command(scan, location, end), dbops_migration_scan_line(scan, location), scan->argument),
 			 errhint("Give the SQL that it stands for, or take it out.")));
 }
 
-/* Is the statement that ends here COPY FROM STDIN? */
-static bool
-takes_lines(const MigrationScan *scan, size_t end)
+static char *
+psql_command(const MigrationScan *scan, size_t location, size_t end)
 {
+	const char *command = scan->sql + location;
+	int			length = strcspn(command, " \t\r\n;'\"");
+
+	return pnstrdup(command, pg_mbcliplen(command, Min(length, end - location), NAMEDATALEN));
+}
+
+/* Is the statement that ends here COPY FROM STDIN? One that cannot be parsed is none, where that is no reason to end. */
+static bool
+takes_lines(MigrationScan *scan, size_t end)
+{
+	Ending		ending = {.scan = scan,.end = end};
+	ErrorData  *error;
+
+	if (scan->pass == NULL)
+		look_for_lines(&ending);
+	else
+		(void) dbops_attempt(look_for_lines, &ending, &error);
+	return ending.takes_lines;
+}
+
+static void
+look_for_lines(void *arg)
+{
+	Ending	   *ending = arg;
+	MigrationScan *scan = ending->scan;
 	MemoryContext caller = MemoryContextSwitchTo(scan->tokens);
-	char	   *sql = pnstrdup(scan->sql + scan->statement, end - scan->statement);
+	char	   *sql = pnstrdup(scan->sql + scan->statement, ending->end - scan->statement);
 	List	   *parsed = dbops_migration_parse(scan->argument, scan->sql, scan->statement, sql);
 	Node	   *statement = list_length(parsed) == 1 ? linitial_node(RawStmt, parsed)->stmt : NULL;
 
 	MemoryContextSwitchTo(caller);
-	return statement != NULL && IsA(statement, CopyStmt) &&
+	ending->takes_lines = statement != NULL && IsA(statement, CopyStmt) &&
 		((CopyStmt *) statement)->is_from && ((CopyStmt *) statement)->filename == NULL;
 }
 

@@ -12,8 +12,10 @@
 
 #include "core/sql.h"
 
+#include "catalog/heap.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -28,18 +30,22 @@ typedef struct Gathering
 
 static void gather_ddl(Gathering *gathering, Node *statement);
 static void gather_alter_table(Gathering *gathering, const AlterTableStmt *statement);
+static void gather_alter_index(Gathering *gathering, const AlterTableStmt *statement);
 static void gather_create_table(Gathering *gathering, const CreateStmt *statement);
 static void gather_referenced(Gathering *gathering, const Constraint *constraint);
+static void gather_keys(Gathering *gathering, const RangeVar *name, const AlterTableCmd *command);
 static void gather_drop(Gathering *gathering, const DropStmt *statement);
 static void gather_type(Gathering *gathering, List *name, LOCKMODE mode);
 static bool looks_at_rows(const AlterDomainStmt *statement);
 static void gather_owner(Gathering *gathering, List *name);
+static void gather_truncate(Gathering *gathering, const TruncateStmt *statement);
 static void gather_vacuum(Gathering *gathering, const VacuumStmt *statement);
 static bool gather_query(Node *node, void *arg);
 static void gather_written(Gathering *gathering, Node *node);
 static void hide(Gathering *gathering, const WithClause *with);
 static void add_all(Gathering *gathering, List *names, LOCKMODE mode);
 static void add_name(Gathering *gathering, const RangeVar *name, LOCKMODE mode);
+static void add_oids(Gathering *gathering, const List *relids, LOCKMODE mode);
 static void add(Gathering *gathering, Oid relid, LOCKMODE mode);
 static bool is_hidden(const Gathering *gathering, const RangeVar *name);
 static int	effect_rank(const char *effect);
@@ -110,7 +116,7 @@ gather_ddl(Gathering *gathering, Node *statement)
 					 dbops_sql_must_be_alone(statement) ? ShareUpdateExclusiveLock : ShareLock);
 			break;
 		case T_TruncateStmt:
-			add_all(gathering, ((TruncateStmt *) statement)->relations, AccessExclusiveLock);
+			gather_truncate(gathering, (TruncateStmt *) statement);
 			break;
 		case T_RenameStmt:
 			add_name(gathering, ((RenameStmt *) statement)->relation, AccessExclusiveLock);
@@ -163,11 +169,17 @@ gather_alter_table(Gathering *gathering, const AlterTableStmt *statement)
 
 	if (statement->objtype == OBJECT_TYPE)
 		return;
+	if (statement->objtype == OBJECT_INDEX)
+	{
+		gather_alter_index(gathering, statement);
+		return;
+	}
 	add_name(gathering, statement->relation, AlterTableGetLockLevel(statement->cmds));
 	foreach(cell, statement->cmds)
 	{
 		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
+		gather_keys(gathering, statement->relation, command);
 		if (command->def != NULL && IsA(command->def, PartitionCmd))
 			add_name(gathering, ((PartitionCmd *) command->def)->name,
 					 command->subtype == AT_DetachPartition && ((PartitionCmd *) command->def)->concurrent ?
@@ -181,6 +193,22 @@ gather_alter_table(Gathering *gathering, const AlterTableStmt *statement)
 			foreach(inner, ((ColumnDef *) command->def)->constraints)
 				gather_referenced(gathering, lfirst_node(Constraint, inner));
 		}
+	}
+}
+
+/* The table stays open to all who do not use the index. */
+static void
+gather_alter_index(Gathering *gathering, const AlterTableStmt *statement)
+{
+	ListCell   *cell;
+
+	add(gathering, dbops_migration_find_relation(statement->relation), AlterTableGetLockLevel(statement->cmds));
+	foreach(cell, statement->cmds)
+	{
+		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->def != NULL && IsA(command->def, PartitionCmd))
+			add(gathering, dbops_migration_find_relation(((PartitionCmd *) command->def)->name), AccessExclusiveLock);
 	}
 }
 
@@ -214,6 +242,18 @@ gather_referenced(Gathering *gathering, const Constraint *constraint)
 		add_name(gathering, constraint->pktable, ShareRowExclusiveLock);
 }
 
+/* Foreign keys that go, if only to come again, are locked at their other end too. */
+static void
+gather_keys(Gathering *gathering, const RangeVar *name, const AlterTableCmd *command)
+{
+	Oid			relid = dbops_migration_find_relation(name);
+
+	if (command->subtype == AT_DropColumn || command->subtype == AT_AlterColumnType)
+		add_oids(gathering, dbops_migration_tables_of_column_keys(relid, command->name), AccessExclusiveLock);
+	else if (command->subtype == AT_DropConstraint)
+		add_oids(gathering, dbops_migration_tables_of_key(relid, command->name), AccessExclusiveLock);
+}
+
 static void
 gather_drop(Gathering *gathering, const DropStmt *statement)
 {
@@ -227,6 +267,9 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 		switch (statement->removeType)
 		{
 			case OBJECT_TABLE:
+				add_oids(gathering, dbops_migration_tables_of_column_keys(
+						 dbops_migration_find_relation(makeRangeVarFromNameList(castNode(List, object))), NULL), mode);
+				/* FALLTHROUGH */
 			case OBJECT_INDEX:
 			case OBJECT_SEQUENCE:
 			case OBJECT_VIEW:
@@ -254,10 +297,7 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 static void
 gather_type(Gathering *gathering, List *name, LOCKMODE mode)
 {
-	ListCell   *cell;
-
-	foreach(cell, dbops_migration_tables_of_type(makeTypeNameFromNameList(name)))
-		add(gathering, lfirst_oid(cell), mode);
+	add_oids(gathering, dbops_migration_tables_of_type(makeTypeNameFromNameList(name)), mode);
 }
 
 /* Does a domain get a constraint that the rows must keep already? */
@@ -284,6 +324,27 @@ gather_owner(Gathering *gathering, List *name)
 		add_name(gathering,
 				 makeRangeVarFromNameList(list_truncate(list_copy(name), list_length(name) - 1)),
 				 AccessExclusiveLock);
+}
+
+/* With CASCADE all that refers to it is emptied too, and so on. */
+static void
+gather_truncate(Gathering *gathering, const TruncateStmt *statement)
+{
+	List	   *relids = NIL;
+	List	   *others;
+	ListCell   *cell;
+
+	add_all(gathering, statement->relations, AccessExclusiveLock);
+	if (statement->behavior != DROP_CASCADE)
+		return;
+	foreach(cell, gathering->targets)
+		relids = list_concat_unique_oid(relids, find_all_inheritors(((const MigrationTarget *) lfirst(cell))->relid, NoLock, NULL));
+	while ((others = heap_truncate_find_FKs(relids)) != NIL)
+	{
+		add_oids(gathering, others, AccessExclusiveLock);
+		foreach(cell, others)
+			relids = list_concat_unique_oid(relids, find_all_inheritors(lfirst_oid(cell), NoLock, NULL));
+	}
 }
 
 static void
@@ -395,6 +456,15 @@ dbops_migration_find_relation(const RangeVar *name)
 	return OidIsValid(schema) ? get_relname_relid(name->relname, schema) : InvalidOid;
 }
 
+static void
+add_oids(Gathering *gathering, const List *relids, LOCKMODE mode)
+{
+	ListCell   *cell;
+
+	foreach(cell, relids)
+		add(gathering, lfirst_oid(cell), mode);
+}
+
 /* Of several modes of a relation the strongest counts. */
 static void
 add(Gathering *gathering, Oid relid, LOCKMODE mode)
@@ -402,6 +472,8 @@ add(Gathering *gathering, Oid relid, LOCKMODE mode)
 	MigrationTarget *target;
 	ListCell   *cell;
 
+	if (!OidIsValid(relid))
+		return;
 	foreach(cell, gathering->targets)
 	{
 		target = lfirst(cell);

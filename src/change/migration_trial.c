@@ -17,6 +17,7 @@
  * is started for a command whose text tells so, or does not tell, and when the
  * command has ended the locks that are held say whether it has to go on.
  */
+#include "change/migration_plan.h"
 #include "change/migration_watch.h"
 
 #include "access/xact.h"
@@ -32,6 +33,9 @@
 /* ms after which the clock rings again. */
 #define RING_AGAIN 100
 
+/* A review may take this part of dbops.dry_run_max_hold. */
+#define REVIEW_SHARE 3
+
 static MigrationTrial *running = NULL;
 static HeldLocks *locks_before;	/* by this session, when the trial began */
 static int	clock_level;		/* of subtransactions, that the clock was started in */
@@ -41,6 +45,7 @@ static volatile sig_atomic_t time_is_over;
 
 static bool has_down_text(const MigrationTrial *trial);
 static void try_all(void *arg);
+static void compare_reviews(MigrationTrial *trial);
 static void try_up(MigrationTrial *trial, MigrationTried *tried);
 static void try_down(MigrationTrial *trial);
 static void prove(void *arg);
@@ -83,6 +88,7 @@ dbops_migration_try(MigrationTrial *trial)
 				 errhint("Call check_migration() for each of them, or once with an array of texts.")));
 	if (has_down_text(trial))
 		trial->before = dbops_schema_state_take(NULL);
+	trial->review = dbops_migration_review_take();
 	time_is_over = false;
 	PG_TRY();
 	{
@@ -128,9 +134,30 @@ try_all(void *arg)
 	for (int i = 0; i < trial->n_texts; i++)
 	{
 		try_up(trial, &trial->texts[i]);
+		if (i == trial->n_texts - 1)
+			compare_reviews(trial);
 		if (trial->texts[i].down != NULL)
 			try_down(trial);
 	}
+}
+
+/* When all up texts have run: what they add to the findings of the schema review, unless others would wait for that. */
+static void
+compare_reviews(MigrationTrial *trial)
+{
+	const MigrationReview *before = trial->review;
+	const MigrationReview *after;
+
+	if (before->error == NULL && trial->clock_runs && before->duration > dbops_dry_run_max_hold / REVIEW_SHARE)
+		trial->unreviewed = psprintf("that takes %.0f ms, for which its locks would have been held", before->duration);
+	else if (before->error != NULL)
+		trial->unreviewed = before->error;
+	if (trial->unreviewed != NULL)
+		return;
+	after = dbops_migration_review_take();
+	trial->unreviewed = after->error;
+	if (after->error == NULL)
+		dbops_migration_review_compare(trial->rsinfo, before, after);
 }
 
 static void

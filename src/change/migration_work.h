@@ -5,9 +5,8 @@
 #ifndef DBOPS_MIGRATION_WORK_H
 #define DBOPS_MIGRATION_WORK_H
 
+#include "change/lock_wait.h"
 #include "change/migration.h"
-
-#include "portability/instr_time.h"
 
 /* ---- migration_job.c: a text in work, as a job ---- */
 
@@ -27,8 +26,7 @@ typedef struct MigrationWork
 
 	/* Of the statement that is next; forgotten when it is done. */
 	MemoryContext statement_memory;
-	bool		waits;			/* has met a lock */
-	instr_time	waits_since;
+	LockWait	wait;			/* that it has met */
 	bool		ran;			/* this process has run it to its end, at top level */
 	Jsonb	   *aim;			/* see migration_outcome.c */
 	const char *remedy;			/* to be run at top level in its place; or NULL */
@@ -70,5 +68,7 @@ typedef struct MigrationOutcome
 
 extern Jsonb *dbops_migration_aim(const RawStmt *raw);
 extern MigrationOutcome dbops_migration_outcome(const Jsonb *aim, bool ran);
+extern void dbops_migration_remedy_run(const Jsonb *aim, const char *remedy, Oid table, long lock_timeout);
+extern void dbops_migration_see_free(Oid table);
 
 #endif							/* DBOPS_MIGRATION_WORK_H */

@@ -14,13 +14,14 @@
 #include "core/job.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/inval.h"
 
 static void run(const DbopsAlone *alone);
 
 /*
  * Run it if it is still right, with the session's lock_timeout set until the job
- * ends. Waits for the table as long as patience says. Needs a transaction, and
+ * ends. Waits for the table as long as autovacuum may need to leave it. Needs a transaction, and
  * is in one when it returns.
  */
 void
@@ -28,7 +29,7 @@ dbops_alone_run(const DbopsAlone *alone)
 {
 	LOCKTAG		tag;
 
-	dbops_job_setting_put("lock_timeout", psprintf("%ld", alone->patience));
+	dbops_job_setting_put("lock_timeout", psprintf("%d", DBOPS_TABLE_PATIENCE));
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, alone->table);
 	(void) LockAcquire(&tag, ShareUpdateExclusiveLock, true, false);
 	AcceptInvalidationMessages();
@@ -41,9 +42,7 @@ static void
 run(const DbopsAlone *alone)
 {
 	RawStmt    *raw = linitial_node(RawStmt, dbops_sql_parse(alone->sql, RAW_PARSE_DEFAULT));
-	QueryCompletion completion;
 
-	InitializeQueryCompletion(&completion);
 	dbops_job_setting_put("lock_timeout", psprintf("%ld", alone->lock_timeout));
-	dbops_sql_run(raw, alone->sql, true, None_Receiver, &completion);
+	(void) dbops_sql_run_own(raw, alone->sql, true);
 }

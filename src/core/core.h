@@ -48,6 +48,14 @@ typedef enum DbopsRequireProtection
 	DBOPS_PROTECTION_ENFORCE
 } DbopsRequireProtection;
 
+/* What becomes of dangerous DDL. */
+typedef enum DbopsGuard
+{
+	DBOPS_GUARD_OFF,
+	DBOPS_GUARD_WARN,
+	DBOPS_GUARD_ENFORCE
+} DbopsGuard;
+
 typedef enum DbopsAlertNotify
 {
 	DBOPS_NOTIFY_FULL,
@@ -62,12 +70,17 @@ extern int	dbops_backfill_batch_time;	/* ms that a batch may take */
 extern int	dbops_backfill_lock_timeout;	/* ms that a batch waits for a lock */
 extern int	dbops_backfill_max_errors;	/* rows that may be set aside */
 extern bool dbops_backfill_yield;	/* leave time to commits that wait */
+extern char *dbops_break_glass; /* why; empty: it is no emergency */
 extern bool dbops_collector;	/* the launcher samples */
+extern int	dbops_ddl_guard;	/* a DbopsGuard */
+extern int	dbops_ddl_lock_timeout; /* ms that DDL waits for a lock; 0: as lock_timeout says */
 extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
 extern int	dbops_expected_role;	/* a DbopsExpectedRole */
 extern char *dbops_expected_standbys;	/* names, with commas; empty: none is expected */
+extern char *dbops_guard_exempt_roles;	/* names, with commas; empty: none */
+extern int	dbops_guard_min_size;	/* kB of a relation */
 extern int	dbops_health_max_age;	/* s; older figures of health are got anew */
 extern int	dbops_heartbeat;	/* ms; 0: none */
 extern int	dbops_history_max_size; /* MB, in a database; 0: no limit */
@@ -85,6 +98,7 @@ extern int	dbops_max_xmin_age; /* s; -1: no gate */
 extern int	dbops_min_free_disk;	/* percent; 0: no gate */
 extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
+extern bool dbops_require_migration;	/* the schema changes by migrations only */
 extern int	dbops_require_protection;	/* a DbopsRequireProtection */
 extern int	dbops_slow_query_time;	/* ms that a slow statement takes on average */
 extern bool dbops_test_clock;	/* background processes obey dbops_test_now */
@@ -240,6 +254,11 @@ extern bool dbops_attempt(DbopsCallback callback, void *arg, ErrorData **error);
 extern bool dbops_attempt_until_cancelled(DbopsCallback callback, void *arg, ErrorData **error);
 extern void dbops_look(DbopsCallback callback, void *arg);
 
+/* ---- own.c: is it a statement of dbops' own that runs? ---- */
+
+extern void dbops_as_own(DbopsCallback callback, void *arg);
+extern bool dbops_is_own(void);
+
 /* ---- data_loss.c: what must not go with DROP EXTENSION by mistake ---- */
 
 extern void dbops_data_loss_init(void);
@@ -312,11 +331,12 @@ extern void dbops_fragment_check_expression(const char *text, const char *argume
 extern void dbops_fragment_check_set_list(const char *text, const char *argument);
 extern struct Query *dbops_fragment_analyze(const char *statement);
 
-/* ---- quote.c: names in the SQL that reports print ---- */
+/* ---- quote.c: names and texts in the SQL that reports print, each on one line ---- */
 
 extern char *dbops_quote_name(const char *name);
 extern char *dbops_quote_qualified(const char *schema, const char *name);
 extern char *dbops_quote_relation(Oid relid);
+extern char *dbops_quote_text(const char *text);
 
 /* ---- vacuum.c: vacuum or analyze a table between two transactions of a procedure ---- */
 
@@ -363,6 +383,8 @@ typedef struct DbopsFinding
 
 	/* of checks only */
 	const struct DbopsCheck *check; /* that found it; or NULL */
+	const struct DbopsThreshold *judged_by; /* what the value was held against, or would be; NULL: that is not known here */
+	double		value;			/* where judged_by is known; NaN: there is none */
 	TimestampTz since;			/* it has been of this severity; 0: not known */
 	TimestampTz muted_until;	/* 0: it is not muted */
 	bool		partial;		/* only a part was seen of the time that is judged: what is bad is so, what is not may be */
@@ -440,6 +462,7 @@ typedef struct DbopsCheckScope
 	Oid			database;		/* InvalidOid: only the cluster is judged */
 	bool		connected;		/* to that database, within a transaction */
 	bool		sparing;		/* leave out what needs catalogs, but for what is shown */
+	bool		bare;			/* leave out the data of findings, which nobody is shown */
 } DbopsCheckScope;
 
 typedef struct DbopsCheckSet
@@ -623,6 +646,7 @@ extern void dbops_json_document(DbopsJson *json, const char *key, Jsonb *documen
 extern Jsonb *dbops_meaning_of_session(void);
 extern void dbops_meaning_use(const Jsonb *settings);
 extern void dbops_meaning_pin(const char *zone);
+extern void dbops_meaning_write(void);
 
 /* ---- json_read.c: members of a jsonb object, of ours or checked before ---- */
 
@@ -632,6 +656,7 @@ extern double dbops_jsonb_decimal(const Jsonb *object, const char *key);
 extern bool dbops_jsonb_boolean(const Jsonb *object, const char *key);
 extern Jsonb *dbops_jsonb_document(const Jsonb *object, const char *key);
 extern List *dbops_jsonb_texts(const Jsonb *object, const char *key);
+extern List *dbops_jsonb_documents(const Jsonb *object, const char *key);
 extern int	dbops_jsonb_integers(const Jsonb *object, const char *key, int64 **numbers);
 
 #endif							/* DBOPS_CORE_H */

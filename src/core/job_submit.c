@@ -11,6 +11,8 @@
 
 static DbopsCallback submitted = NULL;
 static void (*run_here) (int64 id) = NULL;
+static void (*have_done) (int64 id, long patience) = NULL;
+static bool (*end_idle) (int64 id) = NULL;
 
 static void tell_who_runs_it(int64 id);
 
@@ -35,6 +37,24 @@ dbops_job_run_here_hook(void (*hook) (int64 id))
 	run_here = hook;
 }
 
+/* Have a function do so that waits for those that run elsewhere. */
+void
+dbops_job_have_done_hook(void (*hook) (int64 id, long patience))
+{
+	have_done = hook;
+}
+
+/*
+ * Have a job done that may be in work elsewhere already, as the work of a call,
+ * which then waits for it, unless it does not get on for patience ms. Needs an
+ * open procedure, and ends it.
+ */
+void
+dbops_job_have_done(int64 id, long patience)
+{
+	have_done(id, patience);
+}
+
 /*
  * Run a job of this transaction in this session, as the work of a call. Needs
  * an open procedure, and ends it. If the call is interrupted or fails the job
@@ -45,6 +65,23 @@ void
 dbops_job_run_here(int64 id)
 {
 	run_here(id);
+}
+
+/* Have a function end jobs that make room for others. */
+void
+dbops_job_end_idle_hook(bool (*hook) (int64 id))
+{
+	end_idle = hook;
+}
+
+/*
+ * End a job that no process works on, for one of the caller's that does more of
+ * the same; false: a process does.
+ */
+bool
+dbops_job_end_idle(int64 id)
+{
+	return end_idle(id);
 }
 
 /* Submit a job; returns its id, or that of the live job with the same dedupe key. */

@@ -88,6 +88,19 @@ dbops_jsonb_texts(const Jsonb *object, const char *key)
 	return texts;
 }
 
+/* An array of objects, as a list of Jsonb *. */
+List *
+dbops_jsonb_documents(const Jsonb *object, const char *key)
+{
+	Jsonb	   *array = dbops_jsonb_document(object, key);
+	int			n = (array == NULL) ? 0 : JB_ROOT_COUNT(array);
+	List	   *documents = NIL;
+
+	for (int i = 0; i < n; i++)
+		documents = lappend(documents, JsonbValueToJsonb(getIthJsonbValueFromContainer(&array->root, i)));
+	return documents;
+}
+
 static bool
 find(const Jsonb *object, const char *key, enum jbvType type, JsonbValue *value)
 {

@@ -12,7 +12,7 @@
  * dbops_procedure_begin to dbops_procedure_end; everything else opens a
  * connection for one query.
  */
-#include "core/core.h"
+#include "core/rule.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -58,6 +58,13 @@ typedef struct StoreQuery
 	uint64		rows;
 } StoreQuery;
 
+/* A command of ours that changes something. */
+typedef struct Change
+{
+	const char *sql;
+	uint64		rows;
+} Change;
+
 /* A query whose plan is kept for the session. */
 typedef struct KeptPlan
 {
@@ -67,6 +74,7 @@ typedef struct KeptPlan
 
 static List *kept_plans = NIL;
 
+static uint64 run_under(Snapshot snapshot, const StoreQuery *query);
 static uint64 run_pinned(const StoreQuery *query);
 static void set_nested_for_ours(void);
 static uint64 run(const StoreQuery *query, bool read_only);
@@ -76,6 +84,7 @@ static bool push_snapshot(void);
 static uint64 run_on_store(bool kept, const char *sql, int nparams, const DbopsParam *params,
 						   DbopsRowCallback each, void *arg);
 static void run_store_query(void *arg);
+static void run_change(void *arg);
 static void put_row(HeapTuple row, TupleDesc desc, void *arg);
 static void forget_plan(void *arg);
 static void take_value(HeapTuple row, TupleDesc desc, void *arg);
@@ -94,13 +103,8 @@ dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 		.sql = sql,.nparams = nparams,.params = params,
 		.each = each,.arg = arg,.caller = CurrentMemoryContext
 	};
-	uint64		rows;
 
-	PushActiveSnapshot(GetTransactionSnapshot());
-	rows = run_pinned(&query);
-	PopActiveSnapshot();
-
-	return rows;
+	return run_under(GetTransactionSnapshot(), &query);
 }
 
 /*
@@ -117,6 +121,34 @@ dbops_query_seen(const char *sql, int nparams, const DbopsParam *params,
 	};
 
 	return run_pinned(&query);
+}
+
+/*
+ * The same on what is there now, whatever the transaction saw first: names and
+ * definitions that the server writes follow the catalog of now, too.
+ */
+uint64
+dbops_query_latest(const char *sql, int nparams, const DbopsParam *params,
+				   DbopsRowCallback each, void *arg)
+{
+	StoreQuery	query = {
+		.sql = sql,.nparams = nparams,.params = params,
+		.each = each,.arg = arg,.caller = CurrentMemoryContext
+	};
+
+	return run_under(GetLatestSnapshot(), &query);
+}
+
+static uint64
+run_under(Snapshot snapshot, const StoreQuery *query)
+{
+	uint64		rows;
+
+	PushActiveSnapshot(snapshot);
+	rows = run_pinned(query);
+	PopActiveSnapshot();
+
+	return rows;
 }
 
 static uint64
@@ -349,19 +381,27 @@ dbops_query_command(const char *sql)
 uint64
 dbops_query_change(const char *sql)
 {
+	Change		change = {.sql = sql};
+
+	dbops_as_own(run_change, &change);
+	return change.rows;
+}
+
+static void
+run_change(void *arg)
+{
+	Change	   *change = arg;
 	int			nest_level = NewGUCNestLevel();
 	bool		pushed = push_snapshot();
-	uint64		rows;
 
 	set_nested_for_ours();
 	SPI_connect();
-	check_result(SPI_execute(sql, false, 0), sql);
-	rows = SPI_processed;
+	check_result(SPI_execute(change->sql, false, 0), change->sql);
+	change->rows = SPI_processed;
 	SPI_finish();
 	if (pushed)
 		PopActiveSnapshot();
 	AtEOXact_GUC(false, nest_level);
-	return rows;
 }
 
 /*

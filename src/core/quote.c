@@ -1,6 +1,6 @@
 /*
  * quote.c
- *		Names in the SQL that reports print.
+ *		Names and texts in the SQL that reports print.
  *
  * Such SQL is meant to be run as printed, by whomever and with any
  * search_path: names are qualified, and each statement stays on one line,
@@ -34,6 +34,29 @@ char *
 dbops_quote_relation(Oid relid)
 {
 	return dbops_quote_qualified(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
+/* Quote a text as a literal. */
+char *
+dbops_quote_text(const char *text)
+{
+	StringInfoData quoted;
+
+	if (strpbrk(text, "\n\r\\") == NULL)
+		return quote_literal_cstr(text);
+	initStringInfo(&quoted);
+	appendStringInfoString(&quoted, "E'");
+	for (const char *c = text; *c != '\0'; c++)
+	{
+		if (*c == '\n' || *c == '\r')
+			appendStringInfoString(&quoted, *c == '\n' ? "\\n" : "\\r");
+		else if (*c == '\\' || *c == '\'')
+			appendStringInfo(&quoted, "%c%c", *c, *c);
+		else
+			appendStringInfoChar(&quoted, *c);
+	}
+	appendStringInfoChar(&quoted, '\'');
+	return quoted.data;
 }
 
 /* Write a name that has line breaks on one line, in the form U&"...". */

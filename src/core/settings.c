@@ -22,12 +22,17 @@ int			dbops_backfill_batch_time = 250;
 int			dbops_backfill_lock_timeout = 200;
 int			dbops_backfill_max_errors = 1000;
 bool		dbops_backfill_yield = true;
+char	   *dbops_break_glass = "";
 bool		dbops_collector = true;
+int			dbops_ddl_guard = DBOPS_GUARD_OFF;
+int			dbops_ddl_lock_timeout = 0;
 int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
 int			dbops_expected_role = DBOPS_ROLE_ANY;
 char	   *dbops_expected_standbys = "";
+char	   *dbops_guard_exempt_roles = "";
+int			dbops_guard_min_size = 100 * 1024;
 int			dbops_health_max_age = 60;
 int			dbops_heartbeat = 1000;
 int			dbops_history_max_size = 256;
@@ -45,6 +50,7 @@ int			dbops_max_xmin_age = 3600;
 int			dbops_min_free_disk = 10;
 int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
+bool		dbops_require_migration = false;
 int			dbops_require_protection = DBOPS_PROTECTION_OFF;
 int			dbops_slow_query_time = 1000;
 bool		dbops_test_clock = false;
@@ -55,6 +61,13 @@ static const struct config_enum_entry alert_notify_options[] = {
 	{"full", DBOPS_NOTIFY_FULL, false},
 	{"brief", DBOPS_NOTIFY_BRIEF, false},
 	{"off", DBOPS_NOTIFY_OFF, false},
+	{NULL, 0, false}
+};
+
+static const struct config_enum_entry ddl_guard_options[] = {
+	{"off", DBOPS_GUARD_OFF, false},
+	{"warn", DBOPS_GUARD_WARN, false},
+	{"enforce", DBOPS_GUARD_ENFORCE, false},
 	{NULL, 0, false}
 };
 
@@ -81,7 +94,8 @@ static const struct config_enum_entry require_protection_options[] = {
 static void define_a(void);
 static void define_b(void);
 static void define_c_to_d(void);
-static void define_e_to_g(void);
+static void define_e(void);
+static void define_g(void);
 static void define_h_to_i(void);
 static void define_j_to_l(void);
 static void define_max_a_to_r(void);
@@ -96,7 +110,8 @@ dbops_settings_init(void)
 	define_a();
 	define_b();
 	define_c_to_d();
-	define_e_to_g();
+	define_e();
+	define_g();
 	define_h_to_i();
 	define_j_to_l();
 	define_max_a_to_r();
@@ -197,6 +212,17 @@ define_b(void)
 							 NULL,
 							 NULL,
 							 NULL);
+
+	DefineCustomStringVariable("dbops.break_glass",
+							   "Says why a schema is changed although dbops.require_migration is on.",
+							   "Each statement is then written down with it, in the server's log and for break_glass_uses(). Empty means that nothing is an emergency. GRANT SET ON PARAMETER lets others than superusers set it.",
+							   &dbops_break_glass,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL,
+							   NULL,
+							   NULL);
 }
 
 static void
@@ -213,6 +239,31 @@ define_c_to_d(void)
 							 NULL,
 							 NULL);
 
+	DefineCustomEnumVariable("dbops.ddl_guard",
+							 "Sets what becomes of DDL that is dangerous by the rules of lint_sql.",
+							 "Of any client, on relations from dbops.guard_min_size on, in databases that have dbops. warn says what is found, enforce refuses what is critical.",
+							 &dbops_ddl_guard,
+							 DBOPS_GUARD_OFF,
+							 ddl_guard_options,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
+
+	DefineCustomIntVariable("dbops.ddl_lock_timeout",
+							"Sets how long any DDL waits for a lock.",
+							"Holds for each statement by itself, for all but those that run CONCURRENTLY, and where lock_timeout is not shorter. 0 means as long as lock_timeout says.",
+							&dbops_ddl_lock_timeout,
+							0,
+							0,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
 	DefineCustomIntVariable("dbops.dry_run_max_hold",
 							"Sets how long check_migration may hold locks for which others would have to wait.",
 							"A trial ends where it is when locks stronger than ROW EXCLUSIVE have been held for so long.",
@@ -228,7 +279,7 @@ define_c_to_d(void)
 }
 
 static void
-define_e_to_g(void)
+define_e(void)
 {
 	DefineCustomBoolVariable("dbops.enabled",
 							 "Lets dbops work in the background.",
@@ -274,6 +325,34 @@ define_e_to_g(void)
 							   NULL,
 							   NULL,
 							   NULL);
+}
+
+static void
+define_g(void)
+{
+	DefineCustomStringVariable("dbops.guard_exempt_roles",
+							   "Names the roles whose DDL dbops.ddl_guard and dbops.require_migration let pass.",
+							   "With commas between. Who has the rights of one of them without SET ROLE passes too, by the current user or by who has logged in; a superuser only as a real member.",
+							   &dbops_guard_exempt_roles,
+							   "",
+							   PGC_SUSET,
+							   GUC_LIST_INPUT,
+							   NULL,
+							   NULL,
+							   NULL);
+
+	DefineCustomIntVariable("dbops.guard_min_size",
+							"Sets from which size on a relation is guarded by dbops.ddl_guard.",
+							"With its partitions, without indexes. 0 means any that is not empty.",
+							&dbops_guard_min_size,
+							100 * 1024,
+							0,
+							INT_MAX,
+							PGC_SUSET,
+							GUC_UNIT_KB,
+							NULL,
+							NULL,
+							NULL);
 }
 
 static void
@@ -508,6 +587,17 @@ define_max_w_to_r(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomBoolVariable("dbops.require_migration",
+							 "Refuses changes of the schema that are in no migration.",
+							 "Of any client, in databases that have dbops. Migrations of dbops, what dbops does of its own, temporary objects and extensions' scripts pass, and who sets dbops.break_glass.",
+							 &dbops_require_migration,
+							 false,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	DefineCustomEnumVariable("dbops.require_protection",
 							 "Sets whether apply_migration first asks before_migration if there is a way back.",

@@ -18,10 +18,20 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 
+/* A statement of ours on its way. */
+typedef struct OwnStatement
+{
+	RawStmt    *raw;
+	const char *sql;
+	bool		alone;
+	uint64		rows;
+} OwnStatement;
+
 static bool reindexes_concurrently(const ReindexStmt *statement);
 static bool detaches_concurrently(const AlterTableStmt *statement);
 static bool calls_dbops(const CallStmt *statement);
 static bool moves_database(const AlterDatabaseStmt *statement);
+static void run_own(void *arg);
 static List *plan(RawStmt *raw, const char *sql);
 
 /* Parse a text; an error points into that text, not into the caller's query. */
@@ -179,6 +189,27 @@ dbops_sql_run(RawStmt *raw, const char *sql, bool alone,
 	PortalDrop(portal, false);
 	if (!alone)
 		CommandCounterIncrement();
+}
+
+/* The same for a statement that dbops has written; returns the number of rows. */
+uint64
+dbops_sql_run_own(RawStmt *raw, const char *sql, bool alone)
+{
+	OwnStatement statement = {.raw = raw,.sql = sql,.alone = alone};
+
+	dbops_as_own(run_own, &statement);
+	return statement.rows;
+}
+
+static void
+run_own(void *arg)
+{
+	OwnStatement *statement = arg;
+	QueryCompletion completion;
+
+	InitializeQueryCompletion(&completion);
+	dbops_sql_run(statement->raw, statement->sql, statement->alone, None_Receiver, &completion);
+	statement->rows = completion.nprocessed;
 }
 
 /* Analyze, rewrite and plan in the caller's memory. */

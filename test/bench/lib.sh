@@ -32,6 +32,7 @@
 #     hold NAME RATIO FLOOR       a floor check of your own; prints ok or not ok
 #     beside NAME SECONDS FILE SQL    the latencies of an application that runs the
 #                                 pgbench script FILE, while SQL runs; '': alone
+#     account_transactions ROWS   such a script, on the table accounts with so many rows
 #     restart_with LIBRARIES      restart the server, these preloaded; none: as before
 #
 # Before each timing, compare runs the SQL in $before_each, untimed: put back
@@ -131,6 +132,18 @@ hold() {
 	awk -v r="$2" -v f="$3" 'BEGIN { exit !(r >= f) }' || verdict='not ok'
 	printf '%s - %s: ratio %s, at least %s\n\n' "$verdict" "$1" "$2" "$3"
 	printf '%s\n' "$verdict" >>"$DBOPS_BENCH_VERDICTS"
+}
+
+# pgbench's built-in transaction, reduced to the table in work: read one account,
+# change its balance.
+account_transactions() {
+	cat <<-SQL
+		\set id random(1, $1)
+		BEGIN;
+		SELECT balance FROM accounts WHERE id = :id;
+		UPDATE accounts SET balance = balance + 1 WHERE id = :id;
+		COMMIT;
+	SQL
 }
 
 # Run an application, which is four clients, for so long beside a statement, or

@@ -3,36 +3,13 @@
 # A scene in shell, because two things happen at once: the application goes on
 # while two workers fill a column of its table, and what it felt is shown
 # beside what it feels alone.
-#
-# The application is pgbench: 4 clients, 300 short transactions a second, each of
-# which changes a row of pgbench_accounts. Latencies count from the moment at which a
-# transaction was due, so one that had to wait in a queue is not flattered.
 
-# shellcheck disable=SC2154 # demo's
-load=$demo/load
+# shellcheck source=test/demo.d/load.sh disable=SC2154 # demo's
+. "$scenes/load.sh"
 
-# Begin the application for some seconds; its latencies go to a file of that name.
-# shellcheck disable=SC2154 # demo's
-begin_load() {
-	run pgbench -n -b simple-update -c 4 -R 300 -T "$2" -l --log-prefix="$load/$1" "$database" >/dev/null 2>&1 &
-	application=$!
-}
-
-# Print what the application felt until a moment, in seconds since 1970.
-latencies() {
-	as_server_user find "$load" -name "$1.*" -exec cat {} + | awk -v end="$2" '$5 < end { print $3 / 1000 }' | sort -g |
-		awk -v name="$3" '
-			{ v[NR] = $1 }
-			END { printf "   %-34s %8d %10.2f %10.2f\n", name, NR, v[int((NR - 1) * 0.5) + 1], v[int((NR - 1) * 0.99) + 1] }'
-}
-
-as_server_user rm -rf "$load"
-as_server_user mkdir "$load"
-run psql -X -q -c 'SET client_min_messages = warning' -c 'ALTER TABLE pgbench_accounts DROP COLUMN IF EXISTS region' \
-	-c 'VACUUM (FULL, ANALYZE) pgbench_accounts' -c 'CHECKPOINT'
-
+prepare_load region
 begin_load alone 4
-wait "$application" || die 'the application failed'
+end_load
 show <<'SQL'
 \echo '== Workers'
 \echo
@@ -48,8 +25,8 @@ CALL dbops.batched_backfill('pgbench_accounts', 'region = ''region '' || bid', '
 
 SQL
 end=$(date +%s)
-wait "$application" || die 'the application failed'
+end_load
 
-printf '\n   What the application felt:\n\n   %-34s %8s %10s %10s\n' '' number 'p50, ms' 'p99, ms'
+felt
 latencies alone "$(date +%s)" 'alone'
 latencies meanwhile "$end" 'while two workers fill the column'

@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(start_server ask crash_server);
@@ -31,49 +32,37 @@ sub start_server
 }
 
 # A psql that finds no server leaves before it has read its query, which the
-# test would die of.
+# test would die of. One that is cut off may say that its statement failed.
 sub ask
 {
 	my ($sql) = @_;
 
 	for (1 .. 600)
 	{
-		my ($code, $out);
-		eval { $code = $node->psql('postgres', $sql, stdout => \$out) };
+		my ($code, $out, $error);
+		eval { $code = $node->psql('postgres', $sql, stdout => \$out, stderr => \$error) };
 		return $out if defined $code && $code == 0;
-		die "failed: $sql" if defined $code && $code == 3;
+		die "failed: $sql\n$error" if defined $code && $code == 3 && $error !~ /server closed the connection/;
 		usleep(100_000);
 	}
 	die "no answer: $sql";
 }
 
 # Kill a process of a server with restart_after_crash; returns when all others have
-# ended with it and the server is back. Who asked before the postmaster has noticed
-# would be answered, and cut off later.
+# ended with it and the server is back, as its log says. Who asked before the
+# postmaster has noticed would be answered, and cut off later.
 sub crash_server
 {
 	my ($server, $pid) = @_;
-	my $before = checkpointer($server);
+	my $written = -s $server->logfile;
 
 	kill('KILL', $pid) == 1 or die "there is no process $pid";
-	for (1 .. 1800)
+	for (1 .. 18_000)
 	{
-		my $now = checkpointer($server);
-
-		return if $now ne '' && $now ne $before;
-		usleep(100_000);
+		return if slurp_file($server->logfile, $written) =~ /database system is ready to accept connections/;
+		usleep(10_000);
 	}
 	die 'the server did not come back';
-}
-
-# Its checkpointer, which is another one after a crash; empty while there is none.
-sub checkpointer
-{
-	my ($server) = @_;
-	my ($pid, $error);
-
-	eval { $server->psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}, stdout => \$pid, stderr => \$error) };
-	return $pid // '';
 }
 
 1;

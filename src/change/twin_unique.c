@@ -1,0 +1,52 @@
+/*
+ * twin_unique.c
+ *		Are values that differ the same in another type, where an index says that
+ *		there must be no two?
+ *
+ * The copies of unique indexes are built by finish_change(): as long as both
+ * columns are in use they would fail writes that the old one takes, such as what
+ * ON CONFLICT does with a value that another session inserts at the same time. So
+ * that nobody learns only then that the copy cannot be, the rows are looked
+ * through when the new column is filled, and once more before the build.
+ */
+#include "change/twin.h"
+
+#include "utils/builtins.h"
+
+static void add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached, const char *otherwise);
+
+/* otherwise: a statement that is run where there are some; or NULL. */
+void
+dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached,
+							const char *otherwise)
+{
+	ListCell   *cell;
+
+	foreach(cell, dbops_twin_clones(column, change->new_name))
+	{
+		const TwinClone *clone = lfirst(cell);
+
+		if (clone->unique && !clone->whole)
+			add_look(plan, clone, change, reached, otherwise);
+	}
+}
+
+static void
+add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached, const char *otherwise)
+{
+	dbops_online_add(plan, (OnlineStep)
+	{
+		.kind = ONLINE_REFUSE,
+		.ours = (otherwise != NULL),
+		.asks_ours = true,
+		.sql = psprintf("SELECT FROM ONLY %s WHERE %s GROUP BY %s HAVING pg_catalog.count(*) > 1 LIMIT 1",
+						clone->column->table, clone->condition, clone->keys),
+		.reached = reached,
+		.otherwise = otherwise,
+		.why = psprintf("Values of which %s has each once must not be the same in the new type.", quote_identifier(clone->name)),
+		.message = psprintf("values of column %s of table %s that differ are the same in type %s, where %s allows no two",
+							quote_identifier(change->column), clone->column->table, change->type, quote_identifier(clone->name)),
+		.sqlerrcode = ERRCODE_UNIQUE_VIOLATION,
+		.hint = TWIN_DUPLICATES_HINT
+	});
+}

@@ -1,0 +1,93 @@
+/*
+ * unfinished_column.c
+ *		Changes of columns by expand and contract that nobody has ended.
+ *
+ * Each costs a second column, and a trigger for each row that is written, until
+ * it is finished or aborted; only who knows the application can say when that may
+ * be. One that is not ready was cut off, and goes on with the same call. Where a
+ * job does that, or has failed to, that is listed instead.
+ */
+#include "change/unfinished.h"
+
+#include "utils/lsyscache.h"
+
+/* A change, and whether its command has texts of who began it. */
+typedef struct OpenChange
+{
+	Unfinished	unfinished;
+	bool		has_texts;
+} OpenChange;
+
+static void take_change(HeapTuple row, TupleDesc desc, void *arg);
+static char *call_again(const char *call, const char *table, const char *column, HeapTuple row, TupleDesc desc);
+
+void
+dbops_unfinished_columns(ReportRow *row)
+{
+	DbopsParam	param = dbops_param_text(dbops_backfill_sync_home());
+	bool		texts = dbops_report_shows_texts();
+	List	   *changes = NIL;
+	ListCell   *cell;
+
+	dbops_store_each("SELECT c.id, c.relid, c.call, c.column_name, c.state, c.created_at, c.new_name, c.new_type, c.set_clause, c.reverse_set"
+					 " FROM dbops.column_change c WHERE c.state IN ('expanding', 'ready') AND c.home = $1"
+					 " AND NOT EXISTS (SELECT FROM dbops.job j WHERE j.kind = 'change' AND j.dedupe_key IN (" UNFINISHED_COLUMN_KEYS("c") ")"
+					 " AND (j.finished_at IS NULL OR j.state = 'failed' AND NOT EXISTS (SELECT FROM dbops.job l WHERE l.id > j.id"
+					 " AND l.kind = j.kind AND l.dedupe_key = j.dedupe_key)))"
+					 " ORDER BY c.id",
+					 1, &param, take_change, &changes);
+	foreach(cell, changes)
+	{
+		OpenChange *change = lfirst(cell);
+
+		if (change->has_texts && !texts && !dbops_acts_for(dbops_relation_owner(change->unfinished.table)))
+			change->unfinished.command = NULL;
+		dbops_unfinished_put(row, &change->unfinished);
+	}
+}
+
+static void
+take_change(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **changes = arg;
+	OpenChange *change = palloc(sizeof(OpenChange));
+	int64		id = dbops_row_int8(row, desc, 1);
+	Oid			relid = dbops_row_oid(row, desc, 2);
+	const char *call = dbops_row_text(row, desc, 3);
+	const char *column = dbops_row_text(row, desc, 4);
+	bool		ready = strcmp(dbops_row_text(row, desc, 5), "ready") == 0;
+	bool		there = get_rel_name(relid) != NULL;
+
+	change->has_texts = there && !ready;
+	change->unfinished = (Unfinished) {
+		.kind = "column change",
+		.object = dbops_quote_name(column),
+		.table = there ? relid : InvalidOid,
+		.detail = !there ? psprintf("%s, whose table is gone", call) :
+		psprintf("%s, %s; or CALL dbops.abort_change(" INT64_FORMAT ");", call,
+				 ready ? "ready: finish it when applications use only the new columns" : "cut off", id),
+		.since = dbops_row_time(row, desc, 6),
+		.command = !there ? psprintf("CALL dbops.abort_change(" INT64_FORMAT ");", id) :
+		ready ? psprintf("CALL dbops.finish_change(" INT64_FORMAT ");", id) :
+		call_again(call, dbops_quote_relation(relid), column, row, desc)
+	};
+	*changes = lappend(*changes, change);
+}
+
+/* The call that has begun it. */
+static char *
+call_again(const char *call, const char *table, const char *column, HeapTuple row, TupleDesc desc)
+{
+	const char *type = dbops_row_text(row, desc, 8);
+	const char *set_clause = dbops_row_text(row, desc, 9);
+	const char *reverse_set = dbops_row_text(row, desc, 10);
+	const char *first = (strcmp(call, "sync_columns") == 0) ? set_clause : column;
+	const char *second = (type != NULL) ? type : dbops_row_text(row, desc, 7);
+	const char *third = (type != NULL) ? set_clause : NULL;
+
+	if (strcmp(call, "sync_columns") == 0)
+		second = reverse_set;
+	return psprintf("CALL dbops.%s(%s, %s%s%s%s%s);", call, dbops_quote_text(table), dbops_quote_text(first),
+					second != NULL ? ", " : "", second != NULL ? dbops_quote_text(second) : "",
+					third != NULL ? ", " : "", third != NULL ? dbops_quote_text(third) : "");
+}

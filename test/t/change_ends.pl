@@ -1,0 +1,175 @@
+# What others do to a table while finish_change() or abort_change() waits for its
+# lock, after all looks: no value is lost that was accepted, of two that end the
+# same change one says that it has not, and nothing is left behind. TAP, because
+# the calls have to be met in that wait.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbops'\nautovacuum = off\n");
+$node->start;
+sql('CREATE EXTENSION dbops');
+
+# A value that cannot be converted is written between the look and the swap.
+sql(q{CREATE TABLE converted (id int PRIMARY KEY, v text); INSERT INTO converted VALUES (1, '5');
+	CALL dbops.change_type('converted', 'v', 'int', 'v::int')});
+{
+	my $holder = hold('converted');
+	my $finish = call('CALL dbops.finish_change(' . change() . ')');
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'converted'::regclass AND tgnargs = 2)});
+	$holder->query(q{UPDATE converted SET v = 'abc'});
+	like($holder->{stderr}, qr/ERROR:  invalid input syntax for type integer: "abc"/, 'who writes what cannot be converted, when all rows have been looked at, is told');
+	$holder->{stderr} = '';
+	$holder->query('ROLLBACK');
+	$holder->quit;
+	is(error_of($finish), '', 'the change is finished');
+	is(sql('SELECT v FROM converted'), '5', 'with what was accepted');
+}
+
+# A partition with rows of its own is attached meanwhile.
+sql(q{CREATE TABLE parts (id int, k int, v text, f text) PARTITION BY RANGE (k);
+	CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10); INSERT INTO parts VALUES (1, 1, 'a b');
+	CALL dbops.sync_columns('parts', 'f = split_part(v, '' '', 1)');
+	CREATE TABLE part_2 (LIKE parts); INSERT INTO part_2 VALUES (2, 15, 'c d', NULL)});
+{
+	my $holder = hold('parts');
+	my $finish = call('CALL dbops.finish_change(' . change() . ', drop_old_columns => true)');
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'parts'::regclass AND tgnargs = 2)});
+	$holder->query_safe('ALTER TABLE parts ATTACH PARTITION part_2 FOR VALUES FROM (10) TO (20)');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	like(error_of($finish), qr/ERROR:  change \d+ has been aborted, or the table's triggers, columns or partitions altered, meanwhile/, 'a partition that has come meanwhile is noticed');
+	is(sql('SELECT v FROM parts WHERE id = 2'), 'c d', 'and keeps its values');
+	my ($code, $out, $error) = $node->psql('postgres', 'CALL dbops.finish_change(' . change() . ', drop_old_columns => true)');
+	like($error, qr/ERROR:  table public\.parts has rows whose new columns/, 'which the same call finds');
+}
+
+# Of a finish and an abort at once the second is told, whichever that is.
+for my $first ('abort_change', 'finish_change')
+{
+	my ($second) = grep { $_ ne $first } ('abort_change', 'finish_change');
+	my %arguments = (abort_change => '', finish_change => ', drop_old_columns => true');
+	my %has = (abort_change => 'finished', finish_change => 'aborted');
+
+	sql(q{DROP TABLE IF EXISTS both_end; CREATE TABLE both_end (id int PRIMARY KEY, name text, f text); INSERT INTO both_end VALUES (1, 'a b', NULL);
+		CALL dbops.sync_columns('both_end', 'f = split_part(name, '' '', 1)')});
+	my $id = change();
+	my $holder = hold('both_end');
+	# abort_change() ends the job of a finish that it finds, and so has to come before it.
+	my $abort = call("CALL dbops.abort_change($id$arguments{abort_change})");
+	waits('abort_change', 'true');
+	my $finish = call("CALL dbops.finish_change($id$arguments{finish_change})");
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'both_end'::regclass AND tgnargs = 2)});
+	# The one that is to be second is stopped at the lock of its own row while the other ends.
+	sql("SELECT dbops.pause_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = '$second'");
+	like(error_of($second eq 'abort_change' ? $abort : $finish), qr/is paused/, "$second is stopped");
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	is(error_of($first eq 'abort_change' ? $abort : $finish), '', "$first is done");
+	my $job = sql("SELECT id FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = '$second'");
+	sql("SELECT dbops.resume_job($job)");
+	my ($code, $out, $error) = $node->psql('postgres', "CALL dbops.wait_job($job)");
+	is(sql("SELECT state FROM dbops.job WHERE id = $job"), 'failed', "$second, which comes second, is not");
+	like(sql("SELECT message FROM dbops.job WHERE id = $job"), qr/^change $id has been $has{$second}/, 'and says why');
+	is(sql(q{SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'both_end'::regclass AND attnum > 0 AND NOT attisdropped}),
+		$first eq 'abort_change' ? 'id name f' : 'id f', 'the columns are as the first has left them');
+}
+
+# The call that has begun it is made again while it is taken back.
+sql(q{CREATE TABLE again (id int PRIMARY KEY, v text); INSERT INTO again VALUES (1, 'a');
+	CALL dbops.rename_column('again', 'v', 'w'); ALTER TABLE again DISABLE TRIGGER zz_dbops_v});
+{
+	my $holder = hold('again', 'LOCK TABLE again IN ROW EXCLUSIVE MODE');
+	my $abort = call('CALL dbops.abort_change(' . change() . ')');
+	waits('abort_change', 'true');
+	my $rename = call(q{CALL dbops.rename_column('again', 'v', 'w')});
+	waits('rename_column', 'true');
+	sql(q{SELECT dbops.pause_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'rename_column'});
+	like(error_of($rename), qr/is paused/, 'the call made again is stopped');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	is(error_of($abort), '', 'the change is taken back');
+	my $job = sql(q{SELECT id FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'rename_column'});
+	sql("SELECT dbops.resume_job($job)");
+	$node->psql('postgres', "CALL dbops.wait_job($job)");
+	like(sql("SELECT state || ': ' || message FROM dbops.job WHERE id = $job"), qr/^failed: the change of column "v" of table public\.again has been ended meanwhile/, 'the call made again finds it ended');
+	is(sql(q{SELECT (SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'again'::regclass AND attnum > 0 AND NOT attisdropped)
+		|| ', ' || (SELECT count(*) FROM pg_trigger WHERE tgrelid = 'again'::regclass)}), 'id v, 0', 'and leaves nothing behind');
+}
+
+# The proof that no row has NULL is dropped meanwhile: no look at all rows under the lock.
+sql(q{CREATE TABLE proven (id int PRIMARY KEY, v text NOT NULL); INSERT INTO proven VALUES (1, 'a'); CALL dbops.rename_column('proven', 'v', 'w')});
+{
+	my $holder = hold('proven');
+	my $finish = call('CALL dbops.finish_change(' . change() . ')');
+	waits('finish_change', 'true');
+	$holder->query_safe('ALTER TABLE proven DROP CONSTRAINT dbops_not_null_w');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	like(error_of($finish), qr/ERROR:  column v of table public\.proven.* altered meanwhile/, 'a proof that has gone is noticed');
+	sql('CALL dbops.finish_change(' . change() . ')');
+	is(sql(q{SELECT attnotnull FROM pg_attribute WHERE attrelid = 'proven'::regclass AND attname = 'w'}), 't', 'and put back by the same call');
+}
+$node->stop;
+done_testing();
+
+sub sql
+{
+	my ($query) = @_;
+
+	return $node->safe_psql('postgres', $query);
+}
+
+# The change that was begun last.
+sub change
+{
+	return sql('SELECT max(id) FROM dbops.column_change');
+}
+
+# A transaction that has a table in use, and is so old that nobody queues behind it:
+# what it does there next would be a deadlock.
+sub hold
+{
+	my ($table, $lock) = @_;
+	my $holder = $node->background_psql('postgres', on_error_stop => 0);
+
+	$lock //= "SELECT FROM $table";
+	$holder->query_safe(q{SET application_name = 'holder'});
+	$holder->query_safe("BEGIN; $lock; SELECT pg_sleep(1.1)");
+	return $holder;
+}
+
+sub call
+{
+	my ($sql) = @_;
+	my $caller = $node->background_psql('postgres', on_error_stop => 0);
+
+	$caller->query_until(qr/go/, "\\echo go\nSET client_min_messages = error;\n$sql;\n");
+	return $caller;
+}
+
+# Wait until a call's job waits for the holder, and a condition holds.
+sub waits
+{
+	my ($call, $condition) = @_;
+
+	$node->poll_query_until('postgres', qq{SELECT count(*) = 1 AND ($condition) FROM dbops.jobs() j JOIN dbops.job i USING (id)
+		WHERE i.spec ->> 'call' = '$call' AND j.state = 'running' AND j.waiting LIKE 'for a lock of another session: Process%holder%'})
+	  or die "$call does not wait";
+}
+
+# What a call has ended with.
+sub error_of
+{
+	my ($caller) = @_;
+
+	$caller->query('SELECT 1');
+	my $error = $caller->{stderr};
+	$caller->quit;
+	return $error;
+}
