@@ -173,5 +173,7 @@ by_blocks(const BackfillRun *run)
 		return psprintf("%sA trigger has made right what was written from %s until the end.", proof, since);
 	if (run->request.app_writes)
 		return psprintf("%sThe application makes right what is written; transactions from before had ended at %s.", proof, since);
+	if (run->request.kept)
+		return psprintf("%sRows written meanwhile are right by what the change has put in place.", proof);
 	return psprintf("%sRows written %s may be missing.", proof, proved ? "since" : "meanwhile");
 }

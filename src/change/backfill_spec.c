@@ -43,6 +43,7 @@ put_request(DbopsJson *json, const BackfillRun *run)
 	dbops_json_text(json, "method", dbops_backfill_method_name(request->method));
 	dbops_json_boolean(json, "sync", request->sync);
 	dbops_json_boolean(json, "app_writes", request->app_writes);
+	dbops_json_boolean(json, "kept", request->kept);
 	dbops_json_boolean(json, "quarantine", request->quarantine);
 	dbops_json_integer(json, "max_errors", request->max_errors);
 	dbops_json_decimal(json, "vacuum_every", request->vacuum_every);
@@ -106,6 +107,7 @@ dbops_backfill_read_spec(BackfillRun *run, Jsonb *spec)
 	request->method = dbops_backfill_method(dbops_jsonb_text(spec, "method"));
 	request->sync = dbops_jsonb_boolean(spec, "sync");
 	request->app_writes = dbops_jsonb_boolean(spec, "app_writes");
+	request->kept = dbops_jsonb_boolean(spec, "kept");
 	request->quarantine = dbops_jsonb_boolean(spec, "quarantine");
 	request->max_errors = (int) dbops_jsonb_integer(spec, "max_errors");
 	request->vacuum_every = dbops_jsonb_decimal(spec, "vacuum_every");

@@ -40,6 +40,7 @@ typedef struct BackfillRequest
 	BackfillMethod method;		/* never auto once the change is understood */
 	bool		sync;			/* a trigger covers what is written meanwhile */
 	bool		app_writes;		/* the application does */
+	bool		kept;			/* what a change of columns has put in place does */
 	bool		quarantine;		/* rows that fail are set aside, or else end it */
 	int			max_errors;		/* rows that may be set aside */
 	double		vacuum_every;	/* share of the table after which it is vacuumed; 0: never */

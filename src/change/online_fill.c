@@ -78,6 +78,7 @@ understand(const OnlineStep *fill)
 	request->workers = 1;
 	request->method = BACKFILL_BLOCKS;
 	request->sync = fill->sync;
+	request->kept = !fill->sync;
 	request->max_errors = dbops_backfill_max_errors;
 	request->limits.batch_time = dbops_backfill_batch_time;
 	request->limits.yield = dbops_backfill_yield;
