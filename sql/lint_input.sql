@@ -120,6 +120,20 @@ ALTER TABLE alike ALTER c TYPE varchar COLLATE "C", ALTER g TYPE text COLLATE "P
 SET timezone = 'UTC'; ALTER TABLE alike ALTER f TYPE timestamptz;
 SET timezone = 'Europe/Berlin'; ALTER TABLE alike ALTER f TYPE timestamptz;
 SET timezone = 'Nowhere'; ALTER TABLE alike ALTER f TYPE timestamptz;$text$) WHERE rule LIKE 'column.%';
+-- however much there is of what is wrong, it takes time and memory by its length: names that are cut to the same, mistakes, extensions
+BEGIN;
+SET LOCAL statement_timeout = '60s';
+SELECT rule, count(*), max(length(why)) AS longest FROM dbops.lint_sql((SELECT string_agg('CREATE TABLE ' || repeat('x', 64) || g || ' (a int PRIMARY KEY);', E'\n') FROM generate_series(1, 20000) g)) WHERE rule = 'name.clash' GROUP BY 1;
+SELECT left(why, 70) AS begins, length(why) FROM dbops.lint_sql(format('CREATE TABLE "%s1" (a int); CREATE TABLE "%1$s2" (a int)', repeat('y', 100000))) WHERE rule = 'name.clash';
+SELECT rule, count(*), min(line), max(line) FROM dbops.lint_sql(repeat(E'SELEC 1;\n', 200000)) GROUP BY 1;
+SELECT rule, count(*), min(line), max(line) FROM dbops.lint_sql(repeat(E'COPY 1;\n', 100000)) GROUP BY 1;
+SELECT relation, count(*) FROM dbops.lint_sql(repeat('CREATE EXTENSION there_is_none; ALTER EXTENSION plpgsql UPDATE;', 3000)) WHERE rule LIKE 'extension.%' GROUP BY 1;
+-- what the server's scanner would read again from each of its characters is not given to it: comments opened in each other, and no operators
+SELECT * FROM found('DROP TABLE t; ' || repeat('/*', 1000000) || repeat('*/', 1000000) || ' TRUNCATE t;');
+SELECT * FROM found('DROP TABLE t; SELECT 1 ' || repeat('+', 1000000) || ' 1; TRUNCATE t;');
+SELECT * FROM found(repeat(E'/* /* */ /*/***/*/ */ --/*\n', 100) || '/*' || repeat('*', 10000) || '/ DROP TABLE t /*' || repeat('-', 10000) || '*/;--' || repeat('/*', 1000));
+SELECT * FROM found(E'COPY t (a, b) FROM stdin;\n' || repeat('/*', 1000) || E'\n\\.\n\\echo ' || repeat('/*', 1000) || E'\nTRUNCATE t;');
+COMMIT;
 SET client_min_messages = warning;
 DROP SCHEMA regress_input, regress_input_evil CASCADE;
 DROP ROLE regress_input_stranger;

@@ -53,7 +53,7 @@ SELECT * FROM dbops.apply_migration('100', E'CREATE TABLE never (a int);\n\nSELE
 SELECT * FROM dbops.apply_migration('100', E'CREATE TABLE never (a int);\nSELECT ''not closed;\n', project => 'text');
 SELECT * FROM dbops.apply_migration('100', E'CREATE TABLE never (a int);\nSELECT /* not closed;\n', project => 'text');
 SELECT * FROM dbops.apply_migration('100', E'CREATE TABLE never (a int);\nSELECT (1;\nSELECT 2', project => 'text');
-SELECT * FROM dbops.apply_migration('100', 'CREATE TABLE never (a int);' || repeat(' ', 1000) || 'SELEC ' || repeat('+', 1000), project => 'text');
+SELECT * FROM dbops.apply_migration('100', 'CREATE TABLE never (a int);' || repeat(' ', 1000) || 'SELEC ' || repeat('+ ', 500), project => 'text');
 SELECT * FROM dbops.apply_migration('100', 'SELECT 1', E'DROP TABLE never;\nDROP nothing', project => 'text');
 SELECT * FROM dbops.apply_migration('100', 'SELECT 1', verify_sql => 'SELECT FROM WHERE', project => 'text');
 

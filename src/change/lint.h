@@ -237,12 +237,14 @@ struct Lint
 	List	   *published;		/* of LintPublished * */
 
 	/* lint_name.c */
-	List	   *long_names;		/* that the server cuts, of char * */
+	HTAB	   *long_names;		/* that the server cuts; or NULL */
 	const char *known_path;		/* that writable_schemas is of; or NULL */
 	List	   *writable_schemas;	/* of that path, in which others may create, of char * */
 
 	/* lint_extension.c */
 	List	   *extensions;		/* that the text creates, of char * */
+	bool		has_available;	/* the server's have been read */
+	List	   *available;		/* of LintAvailable * */
 };
 
 /* What a rule says. */

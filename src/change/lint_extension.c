@@ -6,9 +6,12 @@
  */
 #include "change/lint.h"
 
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 
 enum
 {
@@ -49,10 +52,25 @@ static const DbopsRule rules[] = {
 
 const DbopsRuleSet dbops_lint_extension_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
+/* A version whose files the server has, as the text has them read once. */
+typedef struct LintAvailable
+{
+	const char *name;
+	const char *version;
+	bool		is_default;
+	bool		superuser;		/* only one creates it, or who may if it is trusted */
+	bool		trusted;
+	List	   *needs;			/* extensions, of char * */
+} LintAvailable;
+
 static void judge_create(Lint *lint, const CreateExtensionStmt *statement);
 static bool is_there(const Lint *lint, const char *extension);
+static const LintAvailable *find_available(Lint *lint, const char *extension, const char *version);
+static void take_available(HeapTuple row, TupleDesc desc, void *arg);
 static void judge_available(Lint *lint, const CreateExtensionStmt *statement, const char *version, bool cascade);
+static const char *missing_need(const Lint *lint, const LintAvailable *available);
 static void judge_right(Lint *lint, const char *extension, const char *version);
+static bool may_create(void);
 static void judge_update(Lint *lint, const AlterExtensionStmt *statement);
 static void judge_drop(Lint *lint, const DropStmt *statement);
 static const char *option(const List *options, const char *name);
@@ -98,34 +116,60 @@ judge_create(Lint *lint, const CreateExtensionStmt *statement)
 static bool
 is_there(const Lint *lint, const char *extension)
 {
-	DbopsParam	name = dbops_param_text(extension);
-	Datum		found;
-
-	return dbops_texts_have(lint->extensions, extension) ||
-		dbops_query_value("SELECT true FROM pg_extension WHERE extname = $1", 1, &name, BOOLOID, &found);
+	return dbops_texts_have(lint->extensions, extension) || OidIsValid(get_extension_oid(extension, true));
 }
 
-/* Of the version that is asked for, or else of the default one. */
-#define VERSIONS \
-	" FROM pg_available_extension_versions() v JOIN pg_available_extensions() e USING (name) WHERE v.name = $1 AND v.version = coalesce($2, e.default_version)"
+/* The files of a version, or else of the default one; NULL: this server does not have them. */
+static const LintAvailable *
+find_available(Lint *lint, const char *extension, const char *version)
+{
+	ListCell   *cell;
 
-#define VERSIONS_AND_NEEDS \
-	" FROM (SELECT unnest(v.requires)::text AS r" VERSIONS ") n WHERE r NOT IN (SELECT extname FROM pg_extension) AND r <> ALL ($3)"
+	if (!lint->has_available)
+		dbops_query_each("SELECT v.name::text, v.version, v.version = e.default_version, v.superuser, v.trusted, v.requires::text[]"
+						 " FROM pg_available_extension_versions() v JOIN pg_available_extensions() e USING (name)",
+						 0, NULL, take_available, lint);
+	lint->has_available = true;
+	foreach(cell, lint->available)
+	{
+		const LintAvailable *available = lfirst(cell);
+
+		if (strcmp(available->name, extension) == 0 && (version == NULL ? available->is_default : strcmp(available->version, version) == 0))
+			return available;
+	}
+	return NULL;
+}
+
+static void
+take_available(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Lint	   *lint = arg;
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	LintAvailable *available = palloc0(sizeof(LintAvailable));
+
+	available->name = dbops_row_text(row, desc, 1);
+	available->version = dbops_row_text(row, desc, 2);
+	available->is_default = dbops_row_bool(row, desc, 3);
+	available->superuser = dbops_row_bool(row, desc, 4);
+	available->trusted = dbops_row_bool(row, desc, 5);
+	available->needs = dbops_row_texts(row, desc, 6);
+	lint->available = lappend(lint->available, available);
+	MemoryContextSwitchTo(caller);
+}
 
 static void
 judge_available(Lint *lint, const CreateExtensionStmt *statement, const char *version, bool cascade)
 {
-	DbopsParam	params[] = {dbops_param_text(statement->extname), dbops_param_text(version), dbops_param_texts(lint->extensions)};
-	Datum		found;
-	char	   *missing;
+	const LintAvailable *available = find_available(lint, statement->extname, version);
+	const char *missing = (available == NULL || cascade) ? NULL : missing_need(lint, available);
 
-	if (!dbops_query_value("SELECT true" VERSIONS, 2, params, BOOLOID, &found))
+	if (available == NULL)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[UNAVAILABLE], .part = statement->extname,
 			.why = version == NULL ? "this server does not have its files" : psprintf("this server does not have the files of its version %s", version),
 			.safer = "Install its package on all servers, standbys too, before the text is run."
 		});
-	else if (!cascade && (missing = dbops_query_text("SELECT min(r)" VERSIONS_AND_NEEDS, lengthof(params), params)) != NULL)
+	else if (missing != NULL)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[UNAVAILABLE], .part = statement->extname,
 			.why = psprintf("it needs the extension %s, which is not there", missing),
@@ -133,14 +177,25 @@ judge_available(Lint *lint, const CreateExtensionStmt *statement, const char *ve
 		});
 }
 
+/* The first by name of those that it needs and that are not there; NULL: all are. */
+static const char *
+missing_need(const Lint *lint, const LintAvailable *available)
+{
+	const char *first = NULL;
+	ListCell   *cell;
+
+	foreach(cell, available->needs)
+		if (!is_there(lint, lfirst(cell)) && (first == NULL || strcmp(lfirst(cell), first) < 0))
+			first = lfirst(cell);
+	return first;
+}
+
 static void
 judge_right(Lint *lint, const char *extension, const char *version)
 {
-	DbopsParam	params[] = {dbops_param_text(extension), dbops_param_text(version)};
-	Datum		refused;
+	const LintAvailable *available = find_available(lint, extension, version);
 
-	if (dbops_query_value("SELECT true" VERSIONS " AND v.superuser AND NOT (v.trusted AND has_database_privilege(current_database(), 'CREATE'))",
-						  lengthof(params), params, BOOLOID, &refused))
+	if (available != NULL && available->superuser && !(available->trusted && may_create()))
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[NOT_PERMITTED], .part = extension,
 			.why = psprintf("role %s may not create it: it is not trusted, or the role has no CREATE on the database", GetUserNameFromId(GetUserId(), false)),
@@ -148,17 +203,24 @@ judge_right(Lint *lint, const char *extension, const char *version)
 		});
 }
 
+static bool
+may_create(void)
+{
+	return object_aclcheck(DatabaseRelationId, MyDatabaseId, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
+}
+
 /* ---- what is updated and dropped ---- */
 
 static void
 judge_update(Lint *lint, const AlterExtensionStmt *statement)
 {
-	DbopsParam	params[] = {dbops_param_text(statement->extname), dbops_param_text(option(statement->options, "new_version"))};
+	const char *version = option(statement->options, "new_version");
+	const LintAvailable *newest = (version == NULL) ? find_available(lint, statement->extname, NULL) : NULL;
+	DbopsParam	params[] = {dbops_param_text(statement->extname), dbops_param_text(newest != NULL ? newest->version : version)};
 	Datum		possible;
 
-	if (!dbops_query_value("SELECT coalesce((SELECT p.path IS NOT NULL FROM pg_extension_update_paths(x.extname) p WHERE p.source = x.extversion AND p.target = t.version), false)"
-						   " FROM pg_extension x, LATERAL (SELECT coalesce($2, (SELECT default_version FROM pg_available_extensions() WHERE name = x.extname)) AS version) t"
-						   " WHERE x.extname = $1 AND x.extversion IS DISTINCT FROM t.version",
+	if (!dbops_query_value("SELECT coalesce((SELECT p.path IS NOT NULL FROM pg_extension_update_paths(x.extname) p WHERE p.source = x.extversion AND p.target = $2), false)"
+						   " FROM pg_extension x WHERE x.extname = $1 AND x.extversion IS DISTINCT FROM $2",
 						   lengthof(params), params, BOOLOID, &possible))
 		return;
 	if (DatumGetBool(possible))

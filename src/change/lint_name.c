@@ -11,6 +11,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "parser/scansup.h"
 
 enum
@@ -52,10 +53,22 @@ static const DbopsRule rules[] = {
 
 const DbopsRuleSet dbops_lint_name_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
+#define SHOWN_BYTES 200			/* of a name in a message */
+
+/* A name that the server cuts. The key is the first two. */
+typedef struct LongName
+{
+	char		cut[NAMEDATALEN];
+	uint64		whole;			/* a hash of all of it; 0: the first that is cut to this */
+	const char *shown;			/* of that first one only */
+} LongName;
+
 static void judge_long(Lint *lint);
 static bool may_have_long(const char *source, size_t length);
 static const char *name_of(const MigrationToken *token, const char *source);
 static void judge_cut(Lint *lint, const char *name);
+static LongName *note_long(Lint *lint, const char *name, int kept, uint64 whole, bool *known);
+static char *shown(const char *name);
 static List *relations_of(Node *statement);
 static List *relations_of_drop(const DropStmt *statement);
 static void judge_unqualified(Lint *lint, const RangeVar *name);
@@ -145,31 +158,57 @@ name_of(const MigrationToken *token, const char *source)
 	return name;
 }
 
-/* Held against those that the text has had before. */
+/* Held against the first of the text that is cut to the same: each costs the same, however many there are. */
 static void
 judge_cut(Lint *lint, const char *name)
 {
 	int			kept = dbops_text_clip(name, NAMEDATALEN - 1);
-	MemoryContext caller;
-	ListCell   *cell;
+	LongName   *first;
+	bool		known;
+	bool		told;
 
-	if (dbops_texts_have(lint->long_names, name))
+	first = note_long(lint, name, kept, 0, &known);
+	(void) note_long(lint, name, kept, hash_bytes_extended((const unsigned char *) name, strlen(name), 0) | 1, &told);
+	if (told)
 		return;
-	foreach(cell, lint->long_names)
-		if (strncmp(lfirst(cell), name, kept) == 0)
-			dbops_lint_report(lint, (LintFinding) {
-				.rule = &rules[CLASH], .part = pnstrdup(name, kept),
-				.why = psprintf("%s and %s are cut to the same %d bytes: to the server they are one", (char *) lfirst(cell), name, kept),
-				.safer = "Give them names that differ in their first 63 bytes."
-			});
+	if (known)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[CLASH], .part = pnstrdup(name, kept),
+			.why = psprintf("%s and %s are cut to the same %d bytes: to the server they are one", first->shown, shown(name), kept),
+			.safer = "Give them names that differ in their first 63 bytes."
+		});
+	else
+		first->shown = MemoryContextStrdup(lint->memory, shown(name));
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[CUT], .part = pnstrdup(name, kept),
-		.why = psprintf("%s has %d bytes and is cut to %d", name, (int) strlen(name), kept),
+		.why = psprintf("%s has %d bytes and is cut to %d", shown(name), (int) strlen(name), kept),
 		.safer = "Give it a name of at most 63 bytes."
 	});
-	caller = MemoryContextSwitchTo(lint->memory);
-	lint->long_names = lappend(lint->long_names, pstrdup(name));
-	MemoryContextSwitchTo(caller);
+}
+
+static LongName *
+note_long(Lint *lint, const char *name, int kept, uint64 whole, bool *known)
+{
+	HASHCTL		control = {
+		.keysize = offsetof(LongName, shown),
+		.entrysize = sizeof(LongName),
+		.hcxt = lint->memory
+	};
+	LongName	key = {.whole = whole};
+
+	if (lint->long_names == NULL)
+		lint->long_names = hash_create("dbops lint names", 64, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	memcpy(key.cut, name, kept);
+	return hash_search(lint->long_names, &key, HASH_ENTER, known);
+}
+
+/* As much of a name as a message has room for. */
+static char *
+shown(const char *name)
+{
+	int			room = dbops_text_clip(name, SHOWN_BYTES);
+
+	return psprintf("%.*s%s", room, name, name[room] == '\0' ? "" : "...");
 }
 
 /* ---- schemas ---- */

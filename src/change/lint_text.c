@@ -176,7 +176,7 @@ take_parse_error(LintReader *reader, LintStatement *statement, const ErrorData *
 	if (error->cursorpos > 0)
 		place += pg_mbcharcliplen(sql + place, statement->length, error->cursorpos - 1);
 	statement->error = error->message;
-	statement->error_line = dbops_migration_line(sql, place);
+	statement->error_line = statement->line + dbops_migration_line(sql + statement->start, place - statement->start) - 1;
 }
 
 /* Parse a statement, in the current memory. */

@@ -22,6 +22,8 @@
 #define BYTE_ORDER_MARK	"\xEF\xBB\xBF"	/* in UTF-8; editors put it before a text */
 #define LINE_BEFORE		60		/* characters of a line that an error shows before its place */
 #define LINE_AFTER		120		/* bytes of it that are shown after that */
+#define MOST_IN_ONE		(NAMEDATALEN - 1)	/* operator's characters in one run */
+#define OPERATOR		"~!@#^&|`?+-*/%<>="
 
 struct MigrationScan
 {
@@ -31,6 +33,9 @@ struct MigrationScan
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
 	MemoryContext tokens;		/* the last one's value */
+	size_t		read;			/* up to here */
+	size_t		hidden;			/* from here on the scanner is kept from seeing the text */
+	size_t		hidden_end;
 	size_t		statement;		/* where the current one begins; only if open */
 	bool		open;			/* a statement has begun and not ended */
 	bool		may_copy;		/* it begins with COPY */
@@ -69,6 +74,9 @@ static int	word_create;
 static int	word_end;
 
 static int	word_code(const char *word);
+static void look_ahead(MigrationScan *scan);
+static size_t pass_comment(MigrationScan *scan, size_t from);
+static void refuse_run(MigrationScan *scan, size_t place, const char *what);
 static void point_into_text(void *arg);
 static void lex(MigrationScan *scan, MigrationToken *token);
 static void follow(MigrationScan *scan, const MigrationToken *token);
@@ -212,6 +220,8 @@ lex(MigrationScan *scan, MigrationToken *token)
 	MemoryContextReset(scan->tokens);
 	caller = MemoryContextSwitchTo(scan->tokens);
 	error_context_stack = &context;
+	CHECK_FOR_INTERRUPTS();
+	look_ahead(scan);
 	token->code = core_yylex(&value, &location, scan->scanner);
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(caller);
@@ -221,6 +231,79 @@ lex(MigrationScan *scan, MigrationToken *token)
 	token->end = location + strlen(scan->extra.scanbuf + location);
 	token->value = value.str;
 	token->number = value.ival;
+	scan->read = token->end;
+}
+
+/*
+ * Refuse what the server's scanner would read again from each of its characters,
+ * in one go that nobody could cancel: comments that are opened one in the other
+ * without a blank, and what is no operator for its length.
+ */
+static void
+look_ahead(MigrationScan *scan)
+{
+	const char *sql = scan->sql;
+	size_t		at = scan->read;
+	size_t		run;
+
+	for (;;)
+	{
+		at += strspn(sql + at, " \t\r\n\f\v");
+		if (at >= scan->hidden && at < scan->hidden_end)
+			at = scan->hidden_end;
+		else if (sql[at] == '-' && sql[at + 1] == '-')
+			at += strcspn(sql + at, "\r\n");
+		else if (sql[at] == '/' && sql[at + 1] == '*')
+			at = pass_comment(scan, at);
+		else
+			break;
+	}
+	run = strspn(sql + at, OPERATOR);
+	for (size_t i = 0; i + 1 < run; i++)
+		if ((sql[at + i] == '-' && sql[at + i + 1] == '-') || (sql[at + i] == '/' && sql[at + i + 1] == '*'))
+			run = i;
+	if (run > MOST_IN_ONE)
+		refuse_run(scan, at, "operator too long");
+	scan->read = at;
+}
+
+/* Behind a comment, or at the end of the text. */
+static size_t
+pass_comment(MigrationScan *scan, size_t from)
+{
+	const char *sql = scan->sql;
+	size_t		at = from;
+	int			depth = 0;
+	int			in_run = 0;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (sql[at] == '/' && sql[at + 1] == '*')
+		{
+			depth++;
+			at += 2;
+			if (++in_run > MOST_IN_ONE)
+				refuse_run(scan, from, "too many comments are opened one in the other without a blank");
+		}
+		else if (sql[at] == '*' && sql[at + 1] == '/')
+		{
+			depth--;
+			at += 2;
+		}
+		else if (strchr(OPERATOR, sql[at++]) == NULL)
+			in_run = 0;
+	} while (depth > 0 && sql[at] != '\0');
+	return at;
+}
+
+static void
+refuse_run(MigrationScan *scan, size_t place, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("%s", what),
+			 errposition(pg_mbstrlen_with_len(scan->sql, place) + 1)));
 }
 
 static void
@@ -465,7 +548,8 @@ look_for_lines(void *arg)
 	MigrationScan *scan = ending->scan;
 	MemoryContext caller = MemoryContextSwitchTo(scan->tokens);
 	char	   *sql = pnstrdup(scan->sql + scan->statement, ending->end - scan->statement);
-	List	   *parsed = dbops_migration_parse(scan->argument, scan->sql, scan->statement, sql);
+	List	   *parsed = scan->pass != NULL ? raw_parser(sql, RAW_PARSE_DEFAULT) :
+		dbops_migration_parse(scan->argument, scan->sql, scan->statement, sql);
 	Node	   *statement = list_length(parsed) == 1 ? linitial_node(RawStmt, parsed)->stmt : NULL;
 
 	MemoryContextSwitchTo(caller);
@@ -525,6 +609,9 @@ skip(MigrationScan *scan, size_t from, size_t to)
 static void
 blank(MigrationScan *scan, size_t from, size_t to)
 {
-	if (to > from)
-		memset(scan->extra.scanbuf + from, ' ', to - from);
+	if (to <= from)
+		return;
+	memset(scan->extra.scanbuf + from, ' ', to - from);
+	scan->hidden = from;
+	scan->hidden_end = to;
 }
