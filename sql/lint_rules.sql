@@ -8,6 +8,13 @@ INSERT INTO big SELECT g, g, g, 'x', g FROM generate_series(1, 100) g;
 CREATE INDEX big_a ON big (a);
 CREATE UNIQUE INDEX big_id ON big (id);
 CREATE TABLE other (id int PRIMARY KEY, big_id bigint, k int);
+CREATE DOMAIN plain AS int;
+CREATE TYPE pair AS (a int, b int);
+CREATE TYPE shape AS (a int, b int);
+CREATE TABLE typed OF shape;
+CREATE TABLE holds (p plain, c pair, k int);
+INSERT INTO typed VALUES (1, 1);
+INSERT INTO holds VALUES (1, NULL, 1);
 INSERT INTO other VALUES (1, 1, 1);
 CREATE TABLE parted (id int, k int) PARTITION BY RANGE (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
@@ -25,6 +32,7 @@ CREATE FUNCTION changes() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
 CREATE FUNCTION fires() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER fire BEFORE INSERT ON big FOR EACH ROW EXECUTE FUNCTION fires();
 CREATE TABLE refers (big_id int REFERENCES other);
+INSERT INTO refers VALUES (1);
 CREATE TABLE secured (a int);
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY all_of_it ON secured USING (true);
@@ -35,6 +43,9 @@ CREATE SCHEMA lnr_open;
 GRANT CREATE ON SCHEMA lnr_open TO PUBLIC;
 CREATE ROLE regress_lint_rules;
 GRANT SELECT ON other TO regress_lint_rules;
+CREATE TABLE owned (a int);
+INSERT INTO owned VALUES (1);
+ALTER TABLE owned OWNER TO regress_lint_rules;
 RESET client_min_messages;
 
 CREATE TEMP TABLE cases (rule text, fires text, misses text, in_transaction boolean DEFAULT false);
@@ -109,6 +120,13 @@ INSERT INTO cases VALUES
     ('name.unqualified', 'ALTER TABLE big ADD e int', 'ALTER TABLE lnr.big ADD e int'),
     ('name.capturable', 'SET search_path = lnr_open, lnr; ALTER TABLE big ADD e int', 'SET search_path = lnr, lnr_open; ALTER TABLE big ADD e int'),
     ('statement.not_repeatable', 'CREATE TABLE new (a int)', 'CREATE TABLE IF NOT EXISTS new (a int); BEGIN; CREATE TABLE newer (a int); COMMIT'),
+    -- what a statement does not name
+    ('table.dropped_along', 'DROP OWNED BY regress_lint_rules', 'DROP TABLE owned'),
+    ('column.dropped_along', 'DROP TYPE pair CASCADE', 'DROP TYPE shape'),
+    ('table.stripped_along', 'DROP TABLE other CASCADE', 'DROP TABLE other'),
+    ('table.worked_on_along', 'ALTER DOMAIN plain ADD CHECK (value > 0)', 'ALTER DOMAIN plain ADD CHECK (value > 0) NOT VALID'),
+    ('table.locked_along', 'DROP TABLE refers', 'DROP TABLE holds'),
+    ('type.not_changeable', 'ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint', 'ALTER TYPE pair ADD ATTRIBUTE z int'),
     -- what is written anew, and rows
     ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED', 'ALTER TABLE big SET (fillfactor = 90)'),
     ('table.vacuumed_full', 'VACUUM FULL big', 'VACUUM big'),

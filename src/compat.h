@@ -50,6 +50,13 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 }
 #endif
 
+/* 17 lets others than its owner maintain a table: of a row c of pg_class, may the user do it? */
+#if PG_VERSION_NUM < 170000
+#define MAY_MAINTAIN "pg_has_role(c.relowner, 'USAGE')"
+#else
+#define MAY_MAINTAIN "has_table_privilege(c.oid, 'MAINTAIN')"
+#endif
+
 /* 16 moved the columns that a query reads from its tables to its permissions. */
 #if PG_VERSION_NUM < 160000
 #define rte_selected_columns(query, rte) ((rte)->selectedCols)

@@ -43,8 +43,6 @@ static bool is_tree_of(const Node *tree, const Node *statement);
 static int64 bytes_touched(Node *tree);
 static bool hides_relations(Node *tree);
 static bool drops_extension(Node *tree);
-static int64 bytes_of_schemas(const DropStmt *statement);
-static void add_relation(HeapTuple row, TupleDesc desc, void *arg);
 static int64 bytes_of(Oid relid);
 static bool is_own_alone(Oid relid);
 static const char *lock_timeout(const GuardedStatement *guarded);
@@ -138,7 +136,7 @@ is_tree_of(const Node *tree, const Node *statement)
 static int64
 bytes_touched(Node *tree)
 {
-	int64		bytes = IsA(tree, DropStmt) ? bytes_of_schemas((DropStmt *) tree) : 0;
+	int64		bytes = 0;
 	ListCell   *cell;
 
 	foreach(cell, dbops_migration_targets(tree))
@@ -174,34 +172,6 @@ static bool
 drops_extension(Node *tree)
 {
 	return IsA(tree, DropStmt) && ((DropStmt *) tree)->removeType == OBJECT_EXTENSION;
-}
-
-/* What goes with schemas is not named. */
-static int64
-bytes_of_schemas(const DropStmt *statement)
-{
-	int64		bytes = 0;
-	ListCell   *cell;
-
-	if (statement->removeType != OBJECT_SCHEMA || statement->behavior != DROP_CASCADE)
-		return 0;
-	foreach(cell, statement->objects)
-	{
-		DbopsParam	schema = dbops_param_oid(get_namespace_oid(strVal(lfirst(cell)), true));
-
-		dbops_query_each("SELECT oid FROM pg_class WHERE relnamespace = $1 AND relkind IN ('r', 'm')",
-						 1, &schema, add_relation, &bytes);
-	}
-	return bytes;
-}
-
-static void
-add_relation(HeapTuple row, TupleDesc desc, void *arg)
-{
-	int64	   *bytes = arg;
-
-	if (*bytes < dbops_guard_min_bytes())
-		*bytes = Max(*bytes, bytes_of(dbops_row_oid(row, desc, 1)));
 }
 
 /* With its partitions and children. */

@@ -84,11 +84,12 @@ refuse(const GuardedStatement *guarded, const List *findings)
 					 instead_of(findings), mutes_of(findings))));
 }
 
-/* The names of those that are critical. */
+/* The names of those that are critical, each once. */
 static char *
 rules_of(const List *findings)
 {
 	StringInfoData text;
+	List	   *told = NIL;
 	ListCell   *cell;
 
 	initStringInfo(&text);
@@ -96,8 +97,10 @@ rules_of(const List *findings)
 	{
 		const LintFinding *finding = lfirst(cell);
 
-		if (finding->severity == DBOPS_CRITICAL)
-			appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", finding->rule->name);
+		if (finding->severity != DBOPS_CRITICAL || dbops_texts_have(told, finding->rule->name))
+			continue;
+		told = lappend(told, unconstify(char *, finding->rule->name));
+		appendStringInfo(&text, "%s%s", text.len > 0 ? ", " : "", finding->rule->name);
 	}
 	return text.data;
 }

@@ -69,7 +69,8 @@ static const DbopsRuleSet *const rule_sets[] = {
 	&dbops_lint_type_rules,
 	&dbops_lint_name_rules,
 	&dbops_lint_habit_rules,
-	&dbops_lint_unseen_rules
+	&dbops_lint_unseen_rules,
+	&dbops_lint_along_rules
 };
 
 static const LintJudge judges[] = {
@@ -93,6 +94,7 @@ static const LintJudge judges[] = {
 	dbops_lint_judge_names,
 	dbops_lint_judge_habits,
 	dbops_lint_judge_unseen,
+	dbops_lint_judge_along,
 	dbops_lint_judge_transaction,	/* from here on they ask what the others have found */
 	dbops_lint_judge_repetitions,
 	dbops_lint_judge_settings

@@ -143,6 +143,7 @@ typedef void (*LintTableJudge) (Lint *lint, LintTable *table);
 
 extern LintTable *dbops_lint_find(Lint *lint, const RangeVar *name);
 extern LintTable *dbops_lint_find_list(Lint *lint, List *name);
+extern LintTable *dbops_lint_find_oid(Lint *lint, Oid relid);
 extern LintTable *dbops_lint_make(Lint *lint, const RangeVar *name, char kind);
 extern LintTable *dbops_lint_rename(Lint *lint, LintTable *table, const char *schema, const char *name);
 extern LintTable *dbops_lint_replaced(Lint *lint, const RangeVar *name);
@@ -280,6 +281,13 @@ typedef void (*LintCommandJudge) (Lint *lint, LintTable *table, const AlterTable
 
 extern void dbops_lint_each_command(Lint *lint, Node *statement, LintCommandJudge judge);
 
+/* ---- lint_along.c ---- */
+
+/* Called for a table of those that a statement names all at once. */
+typedef void (*LintWholeJudge) (Lint *lint, LintTable *table);
+
+extern void dbops_lint_each_of_whole(Lint *lint, Node *statement, LintWholeJudge judge);
+
 /* ---- lint_expression.c: what a new column's default and type are ---- */
 
 /* What the server would do for each row. */
@@ -357,6 +365,7 @@ extern const DbopsRuleSet dbops_lint_type_rules;
 extern const DbopsRuleSet dbops_lint_name_rules;
 extern const DbopsRuleSet dbops_lint_habit_rules;
 extern const DbopsRuleSet dbops_lint_unseen_rules;
+extern const DbopsRuleSet dbops_lint_along_rules;
 
 extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
 extern List *dbops_lint_conditions(const LintTable *table, Relation rel);
@@ -389,6 +398,7 @@ extern void dbops_lint_judge_types(Lint *lint, Node *statement);
 extern void dbops_lint_judge_names(Lint *lint, Node *statement);
 extern void dbops_lint_judge_habits(Lint *lint, Node *statement);
 extern void dbops_lint_judge_unseen(Lint *lint, Node *statement);
+extern void dbops_lint_judge_along(Lint *lint, Node *statement);
 extern void dbops_lint_judge_policies_at_end(Lint *lint);
 extern void dbops_lint_judge_keys_at_end(Lint *lint);
 extern void dbops_lint_set_timeout(Lint *lint, const VariableSetStmt *statement);

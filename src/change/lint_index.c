@@ -77,6 +77,7 @@ static char *create_call(const Lint *lint);
 static void judge_drop(Lint *lint, const DropStmt *statement);
 static void judge_dropped(Lint *lint, LintTable *index, const DropStmt *statement);
 static void judge_reindex(Lint *lint, const ReindexStmt *statement);
+static void report_rebuilt_all(Lint *lint, LintTable *table);
 static void judge_lock_timeout(Lint *lint, Node *statement, LintTable *table);
 static LintTable *table_of(Lint *lint, LintTable *index);
 static List *columns_of_text(const LintTable *table, const char *index);
@@ -210,7 +211,11 @@ judge_reindex(Lint *lint, const ReindexStmt *statement)
 	LintTable  *table = (statement->kind == REINDEX_OBJECT_INDEX && named != NULL) ? table_of(lint, named) : named;
 
 	if (table == NULL)
+	{
+		if (!dbops_sql_is_concurrent((Node *) statement))
+			dbops_lint_each_of_whole(lint, (Node *) statement, report_rebuilt_all);
 		return;
+	}
 	if (dbops_sql_is_concurrent((Node *) statement))
 		judge_lock_timeout(lint, (Node *) statement, table);
 	else
@@ -222,6 +227,16 @@ judge_reindex(Lint *lint, const ReindexStmt *statement)
 			psprintf("SELECT dbops.start_reindex(%s);", dbops_quote_text(dbops_lint_label(named))) :
 			psprintf("REINDEX (CONCURRENTLY) TABLE %s;", dbops_lint_label(table))
 		});
+}
+
+static void
+report_rebuilt_all(Lint *lint, LintTable *table)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[REBUILT_NOT_CONCURRENTLY], .weight = LINT_WORK, .table = table,
+		.why = "nobody writes to the table, and nobody reads by its indexes, while they are built: it is one of all that the statement works on",
+		.safer = psprintf("REINDEX (CONCURRENTLY) TABLE %s;", dbops_lint_label(table))
+	});
 }
 
 static void
@@ -241,12 +256,7 @@ judge_lock_timeout(Lint *lint, Node *statement, LintTable *table)
 static LintTable *
 table_of(Lint *lint, LintTable *index)
 {
-	Oid			table = OidIsValid(index->relid) ? IndexGetRelation(index->relid, true) : InvalidOid;
-	char	   *name = OidIsValid(table) ? get_rel_name(table) : NULL;
-
-	if (name == NULL)
-		return NULL;
-	return dbops_lint_find(lint, makeRangeVar(get_namespace_name(get_rel_namespace(table)), name, -1));
+	return OidIsValid(index->relid) ? dbops_lint_find_oid(lint, IndexGetRelation(index->relid, true)) : NULL;
 }
 
 /* The columns of an index of a table (List of String), as the text or the catalog has it. */

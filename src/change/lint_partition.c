@@ -67,7 +67,6 @@ static void judge_create(Lint *lint, const CreateStmt *statement);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static void judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bound);
 static LintTable *default_of(Lint *lint, const LintTable *parent);
-static LintTable *find_relation(Lint *lint, Oid relid);
 static bool is_plain(const PartitionBoundSpec *bound);
 static bool has_plain_values(const List *values);
 static bool is_of_server(const TypeName *name);
@@ -137,19 +136,11 @@ judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bo
 static LintTable *
 default_of(Lint *lint, const LintTable *parent)
 {
-	LintTable  *other = OidIsValid(parent->relid) ? find_relation(lint, get_default_partition_oid(parent->relid)) : NULL;
+	LintTable  *other = OidIsValid(parent->relid) ? dbops_lint_find_oid(lint, get_default_partition_oid(parent->relid)) : NULL;
 
 	if (other != NULL && dbops_texts_have(parent->gone_parts, psprintf("partition %s", other->name)))
 		return NULL;
 	return other;
-}
-
-static LintTable *
-find_relation(Lint *lint, Oid relid)
-{
-	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
-
-	return name == NULL ? NULL : dbops_lint_find(lint, makeRangeVar(get_namespace_name(get_rel_namespace(relid)), name, -1));
 }
 
 static bool

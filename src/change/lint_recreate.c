@@ -106,11 +106,7 @@ note_dropped(Lint *lint, const DropStmt *statement)
 static LintTable *
 table_of(Lint *lint, const LintTable *index)
 {
-	Oid			relid = OidIsValid(index->relid) ? IndexGetRelation(index->relid, true) : InvalidOid;
-	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
-
-	return (name == NULL) ? NULL :
-		dbops_lint_find(lint, makeRangeVar(get_namespace_name(get_rel_namespace(relid)), name, -1));
+	return OidIsValid(index->relid) ? dbops_lint_find_oid(lint, IndexGetRelation(index->relid, true)) : NULL;
 }
 
 /* It takes the place of one that began with the same column, or had the same name. */

@@ -56,6 +56,8 @@ static const DbopsRule rules[] = {
 
 const DbopsRuleSet dbops_lint_rewrite_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
+static void report_copied(Lint *lint, LintTable *table);
+static void report_moved(Lint *lint, LintTable *table);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static Oid	collation_of(const ColumnDef *definition, Oid type);
@@ -92,6 +94,30 @@ dbops_lint_judge_rewrites(Lint *lint, Node *statement)
 			.why = "the table is copied under ACCESS EXCLUSIVE",
 			.safer = "pg_repack and pg_squeeze do it beside readers and writers."
 		});
+	if (!IsA(statement, ReindexStmt))
+		dbops_lint_each_of_whole(lint, statement, IsA(statement, AlterTableMoveAllStmt) ? report_moved : report_copied);
+}
+
+/* One of all that VACUUM FULL or CLUSTER copies. */
+static void
+report_copied(Lint *lint, LintTable *table)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[VACUUMED_FULL], .weight = LINT_WORK, .table = table,
+		.why = "the table is one of all that the statement copies, each under ACCESS EXCLUSIVE",
+		.safer = "SELECT * FROM dbops.table_bloat(...) says where something is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
+	});
+}
+
+/* One of all of a tablespace. */
+static void
+report_moved(Lint *lint, LintTable *table)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[STORED_ANEW], .weight = LINT_WORK, .table = table,
+		.why = "the table, or an index of it, is one of all that the statement copies, and all stay under ACCESS EXCLUSIVE to its end",
+		.safer = "Move them one by one, when nobody needs them; of an index build another in the new tablespace by CALL dbops.create_index(), and drop the old one."
+	});
 }
 
 static void

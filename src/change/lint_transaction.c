@@ -67,7 +67,6 @@ static void note_locked(Lint *lint, LintTable *table);
 static bool is_index(const LintTable *table);
 static void judge_work(Lint *lint, Node *statement);
 static bool changes_rows(Node *statement);
-static LintTable *table_of(Lint *lint, Oid relid);
 
 /* Before a statement is judged: what earlier transactions of the text have locked is free again. */
 void
@@ -144,7 +143,7 @@ judge_locks(Lint *lint, Node *statement)
 	foreach(cell, dbops_migration_targets(statement))
 	{
 		const MigrationTarget *target = lfirst(cell);
-		LintTable  *table = table_of(lint, target->relid);
+		LintTable  *table = target->along ? NULL : dbops_lint_find_oid(lint, target->relid);
 
 		if (table != NULL && !table->is_new)
 			judge_lock(lint, statement, table, target->mode);
@@ -180,7 +179,7 @@ judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 void
 dbops_lint_hold(Lint *lint, Oid relid)
 {
-	LintTable  *table = table_of(lint, relid);
+	LintTable  *table = dbops_lint_find_oid(lint, relid);
 
 	if (table != NULL && !table->is_new &&
 		(table->kind == RELKIND_RELATION || table->kind == RELKIND_PARTITIONED_TABLE || table->kind == RELKIND_MATVIEW))
@@ -224,13 +223,4 @@ changes_rows(Node *statement)
 	const char *effect = dbops_migration_effect(statement);
 
 	return effect != NULL && strcmp(effect, "rows") == 0;
-}
-
-static LintTable *
-table_of(Lint *lint, Oid relid)
-{
-	char	   *name = get_rel_name(relid);
-
-	return (name == NULL) ? NULL :
-		dbops_lint_find(lint, makeRangeVar(get_namespace_name(get_rel_namespace(relid)), name, -1));
 }

@@ -65,6 +65,16 @@ dbops_lint_find_list(Lint *lint, List *name)
 	return list_length(name) > 3 ? NULL : dbops_lint_find(lint, makeRangeVarFromNameList(name));
 }
 
+/* The relation of the catalog, by the name that it has there. */
+LintTable *
+dbops_lint_find_oid(Lint *lint, Oid relid)
+{
+	char	   *name = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relid)) : NULL;
+
+	return schema == NULL ? NULL : find_in(lint, schema, name);
+}
+
 /* What the text has made of it comes before what the catalog has. */
 static LintTable *
 find_in(Lint *lint, const char *schema, const char *name)

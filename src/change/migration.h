@@ -421,6 +421,7 @@ typedef struct MigrationTarget
 {
 	Oid			relid;
 	LOCKMODE	mode;			/* the strongest that the statement takes */
+	bool		along;			/* the statement names neither it nor what belongs to it */
 } MigrationTarget;
 
 extern List *dbops_migration_targets(Node *statement);
@@ -430,12 +431,45 @@ extern const char *dbops_migration_effect(Node *statement);
 
 /* ---- migration_targets_type.c: the tables that a type is used in ---- */
 
-extern List *dbops_migration_tables_of_type(const TypeName *name);
+extern Oid	dbops_migration_find_type(List *names);
+extern List *dbops_migration_tables_of_type(Oid type);
+extern List *dbops_migration_tables_like_type(Oid type);
 
 /* ---- migration_targets_key.c: the other tables of foreign keys that go ---- */
 
 extern List *dbops_migration_tables_of_column_keys(Oid relid, const char *column);
 extern List *dbops_migration_tables_of_key(Oid relid, const char *constraint);
+
+/* ---- migration_targets_along.c, migration_targets_drop.c: tables that a statement does not name ---- */
+
+/* What becomes of one, from harmless to grave. */
+typedef enum MigrationDeed
+{
+	MIGRATION_LOCKS,
+	MIGRATION_READS,
+	MIGRATION_REWRITES,
+	MIGRATION_REFUSES,			/* the server does not do it, because of this table */
+	MIGRATION_STRIPS,			/* an index, a constraint, a default, a trigger or a policy goes */
+	MIGRATION_DROPS_COLUMN,
+	MIGRATION_DROPS
+} MigrationDeed;
+
+typedef struct MigrationAlong
+{
+	Oid			relid;
+	MigrationDeed deed;
+	const char *what;			/* goes, or ties it to the statement, such as "index"; or NULL */
+	const char *part;			/* its name; or NULL */
+} MigrationAlong;
+
+extern List *dbops_migration_along(Node *statement);
+extern List *dbops_migration_dropped_along(Node *statement);
+extern bool dbops_migration_looks_at_rows(const AlterDomainStmt *statement);
+extern List *dbops_migration_add_along(List *along, Oid relid, MigrationDeed deed, const char *what, const char *part);
+
+/* ---- migration_targets_whole.c: all tables of a schema, a tablespace, a database ---- */
+
+extern List *dbops_migration_tables_of_whole(Node *statement);
 
 /* ---- migration_breaking.c ---- */
 

@@ -3,7 +3,8 @@
  *		What a statement will lock and do, as far as its text tells.
  *
  * Nothing is run and no lock is taken: names are looked up as they stand, so
- * that a table which an earlier statement is to create is not found yet. The
+ * that a table which an earlier statement is to create is not found yet. What a
+ * statement locks without naming it is found in the catalog. The
  * modes of ALTER TABLE are the server's own; the others are those that its
  * commands are documented to take (explicit locking, and the page of each
  * command). What a statement really did is what its receipt says.
@@ -16,27 +17,33 @@
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+
+/* From so many on they are found by a hash. */
+#define MANY_TARGETS	32
 
 /* Targets on their way through the statement. */
 typedef struct Gathering
 {
 	List	   *targets;		/* of MigrationTarget * */
+	HTAB	   *known;			/* the same by OID, where they are many; or NULL */
+	bool		along;			/* what comes now is not named */
 	List	   *hidden;			/* names of WITH queries, of char *, which are no tables */
 } Gathering;
 
 static void gather_ddl(Gathering *gathering, Node *statement);
+static void gather_along(Gathering *gathering, Node *statement);
 static void gather_alter_table(Gathering *gathering, const AlterTableStmt *statement);
 static void gather_alter_index(Gathering *gathering, const AlterTableStmt *statement);
 static void gather_create_table(Gathering *gathering, const CreateStmt *statement);
 static void gather_referenced(Gathering *gathering, const Constraint *constraint);
 static void gather_keys(Gathering *gathering, const RangeVar *name, const AlterTableCmd *command);
 static void gather_drop(Gathering *gathering, const DropStmt *statement);
-static void gather_type(Gathering *gathering, List *name, LOCKMODE mode);
-static bool looks_at_rows(const AlterDomainStmt *statement);
 static void gather_owner(Gathering *gathering, List *name);
 static void gather_truncate(Gathering *gathering, const TruncateStmt *statement);
 static void gather_vacuum(Gathering *gathering, const VacuumStmt *statement);
@@ -47,16 +54,25 @@ static void add_all(Gathering *gathering, List *names, LOCKMODE mode);
 static void add_name(Gathering *gathering, const RangeVar *name, LOCKMODE mode);
 static void add_oids(Gathering *gathering, const List *relids, LOCKMODE mode);
 static void add(Gathering *gathering, Oid relid, LOCKMODE mode);
+static MigrationTarget *find_target(Gathering *gathering, Oid relid);
+static void note_target(HTAB *known, MigrationTarget *target);
 static bool is_hidden(const Gathering *gathering, const RangeVar *name);
 static int	effect_rank(const char *effect);
 static const char *effect_of_command(const AlterTableCmd *command);
 static const char *effect_of_column(const ColumnDef *column);
 static const char *effect_of_constraint(const Constraint *constraint);
 
+/* A target by its OID. */
+typedef struct KnownTarget
+{
+	Oid			relid;
+	MigrationTarget *target;
+} KnownTarget;
+
 /* From harmless to grave. */
 static const char *const effects[] = {"metadata", "rows", "scan", "index build", "rewrite"};
 
-/* List the relations that a statement names and that exist, with the mode it takes (of MigrationTarget *). */
+/* List the relations that exist and that a statement locks, those that it names first, with the mode it takes (of MigrationTarget *). */
 List *
 dbops_migration_targets(Node *statement)
 {
@@ -82,6 +98,7 @@ dbops_migration_targets(Node *statement)
 			break;
 		default:
 			gather_ddl(&gathering, statement);
+			gather_along(&gathering, statement);
 	}
 	return gathering.targets;
 }
@@ -96,10 +113,6 @@ gather_ddl(Gathering *gathering, Node *statement)
 			break;
 		case T_CreateStmt:
 			gather_create_table(gathering, (CreateStmt *) statement);
-			break;
-		case T_AlterDomainStmt:
-			if (looks_at_rows((AlterDomainStmt *) statement))
-				gather_type(gathering, ((AlterDomainStmt *) statement)->typeName, ShareLock);
 			break;
 		case T_DropStmt:
 			gather_drop(gathering, (DropStmt *) statement);
@@ -159,6 +172,20 @@ gather_ddl(Gathering *gathering, Node *statement)
 		default:
 			break;
 	}
+}
+
+/* What is dropped, changed or read along is locked against everybody, but for a domain's tables. */
+static void
+gather_along(Gathering *gathering, Node *statement)
+{
+	ListCell   *cell;
+
+	gathering->along = true;
+	foreach(cell, dbops_migration_along(statement))
+		add(gathering, ((const MigrationAlong *) lfirst(cell))->relid, IsA(statement, AlterDomainStmt) ? ShareLock : AccessExclusiveLock);
+	add_oids(gathering, dbops_migration_tables_of_whole(statement),
+			 !IsA(statement, ReindexStmt) ? AccessExclusiveLock :
+			 dbops_sql_is_concurrent(statement) ? ShareUpdateExclusiveLock : ShareLock);
 }
 
 /* The mode of the table itself is the server's own judgement. */
@@ -282,37 +309,9 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 			case OBJECT_RULE:
 				gather_owner(gathering, castNode(List, object));
 				break;
-			case OBJECT_DOMAIN:
-			case OBJECT_TYPE:
-				if (statement->behavior == DROP_CASCADE)
-					gather_type(gathering, castNode(TypeName, object)->names, mode);
-				break;
 			default:
 				break;
 		}
-	}
-}
-
-/* The tables that are made with a type. */
-static void
-gather_type(Gathering *gathering, List *name, LOCKMODE mode)
-{
-	add_oids(gathering, dbops_migration_tables_of_type(makeTypeNameFromNameList(name)), mode);
-}
-
-/* Does a domain get a constraint that the rows must keep already? */
-static bool
-looks_at_rows(const AlterDomainStmt *statement)
-{
-	switch (statement->subtype)
-	{
-		case 'C':				/* ADD CONSTRAINT */
-			return !castNode(Constraint, statement->def)->skip_validation;
-		case 'O':				/* SET NOT NULL */
-		case 'V':				/* VALIDATE CONSTRAINT */
-			return true;
-		default:
-			return false;
 	}
 }
 
@@ -355,7 +354,7 @@ gather_vacuum(Gathering *gathering, const VacuumStmt *statement)
 
 	foreach(cell, statement->options)
 		if (strcmp(lfirst_node(DefElem, cell)->defname, "full") == 0)
-			mode = AccessExclusiveLock;
+			mode = defGetBoolean(lfirst_node(DefElem, cell)) ? AccessExclusiveLock : ShareUpdateExclusiveLock;
 	foreach(cell, statement->rels)
 		add_name(gathering, lfirst_node(VacuumRelation, cell)->relation, mode);
 }
@@ -470,23 +469,53 @@ static void
 add(Gathering *gathering, Oid relid, LOCKMODE mode)
 {
 	MigrationTarget *target;
-	ListCell   *cell;
 
 	if (!OidIsValid(relid))
 		return;
-	foreach(cell, gathering->targets)
+	target = find_target(gathering, relid);
+	if (target != NULL)
 	{
-		target = lfirst(cell);
-		if (target->relid == relid)
-		{
-			target->mode = Max(target->mode, mode);
-			return;
-		}
+		target->mode = Max(target->mode, mode);
+		return;
 	}
 	target = palloc(sizeof(MigrationTarget));
 	target->relid = relid;
 	target->mode = mode;
+	target->along = gathering->along;
 	gathering->targets = lappend(gathering->targets, target);
+	if (gathering->known != NULL)
+		note_target(gathering->known, target);
+}
+
+static MigrationTarget *
+find_target(Gathering *gathering, Oid relid)
+{
+	const KnownTarget *known;
+	ListCell   *cell;
+
+	if (gathering->known == NULL && list_length(gathering->targets) >= MANY_TARGETS)
+	{
+		HASHCTL		control = {.keysize = sizeof(Oid),.entrysize = sizeof(KnownTarget),.hcxt = CurrentMemoryContext};
+
+		gathering->known = hash_create("dbops targets", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		foreach(cell, gathering->targets)
+			note_target(gathering->known, lfirst(cell));
+	}
+	if (gathering->known != NULL)
+	{
+		known = hash_search(gathering->known, &relid, HASH_FIND, NULL);
+		return known == NULL ? NULL : known->target;
+	}
+	foreach(cell, gathering->targets)
+		if (((const MigrationTarget *) lfirst(cell))->relid == relid)
+			return lfirst(cell);
+	return NULL;
+}
+
+static void
+note_target(HTAB *known, MigrationTarget *target)
+{
+	((KnownTarget *) hash_search(known, &target->relid, HASH_ENTER, NULL))->target = target;
 }
 
 static bool
@@ -569,7 +598,7 @@ dbops_migration_effect(Node *statement)
 		case T_VacuumStmt:
 			return "scan";
 		case T_AlterDomainStmt:
-			return looks_at_rows((AlterDomainStmt *) statement) ? "scan" : worst;
+			return dbops_migration_looks_at_rows((AlterDomainStmt *) statement) ? "scan" : worst;
 		case T_AlterTableStmt:
 			break;
 		default:

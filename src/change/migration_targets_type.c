@@ -15,17 +15,17 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-static Oid	find_type(List *names);
 static void add_table(HeapTuple row, TupleDesc desc, void *arg);
 
-/* List the tables that exist and hold values of a type (of OID); none if there is no such type. */
+/* List the tables that exist and hold values of a type (of OID). */
 List *
-dbops_migration_tables_of_type(const TypeName *name)
+dbops_migration_tables_of_type(Oid type)
 {
-	DbopsParam	params[] = {{.type = OIDOID,.value = ObjectIdGetDatum(find_type(name->names))}};
+	DbopsParam	param = dbops_param_oid(type);
 	List	   *tables = NIL;
 
-	dbops_query_each("WITH RECURSIVE made (type, relation) AS ("
+	if (OidIsValid(type))
+		dbops_query_each("WITH RECURSIVE made (type, relation) AS ("
 					 " SELECT $1, 0::oid"
 					 " UNION SELECT coalesce(c.reltype, d.objid), coalesce(c.oid, 0)"
 					 " FROM made m JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = m.type"
@@ -34,13 +34,25 @@ dbops_migration_tables_of_type(const TypeName *name)
 					 " WHERE m.type <> 0)"
 					 " SELECT DISTINCT c.oid FROM made m JOIN pg_class c ON c.oid = m.relation AND c.relkind IN ('r', 'm', 'p', 'f')"
 					 " ORDER BY c.oid",
-					 lengthof(params), params, add_table, &tables);
+					 1, &param, add_table, &tables);
 	return tables;
 }
 
-/* Looked up as tables are, whether its schema may be used or not; InvalidOid: there is none. */
-static Oid
-find_type(List *names)
+/* List the tables that are made OF a composite type (of OID). */
+List *
+dbops_migration_tables_like_type(Oid type)
+{
+	DbopsParam	param = dbops_param_oid(type);
+	List	   *tables = NIL;
+
+	if (OidIsValid(type))
+		dbops_query_each("SELECT oid FROM pg_class WHERE reloftype = $1 ORDER BY oid", 1, &param, add_table, &tables);
+	return tables;
+}
+
+/* Look a type up as tables are, whether its schema may be used or not; InvalidOid: there is none. */
+Oid
+dbops_migration_find_type(List *names)
 {
 	char	   *schema;
 	char	   *type;
