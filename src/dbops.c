@@ -15,6 +15,7 @@
 #include "advise/table_reads.h"
 #include "change/change.h"
 #include "change/ddl_guard.h"
+#include "change/ddl_log.h"
 #include "change/lint.h"
 #include "change/migration.h"
 #include "change/online.h"
@@ -41,6 +42,7 @@ _PG_init(void)
 	dbops_data_loss_init();
 	dbops_database_commands_init();
 	dbops_ddl_guard_init();
+	dbops_ddl_log_init();
 	dbops_disk_watch_init();
 	dbops_engine_init();
 	dbops_home_init();

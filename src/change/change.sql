@@ -540,6 +540,72 @@ REVOKE ALL ON FUNCTION dbops.break_glass_uses(timestamptz, timestamptz) FROM PUB
 INSERT INTO dbops.function_access VALUES
     ('break_glass_uses', 'monitor');
 
+CREATE TABLE dbops.ddl_log (
+    at               timestamptz NOT NULL,
+    role_name        text NOT NULL,
+    role_oid         oid NOT NULL,
+    cluster          bigint NOT NULL,
+    session_role     text NOT NULL,
+    application_name text NOT NULL,
+    client_address   inet,
+    pid              integer NOT NULL,
+    transaction_id   bigint NOT NULL,
+    command          text NOT NULL,
+    dropped          boolean NOT NULL,
+    by_dbops         boolean NOT NULL,
+    objects          text[] NOT NULL,
+    statement        text
+);
+CREATE INDEX ddl_log_at ON dbops.ddl_log (at);
+COMMENT ON TABLE dbops.ddl_log IS
+    'Changes of the schema that were made in no migration, kept for dbops.ddl_log_age. objects: as schema_snapshot() names them; those that were dropped have a row of their own. by_dbops: dbops did it for a policy or a call. statement: null where it may hold a password, or is not known. role_oid, cluster: as in dbops.migration.';
+REVOKE ALL ON TABLE dbops.ddl_log FROM PUBLIC;
+CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.ddl_log
+    FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_rows();
+ALTER TABLE dbops.ddl_log ENABLE ALWAYS TRIGGER keep_rows;
+SELECT pg_extension_config_dump('dbops.ddl_log', '');
+
+CREATE FUNCTION dbops.log_ddl() RETURNS event_trigger
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_log_ddl';
+COMMENT ON FUNCTION dbops.log_ddl() IS
+    'Serves the event triggers dbops_log_ddl and dbops_log_drop: what changes the schema in no migration is written down as dbops.record_ddl says; see ddl_history().';
+REVOKE ALL ON FUNCTION dbops.log_ddl() FROM PUBLIC;
+CREATE EVENT TRIGGER dbops_log_ddl ON ddl_command_end
+    EXECUTE FUNCTION dbops.log_ddl();
+ALTER EVENT TRIGGER dbops_log_ddl ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER dbops_log_ddl IS 'Writes down what is made and changed in no migration; see the setting dbops.record_ddl.';
+CREATE EVENT TRIGGER dbops_log_drop ON sql_drop
+    EXECUTE FUNCTION dbops.log_ddl();
+ALTER EVENT TRIGGER dbops_log_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER dbops_log_drop IS 'Writes down what is dropped in no migration; see the setting dbops.record_ddl.';
+
+CREATE FUNCTION dbops.ddl_history(
+    object_name text DEFAULT NULL,
+    since timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT NULL,
+    OUT at               timestamptz,
+    OUT role_name        text,
+    OUT session_role     text,
+    OUT application_name text,
+    OUT client_address   inet,
+    OUT pid              integer,
+    OUT transaction_id   bigint,
+    OUT command          text,
+    OUT dropped          boolean,
+    OUT by_dbops         boolean,
+    OUT objects          text[],
+    OUT statement        text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_ddl_history';
+COMMENT ON FUNCTION dbops.ddl_history(text, timestamptz, timestamptz) IS
+    'Changes of the schema that were made in no migration, in the order of at: who, logged in as whom, from where, what. object_name: only of this object and what is part of it, named as schema_snapshot() does, such as shop.orders; null is all. since, until: null is no limit. '
+    'What a command has dropped is a row of its own. by_dbops: dbops did it for a policy or a call. statement: only for members of pg_read_all_stats; null where it may hold a password, or the library was loaded by that statement only.';
+REVOKE ALL ON FUNCTION dbops.ddl_history(text, timestamptz, timestamptz) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('ddl_history', 'monitor');
+
 -- Migrations: snapshots of the schema.
 
 CREATE FUNCTION dbops.schema_snapshot(schemas text[] DEFAULT NULL) RETURNS jsonb

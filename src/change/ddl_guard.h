@@ -50,6 +50,11 @@ extern bool dbops_guard_is_temporary(Node *statement);
 extern bool dbops_guard_require_migration(const GuardedStatement *guarded);
 extern void dbops_guard_note_done(const GuardedStatement *guarded);
 
+/* ---- ddl_guard_text.c: its text, if that may be written down ---- */
+
+extern char *dbops_guard_source(const GuardedStatement *guarded);
+extern bool dbops_guard_has_secrets(Node *statement);
+
 /* ---- ddl_guard_judge.c, ddl_guard_tell.c: what is dangerous in it ---- */
 
 extern int64 dbops_guard_min_bytes(void);

@@ -26,8 +26,6 @@ static bool is_reason(const char *text);
 static void refuse(const GuardedStatement *guarded);
 static void write_log(const GuardedStatement *guarded);
 static void write_down(const GuardedStatement *guarded);
-static char *source(const GuardedStatement *guarded);
-static bool has_secrets(Node *statement);
 
 /* Refuse a change of the schema that is in no migration; true: it is to be written down when it is done. */
 bool
@@ -84,7 +82,7 @@ write_log(const GuardedStatement *guarded)
 			(errmsg("dbops.break_glass: role \"%s\", logged in as \"%s\", runs %s in no migration: %s",
 					GetUserNameFromId(GetUserId(), false), GetUserNameFromId(GetSessionUserId(), false),
 					guarded->command, dbops_break_glass),
-			 has_secrets(guarded->node) ? errhidestmt(true) : 0));
+			 dbops_guard_has_secrets(guarded->node) ? errhidestmt(true) : 0));
 }
 
 static void
@@ -99,7 +97,7 @@ write_down(const GuardedStatement *guarded)
 		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
 		dbops_param_text(application_name),
 		dbops_param_text(guarded->command),
-		dbops_param_text(source(guarded)),
+		dbops_param_text(dbops_guard_source(guarded)),
 		dbops_param_text(dbops_break_glass)
 	};
 
@@ -107,34 +105,6 @@ write_down(const GuardedStatement *guarded)
 						  " application_name, client_address, command, statement, reason)"
 						  " VALUES ($1, $2, $3, $4, $5, $6, inet_client_addr(), $7, $8, $9)",
 						  lengthof(params), params, NULL, NULL);
-}
-
-/* Its text; NULL where that may hold a password. */
-static char *
-source(const GuardedStatement *guarded)
-{
-	const char *begin = guarded->query + Max(guarded->location, 0);
-
-	if (has_secrets(guarded->node))
-		return NULL;
-	return guarded->length > 0 ? pnstrdup(begin, guarded->length) : pstrdup(begin);
-}
-
-static bool
-has_secrets(Node *statement)
-{
-	switch (nodeTag(statement))
-	{
-		case T_CreateUserMappingStmt:
-		case T_AlterUserMappingStmt:
-		case T_CreateForeignServerStmt:
-		case T_AlterForeignServerStmt:
-		case T_CreateSubscriptionStmt:
-		case T_AlterSubscriptionStmt:
-			return true;
-		default:
-			return false;
-	}
 }
 
 /* break_glass_uses(since, until) → rows; texts only for who may read those of all */

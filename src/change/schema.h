@@ -15,6 +15,9 @@
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 
+/* Changes with what the document says of the same schema. */
+#define SNAPSHOT_FORMAT 1
+
 typedef struct SchemaKind
 {
 	const char *name;

@@ -30,9 +30,6 @@
 
 PG_FUNCTION_INFO_V1(dbops_schema_snapshot);
 
-/* Changes with what the document says of the same schema. */
-#define SNAPSHOT_FORMAT 1
-
 /* ms that a subquery's table is waited for, where the session does not say less. */
 #define LOCK_WAIT 5000
 

@@ -74,6 +74,7 @@ extern char *dbops_break_glass; /* why; empty: it is no emergency */
 extern bool dbops_collector;	/* the launcher samples */
 extern int	dbops_ddl_guard;	/* a DbopsGuard */
 extern int	dbops_ddl_lock_timeout; /* ms that DDL waits for a lock; 0: as lock_timeout says */
+extern int	dbops_ddl_log_age;	/* min that records of DDL are kept */
 extern int	dbops_dry_run_max_hold;	/* ms of locks for which others wait */
 extern bool dbops_enabled;		/* background work is on */
 extern char *dbops_environment; /* that this database is; empty: not set */
@@ -98,6 +99,7 @@ extern int	dbops_max_xmin_age; /* s; -1: no gate */
 extern int	dbops_min_free_disk;	/* percent; 0: no gate */
 extern int	dbops_on_promotion; /* a DbopsPromotion */
 extern int	dbops_progress_interval;	/* ms between notices; 0 is never */
+extern bool dbops_record_ddl;	/* DDL in no migration is written down */
 extern bool dbops_require_migration;	/* the schema changes by migrations only */
 extern int	dbops_require_protection;	/* a DbopsRequireProtection */
 extern int	dbops_slow_query_time;	/* ms that a slow statement takes on average */

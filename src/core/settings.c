@@ -26,6 +26,7 @@ char	   *dbops_break_glass = "";
 bool		dbops_collector = true;
 int			dbops_ddl_guard = DBOPS_GUARD_OFF;
 int			dbops_ddl_lock_timeout = 0;
+int			dbops_ddl_log_age = 400 * 24 * 60;
 int			dbops_dry_run_max_hold = 1000;
 bool		dbops_enabled = true;
 char	   *dbops_environment = "";
@@ -50,6 +51,7 @@ int			dbops_max_xmin_age = 3600;
 int			dbops_min_free_disk = 10;
 int			dbops_on_promotion = DBOPS_PROMOTION_CONTINUE;
 int			dbops_progress_interval = 1000;
+bool		dbops_record_ddl = true;
 bool		dbops_require_migration = false;
 int			dbops_require_protection = DBOPS_PROTECTION_OFF;
 int			dbops_slow_query_time = 1000;
@@ -260,6 +262,19 @@ define_c_to_d(void)
 							INT_MAX,
 							PGC_SUSET,
 							GUC_UNIT_MS,
+							NULL,
+							NULL,
+							NULL);
+
+	DefineCustomIntVariable("dbops.ddl_log_age",
+							"Sets for how long changes of the schema in no migration are kept in the record.",
+							NULL,
+							&dbops_ddl_log_age,
+							400 * 24 * 60,
+							0,
+							INT_MAX,
+							PGC_SIGHUP,
+							GUC_UNIT_MIN,
 							NULL,
 							NULL,
 							NULL);
@@ -587,6 +602,17 @@ define_max_w_to_r(void)
 							NULL,
 							NULL,
 							NULL);
+
+	DefineCustomBoolVariable("dbops.record_ddl",
+							 "Writes down changes of the schema that are in no migration.",
+							 "Of any client, in databases that have dbops; see ddl_history().",
+							 &dbops_record_ddl,
+							 true,
+							 PGC_SUSET,
+							 0,
+							 NULL,
+							 NULL,
+							 NULL);
 
 	DefineCustomBoolVariable("dbops.require_migration",
 							 "Refuses changes of the schema that are in no migration.",

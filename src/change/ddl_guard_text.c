@@ -1,0 +1,41 @@
+/*
+ * ddl_guard_text.c
+ *		The text of a statement, as far as it may be written down.
+ *
+ * Options of what connects to other servers can be passwords.
+ */
+#include "change/ddl_guard.h"
+
+/* Its text; NULL where that may hold a password. */
+char *
+dbops_guard_source(const GuardedStatement *guarded)
+{
+	const char *begin = guarded->query + Max(guarded->location, 0);
+
+	if (dbops_guard_has_secrets(guarded->node))
+		return NULL;
+	return guarded->length > 0 ? pnstrdup(begin, guarded->length) : pstrdup(begin);
+}
+
+bool
+dbops_guard_has_secrets(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_CreateUserMappingStmt:
+		case T_AlterUserMappingStmt:
+		case T_CreateForeignServerStmt:
+		case T_AlterForeignServerStmt:
+		case T_CreateSubscriptionStmt:
+		case T_AlterSubscriptionStmt:
+			return true;
+		case T_CreateFdwStmt:
+			return ((CreateFdwStmt *) statement)->options != NIL;
+		case T_AlterFdwStmt:
+			return ((AlterFdwStmt *) statement)->options != NIL;
+		case T_CreateForeignTableStmt:
+			return ((CreateForeignTableStmt *) statement)->options != NIL;
+		default:
+			return false;
+	}
+}

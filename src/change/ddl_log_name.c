@@ -1,0 +1,292 @@
+/*
+ * ddl_log_name.c
+ *		The names of what a command was about, as schema_snapshot() writes them.
+ *
+ * The server's own identities say "c on s.t" of a constraint, where a snapshot
+ * says s.t.c. What was renamed or moved stands under its old name, too: that is
+ * the one which is missed afterwards.
+ */
+#include "change/ddl_log.h"
+
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "tcop/deparse_utility.h"
+#include "utils/aclchk_internal.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+static char *joined(List *names);
+static char *with_arguments(const char *function, List *arguments);
+static List *add_object(List *known, const ObjectAddress *address, const CollectedCommand *command);
+static bool is_there(const ObjectAddress *address);
+static List *add(List *known, char *name);
+static List *add_granted(List *known, const InternalGrant *grant);
+static bool is_temporary(Oid class, Oid object);
+static bool is_own_schema(const ObjectAddress *address);
+static Oid	class_of(ObjectType type);
+static char *old_name(const char *name, const CollectedCommand *command);
+static char *old_word(const RenameStmt *rename);
+static const char *last_name(Node *object);
+static int	begin_of_last(const char *name);
+static int	end_of(const char *name, char stop);
+
+/* Write a name out of its parts. */
+char *
+dbops_ddl_name(Oid class, const char *identity, List *names, List *arguments)
+{
+	switch (class)
+	{
+		case ConstraintRelationId:
+			if (arguments != NIL)	/* of a domain */
+				return psprintf("%s.%s", (char *) linitial(names), quote_identifier(linitial(arguments)));
+			return joined(names);
+		case RelationRelationId:
+		case AttrDefaultRelationId:
+		case PolicyRelationId:
+		case RewriteRelationId:
+		case StatisticExtRelationId:
+		case TriggerRelationId:
+			return joined(names);
+		case ProcedureRelationId:
+			return with_arguments(joined(names), arguments);
+		default:
+			return pstrdup(identity);
+	}
+}
+
+static char *
+joined(List *names)
+{
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	foreach(cell, names)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? "." : "", quote_identifier(lfirst(cell)));
+	return text.data;
+}
+
+/* A snapshot does not say that a type is the server's. */
+static char *
+with_arguments(const char *function, List *arguments)
+{
+	static const char server[] = "pg_catalog.";
+	StringInfoData text;
+	ListCell   *cell;
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s(", function);
+	foreach(cell, arguments)
+	{
+		const char *type = lfirst(cell);
+
+		if (strncmp(type, server, strlen(server)) == 0)
+			type += strlen(server);
+		appendStringInfo(&text, "%s%s", foreach_current_index(cell) > 0 ? "," : "", type);
+	}
+	appendStringInfoChar(&text, ')');
+	return text.data;
+}
+
+/* Add the names of what a command has made or changed; the address is that of its object, if the server says one. */
+List *
+dbops_ddl_names(List *known, const ObjectAddress *address, const CollectedCommand *command)
+{
+	ListCell   *cell;
+
+	if (command->type == SCT_Grant)
+		return add_granted(known, command->d.grant.istmt);
+	if (!OidIsValid(address->classId))
+		return known;
+	known = add_object(known, address, command);
+	if (command->type == SCT_AlterTable)
+		foreach(cell, command->d.alterTable.subcmds)
+			known = add_object(known, &((const CollectedATSubcmd *) lfirst(cell))->address, NULL);
+	return known;
+}
+
+static List *
+add_object(List *known, const ObjectAddress *address, const CollectedCommand *command)
+{
+	List	   *names = NIL;
+	List	   *arguments = NIL;
+	char	   *identity;
+	char	   *name;
+
+	if (!is_there(address))
+		return known;
+	identity = getObjectIdentityParts(address, &names, &arguments, true);
+	if (identity == NULL)
+		return known;
+	name = dbops_ddl_name(address->classId, identity, names, arguments);
+	known = add(known, name);
+	if (command != NULL && (name = old_name(name, command)) != NULL)
+		known = add(known, name);
+	return known;
+}
+
+/* Some subcommands have no object, or one that they have dropped. */
+static bool
+is_there(const ObjectAddress *address)
+{
+	HeapTuple	column;
+
+	if (address->classId != RelationRelationId || address->objectSubId == 0)
+		return OidIsValid(address->objectId);
+	column = SearchSysCacheAttNum(address->objectId, address->objectSubId);
+	if (HeapTupleIsValid(column))
+		ReleaseSysCache(column);
+	return HeapTupleIsValid(column);
+}
+
+/* The parts of a command are few, unless a grant names all tables of a schema: those differ. What is dbops' own is nobody's schema. */
+static List *
+add(List *known, char *name)
+{
+	if (strncmp(name, "dbops.", strlen("dbops.")) == 0 || (known != NIL && strcmp(llast(known), name) == 0))
+		return known;
+	return lappend(known, name);
+}
+
+static List *
+add_granted(List *known, const InternalGrant *grant)
+{
+	ObjectAddress address = {.classId = class_of(grant->objtype)};
+	ListCell   *cell;
+
+	if (!OidIsValid(address.classId))
+		return known;
+	foreach(cell, grant->objects)
+	{
+		address.objectId = lfirst_oid(cell);
+		if (!is_temporary(address.classId, address.objectId) && !is_own_schema(&address))
+			known = add_object(known, &address, NULL);
+	}
+	return known;
+}
+
+static bool
+is_temporary(Oid class, Oid object)
+{
+	return class == RelationRelationId && get_rel_persistence(object) == RELPERSISTENCE_TEMP;
+}
+
+static bool
+is_own_schema(const ObjectAddress *address)
+{
+	return address->classId == NamespaceRelationId && address->objectId == get_namespace_oid("dbops", true);
+}
+
+static Oid
+class_of(ObjectType type)
+{
+	switch (type)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_SEQUENCE:
+			return RelationRelationId;
+		case OBJECT_FUNCTION:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+			return ProcedureRelationId;
+		case OBJECT_SCHEMA:
+			return NamespaceRelationId;
+		case OBJECT_TYPE:
+		case OBJECT_DOMAIN:
+			return TypeRelationId;
+		case OBJECT_LANGUAGE:
+			return LanguageRelationId;
+		case OBJECT_FDW:
+			return ForeignDataWrapperRelationId;
+		case OBJECT_FOREIGN_SERVER:
+			return ForeignServerRelationId;
+		default:
+			return InvalidOid;
+	}
+}
+
+/* ---- what it was called before ---- */
+
+/* NULL: it has its name still. */
+static char *
+old_name(const char *name, const CollectedCommand *command)
+{
+	const char *schema;
+	char	   *word;
+	int			last;
+
+	if (command->type != SCT_Simple || command->parsetree == NULL)
+		return NULL;
+	if (IsA(command->parsetree, RenameStmt) && (word = old_word((RenameStmt *) command->parsetree)) != NULL)
+	{
+		last = begin_of_last(name);
+		return psprintf("%.*s%s%s", last, name, quote_identifier(word), name + end_of(name, '('));
+	}
+	if (IsA(command->parsetree, AlterObjectSchemaStmt) &&
+		(schema = get_namespace_name(command->d.simple.secondaryObject.objectId)) != NULL)
+		return psprintf("%s%s", quote_identifier(schema), name + end_of(name, '.'));
+	return NULL;
+}
+
+static char *
+old_word(const RenameStmt *rename)
+{
+	const char *word = rename->subname;
+
+	if (word == NULL)
+		word = (rename->relation != NULL) ? rename->relation->relname : last_name(rename->object);
+	return unconstify(char *, word);
+}
+
+/* The name itself in how a statement names an object; NULL: it is not one of these. */
+static const char *
+last_name(Node *object)
+{
+	if (object == NULL)
+		return NULL;
+	if (IsA(object, ObjectWithArgs))
+		return strVal(llast(((ObjectWithArgs *) object)->objname));
+	if (IsA(object, List))
+		return strVal(llast((List *) object));
+	return IsA(object, String) ? strVal(object) : NULL;
+}
+
+/* Where the last part of a name begins; arguments come behind it. */
+static int
+begin_of_last(const char *name)
+{
+	int			end = end_of(name, '(');
+	int			begin = 0;
+
+	for (int next = end_of(name, '.'); next < end; next = begin + end_of(name + begin, '.'))
+		begin = next + 1;
+	return begin;
+}
+
+/* Where such a character stands first outside of quotes; the length where it does not. */
+static int
+end_of(const char *name, char stop)
+{
+	bool		quoted = false;
+	int			i;
+
+	for (i = 0; name[i] != '\0' && (quoted || name[i] != stop); i++)
+		quoted ^= (name[i] == '"');
+	return i;
+}
