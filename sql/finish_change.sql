@@ -133,7 +133,7 @@ SELECT call, state FROM dbops.column_change WHERE id >= :first ORDER BY id;
 CALL dbops.change_type('ended_once', 'v', 'text');
 SELECT max(id) AS fourth FROM dbops.column_change \gset
 CREATE FUNCTION not_yet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;
-CREATE TRIGGER not_yet BEFORE UPDATE ON dbops.column_change FOR EACH ROW EXECUTE FUNCTION not_yet();
+CREATE TRIGGER not_yet BEFORE UPDATE OF state ON dbops.column_change FOR EACH ROW EXECUTE FUNCTION not_yet();
 CALL dbops.finish_change(:fourth);
 DROP TRIGGER not_yet ON dbops.column_change;
 SELECT atttypid::regtype, (SELECT state FROM dbops.column_change WHERE id = :fourth) FROM pg_attribute WHERE attrelid = 'ended_once'::regclass AND attname = 'v';
@@ -195,13 +195,14 @@ CALL dbops.change_type('cut_short', 'v', 'varchar(3)');
 SELECT max(id) AS change FROM dbops.column_change \gset
 UPDATE cut_short SET v = 'abcdef' RETURNING v, dbops_new_v;
 CALL dbops.finish_change(:change);
--- The trigger is as it was: it fails nobody. From the look on it does, until the change is finished or taken back.
+-- No finish_change() is at work: the trigger fails nobody.
 UPDATE cut_short SET v = 'abcdefg' RETURNING v, dbops_new_v;
 UPDATE cut_short SET v = 'abc  ' RETURNING v, dbops_new_v || '.';
-CREATE TRIGGER not_yet BEFORE UPDATE ON dbops.column_change FOR EACH ROW EXECUTE FUNCTION not_yet();
+CREATE TRIGGER not_yet BEFORE UPDATE OF state ON dbops.column_change FOR EACH ROW EXECUTE FUNCTION not_yet();
 CALL dbops.finish_change(:change);
-UPDATE cut_short SET v = 'abcdef';
+UPDATE cut_short SET v = 'abcdef' RETURNING v, dbops_new_v;
 DROP TRIGGER not_yet ON dbops.column_change;
+UPDATE cut_short SET v = 'abc  ' RETURNING v, dbops_new_v || '.';
 CALL dbops.finish_change(:change);
 SELECT id, v || '.' FROM cut_short;
 CALL dbops.sync_columns('cut_short', 'f = c');

@@ -825,6 +825,7 @@ CREATE TABLE dbops.column_change (
     reverse_set text,
     document    jsonb NOT NULL,
     attnums     smallint[],
+    trigger_mark text,
     state       text NOT NULL DEFAULT 'expanding' CHECK (state IN ('expanding', 'ready', 'finished', 'aborted')),
     created_at  timestamptz NOT NULL,
     created_by  text NOT NULL
@@ -833,7 +834,7 @@ CREATE INDEX column_change_table ON dbops.column_change (relid) WHERE state IN (
 COMMENT ON TABLE dbops.column_change IS
     'Changes of columns that rename_column, change_type and sync_columns have begun. state: expanding until old and new columns are equal in all rows; then ready, until finish_change or abort_change. '
     'home: cluster and database that relid is of; a row that a dump has brought elsewhere is taken over when the call is made again. '
-    'column_name: the old column; of sync_columns the first new one. attnum: of that, when the change was begun here. new_name: of the new column; of change_type the one that it has until the end. document: what the trigger does. attnums: the new columns, as they were when it was ready.';
+    'column_name: the old column; of sync_columns the first new one. attnum: of that, when the change was begun here. new_name: of the new column; of change_type the one that it has until the end. document: what the trigger does. attnums: the new columns, as they were when it was ready. trigger_mark: which triggers were in force when finish_change looked at all rows; it drops nothing when these are others.';
 REVOKE ALL ON TABLE dbops.column_change FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.column_change', '');
 SELECT pg_extension_config_dump('dbops.column_change_id_seq', '');

@@ -16,7 +16,8 @@
  * Values are compared by their stored bytes, which every type has. An expression
  * that fails on a row leaves it as it was written: the application must not get
  * an error that its own write would not give. finish_change() looks for such rows,
- * and from then on has the trigger raise the error, by a second argument.
+ * and has the trigger raise the error from then on, by its other arguments, as long
+ * as it is at work; see online_hold.c.
  *
  * What the trigger does stands in dbops.column_change; a session reads that once.
  */
@@ -81,6 +82,7 @@ static bool has_changed(const TriggerData *data, List *columns);
 static bool has_value(const TriggerData *data, List *columns);
 static HeapTuple apply(SyncUse *use, int direction, const TriggerData *data, MemoryContext memory);
 static void apply_row(void *arg);
+static bool is_strict(const Trigger *trigger);
 static void tell_failure(SyncEntry *entry, const TriggerData *data, const ErrorData *error);
 
 /* change_sync() → trigger */
@@ -280,15 +282,16 @@ apply(SyncUse *use, int direction, const TriggerData *data, MemoryContext memory
 	if (use->sync[direction] == NULL)
 		use->sync[direction] = dbops_backfill_sync_begin(data, direction, use->entry->argument[direction], memory);
 	row.sync = use->sync[direction];
-	if (data->tg_trigger->tgnargs > 1 || !dbops_backfill_sync_may_fail(row.sync))
+	if (!dbops_backfill_sync_may_fail(row.sync))
 	{
 		apply_row(&row);
 		return row.row;
 	}
 	if (dbops_attempt(apply_row, &row, &error))
 		return row.row;
-	if (!dbops_backfill_is_of_row(error->sqlerrcode) &&
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+	if (is_strict(data->tg_trigger) ||
+		(!dbops_backfill_is_of_row(error->sqlerrcode) &&
+		 ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION))
 		ReThrowError(error);
 	tell_failure(use->entry, data, error);
 	return TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newtuple : data->tg_trigtuple;
@@ -300,6 +303,13 @@ apply_row(void *arg)
 	SyncRow    *row = arg;
 
 	row->row = dbops_backfill_sync_row(row->sync, row->data);
+}
+
+/* Has finish_change() looked, and is it at work? Its arguments are the column, that it may be strict, and the change. */
+static bool
+is_strict(const Trigger *trigger)
+{
+	return trigger->tgnargs == 3 && dbops_online_is_held(strtoll(trigger->tgargs[2], NULL, 10));
 }
 
 /* The writer is told once a session. */

@@ -183,7 +183,7 @@ proofs(const OnlinePlan *plan)
 	{
 		const OnlineStep *step = lfirst(cell);
 
-		if (step->kind != ONLINE_REFUSE)
+		if (step->kind != ONLINE_REFUSE && step->holds == 0)
 			appendStringInfo(&sql, " AND %s", step->reached);
 	}
 	return sql.data;
@@ -211,9 +211,8 @@ add_equal(OnlinePlan *plan, const TwinChange *change)
 	const char *old = quote_identifier(change->column);
 	const char *new = quote_identifier(change->new_name);
 
-	dbops_online_add(plan, (OnlineStep)
+	dbops_twin_add_marked_look(plan, change, (OnlineStep)
 	{
-		.kind = ONLINE_REFUSE,
 		.sql = psprintf("SELECT FROM %s WHERE pg_catalog.record_image_ne(ROW(%s), ROW(%s)) LIMIT 1", change->table, old, new),
 		.reached = psprintf("NOT %s", dbops_twin_has_column(change->relid, change->column)),
 		.why = "A value that only the old column has would go with it.",

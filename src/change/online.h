@@ -33,9 +33,10 @@ typedef struct OnlineStep
 								 * this step is left to be done, also as what comes after it is there already; NULL: only that it was done tells */
 	const char *why;			/* what it is for, as a user reads it; or NULL */
 	const char *still;			/* SHORT: a boolean expression like reached, asked when its tables are locked: what it relies on is so; else the plan ends with an error; or NULL */
-	bool		ours;			/* SHORT, and otherwise of REFUSE: run as the extension's owner; no user's code is in it */
+	bool		ours;			/* SHORT: run as the extension's owner; no user's code is in it */
 	bool		asks_ours;		/* reached and still are about tables of dbops' own, which are asked as the extension's owner */
 	const char *then;			/* SHORT: a statement of dbops' own that belongs to it, in the same transaction, as the extension's owner; or NULL */
+	int64		holds;			/* SHORT: the change that the process is at work on from here until it leaves the job, as the steps behind rely on; 0: none. See online_hold.c */
 
 	List	   *tables;			/* SHORT, SCAN and ALONE: OIDs of those that it is about */
 
@@ -49,9 +50,11 @@ typedef struct OnlineStep
 	/* REFUSE: whose it is. */
 	const char *path;			/* search_path; or NULL: that of the job */
 	Jsonb	   *settings;		/* that values depend on; or NULL */
+	const char *seen;			/* a text expression of dbops' own, asked before the look; or NULL */
+	const char *note;			/* then a statement that keeps what it was, $1, with the look */
 
 	/* SCAN and REFUSE: what goes before the error that rows do not fit (SQLSTATE class 23). */
-	const char *otherwise;		/* a statement that takes back what an earlier step has put; or NULL. Of REFUSE also where a value is in the way (class 22) */
+	const char *otherwise;		/* a statement that takes back what an earlier step has put; or NULL */
 	const char *message;		/* REFUSE, and SHORT with still: of the error */
 	int			sqlerrcode;		/* REFUSE */
 	const char *hint;			/* of either, and of ALONE whose rows do not fit; NULL: the server's own */
@@ -175,6 +178,12 @@ extern OnlineStep *dbops_online_next(const OnlineWork *work);
 extern void dbops_online_go_on(OnlineWork *work, DbopsStep *step);
 extern void dbops_online_skip(OnlineWork *work, DbopsStep *step);
 extern void dbops_online_put_position(const OnlineWork *work, DbopsStep *step);
+
+/* ---- online_hold.c: what holds as long as a process is at work ---- */
+
+extern void dbops_online_hold(int64 change);
+extern void dbops_online_leave(void);
+extern bool dbops_online_is_held(int64 change);
 
 /* ---- online_lock.c: locks of others ---- */
 

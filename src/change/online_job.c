@@ -17,6 +17,7 @@
 
 static void *open_job(DbopsJob *job);
 static void take_position(OnlineWork *work, const Jsonb *position);
+static void go_back(OnlineWork *work);
 static Jsonb *result(DbopsJob *job, void *state);
 static void begin_step(DbopsJob *job, void *state, DbopsStep *step);
 static void move_on(OnlineWork *work, DbopsStep *step, bool covered);
@@ -50,6 +51,7 @@ static const DbopsJobKind kind = {
 	.n_phases = ONLINE_PHASES,
 	.open = open_job,
 	.result = result,
+	.leave = dbops_online_leave,
 	.abandon = abandon,
 	.keeps = keeps,
 	.watch = dbops_online_watch,
@@ -156,6 +158,8 @@ open_job(DbopsJob *job)
 	work->plan = dbops_online_read_spec(job->spec);
 	if (job->position != NULL)
 		take_position(work, job->position);
+	if (job->phase < ONLINE_PHASES)
+		go_back(work);
 	return work;
 }
 
@@ -169,6 +173,21 @@ take_position(OnlineWork *work, const Jsonb *position)
 	work->aim = dbops_jsonb_document(position, "aim");
 	work->fill = dbops_jsonb_document(position, "fill");
 	work->fill_position = dbops_jsonb_document(position, "fill_position");
+}
+
+/* What an earlier process held while it was at work has not held since: begin again with the step that takes it. */
+static void
+go_back(OnlineWork *work)
+{
+	for (int step = 0; step < work->next; step++)
+	{
+		if (((OnlineStep *) list_nth(work->plan->steps, step))->holds == 0)
+			continue;
+		work->next = step;
+		work->aim = NULL;
+		work->job->phase = ONLINE_PHASE_BEGIN;
+		return;
+	}
 }
 
 void

@@ -54,6 +54,7 @@ put_step(DbopsJson *json, const OnlineStep *step)
 	dbops_json_boolean(json, "ours", step->ours);
 	dbops_json_boolean(json, "asks_ours", step->asks_ours);
 	dbops_json_text(json, "then", step->then);
+	dbops_json_integer(json, "holds", step->holds);
 	dbops_json_array(json, "tables");
 	foreach(cell, step->tables)
 		dbops_json_integer(json, NULL, lfirst_oid(cell));
@@ -66,6 +67,8 @@ put_step(DbopsJson *json, const OnlineStep *step)
 	dbops_json_text(json, "path", step->path);
 	if (step->settings != NULL)
 		dbops_json_document(json, "settings", step->settings);
+	dbops_json_text(json, "seen", step->seen);
+	dbops_json_text(json, "note", step->note);
 	dbops_json_text(json, "otherwise", step->otherwise);
 	dbops_json_text(json, "message", step->message);
 	dbops_json_integer(json, "sqlerrcode", step->sqlerrcode);
@@ -108,6 +111,7 @@ read_step(const Jsonb *document)
 	step->ours = dbops_jsonb_boolean(document, "ours");
 	step->asks_ours = dbops_jsonb_boolean(document, "asks_ours");
 	step->then = dbops_jsonb_text(document, "then");
+	step->holds = dbops_jsonb_integer(document, "holds");
 	step->tables = read_tables(document);
 	step->table = (Oid) dbops_jsonb_integer(document, "table");
 	step->set_clause = dbops_jsonb_text(document, "set_clause");
@@ -116,6 +120,8 @@ read_step(const Jsonb *document)
 	step->stays = dbops_jsonb_boolean(document, "stays");
 	step->path = dbops_jsonb_text(document, "path");
 	step->settings = dbops_jsonb_document(document, "settings");
+	step->seen = dbops_jsonb_text(document, "seen");
+	step->note = dbops_jsonb_text(document, "note");
 	step->otherwise = dbops_jsonb_text(document, "otherwise");
 	step->message = dbops_jsonb_text(document, "message");
 	step->sqlerrcode = (int) dbops_jsonb_integer(document, "sqlerrcode");

@@ -35,6 +35,7 @@ static void run_as_owner(void *arg);
 static void run(void *arg);
 static bool try_to_scan(OnlineWork *work, DbopsStep *step);
 static void scan(void *arg);
+static char *ask(const char *expression);
 static void run_as_meant(void *arg);
 static void refuse_rows(const OnlineStep *step);
 static bool is_of_rows(const OnlineStep *step, int sqlerrcode);
@@ -79,6 +80,8 @@ lock_and_run(void *arg)
 	const OnlineStep *step = statements->step;
 	bool		forward = (statements->sql == step->sql);
 
+	if (step->holds != 0)
+		dbops_online_hold(step->holds);
 	dbops_online_lock_tables(statements->parsed, work->plan->lock_timeout);
 	if (forward)
 		dbops_online_require_same(work->plan, step, statements->parsed);
@@ -195,7 +198,7 @@ try_to_scan(OnlineWork *work, DbopsStep *step)
 static bool
 is_of_rows(const OnlineStep *step, int sqlerrcode)
 {
-	if (step->kind == ONLINE_REFUSE && step->otherwise != NULL &&
+	if (step->kind == ONLINE_REFUSE &&
 		(sqlerrcode == step->sqlerrcode || ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_DATA_EXCEPTION))
 		return true;
 	return ERRCODE_TO_CATEGORY(sqlerrcode) == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
@@ -205,12 +208,22 @@ static void
 scan(void *arg)
 {
 	Statements *statements = arg;
+	const OnlineStep *step = statements->step;
+	DbopsParam	seen = dbops_param_text(step->seen != NULL ? ask(step->seen) : NULL);
 
 	dbops_run_as(statements->work->job->owner, run_as_meant, statements);
-	if (statements->step->kind == ONLINE_SCAN)
-		dbops_online_require_same(statements->work->plan, statements->step, statements->parsed);
-	if (statements->step->kind == ONLINE_REFUSE && statements->rows > 0)
-		refuse_rows(statements->step);
+	if (step->kind == ONLINE_SCAN)
+		dbops_online_require_same(statements->work->plan, step, statements->parsed);
+	if (step->kind == ONLINE_REFUSE && statements->rows > 0)
+		refuse_rows(step);
+	if (step->note != NULL)
+		dbops_store_each(step->note, 1, &seen, NULL, NULL);
+}
+
+static char *
+ask(const char *expression)
+{
+	return dbops_store_text(psprintf("SELECT %s", expression), 0, NULL);
 }
 
 /* With what the values that it looks for depend on. */

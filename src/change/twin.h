@@ -115,6 +115,8 @@ extern char *dbops_twin_is_open(const TwinChange *change);
 extern void dbops_twin_check_alone(Oid relid, const char *column);
 extern char *dbops_twin_is_in_state(const TwinChange *change, const char *state);
 extern char *dbops_twin_is_over(const TwinChange *change);
+extern char *dbops_twin_note_mark(const TwinChange *change);
+extern char *dbops_twin_has_mark(const TwinChange *change);
 extern char *dbops_twin_has_ended(const TwinChange *change, const char *state);
 extern char *dbops_twin_set_over(const TwinChange *change, const char *state);
 extern char *dbops_twin_set_state(const TwinChange *change, const char *state);
@@ -201,8 +203,7 @@ extern void dbops_twin_check_shared(const TwinChange *change);
 
 /* twin_unique.c */
 #define TWIN_DUPLICATES_HINT	"Correct or delete all but one of each, and make the same call again."
-extern void dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached,
-										const char *otherwise);
+extern void dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached);
 
 /* twin_plan.c */
 extern void dbops_twin_name_plan(OnlinePlan *plan, const char *column);
@@ -210,6 +211,7 @@ extern void dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const 
 							  const TwinType *type, const char *set_clause);
 extern void dbops_twin_add_trigger(OnlinePlan *plan, const TwinChange *change);
 extern void dbops_twin_add_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look);
+extern void dbops_twin_add_marked_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look);
 extern void dbops_twin_add_backfill(OnlinePlan *plan, const TwinChange *change, const char *set_clause);
 extern void dbops_twin_add_unique(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change);
 extern void dbops_twin_add_clones(OnlinePlan *plan, const TwinColumn *column, const char *twin, bool unique);
@@ -218,6 +220,7 @@ extern void dbops_twin_add_end(OnlinePlan *plan, const TwinChange *change, const
 extern void dbops_twin_add_ready(OnlinePlan *plan, const TwinChange *change);
 extern char *dbops_twin_has_column(Oid relid, const char *name);
 extern char *dbops_twin_has_trigger(const TwinChange *change);
+extern char *dbops_twin_mark(const TwinChange *change);
 extern void dbops_twin_take(OnlinePlan *plan, TwinChange *change);
 extern char *dbops_twin_collation(Oid collation);
 

@@ -63,7 +63,7 @@ dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *
 	dbops_twin_add_trigger(plan, change);
 	dbops_twin_add_backfill(plan, change, set_clause);
 	if (change->type != NULL)
-		dbops_twin_add_unique_looks(plan, column, change, dbops_twin_is_in_state(change, "ready"), NULL);
+		dbops_twin_add_unique_looks(plan, column, change, dbops_twin_is_in_state(change, "ready"));
 	dbops_twin_add_clones(plan, column, change->new_name, false);
 	if (!type->may_fail)
 		dbops_twin_add_not_nulls(plan, column, change->new_name);
@@ -153,12 +153,15 @@ trigger(const TwinChange *change, bool strict)
 
 	return psprintf("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION dbops.change_sync(%s%s);"
 					" ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
-					name, change->table, quote_literal_cstr(change->column), strict ? ", 'strict'" : "", change->table, name);
+					name, change->table, quote_literal_cstr(change->column),
+					strict ? psprintf(", 'strict', '" INT64_FORMAT "'", change->id) : "", change->table, name);
 }
 
 /*
  * Look for rows whose new columns are not what the old ones yield, with the
- * trigger such that none can be written from then on; it is as before if some are.
+ * trigger such that none can be written from then on, as long as a process is at
+ * work on it. Each call makes the trigger anew, and so waits for all who could write
+ * such rows before.
  */
 void
 dbops_twin_add_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look)
@@ -169,15 +172,23 @@ dbops_twin_add_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look)
 		.ours = true,
 		.asks_ours = true,
 		.sql = trigger(change, true),
-		.reached = psprintf("%s AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %u AND tgname = %s AND tgnargs = 1)",
-							dbops_twin_has_trigger(change), change->relid, quote_literal_cstr(dbops_twin_trigger_name(change->column))),
+		.reached = dbops_twin_is_over(change),
 		.still = dbops_twin_has_trigger(change),
 		.message = psprintf("the trigger of the change of table %s has been dropped or disabled meanwhile", change->table),
-		.why = "From here on a value that cannot be converted is an error when it is written, as it will be."
+		.holds = change->id,
+		.why = "From here on a value that cannot be converted is an error when it is written, as it will be, while this call is at work."
 	});
+	dbops_twin_add_marked_look(plan, change, look);
+}
+
+/* Look at the rows, and mark the trigger: one that was disabled since, or made anew, has missed some perhaps. */
+void
+dbops_twin_add_marked_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look)
+{
 	look.kind = ONLINE_REFUSE;
-	look.ours = look.asks_ours = true;
-	look.otherwise = trigger(change, false);
+	look.asks_ours = true;
+	look.seen = dbops_twin_mark(change);
+	look.note = dbops_twin_note_mark(change);
 	dbops_online_add(plan, look);
 }
 
@@ -212,13 +223,12 @@ dbops_twin_add_backfill(OnlinePlan *plan, const TwinChange *change, const char *
 	});
 }
 
-/* What is unique, in the end: the trigger is as before if there is none for values that are the same in another type. */
+/* What is unique, in the end. */
 void
 dbops_twin_add_unique(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change)
 {
 	if (change->type != NULL)
-		dbops_twin_add_unique_looks(plan, column, change, psprintf("NOT %s", dbops_twin_has_column(change->relid, change->new_name)),
-									trigger(change, false));
+		dbops_twin_add_unique_looks(plan, column, change, psprintf("NOT %s", dbops_twin_has_column(change->relid, change->new_name)));
 	dbops_twin_add_clones(plan, column, change->new_name, true);
 }
 
@@ -423,6 +433,15 @@ dbops_twin_has_trigger(const TwinChange *change)
 					" WHERE t.tgrelid = p.relid AND t.tgname = %s AND t.tgenabled = 'A'"
 					" AND f.proname = 'change_sync' AND f.pronamespace = 'dbops'::regnamespace))",
 					change->relid, change->relid, quote_literal_cstr(dbops_twin_trigger_name(change->column)));
+}
+
+/* Which triggers these are: another one when somebody has disabled, enabled or made them anew. NULL: not all are in force. */
+char *
+dbops_twin_mark(const TwinChange *change)
+{
+	return psprintf("(SELECT md5(string_agg(concat(t.oid, ' ', t.xmin), ' ' ORDER BY t.oid)) FROM pg_trigger t"
+					" WHERE t.tgrelid IN (SELECT %u UNION SELECT relid FROM pg_partition_tree(%u)) AND t.tgname = %s AND %s)",
+					change->relid, change->relid, quote_literal_cstr(dbops_twin_trigger_name(change->column)), dbops_twin_has_trigger(change));
 }
 
 char *

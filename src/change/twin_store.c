@@ -348,6 +348,21 @@ dbops_twin_is_over(const TwinChange *change)
 	return psprintf("NOT EXISTS (SELECT FROM dbops.column_change WHERE id = " INT64_FORMAT " AND" LIVE ")", change->id);
 }
 
+/* Note which triggers were in force when its rows were looked at, $1. */
+char *
+dbops_twin_note_mark(const TwinChange *change)
+{
+	return psprintf("UPDATE dbops.column_change SET trigger_mark = $1 WHERE id = " INT64_FORMAT, change->id);
+}
+
+/* Have these triggers been in force ever since? */
+char *
+dbops_twin_has_mark(const TwinChange *change)
+{
+	return psprintf("EXISTS (SELECT FROM dbops.column_change WHERE id = " INT64_FORMAT " AND trigger_mark = %s)",
+					change->id, dbops_twin_mark(change));
+}
+
 /* Has this one ended so? */
 char *
 dbops_twin_has_ended(const TwinChange *change, const char *state)

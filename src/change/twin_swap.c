@@ -169,14 +169,14 @@ dbops_twin_is_as_planned(const TwinChange *change)
 					dbops_twin_is_in_force(change));
 }
 
-/* SQL for still: the new columns, the trigger and the partitions are there as they are now. */
+/* SQL for still: the new columns and the partitions are there as they are now, and the trigger has been in force since the look. */
 char *
 dbops_twin_is_in_force(const TwinChange *change)
 {
 	StringInfoData now;
 
 	initStringInfo(&now);
-	appendStringInfo(&now, "%s AND %s", dbops_twin_has_trigger(change), dbops_twin_is_last_trigger(change->relid, change->column));
+	appendStringInfo(&now, "%s AND %s", dbops_twin_has_mark(change), dbops_twin_is_last_trigger(change->relid, change->column));
 	appendStringInfo(&now, " AND %s", dbops_twin_is_in_state(change, "ready"));
 	if (get_rel_relkind(change->relid) == RELKIND_PARTITIONED_TABLE)
 		appendStringInfo(&now, " AND %s", dbops_online_same_leaves(change->relid));

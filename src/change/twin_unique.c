@@ -13,12 +13,10 @@
 
 #include "utils/builtins.h"
 
-static void add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached, const char *otherwise);
+static void add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached);
 
-/* otherwise: a statement that is run where there are some; or NULL. */
 void
-dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached,
-							const char *otherwise)
+dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached)
 {
 	ListCell   *cell;
 
@@ -27,22 +25,20 @@ dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const Tw
 		const TwinClone *clone = lfirst(cell);
 
 		if (clone->unique && !clone->whole)
-			add_look(plan, clone, change, reached, otherwise);
+			add_look(plan, clone, change, reached);
 	}
 }
 
 static void
-add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached, const char *otherwise)
+add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, const char *reached)
 {
 	dbops_online_add(plan, (OnlineStep)
 	{
 		.kind = ONLINE_REFUSE,
-		.ours = (otherwise != NULL),
 		.asks_ours = true,
 		.sql = psprintf("SELECT FROM ONLY %s WHERE %s GROUP BY %s HAVING pg_catalog.count(*) > 1 LIMIT 1",
 						clone->column->table, clone->condition, clone->keys),
 		.reached = reached,
-		.otherwise = otherwise,
 		.why = psprintf("Values of which %s has each once must not be the same in the new type.", quote_identifier(clone->name)),
 		.message = psprintf("values of column %s of table %s that differ are the same in type %s, where %s allows no two",
 							quote_identifier(change->column), clone->column->table, change->type, quote_identifier(clone->name)),

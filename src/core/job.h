@@ -153,8 +153,8 @@ typedef struct DbopsJobKind
 	/* Show who waits for it how far it is, while others do what is left; or NULL. */
 	void		(*report) (DbopsJob *job, void *state);
 
-	/* Called when a process leaves the job, done or not; or NULL. */
-	void		(*close) (DbopsJob *job, void *state);
+	/* Called when a process leaves the job, done or not, or after an error; or NULL. */
+	void		(*leave) (void);
 
 	/*
 	 * Called when a job ends for good other than by success, in the transaction

@@ -69,8 +69,6 @@ dbops_job_work(const DbopsJobKind *kind, DbopsJob *job,
 
 	if (stays && kind->result != NULL)
 		*result = kind->result(job, state);
-	if (kind->close != NULL)
-		kind->close(job, state);
 	return stays;
 }
 

@@ -190,6 +190,8 @@ run_steps(StoredJob *job, int slot)
 		prepare_process(job);
 	dbops_procedure_begin_process();
 	finished = do_steps(&keeping, &result);
+	if (keeping.kind->leave != NULL)
+		keeping.kind->leave();
 	dbops_helpers_end(slot, false);
 	dbops_job_settings_restore();
 	if (finished)
@@ -567,8 +569,11 @@ void
 dbops_job_run_failed(StoredJob *job, int slot, MemoryContext context)
 {
 	ErrorData  *error = dbops_job_take_error(slot, context);
+	const DbopsJobKind *kind = (job->command == NULL) ? dbops_job_kind_find(job->job.kind) : NULL;
 	int			tries = 1;
 
+	if (kind != NULL && kind->leave != NULL)
+		kind->leave();
 	while (!try_to_record(job, context, error, tries == MOST_RECORDS))
 		tries++;
 	dbops_runner_set_waiting(slot, NULL);

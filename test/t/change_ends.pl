@@ -21,7 +21,7 @@ sql(q{CREATE TABLE converted (id int PRIMARY KEY, v text); INSERT INTO converted
 {
 	my $holder = hold('converted');
 	my $finish = call('CALL dbops.finish_change(' . change() . ')');
-	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'converted'::regclass AND tgnargs = 2)});
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'converted'::regclass AND tgnargs = 3)});
 	$holder->query(q{UPDATE converted SET v = 'abc'});
 	like($holder->{stderr}, qr/ERROR:  invalid input syntax for type integer: "abc"/, 'who writes what cannot be converted, when all rows have been looked at, is told');
 	$holder->{stderr} = '';
@@ -29,6 +29,88 @@ sql(q{CREATE TABLE converted (id int PRIMARY KEY, v text); INSERT INTO converted
 	$holder->quit;
 	is(error_of($finish), '', 'the change is finished');
 	is(sql('SELECT v FROM converted'), '5', 'with what was accepted');
+}
+
+# A call that ends without having finished the change leaves nothing strict, and
+# what is written then is found by the same call: one that gives up, one that is
+# cancelled, and one that is paused and resumed, which looks again.
+sql(q{CREATE TABLE lenient (id int PRIMARY KEY, v text); INSERT INTO lenient VALUES (1, '5');
+	CALL dbops.change_type('lenient', 'v', 'int', 'v::int')});
+{
+	my $id = change();
+	my $look_finds = qr/ERROR:  table public\.lenient has rows whose v could not be converted to integer|ERROR:  invalid input syntax for type integer: "abc"/;
+	my $holder = hold('lenient');
+	my $finish = call("CALL dbops.finish_change($id, max_wait => '100 milliseconds')");
+	like(told($finish), qr/ERROR:  finish_change of public\.lenient\.v has met a lock of another session, again and again/, 'a call gives up');
+	is(strict_trigger('lenient'), 't', 'when the trigger may be strict');
+	like(write_of('lenient', 'abc'), qr/^WARNING:  a row of table "lenient" was written as it is/, 'and is not strict any more, as long as the session may go on');
+	$finish->quit;
+	my ($code, $out, $error) = $node->psql('postgres', "CALL dbops.finish_change($id)");
+	like($error, $look_finds, 'the same call looks again');
+	is(write_of('lenient', '6'), '', 'what was written is set right');
+
+	$finish = call("CALL dbops.finish_change($id)");
+	waits('finish_change', 'true');
+	like(write_of('lenient', 'abc'), qr/^ERROR:  invalid input syntax for type integer: "abc"/, 'while the same call is at work the trigger is strict');
+	sql(q{SELECT dbops.cancel_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'finish_change'});
+	like(told($finish), qr/ERROR:  canceling statement due to user request/, 'it is cancelled');
+	like(write_of('lenient', 'abc'), qr/^WARNING:  a row of table "lenient" was written as it is/, 'and then it is not strict any more');
+	$finish->quit;
+	($code, $out, $error) = $node->psql('postgres', "CALL dbops.finish_change($id)");
+	like($error, $look_finds, 'the same call looks again');
+	is(write_of('lenient', '7'), '', 'what was written is set right');
+
+	$finish = call("CALL dbops.finish_change($id)");
+	waits('finish_change', 'true');
+	sql(q{SELECT dbops.pause_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'finish_change'});
+	like(told($finish), qr/is paused/, 'it is paused');
+	like(write_of('lenient', 'abc'), qr/^WARNING:  a row of table "lenient" was written as it is/, 'and then it is not strict any more');
+	$finish->quit;
+	my $job = sql(q{SELECT id FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'finish_change'});
+	$holder->query_safe('COMMIT');
+	sql("SELECT dbops.resume_job($job)");
+	$node->psql('postgres', "CALL dbops.wait_job($job)");
+	is(sql("SELECT state FROM dbops.job WHERE id = $job"), 'failed', 'a job that is resumed looks again');
+	is(sql('SELECT v FROM lenient'), 'abc', 'and keeps what was written');
+	is(write_of('lenient', '8'), '', 'what was written is set right');
+
+	$holder->query_safe('BEGIN; SELECT FROM lenient; SELECT pg_sleep(1.1)');
+	$finish = call("CALL dbops.finish_change($id)");
+	waits('finish_change', 'true');
+	sql(q{SELECT dbops.pause_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'finish_change'});
+	like(error_of($finish), qr/is paused/, 'it is paused once more');
+	is(write_of('lenient', '9'), '', 'something that can be converted is written');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$job = sql(q{SELECT id FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = 'finish_change'});
+	sql("SELECT dbops.resume_job($job)");
+	$node->psql('postgres', "CALL dbops.wait_job($job)");
+	is(sql("SELECT state FROM dbops.job WHERE id = $job"), 'succeeded', 'the job that is resumed finishes the change');
+	is(sql('SELECT pg_typeof(v), v FROM lenient'), 'integer|9', 'with what was written');
+}
+
+# The trigger is disabled for a while, and a write comes past it.
+for my $kind ('rename_column', 'change_type')
+{
+	sql(q{DROP TABLE IF EXISTS passed; CREATE TABLE passed (id int PRIMARY KEY, v text); INSERT INTO passed VALUES (1, '5')});
+	sql($kind eq 'rename_column' ? q{CALL dbops.rename_column('passed', 'v', 'w')} : q{CALL dbops.change_type('passed', 'v', 'int', 'v::int')});
+	my $id = change();
+	my $holder = hold('passed', 'LOCK TABLE passed IN ROW SHARE MODE');
+	my $finish = call("CALL dbops.finish_change($id)");
+	waits('finish_change', 'true');
+	# Its lock lets nobody else alter the table, but the holder itself.
+	$holder->query_safe(q{ALTER TABLE passed DISABLE TRIGGER zz_dbops_v});
+	$holder->query_safe(q{UPDATE passed SET v = '6'});
+	$holder->query_safe(q{ALTER TABLE passed ENABLE ALWAYS TRIGGER zz_dbops_v});
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	like(error_of($finish), qr/ERROR:  column v of table public\.passed, the table's triggers or partitions have been altered meanwhile/, "a trigger of $kind that was disabled for a while is noticed");
+	is(sql('SELECT v FROM passed'), '6', 'what came past it is there');
+	my ($code, $out, $error) = $node->psql('postgres', "CALL dbops.finish_change($id)");
+	like($error, qr/ERROR:  table public\.passed has rows/, 'and the same call finds it');
+	sql(q{UPDATE passed SET v = '7'});
+	sql("CALL dbops.finish_change($id)");
+	is(sql('SELECT (row_to_json(passed)::jsonb - \'id\')::text FROM passed'), $kind eq 'rename_column' ? '{"w": "7"}' : '{"v": 7}', 'when it is set right the change is finished');
 }
 
 # A partition with rows of its own is attached meanwhile.
@@ -39,7 +121,7 @@ sql(q{CREATE TABLE parts (id int, k int, v text, f text) PARTITION BY RANGE (k);
 {
 	my $holder = hold('parts');
 	my $finish = call('CALL dbops.finish_change(' . change() . ', drop_old_columns => true)');
-	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'parts'::regclass AND tgnargs = 2)});
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'parts'::regclass AND tgnargs = 3)});
 	$holder->query_safe('ALTER TABLE parts ATTACH PARTITION part_2 FOR VALUES FROM (10) TO (20)');
 	$holder->query_safe('COMMIT');
 	$holder->quit;
@@ -64,7 +146,7 @@ for my $first ('abort_change', 'finish_change')
 	my $abort = call("CALL dbops.abort_change($id$arguments{abort_change})");
 	waits('abort_change', 'true');
 	my $finish = call("CALL dbops.finish_change($id$arguments{finish_change})");
-	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'both_end'::regclass AND tgnargs = 2)});
+	waits('finish_change', q{EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'both_end'::regclass AND tgnargs = 3)});
 	# The one that is to be second is stopped at the lock of its own row while the other ends.
 	sql("SELECT dbops.pause_job(id) FROM dbops.job WHERE finished_at IS NULL AND spec ->> 'call' = '$second'");
 	like(error_of($second eq 'abort_change' ? $abort : $finish), qr/is paused/, "$second is stopped");
@@ -163,13 +245,39 @@ sub waits
 	  or die "$call does not wait";
 }
 
+# May the trigger of a change be strict?
+sub strict_trigger
+{
+	my ($table) = @_;
+
+	return sql("SELECT bool_and(tgnargs = 3) FROM pg_trigger WHERE tgrelid = '$table'::regclass");
+}
+
+# What the writer of a value is told, each by a session of its own.
+sub write_of
+{
+	my ($table, $value) = @_;
+	my ($code, $out, $error) = $node->psql('postgres', "UPDATE $table SET v = '$value'");
+
+	$error =~ s/^psql:<stdin>:\d+: //;
+	return $error;
+}
+
 # What a call has ended with.
 sub error_of
 {
 	my ($caller) = @_;
+	my $error = told($caller);
 
-	$caller->query('SELECT 1');
-	my $error = $caller->{stderr};
 	$caller->quit;
 	return $error;
+}
+
+# The same, of a session that stays.
+sub told
+{
+	my ($caller) = @_;
+
+	$caller->query('SELECT 1');
+	return $caller->{stderr};
 }
