@@ -637,6 +637,70 @@ INSERT INTO dbops.function_access VALUES
     ('schema_diff', 'monitor'),
     ('schema_snapshot', 'monitor');
 
+-- Migrations: what is not as they have left it.
+
+CREATE TABLE dbops.drift_part (
+    number   oid PRIMARY KEY,
+    document jsonb NOT NULL,
+    at       timestamptz NOT NULL,
+    project  text,
+    version  text
+);
+COMMENT ON TABLE dbops.drift_part IS
+    'The schema as migrations have left it, in parts of a document of schema_snapshot(): of a table, type or function with all that belongs to it, by its number in the catalog; number 0 has the kinds of which there are few. at, project, version: the migration that has touched it last; null is before the first one.';
+REVOKE ALL ON TABLE dbops.drift_part FROM PUBLIC;
+CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.drift_part
+    FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_rows();
+ALTER TABLE dbops.drift_part ENABLE ALWAYS TRIGGER keep_rows;
+SELECT pg_extension_config_dump('dbops.drift_part', '');
+
+CREATE TABLE dbops.drift_state (
+    at       timestamptz NOT NULL,
+    cluster  bigint NOT NULL,
+    database oid NOT NULL,
+    format   integer NOT NULL,
+    missed   text
+);
+COMMENT ON TABLE dbops.drift_state IS
+    'When all of dbops.drift_part was taken, of which database of which cluster, and in which format; with a row for each migration since whose changes could not be taken: missed says why.';
+REVOKE ALL ON TABLE dbops.drift_state FROM PUBLIC;
+SELECT pg_extension_config_dump('dbops.drift_state', '');
+
+CREATE FUNCTION dbops.schema_drift(
+    project text DEFAULT NULL,
+    OUT change           text,
+    OUT kind             text,
+    OUT object           text,
+    OUT details          text,
+    OUT last_project     text,
+    OUT last_version     text,
+    OUT changed_at       timestamptz,
+    OUT role_name        text,
+    OUT session_role     text,
+    OUT application_name text,
+    OUT client_address   inet,
+    OUT command          text,
+    OUT statement        text,
+    OUT remark           text,
+    OUT accept           text) RETURNS SETOF record
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_schema_drift';
+COMMENT ON FUNCTION dbops.schema_drift(text) IS
+    'What is not as migrations have left it: a row for each object that was added, removed or changed since, with who did it last, when, from where and how, as ddl_history() has it; remark says why that is not known. project: only what a migration of this project has touched last, and what none has; null is all. last_project, last_version: the migration that has touched it last. '
+    'Parts of what was added or removed as a whole are not listed. accept: the statement that takes it as it is. statement: only for members of pg_read_all_stats. 55000 where no migration has ended with dbops.record_ddl on.';
+REVOKE ALL ON FUNCTION dbops.schema_drift(text) FROM PUBLIC;
+
+CREATE FUNCTION dbops.accept_drift(reason text, object_name text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_accept_drift';
+COMMENT ON FUNCTION dbops.accept_drift(text, text) IS
+    'Takes what schema_drift() lists as meant: of an object with all that belongs to its table, or, with null, of all. Returns how many objects that were. Who did it, and reason, are in ddl_history(). 42704: nothing of the object differs.';
+REVOKE ALL ON FUNCTION dbops.accept_drift(text, text) FROM PUBLIC;
+
+INSERT INTO dbops.function_access VALUES
+    ('accept_drift', 'admin'),
+    ('schema_drift', 'monitor');
+
 -- Migrations: is there a way back?
 
 CREATE FUNCTION dbops.before_migration(name text DEFAULT NULL, max_backup_age interval DEFAULT '24 hours', max_wait interval DEFAULT '60 s')

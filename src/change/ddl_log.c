@@ -52,7 +52,7 @@ static List *dropped(void);
 static void take_dropped(HeapTuple row, TupleDesc desc, void *arg);
 static bool is_worth_a_name(Oid class);
 static bool names_nothing(Node *statement);
-static void write_down(const char *command, bool was_dropped, List *objects);
+static void write_down(const char *command, bool was_dropped, List *objects, const char *text);
 static void prune(void *arg);
 
 static const DbopsUpkeep pruning = {
@@ -86,7 +86,7 @@ dbops_log_ddl(PG_FUNCTION_ARGS)
 	was_dropped = (strcmp(event->event, "sql_drop") == 0);
 	objects = was_dropped ? dropped() : made_or_changed();
 	if (objects != NIL || (!was_dropped && names_nothing(event->parsetree)))
-		write_down(CreateCommandName(event->parsetree), was_dropped, objects);
+		write_down(CreateCommandName(event->parsetree), was_dropped, objects, dbops_ddl_text());
 	PG_RETURN_NULL();
 }
 
@@ -181,8 +181,15 @@ names_nothing(Node *statement)
 
 /* ---- the log ---- */
 
+/* Write down what is no DDL, but is to be found beside it. */
+void
+dbops_ddl_log_note(const char *command, List *objects, const char *text)
+{
+	write_down(command, false, objects, text);
+}
+
 static void
-write_down(const char *command, bool was_dropped, List *objects)
+write_down(const char *command, bool was_dropped, List *objects, const char *text)
 {
 	MigrationOwner user = dbops_migration_owner_current();
 	DbopsParam	params[] = {
@@ -198,7 +205,7 @@ write_down(const char *command, bool was_dropped, List *objects)
 		dbops_param_bool(was_dropped),
 		dbops_param_bool(dbops_is_own()),
 		dbops_param_texts(objects),
-		dbops_param_text(dbops_ddl_text())
+		dbops_param_text(text)
 	};
 
 	dbops_store_each_kept("INSERT INTO dbops.ddl_log (at, role_name, role_oid, cluster, session_role, application_name,"

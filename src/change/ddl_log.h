@@ -17,6 +17,7 @@ struct ObjectAddress;
 /* ---- ddl_log.c: the record ---- */
 
 extern void dbops_ddl_log_init(void);
+extern void dbops_ddl_log_note(const char *command, List *objects, const char *text);
 
 /* ---- ddl_log_text.c: which text does what is recorded? ---- */
 

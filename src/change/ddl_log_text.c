@@ -26,6 +26,7 @@ static void process_utility(PlannedStmt *statement, const char *query, bool read
 							ProcessUtilityContext context, ParamListInfo params,
 							QueryEnvironment *environment, DestReceiver *dest,
 							QueryCompletion *completion);
+static ProcessUtility_hook_type next_hook(void);
 
 /* Have all that clients send pass here. */
 void
@@ -43,7 +44,6 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 				QueryEnvironment *environment, DestReceiver *dest,
 				QueryCompletion *completion)
 {
-	ProcessUtility_hook_type next = (previous_hook != NULL) ? previous_hook : standard_ProcessUtility;
 	const GuardedStatement *outer = running;
 	GuardedStatement current = {
 		.node = statement->utilityStmt,
@@ -54,19 +54,25 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 
 	if (context == PROCESS_UTILITY_SUBCOMMAND || (dbops_guard_kind(current.node) & GUARD_SCHEMA) == 0)
 	{
-		next(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_hook() (statement, query, read_only_tree, context, params, environment, dest, completion);
 		return;
 	}
 	PG_TRY();
 	{
 		running = &current;
-		next(statement, query, read_only_tree, context, params, environment, dest, completion);
+		next_hook() (statement, query, read_only_tree, context, params, environment, dest, completion);
 	}
 	PG_FINALLY();
 	{
 		running = outer;
 	}
 	PG_END_TRY();
+}
+
+static ProcessUtility_hook_type
+next_hook(void)
+{
+	return (previous_hook != NULL) ? previous_hook : standard_ProcessUtility;
 }
 
 /* The text of the command that runs, cut where it is long; NULL: it is not known, or may hold a password. */

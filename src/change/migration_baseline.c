@@ -6,7 +6,7 @@
  * folder which begins with the schema's history can be deployed where that
  * history has happened. Nothing is run.
  */
-#include "change/migration.h"
+#include "change/drift.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -32,6 +32,7 @@ dbops_baseline_migration(PG_FUNCTION_ARGS)
 	dbops_migration_store(&baseline);
 	dbops_migration_note(baseline.project, baseline.version, "baseline",
 						 dbops_text_argument(fcinfo, 3), NULL);
+	dbops_drift_know();
 	PG_RETURN_VOID();
 }
 

@@ -7,7 +7,7 @@
  * transaction, again from its beginning when it has met a lock, or by a job;
  * and so is the answer, a receipt for each statement and one that sums up.
  */
-#include "change/migration.h"
+#include "change/drift.h"
 
 #include "access/xact.h"
 #include "funcapi.h"
@@ -71,7 +71,9 @@ run_attempt(void *arg)
 		.each = take_receipt,
 		.arg = call
 	};
+	DriftWatch	drift;
 
+	dbops_drift_begin(&drift, call->project, call->version);
 	tuplestore_clear(call->rsinfo->setResult);
 	call->sum = (MigrationReceipt) {MIGRATION_RECEIPT};
 	call->record(call->arg);
@@ -80,6 +82,7 @@ run_attempt(void *arg)
 	dbops_step_log_end(call->log);
 	if (call->verify_sql != NULL)
 		dbops_migration_verify(call->verify_sql);
+	dbops_drift_end(&drift);
 }
 
 static void

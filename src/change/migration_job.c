@@ -14,6 +14,7 @@
  * others from the project. When it ends without success, the migration has
  * failed, in the same transaction, and can be applied again.
  */
+#include "change/drift.h"
 #include "change/migration_work.h"
 
 #include "core/server.h"
@@ -316,6 +317,7 @@ finish_step(DbopsJob *job, void *state, DbopsStep *step)
 		!dbops_migration_work_try(work, step, work->lock_timeout, verify, work))
 		return;
 	record_end(work);
+	dbops_drift_keep_all(work->migration->project, work->migration->version);
 	step->finished = true;
 }
 

@@ -105,4 +105,8 @@ typedef struct SchemaNumbers
 
 extern Jsonb *dbops_schema_snapshot_some(const SchemaTouched *only, List **numbers);
 
+/* ---- schema_diff.c: what belongs to what ---- */
+
+extern const char *dbops_schema_whole_of(const char *kind, const char *object);
+
 #endif							/* DBOPS_SCHEMA_H */

@@ -59,7 +59,6 @@ static bool is_part_of_whole(const char *kind, const char *object, const JsonbVa
 static bool is_only_in(const char *object, const Jsonb *own, const Jsonb *other);
 static bool has_whole(const Jsonb *snapshot, const char *object);
 static bool find_member(const JsonbContainer *object, const char *key, JsonbValue *value);
-static const char *owner_of_part(const char *kind, const char *object);
 static const char *text_member(const JsonbValue *attributes, const char *key);
 static bool are_same(const JsonbValue *old, const JsonbValue *new);
 static List *list_moved(List *before, List *after);
@@ -238,7 +237,7 @@ static bool
 is_part_of_whole(const char *kind, const char *object, const JsonbValue *attributes,
 				 const Jsonb *own, const Jsonb *other)
 {
-	return is_only_in(owner_of_part(kind, object), own, other) ||
+	return is_only_in(dbops_schema_whole_of(kind, object), own, other) ||
 		is_only_in(text_member(attributes, "table"), own, other) ||
 		is_only_in(text_member(attributes, "constraint"), own, other) ||
 		is_only_in(text_member(attributes, "publication"), own, other) ||
@@ -281,8 +280,8 @@ find_member(const JsonbContainer *object, const char *key, JsonbValue *value)
 }
 
 /* The table in the name of its part: all but the last name; or NULL for what is not a part. */
-static const char *
-owner_of_part(const char *kind, const char *object)
+const char *
+dbops_schema_whole_of(const char *kind, const char *object)
 {
 	static const char *const kinds[] = {"column", "constraint", "trigger", "policy", "rule"};
 	bool		quoted = false;

@@ -1,0 +1,148 @@
+-- schema_drift(): each object that is not as migrations have left it, and who did
+-- that; a migration takes what it has touched and hides nothing else; and
+-- accept_drift(). Plain SQL, as the catalogs and the record of DDL say all there is.
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+SET client_min_messages = error;
+CREATE ROLE regress_drift;
+CREATE ROLE "regress ""hand""";
+CREATE ROLE regress_drift_operator;
+CREATE ROLE regress_drift_monitor;
+SELECT dbops.grant_access('regress_drift_operator', 'operator'), dbops.grant_access('regress_drift_monitor', 'monitor');
+-- what other tests have left is not of this one
+SELECT dbops.accept_drift('a test begins') >= 0 AS accepted;
+CREATE FUNCTION pg_temp.drift(project text DEFAULT NULL) RETURNS TABLE (change text, kind text, object text, details text, of text, who text, what text) LANGUAGE sql AS $$
+  SELECT change, kind, object, replace(CASE kind WHEN 'view' THEN left(details, 11) ELSE details END, session_user, 'me'), last_project || ' ' || last_version, concat_ws(' by ', nullif(role_name, session_user), nullif(application_name, 'pg_regress/drift')),
+    coalesce(nullif(command, 'CREATE SERVER'), left(remark, 37)) FROM dbops.schema_drift(project) $$;
+
+SELECT state FROM dbops.apply_migration('1', $$
+  CREATE SCHEMA drift;
+  CREATE TABLE drift.orders (id int PRIMARY KEY, customer int, note text DEFAULT 'x', total int CONSTRAINT positive CHECK (total > 0));
+  CREATE TABLE drift.customers (id int PRIMARY KEY, name text);
+  CREATE INDEX orders_customer ON drift.orders (customer);
+  CREATE VIEW drift.open_orders AS SELECT id FROM drift.orders;
+  CREATE FUNCTION drift.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE TYPE drift.mood AS ENUM ('sad');
+  CREATE TABLE drift.log (id int);
+  GRANT ALL ON SCHEMA drift TO regress_drift, "regress ""hand"""
+$$, $$ DROP SCHEMA drift CASCADE $$, project => 'drift') WHERE step IS NULL;
+ALTER TABLE drift.orders OWNER TO regress_drift;
+SELECT * FROM pg_temp.drift();
+SELECT dbops.accept_drift('it belongs to them', 'drift.orders');
+SELECT * FROM pg_temp.drift();
+SELECT state FROM dbops.apply_migration('1', 'CREATE TABLE drift.other (id int)', 'DROP TABLE drift.other', project => 'drift-other') WHERE step IS NULL;
+SELECT * FROM pg_temp.drift();
+
+-- By hand: by roles, and by what they use.
+SET application_name = 'an editor';
+SET ROLE regress_drift;
+ALTER TABLE drift.orders ALTER note TYPE varchar(10), ALTER note DROP DEFAULT;
+ALTER TABLE drift.orders ADD COLUMN "by Hand" int;
+CREATE INDEX orders_total ON drift.orders (total);
+SET ROLE "regress ""hand""";
+CREATE TABLE drift."quick ""fix" (id int PRIMARY KEY, "a.b" int);
+RESET ROLE;
+RESET application_name;
+DROP INDEX drift.orders_customer;
+ALTER TABLE drift.customers RENAME name TO full_name;
+ALTER TABLE drift.log RENAME TO journal;
+GRANT SELECT ON drift.customers TO regress_drift;
+CREATE OR REPLACE FUNCTION drift.f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 2';
+ALTER TYPE drift.mood ADD VALUE 'glad';
+CREATE SCHEMA drift_too;
+CREATE OR REPLACE VIEW drift.open_orders AS SELECT id, total FROM drift.orders;
+SET dbops.record_ddl = off;
+COMMENT ON TABLE drift.customers IS 'unrecorded';
+CREATE TABLE drift.unrecorded (id int);
+RESET dbops.record_ddl;
+BEGIN;
+CREATE TABLE drift.undone (id int);
+ROLLBACK;
+CREATE TABLE drift.passing (id int);
+DROP TABLE drift.passing;
+SELECT * FROM pg_temp.drift();
+SELECT change, object, session_role = session_user AS by_me, changed_at > now() - interval '1 hour' AS lately, command, statement, accept FROM dbops.schema_drift() WHERE object LIKE '%fix"' OR object = 'drift.orders_total';
+-- of one project, and what belongs to none
+SELECT object FROM pg_temp.drift('drift-other');
+
+-- A migration takes what it has touched as it then is, and hides nothing else; what a rollback takes back is no drift.
+SELECT state FROM dbops.apply_migration('2', 'ALTER TABLE drift.customers ADD COLUMN phone text', 'ALTER TABLE drift.customers DROP COLUMN phone', project => 'drift') WHERE step IS NULL;
+SELECT change, kind, object FROM pg_temp.drift();
+SELECT state FROM dbops.rollback_migration('2', 'drift') WHERE step IS NULL;
+SELECT state FROM dbops.rollback_migration('1', 'drift-other') WHERE step IS NULL;
+SELECT count(*) FROM pg_temp.drift() WHERE object IN ('drift.customers', 'drift.other');
+-- one that fails leaves what was known
+SELECT state FROM dbops.apply_migration('3', 'ALTER TABLE drift.orders ADD z int; SELECT 1 / 0', project => 'drift');
+SELECT count(*) FROM pg_temp.drift() WHERE object LIKE 'drift.orders%';
+-- and a dry run
+SELECT state FROM dbops.check_migration('ALTER TABLE drift.orders ADD z int', 'ALTER TABLE drift.orders DROP z') WHERE step IS NULL AND state NOT LIKE 'finding%';
+SELECT count(*) FROM pg_temp.drift() WHERE object LIKE 'drift.orders%';
+
+-- One in steps takes all as it is when it ends.
+SELECT job_id AS job FROM dbops.apply_migration('4', 'CREATE INDEX CONCURRENTLY customers_name ON drift.customers (full_name)', project => 'drift') \gset
+CALL dbops.wait_job(:job);
+SELECT change, kind, object FROM pg_temp.drift();
+
+-- Accepted: one object with its table, one of a kind of which there are few, and all.
+CREATE TABLE drift.more (id int);
+CREATE SCHEMA drift_three;
+DROP FUNCTION drift.f;
+ALTER TABLE drift.customers ADD COLUMN extra int;
+CREATE INDEX ON drift.customers (extra);
+SELECT change, kind, object FROM pg_temp.drift();
+SELECT dbops.accept_drift('tried by hand first', 'drift.customers.extra');
+SELECT dbops.accept_drift('for later', 'drift_three');
+SELECT change, kind, object FROM pg_temp.drift();
+SELECT dbops.accept_drift('never used', 'drift.f(integer,text)');
+SELECT dbops.accept_drift('why', 'drift.f(integer,text)');
+SELECT dbops.accept_drift(' ');
+SELECT dbops.accept_drift(NULL);
+SELECT dbops.accept_drift('all of it');
+SELECT dbops.accept_drift('nothing');
+SELECT * FROM pg_temp.drift();
+SELECT role_name = current_user AS by_me, objects, statement FROM dbops.ddl_history(since => now() - interval '1 day') WHERE command = 'accept_drift' AND statement NOT LIKE 'a test%';
+
+-- What dbops does for a policy is none; what it does for somebody is.
+SELECT state FROM dbops.apply_migration('5', 'CREATE TABLE drift.visit (at timestamptz NOT NULL) PARTITION BY RANGE (at)', project => 'drift') WHERE step IS NULL;
+SELECT dbops.set_partitioning('drift.visit', '1 month') IS NOT NULL AS set;
+CALL dbops.run_partitioning('drift.visit');
+SELECT count(*) > 0 AS partitions FROM pg_inherits WHERE inhparent = 'drift.visit'::regclass;
+CALL dbops.add_column('drift.journal', 'x', 'int');
+SELECT change, kind, object, what FROM pg_temp.drift() WHERE object LIKE 'drift.%';
+SELECT dbops.remove_partitioning('drift.visit') IS NOT NULL AS removed;
+
+-- Who may.
+SET ROLE regress_drift;
+SELECT * FROM dbops.schema_drift();
+SELECT dbops.accept_drift('mine');
+SET ROLE regress_drift_operator;
+SELECT dbops.accept_drift('mine');
+SELECT * FROM dbops.drift_part;
+SET ROLE regress_drift_monitor;
+BEGIN READ ONLY;
+SELECT change, object, role_name IS NOT NULL AS known, statement FROM dbops.schema_drift() WHERE object LIKE 'drift.journal%';
+COMMIT;
+RESET ROLE;
+
+-- Where no state is known, that is said, and the next migration begins with one.
+BEGIN;
+DELETE FROM dbops.drift_state;
+SAVEPOINT unknown;
+SELECT * FROM dbops.schema_drift();
+ROLLBACK TO unknown;
+CREATE TABLE drift.before_it (id int);
+SELECT state FROM dbops.apply_migration('6', 'CREATE TABLE drift.six (id int)', project => 'drift') WHERE step IS NULL;
+SELECT * FROM pg_temp.drift();
+SET LOCAL client_min_messages = warning;
+INSERT INTO dbops.drift_state SELECT clock_timestamp(), cluster, database, format, 'a table is locked' FROM dbops.drift_state;
+SELECT * FROM pg_temp.drift();
+SELECT state FROM dbops.apply_migration('7', 'CREATE TABLE drift.seven (id int)', project => 'drift') WHERE step IS NULL;
+SELECT * FROM pg_temp.drift();
+UPDATE dbops.drift_state SET format = 0;
+SELECT * FROM dbops.schema_drift();
+ROLLBACK;
+
+DROP SCHEMA drift, drift_too, drift_three CASCADE;
+SELECT dbops.accept_drift('the end') > 0 AS accepted;
+SELECT dbops.revoke_access('regress_drift_operator'), dbops.revoke_access('regress_drift_monitor');
+DROP ROLE regress_drift, "regress ""hand""", regress_drift_operator, regress_drift_monitor;

@@ -1,0 +1,58 @@
+/*
+ * drift.h
+ *		What the parts of finding drift tell each other.
+ *
+ * The state that migrations have left is kept as parts of a snapshot: one for
+ * each table, type or function with all that belongs to it, by its number, and
+ * one, of number 0, for the kinds of which there are few.
+ */
+#ifndef DBOPS_DRIFT_H
+#define DBOPS_DRIFT_H
+
+#include "change/migration.h"
+#include "change/schema.h"
+
+/* ---- drift_part.c: parts of a snapshot ---- */
+
+typedef struct DriftPart
+{
+	Oid			number;			/* InvalidOid: of kinds of which there are few */
+	Jsonb	   *document;
+} DriftPart;
+
+extern List *dbops_drift_parts(const Jsonb *document, const List *numbers);
+extern Oid	dbops_drift_number(const Jsonb *document, const List *numbers, const char *kind, const char *object);
+
+/* ---- drift_state.c: the state that migrations have left ---- */
+
+typedef struct DriftWatch
+{
+	const char *project;
+	const char *version;
+	Snapshot	before;			/* registered; or NULL: nothing is kept */
+	Jsonb	   *few;			/* the kinds of which there are few, then */
+} DriftWatch;
+
+extern void dbops_drift_begin(DriftWatch *watch, const char *project, const char *version);
+extern void dbops_drift_end(DriftWatch *watch);
+extern void dbops_drift_know(void);
+extern void dbops_drift_keep_all(const char *project, const char *version);
+extern void dbops_drift_store_all(const char *project, const char *version);
+extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document);
+extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
+extern Jsonb *dbops_drift_state(void);
+
+/* ---- drift.c: what differs ---- */
+
+typedef struct Drift
+{
+	Jsonb	   *state;			/* that migrations have left */
+	Jsonb	   *now;
+	List	   *numbers;		/* of its objects */
+	List	   *differences;	/* of SchemaDifference *, those of an object behind each other */
+} Drift;
+
+extern Drift dbops_drift_find(void);
+extern const char *dbops_drift_whole(const Jsonb *document, const char *kind, const char *object);
+
+#endif							/* DBOPS_DRIFT_H */

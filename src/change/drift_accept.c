@@ -1,0 +1,141 @@
+/*
+ * drift_accept.c
+ *		accept_drift(): what differs is meant to be so from now on.
+ *
+ * The state that migrations have left is replaced by the present one, of an
+ * object or of all, and that is written down with who did it and why. What is
+ * part of a table is accepted together with all that differs of that table.
+ */
+#include "change/drift.h"
+
+#include "change/ddl_log.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(dbops_accept_drift);
+
+static List *find_objects(const Drift *drift, const char *name);
+static void refuse(const char *name);
+static void accept_object(const Drift *drift, const SchemaDifference *difference);
+static Oid	number_of(const Drift *drift, const SchemaDifference *difference);
+static void accept_part(Oid number);
+static List *names_of(const List *differences);
+
+/* accept_drift(reason text, object_name text) → how many objects */
+Datum
+dbops_accept_drift(PG_FUNCTION_ARGS)
+{
+	const char *reason = dbops_reason_argument(fcinfo, 0);
+	const char *name = dbops_text_argument(fcinfo, 1);
+	Drift		drift = {0};
+	List	   *objects = NIL;
+	List	   *names;
+	ListCell   *cell;
+
+	if (name == NULL)
+	{
+		drift.state = dbops_drift_state();
+		if (drift.state != NULL)
+			drift.differences = dbops_schema_compare(drift.state, dbops_schema_snapshot_take(NIL));
+		objects = drift.differences;
+		dbops_drift_store_all(NULL, NULL);
+	}
+	else
+	{
+		drift = dbops_drift_find();
+		objects = find_objects(&drift, name);
+		if (objects == NIL)
+			refuse(name);
+		foreach(cell, objects)
+			accept_object(&drift, lfirst(cell));
+	}
+	names = names_of(objects);
+	dbops_ddl_log_note("accept_drift", names, reason);
+	PG_RETURN_INT64(list_length(names));
+}
+
+/* What differs of an object and its parts. */
+static List *
+find_objects(const Drift *drift, const char *name)
+{
+	List	   *found = NIL;
+	ListCell   *cell;
+
+	foreach(cell, drift->differences)
+	{
+		const SchemaDifference *difference = lfirst(cell);
+		const char *whole = dbops_drift_whole(drift->now, difference->kind, difference->object);
+
+		if (whole == NULL)
+			whole = dbops_drift_whole(drift->state, difference->kind, difference->object);
+		if (strcmp(difference->object, name) == 0 || (whole != NULL && strcmp(whole, name) == 0))
+			found = lappend(found, lfirst(cell));
+	}
+	return found;
+}
+
+static void
+refuse(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("nothing of object %s differs from what migrations have left", name),
+			 errhint("Name it as dbops.schema_drift() does.")));
+}
+
+static void
+accept_object(const Drift *drift, const SchemaDifference *difference)
+{
+	Oid			number = number_of(drift, difference);
+
+	if (OidIsValid(number))
+		accept_part(number);
+	else
+		dbops_drift_store_object(difference, drift->now);
+}
+
+/* The number of its part; InvalidOid: it is of a kind of which there are few. */
+static Oid
+number_of(const Drift *drift, const SchemaDifference *difference)
+{
+	DbopsParam	params[] = {dbops_param_text(difference->kind), dbops_param_text(difference->object)};
+	Datum		number;
+
+	if (strcmp(difference->change, "removed") != 0)
+		return dbops_drift_number(drift->now, drift->numbers, difference->kind, difference->object);
+	return dbops_store_value("SELECT number FROM dbops.drift_part WHERE document -> $1 ? $2",
+							 lengthof(params), params, OIDOID, &number) ? DatumGetObjectId(number) : InvalidOid;
+}
+
+static void
+accept_part(Oid number)
+{
+	SchemaTouched one = {.numbers = list_make1_oid(number)};
+	List	   *numbers;
+	Jsonb	   *document = dbops_schema_snapshot_some(&one, &numbers);
+	List	   *parts = NIL;
+	ListCell   *cell;
+
+	foreach(cell, dbops_drift_parts(document, numbers))
+		if (((const DriftPart *) lfirst(cell))->number == number)
+			parts = lappend(parts, lfirst(cell));
+	dbops_drift_store(parts, &one, NULL, NULL);
+}
+
+/* Each object once; its differences are behind each other. */
+static List *
+names_of(const List *differences)
+{
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	foreach(cell, differences)
+	{
+		const SchemaDifference *difference = lfirst(cell);
+
+		if (names == NIL || strcmp(llast(names), difference->object) != 0)
+			names = lappend(names, unconstify(char *, difference->object));
+	}
+	return names;
+}

@@ -1,0 +1,304 @@
+/*
+ * drift_state.c
+ *		The state of the schema that migrations have left.
+ *
+ * When a migration ends, what it has touched is described again, and only that:
+ * which objects these are, the catalogs tell of what has come and gone since it
+ * began (schema_touched.c). What it has not touched keeps the state in which the
+ * last migration that did has left it, so that a later one hides no drift. All
+ * is described before the first migration, when it has locked nothing yet, and
+ * where that cannot be told in parts, or was done in steps.
+ *
+ * No migration fails for it, nor waits long: where the state cannot be taken, that
+ * is written down, and the next one takes all of it.
+ *
+ * Numbers of objects are those of one database, so in a copy of it all is taken
+ * anew.
+ */
+#include "change/drift.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+/* What is to be kept, for whom. */
+typedef struct Keeping
+{
+	const char *project;
+	const char *version;
+	DriftWatch *watch;			/* NULL: all of it */
+} Keeping;
+
+static bool is_known(void);
+static void keep_or_say(Keeping *keeping);
+static void keep(void *arg);
+static bool keep_touched(const Keeping *keeping);
+static Jsonb *describe(const SchemaTouched *touched, List **many);
+static void take_few(void *arg);
+static void store_few(const Jsonb *before, const Jsonb *after);
+static void say_missed(const char *why);
+static void write_parts(DbopsParam numbers, DbopsParam documents, const SchemaTouched *touched,
+						const char *project, const char *version);
+
+/* Remember how the schema is before a migration; needs a transaction that lasts until its end. */
+void
+dbops_drift_begin(DriftWatch *watch, const char *project, const char *version)
+{
+	ErrorData  *error = NULL;
+
+	*watch = (DriftWatch) {.project = project,.version = version};
+	if (!dbops_record_ddl)
+		return;
+	dbops_drift_know();
+	if (dbops_attempt(take_few, watch, &error))
+		watch->before = RegisterSnapshot(GetLatestSnapshot());
+	else
+		say_missed(error->message);
+}
+
+/* Of kinds of which there are few, all is described before and after. */
+static void
+take_few(void *arg)
+{
+	DriftWatch *watch = arg;
+	SchemaTouched nothing = {0};
+	List	   *many;
+
+	watch->few = describe(&nothing, &many);
+}
+
+/* See that there is a state. */
+void
+dbops_drift_know(void)
+{
+	if (dbops_record_ddl && !is_known())
+		dbops_drift_keep_all(NULL, NULL);
+}
+
+/* Keep the state of what it has touched. */
+void
+dbops_drift_end(DriftWatch *watch)
+{
+	Keeping		keeping = {.project = watch->project,.version = watch->version,.watch = watch};
+
+	if (watch->before == NULL)
+		return;
+	keep_or_say(&keeping);
+	UnregisterSnapshot(watch->before);
+	watch->before = NULL;
+}
+
+/* Keep the state of all; what is not as it was known is the migration's. */
+void
+dbops_drift_keep_all(const char *project, const char *version)
+{
+	Keeping		keeping = {.project = project,.version = version};
+
+	if (dbops_record_ddl)
+		keep_or_say(&keeping);
+}
+
+/* Is there a state of this database, as this version describes it? */
+static bool
+is_known(void)
+{
+	DbopsParam	params[] = {
+		dbops_param_int8((int64) GetSystemIdentifier()),
+		dbops_param_oid(MyDatabaseId),
+		dbops_param_int4(SNAPSHOT_FORMAT)
+	};
+	Datum		known;
+
+	return dbops_store_value_kept("SELECT bool_and(missed IS NULL AND cluster = $1 AND database = $2 AND format = $3) FROM dbops.drift_state",
+								  lengthof(params), params, BOOLOID, &known) && DatumGetBool(known);
+}
+
+static void
+keep_or_say(Keeping *keeping)
+{
+	ErrorData  *error = NULL;
+
+	if (!dbops_attempt(keep, keeping, &error))
+		say_missed(error->message);
+}
+
+static void
+keep(void *arg)
+{
+	const Keeping *keeping = arg;
+
+	if (keeping->watch == NULL || !is_known() || !keep_touched(keeping))
+		dbops_drift_store_all(keeping->project, keeping->version);
+}
+
+/* False: which objects it has touched cannot be told. */
+static bool
+keep_touched(const Keeping *keeping)
+{
+	SchemaTouched touched = dbops_schema_touched(keeping->watch->before, NIL);
+	List	   *many;
+	Jsonb	   *few;
+
+	if (touched.anything)
+		return false;
+	few = describe(&touched, &many);
+	dbops_drift_store(many, &touched, keeping->project, keeping->version);
+	if (VARSIZE(few) != VARSIZE(keeping->watch->few) || memcmp(few, keeping->watch->few, VARSIZE(few)) != 0)
+		store_few(keeping->watch->few, few);
+	return true;
+}
+
+/* Describe all kinds of which there are few, and what was touched of the others, in parts. */
+static Jsonb *
+describe(const SchemaTouched *touched, List **many)
+{
+	List	   *numbers;
+	Jsonb	   *document = dbops_schema_snapshot_some(touched, &numbers);
+	Jsonb	   *few = NULL;
+	ListCell   *cell;
+
+	*many = NIL;
+	foreach(cell, dbops_drift_parts(document, numbers))
+	{
+		DriftPart  *part = lfirst(cell);
+
+		if (OidIsValid(part->number))
+			*many = lappend(*many, part);
+		else
+			few = part->document;
+	}
+	if (few == NULL)
+		elog(ERROR, "the database is not in a snapshot of its schema");
+	return few;
+}
+
+static void
+say_missed(const char *why)
+{
+	DbopsParam	params[] = {
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_int8((int64) GetSystemIdentifier()),
+		dbops_param_oid(MyDatabaseId),
+		dbops_param_int4(SNAPSHOT_FORMAT),
+		dbops_param_text(why)
+	};
+
+	dbops_store_each_kept("INSERT INTO dbops.drift_state (at, cluster, database, format, missed) VALUES ($1, $2, $3, $4, $5)",
+						  lengthof(params), params, NULL, NULL);
+}
+
+/* ---- what is kept ---- */
+
+/* Store the state of all as it is now; whose it is cannot be told where there was none. */
+void
+dbops_drift_store_all(const char *project, const char *version)
+{
+	SchemaTouched all = {.anything = true};
+	List	   *numbers;
+	Jsonb	   *document = dbops_schema_snapshot_some(&all, &numbers);
+	bool		known = is_known();
+
+	if (!known)
+		dbops_store_each("DELETE FROM dbops.drift_part", 0, NULL, NULL, NULL);
+	dbops_drift_store(dbops_drift_parts(document, numbers), &all, known ? project : NULL, known ? version : NULL);
+	dbops_store_each("DELETE FROM dbops.drift_state", 0, NULL, NULL, NULL);
+	say_missed(NULL);
+}
+
+/* Store parts, which are all that there is of what was touched. What is as it was known keeps whose it is. */
+void
+dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version)
+{
+	int			n = list_length(parts);
+	Datum	   *numbers = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	Datum	   *documents = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	ListCell   *cell;
+
+	foreach(cell, parts)
+	{
+		const DriftPart *part = lfirst(cell);
+
+		numbers[foreach_current_index(cell)] = ObjectIdGetDatum(part->number);
+		documents[foreach_current_index(cell)] = JsonbPGetDatum(part->document);
+	}
+	write_parts(dbops_param_array(numbers, n, OIDOID), dbops_param_array(documents, n, JSONBOID),
+				touched, project, version);
+}
+
+static void
+write_parts(DbopsParam numbers, DbopsParam documents, const SchemaTouched *touched,
+			const char *project, const char *version)
+{
+	DbopsParam	gone[] = {numbers, dbops_param_bool(touched->anything), dbops_param_oids(touched->numbers)};
+	DbopsParam	came[] = {
+		numbers,
+		documents,
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_text(project),
+		dbops_param_text(version)
+	};
+
+	dbops_store_each("DELETE FROM dbops.drift_part p WHERE ($2 OR p.number = ANY ($3))"
+					 " AND NOT EXISTS (SELECT FROM unnest($1) n WHERE n = p.number)",
+					 lengthof(gone), gone, NULL, NULL);
+	dbops_store_each("INSERT INTO dbops.drift_part AS p (number, document, at, project, version)"
+					 " SELECT n.number, n.document, $3, $4, $5 FROM unnest($1, $2) AS n (number, document)"
+					 " WHERE NOT EXISTS (SELECT FROM dbops.drift_part k WHERE k.number = n.number AND k.document = n.document)"
+					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, at = excluded.at,"
+					 " project = coalesce(excluded.project, p.project), version = coalesce(excluded.version, p.version)",
+					 lengthof(came), came, NULL, NULL);
+}
+
+/* Store one object of the kinds of which there are few as it is in a document. */
+void
+dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(difference->kind),
+		dbops_param_text(difference->object),
+		dbops_param_jsonb(document),
+		dbops_param_time(dbops_clock_now())
+	};
+
+	dbops_store_each("UPDATE dbops.drift_part SET at = $4, document = document || jsonb_build_object($1,"
+					 " (coalesce(document -> $1, '{}') - $2) || CASE WHEN $3 -> $1 ? $2"
+					 " THEN jsonb_build_object($2, $3 -> $1 -> $2) ELSE '{}' END) WHERE number = 0",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* Store what has changed between two documents of the kinds of which there are few. */
+static void
+store_few(const Jsonb *before, const Jsonb *after)
+{
+#define OBJECTS(document) \
+	"(SELECT k.key AS kind, o.key AS object, o.value AS attributes FROM jsonb_each(" document ") k," \
+	" jsonb_each(k.value) o)"
+	DbopsParam	params[] = {
+		dbops_param_jsonb(before),
+		dbops_param_jsonb(after),
+		dbops_param_time(dbops_clock_now())
+	};
+
+	dbops_store_each("UPDATE dbops.drift_part p SET at = $3, document = (SELECT coalesce(jsonb_object_agg(y.kind, y.objects), '{}')"
+					 " FROM (SELECT x.kind, jsonb_object_agg(x.object, x.attributes) AS objects FROM ("
+					 "  SELECT kind, object, CASE WHEN b.attributes IS DISTINCT FROM a.attributes THEN a.attributes ELSE s.attributes END AS attributes"
+					 "  FROM " OBJECTS("p.document") " s FULL JOIN " OBJECTS("$1") " b USING (kind, object)"
+					 "  FULL JOIN " OBJECTS("$2") " a USING (kind, object)) x"
+					 "  WHERE x.attributes IS NOT NULL GROUP BY x.kind) y) WHERE p.number = 0",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* The state as one document; NULL: there is none. */
+Jsonb *
+dbops_drift_state(void)
+{
+	Datum		document;
+	bool		found = dbops_store_value("SELECT jsonb_object_agg(x.kind, x.objects) FROM ("
+										  " SELECT k.key AS kind, jsonb_object_agg(o.key, o.value) AS objects"
+										  " FROM dbops.drift_part p, jsonb_each(p.document) k, jsonb_each(k.value) o GROUP BY k.key) x"
+										  " WHERE EXISTS (SELECT FROM dbops.drift_state)",
+										  0, NULL, JSONBOID, &document);
+
+	return found ? DatumGetJsonbP(document) : NULL;
+}
