@@ -130,6 +130,34 @@ CREATE INDEX CONCURRENTLY other ON parted_2 (id);
 CREATE TABLE there (id int); DROP TABLE there; CREATE TABLE there (id int);
 DROP TABLE empty_one; CREATE TABLE empty_one (id int);$$);
 
+-- columns that views show, but for those that the text has dropped, and what makes the view again
+CREATE VIEW "Seen %s" AS SELECT "Odd ""T".id FROM "Odd ""T";
+CREATE MATERIALIZED VIEW seen_too AS SELECT k FROM "Odd ""T";
+SELECT line, relation, why, regexp_replace(regexp_replace(safer, E'CREATE.*AS\n .*', 'CREATE ...;'), E'\n', ' / ', 'g') AS safer
+  FROM pg_temp.found($$ALTER TABLE "Odd ""T" DROP COLUMN id CASCADE;
+ALTER TABLE "Odd ""T" ALTER k TYPE bigint;
+DROP VIEW "Seen %s"; DROP MATERIALIZED VIEW seen_too; ALTER TABLE "Odd ""T" DROP COLUMN id, DROP COLUMN k;$$) WHERE rule = 'column.in_view';
+SELECT safer AS remedy FROM pg_temp.found('ALTER TABLE "Odd ""T" ALTER k TYPE bigint') WHERE rule = 'column.in_view' \gset
+:remedy
+DROP MATERIALIZED VIEW seen_too; DROP VIEW "Seen %s";
+
+-- a schema that gets another name takes along what is in it; one that is dropped, and a name that is free again
+SELECT line, rule, relation FROM pg_temp.found($$ALTER SCHEMA lno RENAME TO lno_new;
+ALTER TABLE lno_new.plain DROP COLUMN id;
+ALTER TABLE lno.plain DROP COLUMN id;
+CREATE TABLE lno_new.made (a int PRIMARY KEY); ALTER SCHEMA lno_new RENAME TO lno_newer; SET search_path = lno_newer;
+ALTER TABLE made DROP COLUMN a; ALTER TABLE plain DROP COLUMN id;
+DROP TABLE empty_one; ALTER SCHEMA lno_newer RENAME TO lno;
+ALTER TABLE lno.empty_one ADD a int; TRUNCATE lno.plain;
+DROP SCHEMA lno CASCADE; CREATE SCHEMA lno; CREATE TABLE lno.plain (id int PRIMARY KEY);
+ALTER TABLE lno.plain DROP COLUMN id; ALTER TABLE lno.doubled RENAME TO d;$$) WHERE rule ~ '^(object|column.dropped|rows|schema|text|table.renamed)';
+-- a value that gets another name is a constant under it
+CREATE TYPE lno.mood AS ENUM ('calm');
+SELECT line, rule, relation FROM pg_temp.found($$ALTER TYPE lno.mood RENAME VALUE 'calm' TO 'quiet';
+ALTER TABLE lno.plain ADD m lno.mood DEFAULT 'quiet';$$) WHERE rule ~ '^(column|type|text)';
+CREATE TABLE lno.moody (m lno.mood);
+SELECT line, rule, relation, why, safer FROM pg_temp.found($$ALTER TYPE lno.mood RENAME VALUE 'calm' TO 'quiet';
+ALTER TABLE lno.plain ADD m lno.mood DEFAULT 'quiet';$$) WHERE rule ~ '^(column|type|text)';
 SET client_min_messages = warning;
 DROP SCHEMA lno CASCADE;
 DROP ROLE regress_lint_grantee;

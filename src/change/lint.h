@@ -153,6 +153,9 @@ extern char *dbops_lint_label(const LintTable *table);
 extern bool dbops_lint_column(const LintTable *table, const char *name, LintColumn *column);
 extern LintColumn *dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name);
 extern bool dbops_lint_makes_type(const Lint *lint, const TypeName *name);
+extern bool dbops_lint_has_schema(const Lint *lint, const char *name);
+extern void dbops_lint_rename_schema(Lint *lint, const char *old, const char *new);
+extern void dbops_lint_drop_schema(Lint *lint, const char *name);
 extern void dbops_lint_note_schema(Lint *lint, const char *name);
 
 /* ---- lint_choice.c: which rules a user wants ---- */
@@ -207,6 +210,7 @@ struct Lint
 	HTAB	   *world;			/* of LintTable, by schema and name */
 	List	   *types;			/* that the text makes: of List *, names as they are written */
 	List	   *schemas;		/* that the text makes: of char * */
+	HTAB	   *schemas_were;	/* that it renames or drops, as the catalog has them; or NULL */
 	List	   *findings;		/* of LintFinding * */
 	const char *lock_timeout;	/* of the session, or that the text has set */
 	const char *timeouts[LINT_TIMEOUTS];	/* the same of others */
@@ -241,6 +245,14 @@ struct Lint
 	HTAB	   *long_names;		/* that the server cuts; or NULL */
 	const char *known_path;		/* that writable_schemas is of; or NULL */
 	List	   *writable_schemas;	/* of that path, in which others may create, of char * */
+
+	/* lint_enum.c */
+	HTAB	   *added_values;	/* of enum types, by a transaction of the text; or NULL */
+	int			added_in;		/* that one */
+
+	/* lint_reference.c */
+	List	   *referred;		/* tables that foreign keys of a transaction refer to, of LintTable * */
+	int			referred_in;	/* that one */
 
 	/* lint_extension.c */
 	List	   *extensions;		/* that the text creates, of char * */
@@ -366,6 +378,10 @@ extern const DbopsRuleSet dbops_lint_name_rules;
 extern const DbopsRuleSet dbops_lint_habit_rules;
 extern const DbopsRuleSet dbops_lint_unseen_rules;
 extern const DbopsRuleSet dbops_lint_along_rules;
+extern const DbopsRuleSet dbops_lint_enum_rules;
+extern const DbopsRuleSet dbops_lint_detach_rules;
+extern const DbopsRuleSet dbops_lint_reference_rules;
+extern const DbopsRuleSet dbops_lint_depend_rules;
 
 extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
 extern List *dbops_lint_conditions(const LintTable *table, Relation rel);
@@ -395,6 +411,10 @@ extern void dbops_lint_judge_recreations(Lint *lint, Node *statement);
 extern void dbops_lint_judge_repetitions(Lint *lint, Node *statement);
 extern void dbops_lint_judge_settings(Lint *lint, Node *statement);
 extern void dbops_lint_judge_types(Lint *lint, Node *statement);
+extern void dbops_lint_judge_enums(Lint *lint, Node *statement);
+extern void dbops_lint_judge_detachments(Lint *lint, Node *statement);
+extern void dbops_lint_judge_references(Lint *lint, Node *statement);
+extern void dbops_lint_judge_dependents(Lint *lint, Node *statement);
 extern void dbops_lint_judge_names(Lint *lint, Node *statement);
 extern void dbops_lint_judge_habits(Lint *lint, Node *statement);
 extern void dbops_lint_judge_unseen(Lint *lint, Node *statement);

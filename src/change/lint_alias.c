@@ -70,6 +70,7 @@ static const DbopsRuleAlias aliases[] = {
 	{"W14", "constraint.key_of_nullable"},
 	{"E3", "column.json"},
 	{"W12", "table.altered_again"},
+	{"W13", "type.enum"},
 	/* postgres-language-server, where it has no name of squawk's in other letters */
 	{"addSerialColumn", "column.numbered"},
 	{"avoidAddingExclusionConstraint", "constraint.exclusion"},

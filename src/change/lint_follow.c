@@ -92,6 +92,9 @@ dbops_lint_follow(Lint *lint, Node *statement)
 		case T_CreateEnumStmt:
 			make_type(lint, ((CreateEnumStmt *) statement)->typeName);
 			break;
+		case T_AlterEnumStmt:
+			make_type(lint, ((AlterEnumStmt *) statement)->typeName);	/* its constants are not those of the catalog any more */
+			break;
 		case T_CreateDomainStmt:
 			if (((CreateDomainStmt *) statement)->constraints == NIL)
 				make_type(lint, ((CreateDomainStmt *) statement)->domainname);
@@ -394,6 +397,9 @@ follow_drop(Lint *lint, const DropStmt *statement)
 				if (table != NULL)
 					table->gone = true;
 				break;
+			case OBJECT_SCHEMA:
+				dbops_lint_drop_schema(lint, strVal(lfirst(cell)));
+				break;
 			case OBJECT_TRIGGER:
 				drop_part(lint, "trigger", lfirst_node(List, cell));
 				break;
@@ -413,6 +419,8 @@ follow_rename(Lint *lint, const RenameStmt *statement)
 	LintColumn *old;
 	LintColumn *new;
 
+	if (statement->renameType == OBJECT_SCHEMA && dbops_lint_has_schema(lint, statement->subname))
+		dbops_lint_rename_schema(lint, statement->subname, statement->newname);
 	if (table == NULL)
 		return;
 	switch (statement->renameType)

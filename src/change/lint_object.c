@@ -9,6 +9,7 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 
 enum
@@ -17,6 +18,7 @@ enum
 	TABLE_DROPPED,
 	COLUMN_DROPPED,
 	SCHEMA_DROPPED,
+	SCHEMA_RENAMED,
 	RENAMED,
 	COLUMN_RENAMED,
 	MOVED
@@ -42,6 +44,11 @@ static const DbopsRule rules[] = {
 		.name = "schema.dropped", .severity = DBOPS_CRITICAL,
 		.about = "DROP SCHEMA ... CASCADE and DROP DATABASE",
 		.source = "atlas: DS101"
+	},
+	[SCHEMA_RENAMED] = {
+		.name = "schema.renamed", .severity = DBOPS_WARNING,
+		.about = "schemas that get another name, which breaks code that runs, and search_paths",
+		.source = "atlas: BC101"
 	},
 	[RENAMED] = {
 		.name = "table.renamed", .severity = DBOPS_WARNING,
@@ -69,6 +76,7 @@ static void report_missing(Lint *lint, const char *name);
 static void judge_drop(Lint *lint, const DropStmt *statement);
 static void judge_dropped(Lint *lint, const DropStmt *statement, List *name);
 static void judge_rename(Lint *lint, const RenameStmt *statement);
+static void judge_schema(Lint *lint, const RenameStmt *statement);
 static void judge_move(Lint *lint, const AlterObjectSchemaStmt *statement);
 
 /* Judge what becomes of objects. */
@@ -196,6 +204,8 @@ judge_rename(Lint *lint, const RenameStmt *statement)
 	LintTable  *table = (statement->relation == NULL) ? NULL : dbops_lint_find(lint, statement->relation);
 	LintColumn	column;
 
+	if (statement->renameType == OBJECT_SCHEMA)
+		judge_schema(lint, statement);
 	if (statement->relation != NULL && table == NULL && !statement->missing_ok && statement->renameType != OBJECT_ATTRIBUTE)
 		require(lint, statement->relation);
 	if (table == NULL)
@@ -214,6 +224,25 @@ judge_rename(Lint *lint, const RenameStmt *statement)
 			.safer = psprintf("%s, %s, %s);", dbops_lint_call("rename_column", table),
 							  dbops_quote_text(statement->subname), dbops_quote_text(statement->newname))
 		});
+}
+
+/* One that the text makes nobody knows, and an empty one nobody misses. */
+static void
+judge_schema(Lint *lint, const RenameStmt *statement)
+{
+	DbopsParam	name = dbops_param_text(statement->subname);
+	Datum		used;
+
+	if (dbops_texts_have(lint->schemas, statement->subname) ||
+		!dbops_query_value("SELECT true FROM pg_namespace n WHERE nspname = $1 AND (EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)"
+						   " OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n.oid) OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n.oid))",
+						   1, &name, BOOLOID, &used))
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[SCHEMA_RENAMED], .part = dbops_quote_name(statement->subname),
+		.why = "code that runs, functions and settings of search_path know all that is in it by the old name",
+		.safer = psprintf("CREATE SCHEMA %s; -- and move to it what code knows by both names, table by table, each with a view at its old place", dbops_quote_name(statement->newname))
+	});
 }
 
 static void

@@ -30,6 +30,13 @@ typedef struct WorldKey
 	char		name[NAMEDATALEN];
 } WorldKey;
 
+/* A schema that the text renames or drops. The key comes first. */
+typedef struct SchemaWas
+{
+	char		name[NAMEDATALEN];
+	Oid			oid;			/* of the catalog's that has the name now; InvalidOid: none */
+} SchemaWas;
+
 static LintTable *find_in(Lint *lint, const char *schema, const char *name);
 static LintTable *enter(Lint *lint, const char *schema, const char *name);
 static WorldKey world_key(const char *schema, const char *name);
@@ -37,6 +44,10 @@ static const char *schema_of_new(const Lint *lint, const RangeVar *name);
 static bool is_temporary(const RangeVar *name);
 static bool column_of_catalog(const LintTable *table, const char *name, LintColumn *column);
 static LintColumn *known_column(const LintTable *table, const char *name);
+static Oid	schema_of_catalog(const Lint *lint, const char *name);
+static List *tables_in(Lint *lint, const char *schema);
+static void note_schema_was(Lint *lint, const char *name, Oid oid);
+static void forget_schema(Lint *lint, const char *name);
 
 /* Find the relation of a name; NULL: there is none at this place of the text. */
 LintTable *
@@ -86,7 +97,7 @@ find_in(Lint *lint, const char *schema, const char *name)
 
 	if (table != NULL)
 		return table->gone ? NULL : table;
-	namespace = LookupNamespaceNoError(key.schema);
+	namespace = schema_of_catalog(lint, key.schema);
 	relid = OidIsValid(namespace) ? get_relname_relid(key.name, namespace) : InvalidOid;
 	if (!OidIsValid(relid))
 		return NULL;
@@ -192,7 +203,7 @@ schema_of_new(const Lint *lint, const RangeVar *name)
 		return name->schemaname;
 	foreach(cell, dbops_lint_schemas_of_path())
 		if (strcmp(lfirst(cell), "pg_temp") != 0 && strcmp(lfirst(cell), "pg_catalog") != 0 &&
-			(dbops_texts_have(lint->schemas, lfirst(cell)) || OidIsValid(get_namespace_oid(lfirst(cell), true))))
+			dbops_lint_has_schema(lint, lfirst(cell)))
 			return lfirst(cell);
 	return "public";
 }
@@ -287,6 +298,96 @@ column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
 }
 
 /* ---- schemas and types ---- */
+
+/* Is there a schema of that name at this place of the text? */
+bool
+dbops_lint_has_schema(const Lint *lint, const char *name)
+{
+	return dbops_texts_have(lint->schemas, name) || OidIsValid(schema_of_catalog(lint, name));
+}
+
+/* The schema that has the name at this place of the text, and was there before; or InvalidOid. */
+static Oid
+schema_of_catalog(const Lint *lint, const char *name)
+{
+	const SchemaWas *was = NULL;
+	char		key[NAMEDATALEN];
+
+	strlcpy(key, name, NAMEDATALEN);
+	if (lint->schemas_were != NULL)
+		was = hash_search(lint->schemas_were, key, HASH_FIND, NULL);
+	return (was == NULL) ? LookupNamespaceNoError(key) : was->oid;
+}
+
+/* Give a schema another name; what is in it goes along. */
+void
+dbops_lint_rename_schema(Lint *lint, const char *old, const char *new)
+{
+	Oid			oid = schema_of_catalog(lint, old);
+	bool		is_new = dbops_texts_have(lint->schemas, old);
+	ListCell   *cell;
+
+	foreach(cell, tables_in(lint, old))
+		(void) dbops_lint_rename(lint, lfirst(cell), new, pstrdup(((LintTable *) lfirst(cell))->name));
+	note_schema_was(lint, old, InvalidOid);
+	note_schema_was(lint, new, oid);
+	forget_schema(lint, old);
+	if (is_new)
+		dbops_lint_note_schema(lint, new);
+}
+
+/* Note that the text drops a schema, and all that is in it. */
+void
+dbops_lint_drop_schema(Lint *lint, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, tables_in(lint, name))
+		((LintTable *) lfirst(cell))->gone = true;
+	note_schema_was(lint, name, InvalidOid);
+	forget_schema(lint, name);
+}
+
+/* Those that the text has named, also when they are gone: they hide what the catalog has (List of LintTable *). */
+static List *
+tables_in(Lint *lint, const char *schema)
+{
+	List	   *tables = NIL;
+	HASH_SEQ_STATUS status;
+	LintTable  *table;
+
+	hash_seq_init(&status, lint->world);
+	while ((table = hash_seq_search(&status)) != NULL)
+		if (strncmp(table->schema, schema, NAMEDATALEN - 1) == 0)
+			tables = lappend(tables, table);
+	return tables;
+}
+
+static void
+note_schema_was(Lint *lint, const char *name, Oid oid)
+{
+	HASHCTL		control = {
+		.keysize = NAMEDATALEN,
+		.entrysize = sizeof(SchemaWas),
+		.hcxt = lint->memory
+	};
+	char		key[NAMEDATALEN];
+
+	if (lint->schemas_were == NULL)
+		lint->schemas_were = hash_create("dbops lint schemas", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	strlcpy(key, name, NAMEDATALEN);
+	((SchemaWas *) hash_search(lint->schemas_were, key, HASH_ENTER, NULL))->oid = oid;
+}
+
+static void
+forget_schema(Lint *lint, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, lint->schemas)
+		if (strcmp(lfirst(cell), name) == 0)
+			lint->schemas = foreach_delete_current(lint->schemas, cell);
+}
 
 /* Note that the text makes a schema. */
 void
