@@ -140,6 +140,8 @@ look(void *arg)
 	if (!call->there && !call->allow_duplicate)
 		refuse_duplicate(call);
 	dbops_online_index_plan(&call->plan, call->definition, call->name);
+	if (!call->there && !call->allow_duplicate && call->definition->relkind != RELKIND_PARTITIONED_TABLE)
+		dbops_online_index_refuse_twins(&call->plan, call->definition);
 }
 
 static void

@@ -32,7 +32,7 @@ typedef struct OnlineStep
 	const char *reached;		/* a boolean expression, for search_path pg_catalog, by names and not OIDs of what is yet to come: nothing of
 								 * this step is left to be done, also as what comes after it is there already; NULL: only that it was done tells */
 	const char *why;			/* what it is for, as a user reads it; or NULL */
-	const char *still;			/* SHORT: a boolean expression like reached, asked when its tables are locked: what it relies on is so; else the plan ends with an error; or NULL */
+	const char *still;			/* SHORT and ALONE: a boolean expression like reached, asked when its tables are locked, or free: what it relies on is so; else the plan ends with an error; or NULL */
 	bool		ours;			/* SHORT: run as the extension's owner; no user's code is in it */
 	bool		asks_ours;		/* reached and still are about tables of dbops' own, which are asked as the extension's owner */
 	const char *then;			/* SHORT: a statement of dbops' own that belongs to it, in the same transaction, as the extension's owner; or NULL */
@@ -55,7 +55,7 @@ typedef struct OnlineStep
 
 	/* SCAN and REFUSE: what goes before the error that rows do not fit (SQLSTATE class 23). */
 	const char *otherwise;		/* a statement that takes back what an earlier step has put; or NULL */
-	const char *message;		/* REFUSE, and SHORT with still: of the error */
+	const char *message;		/* REFUSE, and a step with still: of the error */
 	int			sqlerrcode;		/* REFUSE */
 	const char *hint;			/* of either, and of ALONE whose rows do not fit; NULL: the server's own */
 
@@ -196,6 +196,7 @@ extern void dbops_online_lock_tables(List *statements, long lock_timeout);
 
 /* ---- online_step.c: steps of one transaction ---- */
 
+extern void dbops_online_require_still(const OnlineStep *step);
 extern void dbops_online_short_step(DbopsJob *job, void *state, DbopsStep *step);
 extern void dbops_online_scan_step(DbopsJob *job, void *state, DbopsStep *step);
 

@@ -181,8 +181,10 @@ lock_table(void *arg)
 	const OnlineWork *work = arg;
 
 	dbops_migration_see_free(work->table);
-	if (work->remedy == NULL)
-		dbops_online_require_same(work->plan, dbops_online_next(work), list_make1(parse(dbops_online_next(work)->sql)));
+	if (work->remedy != NULL)
+		return;
+	dbops_online_require_same(work->plan, dbops_online_next(work), list_make1(parse(dbops_online_next(work)->sql)));
+	dbops_online_require_still(dbops_online_next(work));
 }
 
 /* Run it in transactions of its own; who has met a lock tries again. */

@@ -78,6 +78,7 @@ extern char *dbops_online_watch(int pid, int64 *done, int64 *total);
 /* ---- online_index_build.c: the steps that build one ---- */
 
 extern void dbops_online_index_plan(OnlinePlan *plan, const IndexDefinition *definition, const char *name);
+extern void dbops_online_index_refuse_twins(OnlinePlan *plan, const IndexDefinition *definition);
 extern void dbops_online_index_plan_build(OnlinePlan *plan, const IndexDefinition *definition, const char *name, const char *unless);
 
 /* ---- online_key_index.c: indexes that other calls come with ---- */

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 
 static char *built(const IndexDefinition *definition, const char *name);
+static char *is_it(const IndexDefinition *definition);
 static char *columns_of(const IndexDefinition *definition);
 static char *keys_of(const IndexDefinition *definition);
 static void check_room(const OnlinePlan *plan, Oid index);
@@ -57,18 +58,44 @@ dbops_online_index_plan_build(OnlinePlan *plan, const IndexDefinition *definitio
 static char *
 built(const IndexDefinition *definition, const char *name)
 {
-	const IndexStmt *statement = definition->statement;
-
 	return psprintf("EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
 					" JOIN pg_namespace n ON n.oid = c.relnamespace"
-					" WHERE i.indrelid = %u AND n.nspname = %s AND c.relname = %s AND i.indisvalid"
+					" WHERE n.nspname = %s AND c.relname = %s AND %s)",
+					quote_literal_cstr(get_namespace_name(definition->schema)), quote_literal_cstr(name), is_it(definition));
+}
+
+/* SQL: index i, whose relation is c, is valid and what is asked for, as far as names and numbers tell. */
+static char *
+is_it(const IndexDefinition *definition)
+{
+	const IndexStmt *statement = definition->statement;
+
+	return psprintf("i.indrelid = %u AND i.indisvalid"
 					" AND c.relam = %u AND i.indisunique = %s AND i.indnullsnotdistinct = %s AND (i.indpred IS NULL) = %s"
 					" AND i.indnkeyatts = %d AND ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(number, place)"
-					" LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place) = %s%s)",
-					definition->table, quote_literal_cstr(get_namespace_name(definition->schema)), quote_literal_cstr(name),
+					" LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number ORDER BY k.place) = %s%s",
+					definition->table,
 					definition->method, statement->unique ? "true" : "false", statement->nulls_not_distinct ? "true" : "false",
 					definition->predicate == NIL ? "true" : "false",
 					definition->n_keys, columns_of(definition), keys_of(definition));
+}
+
+/*
+ * Look once more before the build, which is the last step, for one that does the
+ * same under another name: two calls at a time both find none when they are made,
+ * and then build one after the other. Those of now differ in what is_it() does not tell.
+ */
+void
+dbops_online_index_refuse_twins(OnlinePlan *plan, const IndexDefinition *definition)
+{
+	OnlineStep *build = llast(plan->steps);
+	const char *them = psprintf("FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE %s", is_it(definition));
+	const char *known = dbops_query_text(psprintf("SELECT string_agg(i.indexrelid::text, ', ' ORDER BY i.indexrelid) %s", them), 0, NULL);
+
+	if (build->kind != ONLINE_ALONE)
+		return;
+	build->still = psprintf("NOT EXISTS (SELECT %s AND i.indexrelid NOT IN (%s))", them, known != NULL ? known : "0");
+	build->message = psprintf("table %s has got an index that does the same meanwhile", dbops_quote_relation(definition->table));
 }
 
 /* Their names, as an array; NULL for expressions. */

@@ -29,7 +29,6 @@ static void run_short(Statements *statements, bool forward);
 static void uncover(const OnlineWork *work);
 static void prepare(Statements *statements, OnlineWork *work, const char *sql);
 static void lock_and_run(void *arg);
-static void require_still(const OnlineStep *step);
 static void run_ours(void *arg);
 static void run_as_owner(void *arg);
 static void run(void *arg);
@@ -96,8 +95,8 @@ run_short(Statements *statements, bool forward)
 {
 	const OnlineStep *step = statements->step;
 
-	if (step->still != NULL && forward)
-		require_still(step);
+	if (forward)
+		dbops_online_require_still(step);
 	if (step->ours)
 		dbops_run_as_extension(run_ours, statements);
 	else
@@ -119,10 +118,10 @@ uncover(const OnlineWork *work)
 }
 
 /* What was planned may have waited for long, and others have had the table meanwhile. */
-static void
-require_still(const OnlineStep *step)
+void
+dbops_online_require_still(const OnlineStep *step)
 {
-	if (dbops_online_is_so(step, step->still))
+	if (step->still == NULL || dbops_online_is_so(step, step->still))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

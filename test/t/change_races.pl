@@ -154,5 +154,30 @@ for my $call (q{dbops.set_not_null('t', 'a')}, q{dbops.add_unique('t', '{a}')}, 
 	$_->quit for $writer, $builder;
 	is(sql(q{SELECT indisvalid FROM pg_index WHERE indexrelid = 'x_ab'::regclass}), 't', 'and is there');
 }
+# Two calls for the same index by different names, made when there was none: one is
+# built, and the other one is told. A third one asks for something else.
+{
+	my $holder = $node->background_psql('postgres');
+	my %callers;
+
+	sql('CREATE TABLE twins (a int, b int)');
+	$holder->query_safe('BEGIN; LOCK TABLE twins IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(1.1)');
+	for my $definition ('one ON twins (a)', 'other ON twins (a)', 'another ON twins (a, b)')
+	{
+		my $caller = $callers{$definition} = $node->background_psql('postgres', on_error_stop => 0);
+
+		$caller->query_until(qr/go/, "\\echo go\nCALL dbops.create_index('CREATE INDEX $definition');\n");
+	}
+	await('all three wait', q{SELECT count(*) = 3 FROM dbops.jobs() WHERE name LIKE 'public.%other' OR name = 'public.one'});
+	await('all three wait', q{SELECT count(*) = 3 FROM dbops.jobs() WHERE (name LIKE 'public.%other' OR name = 'public.one') AND state = 'running' AND waiting IS NOT NULL});
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	await('all three end', q{SELECT count(*) = 3 FROM dbops.job WHERE (name LIKE 'public.%other' OR name = 'public.one') AND finished_at IS NOT NULL});
+	$_->quit for values %callers;
+	is(sql(q{SELECT string_agg(concat_ws(': ', state, message), ', ' ORDER BY state, name) FROM dbops.job WHERE name IN ('public.one', 'public.other')}),
+		'failed: table public.twins has got an index that does the same meanwhile, succeeded', 'of two calls at once for the same index one builds it');
+	is(sql(q{SELECT count(*) FROM pg_index WHERE indrelid = 'twins'::regclass AND indisvalid}), '2', 'and nothing is left of the other; what asks for something else is built');
+}
+
 $node->stop;
 done_testing();
