@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS orders (id int);
 ALTER TABLE orders RENAME c TO d;
 ALTER TABLE orders RENAME CONSTRAINT orders_c_check TO positive;
 ALTER TABLE orders RENAME TO "Orders. x";
-ALTER TABLE "Orders. x" ADD e int, ALTER d SET NOT NULL, ALTER d SET DEFAULT 1;
+ALTER TABLE "Orders. x" ADD e int, ALTER d SET DEFAULT 1;
 ALTER TABLE "Orders. x" DROP e;
 CREATE TABLE copy AS SELECT 1 AS one;
 SELECT 1 AS one INTO copy_too;
@@ -37,8 +37,16 @@ CREATE INDEX CONCURRENTLY an_index ON "Orders. x" (d);
 DROP INDEX CONCURRENTLY an_index;
 CREATE TABLE parts (k int) PARTITION BY LIST (k) ;
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
-ALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;
+ALTER TABLE parts DETACH PARTITION parts_1;
 SELECT * FROM pg_temp.written();
+-- servers list other objects of these
+ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES IN (1);
+ALTER TABLE parts DETACH PARTITION parts_1 CONCURRENTLY;
+SELECT count(*) FROM dbops.ddl_history('logged.parts') WHERE statement LIKE '%CONCURRENTLY';
+ALTER TABLE copy ALTER one SET NOT NULL;
+ALTER TABLE copy ALTER one DROP NOT NULL;
+SELECT command FROM dbops.ddl_history('logged.copy.one') WHERE NOT dropped;
+UPDATE seen SET last = (SELECT max(transaction_id) FROM dbops.ddl_history());
 
 -- Others.
 CREATE FUNCTION f(a int, b text, c numeric[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -165,7 +173,7 @@ RESET ROLE;
 -- The history of an object is that of its parts, too, and of nothing else.
 CREATE TABLE one (id int, v int);
 CREATE TABLE "one too" (id int);
-ALTER TABLE one ALTER v SET NOT NULL;
+ALTER TABLE one ALTER v SET DEFAULT 1;
 ALTER TABLE one DROP v;
 DROP TABLE one;
 SELECT command, dropped, objects FROM dbops.ddl_history('logged.one', now() - interval '1 day');

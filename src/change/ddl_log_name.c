@@ -33,6 +33,7 @@
 
 static char *joined(List *names);
 static char *with_arguments(const char *function, List *arguments);
+static ObjectAddress not_null_column(Oid table, Node *subcommand);
 static List *add_object(List *known, const ObjectAddress *address, const CollectedCommand *command);
 static bool is_there(const ObjectAddress *address);
 static List *add(List *known, char *name);
@@ -115,10 +116,33 @@ dbops_ddl_names(List *known, const ObjectAddress *address, const CollectedComman
 	if (!OidIsValid(address->classId))
 		return known;
 	known = add_object(known, address, command);
-	if (command->type == SCT_AlterTable)
-		foreach(cell, command->d.alterTable.subcmds)
-			known = add_object(known, &((const CollectedATSubcmd *) lfirst(cell))->address, NULL);
+	if (command->type != SCT_AlterTable)
+		return known;
+	foreach(cell, command->d.alterTable.subcmds)
+	{
+		const CollectedATSubcmd *part = lfirst(cell);
+		ObjectAddress column = not_null_column(address->objectId, part->parsetree);
+
+		known = add_object(known, &part->address, NULL);
+		known = add_object(known, &column, NULL);
+	}
 	return known;
+}
+
+/* From 18 on, NOT NULL is said to be about its constraint alone. */
+static ObjectAddress
+not_null_column(Oid table, Node *subcommand)
+{
+	const AlterTableCmd *part = (const AlterTableCmd *) subcommand;
+	ObjectAddress column = {.classId = RelationRelationId};
+
+	if (subcommand == NULL || !IsA(subcommand, AlterTableCmd) ||
+		(part->subtype != AT_SetNotNull && part->subtype != AT_DropNotNull) || part->name == NULL)
+		return column;
+	column.objectSubId = get_attnum(table, part->name);
+	if (column.objectSubId != InvalidAttrNumber)
+		column.objectId = table;
+	return column;
 }
 
 static List *
@@ -147,7 +171,7 @@ is_there(const ObjectAddress *address)
 {
 	HeapTuple	column;
 
-	if (address->classId != RelationRelationId || address->objectSubId == 0)
+	if (!OidIsValid(address->objectId) || address->classId != RelationRelationId || address->objectSubId == 0)
 		return OidIsValid(address->objectId);
 	column = SearchSysCacheAttNum(address->objectId, address->objectSubId);
 	if (HeapTupleIsValid(column))
