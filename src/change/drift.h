@@ -36,7 +36,7 @@ typedef struct DriftWatch
 extern void dbops_drift_begin(DriftWatch *watch, const char *project, const char *version);
 extern void dbops_drift_end(DriftWatch *watch);
 extern void dbops_drift_know(void);
-extern void dbops_drift_keep_all(const char *project, const char *version);
+extern void dbops_drift_end_steps(const char *project, const char *version);
 extern void dbops_drift_store_all(const char *project, const char *version);
 extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document);
 extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
@@ -54,5 +54,15 @@ typedef struct Drift
 
 extern Drift dbops_drift_find(void);
 extern const char *dbops_drift_whole(const Jsonb *document, const char *kind, const char *object);
+
+/* ---- drift_accept.c: what is meant ---- */
+
+extern void dbops_drift_take(const Drift *drift, const SchemaDifference *difference,
+							 const char *project, const char *version);
+extern Oid	dbops_drift_number_of(const Drift *drift, const SchemaDifference *difference);
+
+/* ---- drift_steps.c: what a migration in steps has left ---- */
+
+extern void dbops_drift_take_steps(const char *project, const char *version);
 
 #endif							/* DBOPS_DRIFT_H */

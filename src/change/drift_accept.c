@@ -17,9 +17,7 @@ PG_FUNCTION_INFO_V1(dbops_accept_drift);
 
 static List *find_objects(const Drift *drift, const char *name);
 static void refuse(const char *name);
-static void accept_object(const Drift *drift, const SchemaDifference *difference);
-static Oid	number_of(const Drift *drift, const SchemaDifference *difference);
-static void accept_part(Oid number);
+static void take_part(Oid number, const char *project, const char *version);
 static List *names_of(const List *differences);
 
 /* accept_drift(reason text, object_name text) → how many objects */
@@ -48,7 +46,7 @@ dbops_accept_drift(PG_FUNCTION_ARGS)
 		if (objects == NIL)
 			refuse(name);
 		foreach(cell, objects)
-			accept_object(&drift, lfirst(cell));
+			dbops_drift_take(&drift, lfirst(cell), NULL, NULL);
 	}
 	names = names_of(objects);
 	dbops_ddl_log_note("accept_drift", names, reason);
@@ -84,20 +82,21 @@ refuse(const char *name)
 			 errhint("Name it as dbops.schema_drift() does.")));
 }
 
-static void
-accept_object(const Drift *drift, const SchemaDifference *difference)
+/* Take an object as it is, with all that belongs to its table; for a migration, or for nobody. */
+void
+dbops_drift_take(const Drift *drift, const SchemaDifference *difference, const char *project, const char *version)
 {
-	Oid			number = number_of(drift, difference);
+	Oid			number = dbops_drift_number_of(drift, difference);
 
 	if (OidIsValid(number))
-		accept_part(number);
+		take_part(number, project, version);
 	else
 		dbops_drift_store_object(difference, drift->now);
 }
 
 /* The number of its part; InvalidOid: it is of a kind of which there are few. */
-static Oid
-number_of(const Drift *drift, const SchemaDifference *difference)
+Oid
+dbops_drift_number_of(const Drift *drift, const SchemaDifference *difference)
 {
 	DbopsParam	params[] = {dbops_param_text(difference->kind), dbops_param_text(difference->object)};
 	Datum		number;
@@ -109,7 +108,7 @@ number_of(const Drift *drift, const SchemaDifference *difference)
 }
 
 static void
-accept_part(Oid number)
+take_part(Oid number, const char *project, const char *version)
 {
 	SchemaTouched one = {.numbers = list_make1_oid(number)};
 	List	   *numbers;
@@ -120,7 +119,7 @@ accept_part(Oid number)
 	foreach(cell, dbops_drift_parts(document, numbers))
 		if (((const DriftPart *) lfirst(cell))->number == number)
 			parts = lappend(parts, lfirst(cell));
-	dbops_drift_store(parts, &one, NULL, NULL);
+	dbops_drift_store(parts, &one, project, version);
 }
 
 /* Each object once; its differences are behind each other. */

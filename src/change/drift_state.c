@@ -7,7 +7,7 @@
  * began (schema_touched.c). What it has not touched keeps the state in which the
  * last migration that did has left it, so that a later one hides no drift. All
  * is described before the first migration, when it has locked nothing yet, and
- * where that cannot be told in parts, or was done in steps.
+ * where that cannot be told in parts. What was done in steps: drift_steps.c.
  *
  * No migration fails for it, nor waits long: where the state cannot be taken, that
  * is written down, and the next one takes all of it.
@@ -27,6 +27,7 @@ typedef struct Keeping
 {
 	const char *project;
 	const char *version;
+	bool		in_steps;
 	DriftWatch *watch;			/* NULL: all of it */
 } Keeping;
 
@@ -72,8 +73,10 @@ take_few(void *arg)
 void
 dbops_drift_know(void)
 {
+	Keeping		keeping = {0};
+
 	if (dbops_record_ddl && !is_known())
-		dbops_drift_keep_all(NULL, NULL);
+		keep_or_say(&keeping);
 }
 
 /* Keep the state of what it has touched. */
@@ -89,11 +92,11 @@ dbops_drift_end(DriftWatch *watch)
 	watch->before = NULL;
 }
 
-/* Keep the state of all; what is not as it was known is the migration's. */
+/* Keep the state that a migration in steps has left. */
 void
-dbops_drift_keep_all(const char *project, const char *version)
+dbops_drift_end_steps(const char *project, const char *version)
 {
-	Keeping		keeping = {.project = project,.version = version};
+	Keeping		keeping = {.project = project,.version = version,.in_steps = true};
 
 	if (dbops_record_ddl)
 		keep_or_say(&keeping);
@@ -128,7 +131,9 @@ keep(void *arg)
 {
 	const Keeping *keeping = arg;
 
-	if (keeping->watch == NULL || !is_known() || !keep_touched(keeping))
+	if (keeping->in_steps && is_known())
+		dbops_drift_take_steps(keeping->project, keeping->version);
+	else if (keeping->watch == NULL || !is_known() || !keep_touched(keeping))
 		dbops_drift_store_all(keeping->project, keeping->version);
 }
 

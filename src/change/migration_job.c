@@ -317,7 +317,7 @@ finish_step(DbopsJob *job, void *state, DbopsStep *step)
 		!dbops_migration_work_try(work, step, work->lock_timeout, verify, work))
 		return;
 	record_end(work);
-	dbops_drift_keep_all(work->migration->project, work->migration->version);
+	dbops_drift_end_steps(work->migration->project, work->migration->version);
 	step->finished = true;
 }
 
