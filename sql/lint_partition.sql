@@ -56,7 +56,7 @@ SELECT relation FROM judged($$ALTER TABLE visits ATTACH PARTITION deep FOR VALUE
 CREATE TABLE deep_2 PARTITION OF deep FOR VALUES IN (2);
 SELECT relation FROM judged($$ALTER TABLE visits ATTACH PARTITION deep FOR VALUES FROM ('2040-01-01') TO ('2041-01-01')$$);
 
--- what is constant in a constraint is evaluated with the rights of the tables' owner, if at all
+-- what is constant in a constraint is not evaluated where it is a user's, whoever owns the tables
 CREATE ROLE regress_lint_partition;
 GRANT ALL ON SCHEMA lnp TO regress_lint_partition;
 CREATE SEQUENCE as_owner;                    -- sequences tell of what has been undone

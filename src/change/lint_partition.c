@@ -5,11 +5,14 @@
  * The server reads a table that is attached under ACCESS EXCLUSIVE, and the
  * default partition beside it, unless valid constraints prove that there is
  * nothing to be found. Its own prover is asked, of each part of the bound, and so
- * are the constraints that the text has validated by then. That may evaluate what
- * is constant in a constraint, and is done with the rights of the tables' owner,
- * if all have the same. Bounds that call functions are not worked out at all.
+ * are the constraints that the text has validated by then. The server also
+ * evaluates what is constant in a constraint; that is done here where all of it is
+ * the server's own, and what has a function, an operator or a domain of a user's in
+ * it, bound, key or constraint, proves nothing.
  */
 #include "change/lint.h"
+#include "change/unrun.h"
+#include "compat.h"
 
 #include "access/table.h"
 #include "access/transam.h"
@@ -70,11 +73,16 @@ static LintTable *default_of(Lint *lint, const LintTable *parent);
 static bool is_plain(const PartitionBoundSpec *bound);
 static bool has_plain_values(const List *values);
 static bool is_of_server(const TypeName *name);
-static void ask_as_owner(void *arg);
+static void ask_with_snapshot(void *arg);
 static void ask(void *arg);
+static bool is_key_of_server(PartitionKey key);
+static List *fold(Node *condition);
 static bool is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs);
 static bool are_parts_proven(Relation rel, Relation parent, List *bound);
 static bool is_implied(const LintTable *table, Relation rel, List *conditions);
+static List *conditions_of_catalog(Relation rel);
+static Expr *is_not_null(const FormData_pg_attribute *attribute);
+static List *without_users(List *conditions);
 static char *written(Relation rel, List *conditions);
 static char *add_check(const LintTable *table, const char *needs);
 
@@ -117,7 +125,7 @@ judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bo
 	if ((part == NULL || part->is_new) && other == NULL)
 		return;
 	if (OidIsValid(parent->relid) && is_plain(bound))
-		(void) dbops_attempt(ask_as_owner, &question, &error);
+		(void) dbops_attempt(ask_with_snapshot, &question, &error);
 	if (part != NULL && !question.part_proven)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[ATTACHED], .weight = LINT_WORK, .table = part,
@@ -178,12 +186,10 @@ is_of_server(const TypeName *name)
 }
 
 static void
-ask_as_owner(void *arg)
+ask_with_snapshot(void *arg)
 {
-	const Question *question = arg;
-
 	PushActiveSnapshot(GetTransactionSnapshot());
-	dbops_run_as(dbops_relation_owner(question->parent->relid), ask, arg);
+	ask(arg);
 	PopActiveSnapshot();
 }
 
@@ -192,18 +198,43 @@ ask(void *arg)
 {
 	Question   *question = arg;
 	Relation	parent = table_open(question->parent->relid, AccessShareLock);
-	ParseState *state = make_parsestate(NULL);
-	PartitionBoundSpec *bound = transformPartitionBound(state, parent, copyObject(question->bound));
-	List	   *own = get_qual_from_partbound(parent, bound);
-	List	   *all = list_concat_copy(own, RelationGetPartitionQual(parent));
+	PartitionBoundSpec *bound;
+	List	   *own;
+	List	   *all;
 
+	if (!is_key_of_server(RelationGetPartitionKey(parent)))
+	{
+		table_close(parent, NoLock);
+		return;
+	}
+	bound = transformPartitionBound(make_parsestate(NULL), parent, copyObject(question->bound));
+	own = get_qual_from_partbound(parent, bound);
+	all = list_concat_copy(own, RelationGetPartitionQual(parent));
 	if (question->part != NULL && OidIsValid(question->part->relid))
 		question->part_proven = is_proven(question->part, question->part->relid, parent,
-										  make_ands_implicit((Expr *) canonicalize_qual((Expr *) eval_const_expressions(NULL, (Node *) make_ands_explicit(all)), true)),
+										  fold((Node *) make_ands_explicit(all)),
 										  &question->part_needs);
 	if (question->other != NULL && OidIsValid(question->other->relid))
 		question->other_proven = is_proven(question->other, question->other->relid, parent, get_proposed_default_constraint(own), &question->other_needs);
 	table_close(parent, NoLock);
+}
+
+/* Its types say how a value is read, its functions how two are compared. */
+static bool
+is_key_of_server(PartitionKey key)
+{
+	for (int i = 0; i < key->partnatts; i++)
+		if (key->parttypid[i] >= FirstNormalObjectId || key->partopfamily[i] >= FirstNormalObjectId ||
+			key->partsupfunc[i].fn_oid >= FirstNormalObjectId)
+			return false;
+	return !dbops_runs_users((Node *) key->partexprs);
+}
+
+/* As the server does it, but that nothing of a user's runs. */
+static List *
+fold(Node *condition)
+{
+	return make_ands_implicit((Expr *) canonicalize_qual((Expr *) dbops_fold_unrun(condition), true));
 }
 
 /* A partitioned table is as good as all of its partitions. */
@@ -211,10 +242,9 @@ static bool
 is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
-	bool		is_owners = rel->rd_rel->relowner == parent->rd_rel->relowner;
 	List	   *conditions = map_partition_varattnos(bound, 1, rel, parent);
-	bool		proven = is_owners && (is_implied(table, rel, conditions) ||
-									   (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && are_parts_proven(rel, parent, bound)));
+	bool		proven = is_implied(table, rel, conditions) ||
+		(rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && are_parts_proven(rel, parent, bound));
 
 	if (!proven && needs != NULL)
 		*needs = written(rel, conditions);
@@ -237,19 +267,58 @@ are_parts_proven(Relation rel, Relation parent, List *bound)
 static bool
 is_implied(const LintTable *table, Relation rel, List *conditions)
 {
-	List	   *of_text = (table == NULL) ? NIL : dbops_lint_conditions(table, rel);
+	List	   *known = (table == NULL) ? NIL : without_users(dbops_lint_conditions(table, rel));
 	ListCell   *cell;
+
+	if (table == NULL || table->dropped == NIL)
+		known = list_concat(known, conditions_of_catalog(rel));
 
 	foreach(cell, conditions)
 	{
-		List	   *condition = list_make1(lfirst(cell));
-
-		if ((table == NULL || table->dropped == NIL) && PartConstraintImpliedByRelConstraint(rel, condition))
-			continue;
-		if (of_text == NIL || !predicate_implied_by(condition, of_text, true))
+		if (known == NIL || dbops_runs_users(lfirst(cell)) || !predicate_implied_by(list_make1(lfirst(cell)), known, true))
 			return false;
 	}
 	return true;
+}
+
+/* What its valid CHECKs and NOT NULLs say of each row. */
+static List *
+conditions_of_catalog(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	List	   *conditions = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+		if (column_is_not_null(desc, i) && !TupleDescAttr(desc, i)->attisdropped)
+			conditions = lappend(conditions, is_not_null(TupleDescAttr(desc, i)));
+	for (int i = 0; desc->constr != NULL && i < desc->constr->num_check; i++)
+		if (desc->constr->check[i].ccvalid)
+			conditions = list_concat(conditions, without_users(fold(stringToNode(desc->constr->check[i].ccbin))));
+	return conditions;
+}
+
+static Expr *
+is_not_null(const FormData_pg_attribute *attribute)
+{
+	NullTest   *test = makeNode(NullTest);
+
+	test->arg = (Expr *) makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
+	test->nulltesttype = IS_NOT_NULL;
+	test->location = -1;
+	return (Expr *) test;
+}
+
+/* Those of conditions that the prover may evaluate. */
+static List *
+without_users(List *conditions)
+{
+	List	   *plain = NIL;
+	ListCell   *cell;
+
+	foreach(cell, conditions)
+		if (!dbops_runs_users(lfirst(cell)))
+			plain = lappend(plain, lfirst(cell));
+	return plain;
 }
 
 /* As any session reads it, whatever its settings. */

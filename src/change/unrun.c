@@ -34,6 +34,13 @@ dbops_fold_unrun(Node *expression)
 	return runs_users(expression, NULL) ? expression : eval_const_expressions(NULL, expression);
 }
 
+/* Would something of a user's run where it is evaluated? */
+bool
+dbops_runs_users(Node *expression)
+{
+	return runs_users(expression, NULL);
+}
+
 /* A domain's constraints are expressions too. */
 static bool
 runs_users(Node *node, void *arg)

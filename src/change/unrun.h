@@ -8,6 +8,7 @@
 #include "nodes/nodes.h"
 
 extern Node *dbops_fold_unrun(Node *expression);
+extern bool dbops_runs_users(Node *expression);
 extern bool dbops_domain_is_checked(Oid type);
 
 #endif							/* DBOPS_UNRUN_H */
