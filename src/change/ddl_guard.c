@@ -121,7 +121,7 @@ look_at(GuardedStatement *guarded)
 
 	guarded->node = dbops_guard_subject(guarded->node);
 	guarded->command = CreateCommandName(guarded->node);
-	if (dbops_guard_looks())
+	if (dbops_guard_looks() && !dbops_guard_is_temporary(guarded->node))
 	{
 		if ((guarded->kind & GUARD_SCHEMA) != 0 && dbops_require_migration)
 			note = dbops_guard_require_migration(guarded);

@@ -21,7 +21,6 @@
 
 PG_FUNCTION_INFO_V1(dbops_break_glass_uses);
 
-static bool passes(const GuardedStatement *guarded);
 static bool is_reason(const char *text);
 static void refuse(const GuardedStatement *guarded);
 static void write_log(const GuardedStatement *guarded);
@@ -31,7 +30,7 @@ static void write_down(const GuardedStatement *guarded);
 bool
 dbops_guard_require_migration(const GuardedStatement *guarded)
 {
-	if (passes(guarded))
+	if (dbops_watched != NULL)
 		return false;
 	if (!is_reason(dbops_break_glass))
 		refuse(guarded);
@@ -48,13 +47,6 @@ void
 dbops_guard_note_done(const GuardedStatement *guarded)
 {
 	write_down(guarded);
-}
-
-/* Is the statement no matter of migrations, or part of one? */
-static bool
-passes(const GuardedStatement *guarded)
-{
-	return dbops_watched != NULL || dbops_guard_is_temporary(guarded->node);
 }
 
 static bool

@@ -4,6 +4,7 @@
  *
  * What is in the temporary schema belongs to one session and is no part of the
  * schema. It is told by names, as the server would find them; nothing is locked.
+ * What is dropped IF EXISTS and does not exist is nobody's either.
  */
 #include "change/ddl_guard.h"
 
@@ -21,6 +22,11 @@ static bool drops_temporary(const DropStmt *statement);
 static bool is_object_temporary(ObjectType type, Node *object);
 static bool is_list_temporary(List *name, int n_behind);
 static bool is_in_temporary(const List *name);
+static bool is_type_temporary(List *name);
+static bool is_made_in_temporary(const List *name);
+static bool is_schema_temporary(const char *name);
+static bool is_missing(ObjectType type, Node *object);
+static bool grants_temporary(const GrantStmt *statement);
 
 /* Tell it; false where that is not known. */
 bool
@@ -45,7 +51,8 @@ dbops_guard_is_temporary(Node *statement)
 		case T_AlterSeqStmt:
 			return is_temporary(((AlterSeqStmt *) statement)->sequence);
 		case T_RenameStmt:
-			return is_temporary(((RenameStmt *) statement)->relation);
+			return ((RenameStmt *) statement)->relation != NULL ? is_temporary(((RenameStmt *) statement)->relation) :
+				is_object_temporary(((RenameStmt *) statement)->renameType, ((RenameStmt *) statement)->object);
 		case T_AlterObjectSchemaStmt:
 			return is_temporary(((AlterObjectSchemaStmt *) statement)->relation);
 		case T_CreateTrigStmt:
@@ -59,19 +66,33 @@ dbops_guard_is_temporary(Node *statement)
 		case T_CreateStatsStmt:
 			return are_temporary(((CreateStatsStmt *) statement)->relations);
 		case T_GrantStmt:
-			return ((GrantStmt *) statement)->targtype == ACL_TARGET_OBJECT && are_temporary(((GrantStmt *) statement)->objects);
+			return grants_temporary((GrantStmt *) statement);
 		case T_CommentStmt:
 			return is_object_temporary(((CommentStmt *) statement)->objtype, ((CommentStmt *) statement)->object);
 		case T_DropStmt:
 			return drops_temporary((DropStmt *) statement);
+		case T_SecLabelStmt:
+			return is_object_temporary(((SecLabelStmt *) statement)->objtype, ((SecLabelStmt *) statement)->object);
+		case T_AlterOwnerStmt:
+			return is_object_temporary(((AlterOwnerStmt *) statement)->objectType, ((AlterOwnerStmt *) statement)->object);
 		case T_CreateFunctionStmt:
-			return is_in_temporary(((CreateFunctionStmt *) statement)->funcname);
+			return is_made_in_temporary(((CreateFunctionStmt *) statement)->funcname);
+		case T_AlterFunctionStmt:
+			return is_in_temporary(((AlterFunctionStmt *) statement)->func->objname);
+		case T_DefineStmt:
+			return is_made_in_temporary(((DefineStmt *) statement)->defnames);
 		case T_CreateEnumStmt:
-			return is_in_temporary(((CreateEnumStmt *) statement)->typeName);
+			return is_made_in_temporary(((CreateEnumStmt *) statement)->typeName);
 		case T_CreateDomainStmt:
-			return is_in_temporary(((CreateDomainStmt *) statement)->domainname);
+			return is_made_in_temporary(((CreateDomainStmt *) statement)->domainname);
 		case T_CreateRangeStmt:
-			return is_in_temporary(((CreateRangeStmt *) statement)->typeName);
+			return is_made_in_temporary(((CreateRangeStmt *) statement)->typeName);
+		case T_AlterEnumStmt:
+			return is_type_temporary(((AlterEnumStmt *) statement)->typeName);
+		case T_AlterDomainStmt:
+			return is_type_temporary(((AlterDomainStmt *) statement)->typeName);
+		case T_AlterTypeStmt:
+			return is_type_temporary(((AlterTypeStmt *) statement)->typeName);
 		default:
 			return false;
 	}
@@ -83,7 +104,7 @@ static bool
 makes_temporary(const RangeVar *name)
 {
 	if (name->schemaname != NULL)
-		return strcmp(name->schemaname, "pg_temp") == 0;
+		return is_schema_temporary(name->schemaname);
 	return name->relpersistence == RELPERSISTENCE_TEMP || path_begins_temporary();
 }
 
@@ -93,7 +114,7 @@ path_begins_temporary(void)
 	List	   *names = NIL;
 
 	return SplitIdentifierString(pstrdup(namespace_search_path), ',', &names) &&
-		names != NIL && strcmp(linitial(names), "pg_temp") == 0;
+		names != NIL && is_schema_temporary(linitial(names));
 }
 
 /* ---- what is there ---- */
@@ -105,7 +126,7 @@ is_temporary(const RangeVar *name)
 
 	if (name == NULL)
 		return false;
-	if (name->schemaname != NULL && strcmp(name->schemaname, "pg_temp") == 0)
+	if (name->schemaname != NULL && is_schema_temporary(name->schemaname))
 		return true;
 	relid = dbops_migration_find_relation(name);
 	return OidIsValid(relid) && get_rel_persistence(relid) == RELPERSISTENCE_TEMP;
@@ -128,7 +149,42 @@ drops_temporary(const DropStmt *statement)
 	ListCell   *cell;
 
 	foreach(cell, statement->objects)
-		if (!is_object_temporary(statement->removeType, lfirst(cell)))
+		if (!is_object_temporary(statement->removeType, lfirst(cell)) &&
+			!(statement->missing_ok && is_missing(statement->removeType, lfirst(cell))))
+			return false;
+	return true;
+}
+
+/* Of relations; of others it is not asked. */
+static bool
+is_missing(ObjectType type, Node *object)
+{
+	switch (type)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_INDEX:
+		case OBJECT_SEQUENCE:
+		case OBJECT_FOREIGN_TABLE:
+			return list_length(castNode(List, object)) <= 3 &&
+				!OidIsValid(dbops_migration_find_relation(makeRangeVarFromNameList(castNode(List, object))));
+		default:
+			return false;
+	}
+}
+
+static bool
+grants_temporary(const GrantStmt *statement)
+{
+	ListCell   *cell;
+
+	if (statement->targtype != ACL_TARGET_OBJECT)
+		return false;
+	if (statement->objtype == OBJECT_TABLE || statement->objtype == OBJECT_SEQUENCE)
+		return are_temporary(statement->objects);
+	foreach(cell, statement->objects)
+		if (!is_object_temporary(statement->objtype, lfirst(cell)))
 			return false;
 	return true;
 }
@@ -149,6 +205,9 @@ is_object_temporary(ObjectType type, Node *object)
 		case OBJECT_RULE:
 		case OBJECT_POLICY:
 			return is_list_temporary(castNode(List, object), 1);
+		case OBJECT_DOMCONSTRAINT:
+			return IsA(object, List) && IsA(linitial((List *) object), TypeName) &&
+				is_type_temporary(linitial_node(TypeName, (List *) object)->names);
 		case OBJECT_FUNCTION:
 		case OBJECT_PROCEDURE:
 		case OBJECT_ROUTINE:
@@ -156,7 +215,8 @@ is_object_temporary(ObjectType type, Node *object)
 			return is_in_temporary(castNode(ObjectWithArgs, object)->objname);
 		case OBJECT_TYPE:
 		case OBJECT_DOMAIN:
-			return IsA(object, TypeName) && is_in_temporary(((TypeName *) object)->names);
+			return IsA(object, TypeName) ? is_type_temporary(((TypeName *) object)->names) :
+				IsA(object, List) && is_type_temporary((List *) object);
 		default:
 			return false;
 	}
@@ -172,8 +232,35 @@ is_list_temporary(List *name, int n_behind)
 		is_temporary(makeRangeVarFromNameList(list_truncate(list_copy(name), length)));
 }
 
+/* A function is found there by its schema only, a type also without. */
 static bool
 is_in_temporary(const List *name)
 {
-	return list_length(name) == 2 && strcmp(strVal(linitial(name)), "pg_temp") == 0;
+	return list_length(name) == 2 && is_schema_temporary(strVal(linitial(name)));
+}
+
+static bool
+is_type_temporary(List *name)
+{
+	Oid			type = dbops_migration_find_type(name);
+	char	   *schema;
+	char	   *last;
+
+	if (!OidIsValid(type))
+		return is_in_temporary(name);
+	DeconstructQualifiedName(name, &schema, &last);
+	return schema != NULL ? is_schema_temporary(schema) : OidIsValid(TypenameGetTypidExtended(last, true)) && !OidIsValid(TypenameGetTypidExtended(last, false));
+}
+
+static bool
+is_made_in_temporary(const List *name)
+{
+	return list_length(name) == 1 ? path_begins_temporary() : is_in_temporary(name);
+}
+
+/* By its alias or by its name. */
+static bool
+is_schema_temporary(const char *name)
+{
+	return strcmp(name, "pg_temp") == 0 || isTempNamespace(get_namespace_oid(name, true));
 }
