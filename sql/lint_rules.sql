@@ -8,6 +8,9 @@ INSERT INTO big SELECT g, g, g, 'x', g FROM generate_series(1, 100) g;
 CREATE INDEX big_a ON big (a);
 CREATE UNIQUE INDEX big_id ON big (id);
 CREATE TABLE other (id int PRIMARY KEY, big_id bigint, k int);
+CREATE TABLE parent (a int);
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO child VALUES (1);
 CREATE DOMAIN plain AS int;
 CREATE TYPE pair AS (a int, b int);
 CREATE TYPE shape AS (a int, b int);
@@ -147,6 +150,12 @@ INSERT INTO cases VALUES
     -- what is written anew, and rows
     ('table.option_locks', 'ALTER TABLE big SET (user_catalog_table = true)', 'ALTER TABLE big SET (fillfactor = 90, autovacuum_enabled = false)'),
     ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED', 'ALTER TABLE big SET (fillfactor = 90)'),
+    ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED; ALTER TABLE big SET LOGGED', 'ALTER TABLE big SET LOGGED'),
+    ('table.stored_anew', 'ALTER TABLE big SET TABLESPACE pg_global', 'ALTER TABLE big SET TABLESPACE pg_default'),
+    ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING c || c', 'ALTER TABLE big ALTER c TYPE text USING c'),
+    ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING b', 'ALTER TABLE big ALTER c TYPE text'),
+    ('constraint.check_checked', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0)', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0) NO INHERIT'),
+    ('rows.all_changed', 'UPDATE parent SET a = 1', 'UPDATE ONLY parent SET a = 1; DELETE FROM ONLY parent'),
     ('table.vacuumed_full', 'VACUUM FULL big', 'VACUUM big'),
     ('view.refreshed', 'REFRESH MATERIALIZED VIEW kept', 'CREATE MATERIALIZED VIEW new AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW new'),
     ('rows.all_changed', 'UPDATE big SET b = 1', 'UPDATE big SET b = 1 WHERE id = 1'),

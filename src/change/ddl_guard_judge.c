@@ -2,7 +2,9 @@
  * ddl_guard_judge.c
  *		What the rules of lint_sql() find in a statement that is about to run.
  *
- * Only what touches a relation that is large is held against the rules. All of it
+ * Only what touches a relation that is large is held against the rules. Where the
+ * names in it tell that it touches none, nothing else is asked: the server pays for
+ * each subtransaction by what the transaction has made by then. All the rest
  * is done in a subtransaction that is undone, with its locks, and waits for none
  * of them: a lock that is not free makes the statement one that could not be
  * judged. What the transaction has locked by now counts, as
@@ -40,10 +42,13 @@ static void judge(void *arg);
 static void read_text(Judging *judging);
 static void parse(void *arg);
 static bool is_tree_of(const Node *tree, const Node *statement);
+static bool is_small_by_names(Node *statement);
+static bool takes_along(const AlterTableCmd *command);
+static bool are_own_alone(const List *names);
 static int64 bytes_touched(Node *tree);
 static bool hides_relations(Node *tree);
 static bool drops_extension(Node *tree);
-static int64 bytes_of(Oid relid);
+static int64 bytes_of(Oid relid, bool only);
 static bool is_own_alone(Oid relid);
 static const char *lock_timeout(const GuardedStatement *guarded);
 static void note_locks(Lint *lint);
@@ -54,8 +59,11 @@ static bool counts(const Judging *judging, LintFinding *finding);
 List *
 dbops_guard_judge(const GuardedStatement *guarded, ErrorData **error)
 {
-	Judging    *judging = palloc0(sizeof(Judging));
+	Judging    *judging;
 
+	if (is_small_by_names(guarded->node))
+		return NIL;
+	judging = palloc0(sizeof(Judging));
 	judging->guarded = guarded;
 	return dbops_attempt(look, judging, error) ? judging->findings : NIL;
 }
@@ -132,10 +140,67 @@ is_tree_of(const Node *tree, const Node *statement)
 
 /* ---- how large is what it touches? ---- */
 
+/* Is all that it touches what it names, and that small? */
+static bool
+is_small_by_names(Node *statement)
+{
+	ListCell   *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			foreach(cell, ((AlterTableStmt *) statement)->cmds)
+				if (takes_along(lfirst_node(AlterTableCmd, cell)))
+					return false;
+			if (((AlterTableStmt *) statement)->objtype == OBJECT_TYPE)
+				return false;
+			break;
+		case T_GrantStmt:
+			return ((GrantStmt *) statement)->targtype == ACL_TARGET_OBJECT && ((GrantStmt *) statement)->objtype == OBJECT_TABLE &&
+				are_own_alone(((GrantStmt *) statement)->objects);
+		case T_CreateStmt:
+		case T_CreateSeqStmt:
+		case T_CreateTrigStmt:
+		case T_CreatePolicyStmt:
+		case T_AlterSeqStmt:
+		case T_CommentStmt:
+		case T_CreateFunctionStmt:
+		case T_IndexStmt:
+		case T_RuleStmt:
+		case T_ViewStmt:
+			break;
+		default:
+			return false;
+	}
+	return bytes_touched(statement) < dbops_guard_min_bytes();
+}
+
+static bool
+takes_along(const AlterTableCmd *command)
+{
+	return command->subtype == AT_DropColumn || command->subtype == AT_DropConstraint || command->subtype == AT_AlterColumnType;
+}
+
+static bool
+are_own_alone(const List *names)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+	{
+		Oid			relid = dbops_migration_find_relation(lfirst_node(RangeVar, cell));
+
+		if (!OidIsValid(relid) || !is_own_alone(relid))
+			return false;
+	}
+	return true;
+}
+
 /* Of one relation; more than is asked for is not counted. */
 static int64
 bytes_touched(Node *tree)
 {
+	bool		only = dbops_lint_is_only(tree);
 	int64		bytes = 0;
 	ListCell   *cell;
 
@@ -146,7 +211,7 @@ bytes_touched(Node *tree)
 		if (bytes >= dbops_guard_min_bytes())
 			break;
 		if (target->mode > AccessShareLock)
-			bytes = Max(bytes, bytes_of(target->relid));
+			bytes = Max(bytes, bytes_of(target->relid, only));
 	}
 	return bytes;
 }
@@ -174,15 +239,17 @@ drops_extension(Node *tree)
 	return IsA(tree, DropStmt) && ((DropStmt *) tree)->removeType == OBJECT_EXTENSION;
 }
 
-/* With its partitions and children. */
+/* With its partitions and children, but where only it is meant. */
 static int64
-bytes_of(Oid relid)
+bytes_of(Oid relid, bool only)
 {
 	int64		bytes = 0;
 	ListCell   *cell;
 
 	if (is_own_alone(relid))
 		return 0;
+	if (only)
+		return dbops_relation_bytes(relid);
 	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
 	{
 		if (bytes >= dbops_guard_min_bytes())
@@ -267,6 +334,6 @@ counts(const Judging *judging, LintFinding *finding)
 	if (finding->table->is_new || is_own_alone(finding->table->relid))
 		return false;
 	dbops_lint_look(finding->table);
-	finding->bytes = finding->table->bytes;
+	finding->bytes = judging->lint.only ? finding->table->own_bytes : finding->table->bytes;
 	return finding->bytes >= dbops_guard_min_bytes();
 }

@@ -16,7 +16,8 @@
 
 PG_FUNCTION_INFO_V1(dbops_lint_sql);
 
-#define LONGEST_WAIT	100		/* ms, for a lock */
+#define LONGEST_WAIT	100		/* ms, for the first lock that is not to be had */
+#define SHORTEST_WAIT	"1"		/* ms, for those behind it */
 
 enum
 {
@@ -225,6 +226,7 @@ judge_text(Lint *lint)
 		statement->works = lint->worked_on != NULL;
 	}
 	lint->statement = NULL;
+	lint->only = false;
 	judge_end(lint);
 	AtEOXact_GUC(false, nest_level);
 }
@@ -245,12 +247,14 @@ dbops_lint_judge_alone(Lint *lint, Node *tree)
 	judge_by_rules(lint, tree);
 	dbops_lint_follow(lint, tree);
 	(void) judge_elements(lint, tree);
+	lint->only = false;
 	judge_rest(lint);
 }
 
 static void
 judge_by_rules(Lint *lint, Node *tree)
 {
+	lint->only = dbops_lint_is_only(tree);
 	for (int i = 0; i < lengthof(judges); i++)
 		judges[i] (lint, tree);
 }
@@ -379,9 +383,12 @@ judge_rest(void *arg)
 	dbops_lint_judge_keys_at_end(arg);
 }
 
+/* Whoever has waited in vain once does not wait again: many statements may be about what one holds. */
 static void
 report_unjudged(Lint *lint, const ErrorData *error)
 {
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		dbops_set_nested("lock_timeout", SHORTEST_WAIT);
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &text_rules[TEXT_UNJUDGED],
 		.why = psprintf("could not be judged: %s (SQLSTATE %s)", error->message, unpack_sql_state(error->sqlerrcode)),
@@ -415,7 +422,7 @@ dbops_lint_report(Lint *lint, LintFinding finding)
 	if (lint->statement != NULL && lint->statement->text != lint->text)
 		return;					/* it was found when that text was judged */
 	finding.severity = finding.rule->severity;
-	if (!dbops_lint_weigh(finding.table, finding.weight, &finding.severity))
+	if (!dbops_lint_weigh(finding.table, finding.weight, lint->only, &finding.severity))
 		return;
 	if (finding.weight == LINT_WORK)
 		lint->worked_on = finding.table;
@@ -429,7 +436,8 @@ dbops_lint_report(Lint *lint, LintFinding finding)
 	kept->statement = lint->statement;
 	kept->object = object_of(&finding);
 	kept->key = dbops_finding_key(finding.rule->name, kept->object);
-	kept->bytes = (finding.table != NULL && finding.table->weighed) ? finding.table->bytes : -1;
+	kept->bytes = (finding.table != NULL && finding.table->weighed) ?
+		(lint->only ? finding.table->own_bytes : finding.table->bytes) : -1;
 	kept->why = pstrdup(finding.why);
 	kept->safer = (finding.safer == NULL) ? NULL : pstrdup(finding.safer);
 	lint->findings = lappend(lint->findings, kept);

@@ -112,6 +112,7 @@ typedef struct LintTable
 	bool		is_new;			/* made by the text, or temporary: nobody else knows it */
 	bool		gone;			/* the text has dropped it, or given it another name */
 	bool		emptied;		/* by TRUNCATE */
+	bool		is_stored_anew; /* the text changes whether or where it is stored */
 	bool		is_documented;	/* by COMMENT */
 	List	   *columns;		/* of LintColumn * */
 	List	   *constraints;	/* of LintConstraint * */
@@ -130,8 +131,8 @@ typedef struct LintTable
 
 	/* What it weighs, looked up when it is first asked for. */
 	bool		weighed;
-	LintSize	size;
-	int64		bytes;
+	int64		bytes;			/* with partitions and children */
+	int64		own_bytes;		/* without */
 	double		traffic;		/* scans, rows fetched by index and rows written, a second */
 	bool		busy;
 } LintTable;
@@ -184,7 +185,8 @@ typedef enum LintWeight
 	LINT_BREAK					/* what others run fails */
 } LintWeight;
 
-extern bool dbops_lint_weigh(LintTable *table, LintWeight weight, DbopsSeverity *severity);
+extern bool dbops_lint_weigh(LintTable *table, LintWeight weight, bool only, DbopsSeverity *severity);
+extern bool dbops_lint_is_only(Node *statement);
 extern void dbops_lint_look(LintTable *table);
 
 /* ---- lint.c ---- */
@@ -203,6 +205,7 @@ struct Lint
 	MemoryContext memory;		/* of what lasts */
 	const LintText *text;
 	const LintStatement *statement; /* in turn */
+	bool		only;			/* that reaches no partition or child of what it names */
 	bool		in_transaction; /* the text is run in one transaction, but where it says otherwise */
 	bool		in_block;		/* BEGIN was the last of its kind */
 	bool		is_migration;	/* dbops runs it, and limits how long it waits for locks */

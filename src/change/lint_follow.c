@@ -321,6 +321,12 @@ follow_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 		case AT_DetachPartition:
 			note_gone(lint, table, "partition", ((PartitionCmd *) command->def)->name->relname);
 			break;
+		case AT_SetLogged:
+		case AT_SetUnLogged:
+		case AT_SetAccessMethod:
+		case AT_SetTableSpace:
+			table->is_stored_anew = true;
+			break;
 		case AT_ReplicaIdentity:
 			table->identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
 			break;

@@ -14,6 +14,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
+#include "commands/tablespace.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -21,6 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 enum
@@ -59,6 +62,8 @@ const DbopsRuleSet dbops_lint_rewrite_rules = {.review = "lint", .rules = rules,
 static void report_copied(Lint *lint, LintTable *table);
 static void report_moved(Lint *lint, LintTable *table);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static bool is_stored_so(const LintTable *table, const AlterTableCmd *command);
+static bool is_itself(const Node *value, const char *column);
 static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static Oid	collation_of(const ColumnDef *definition, Oid type);
 static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation);
@@ -132,6 +137,8 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 		case AT_SetUnLogged:
 		case AT_SetAccessMethod:
 		case AT_SetTableSpace:
+			if (is_stored_so(table, command))
+				break;
 			dbops_lint_report(lint, (LintFinding) {
 				.rule = &rules[STORED_ANEW], .weight = LINT_WORK, .table = table,
 				.why = command->subtype == AT_SetUnLogged ?
@@ -143,6 +150,36 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 		default:
 			break;
 	}
+}
+
+/* Is it stored that way already, and nothing done? What the text has changed is not known. */
+static bool
+is_stored_so(const LintTable *table, const AlterTableCmd *command)
+{
+	HeapTuple	tuple;
+	Form_pg_class class;
+	bool		same = false;
+
+	if (table->is_stored_anew || !OidIsValid(table->relid) || !HeapTupleIsValid(tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table->relid))))
+		return false;
+	class = (Form_pg_class) GETSTRUCT(tuple);
+	switch (command->subtype)
+	{
+		case AT_SetLogged:
+			same = class->relpersistence == RELPERSISTENCE_PERMANENT;
+			break;
+		case AT_SetUnLogged:
+			same = class->relpersistence == RELPERSISTENCE_UNLOGGED;
+			break;
+		case AT_SetTableSpace:
+			same = get_tablespace_oid(command->name, true) == (OidIsValid(class->reltablespace) ? class->reltablespace : MyDatabaseTableSpace);
+			break;
+		default:
+			same = command->name != NULL && get_am_oid(command->name, true) == class->relam;
+			break;
+	}
+	ReleaseSysCache(tuple);
+	return same;
 }
 
 static void
@@ -162,7 +199,7 @@ judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			report_new_type(lint, table, command);
 		return;
 	}
-	if (definition->raw_default == NULL && keeps_values(&column, number, type, typmod))
+	if (is_itself(definition->raw_default, command->name) && keeps_values(&column, number, type, typmod))
 	{
 		judge_dependents(lint, table, command, number, collation_of(definition, type));
 		return;
@@ -220,6 +257,17 @@ report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 						dbops_lint_type_name(castNode(ColumnDef, command->def)->typeName)),
 		.safer = psprintf("Make the type in an earlier migration, and then %s, %s, ...);", dbops_lint_call("change_type", table), dbops_quote_text(command->name))
 	});
+}
+
+/* Is USING left out, or no more than the column? */
+static bool
+is_itself(const Node *value, const char *column)
+{
+	const ColumnRef *reference = (const ColumnRef *) value;
+
+	return value == NULL ||
+		(IsA(value, ColumnRef) && list_length(reference->fields) == 1 && IsA(linitial(reference->fields), String) &&
+		 strcmp(strVal(linitial(reference->fields)), column) == 0);
 }
 
 /* Is the value that is stored one of the new type as it stands? */

@@ -4,7 +4,8 @@
  *
  * A rewrite of a table with three rows is no danger, and none of one that the
  * text itself has made; the same of a terabyte keeps an application out for
- * hours. Sizes are those of the files, also of all partitions and children.
+ * hours. Sizes are those of the files, also of all partitions and children, but
+ * where a statement does not reach these.
  * Traffic is what the statistics have counted of scans, of rows that were fetched
  * by an index and of rows that were written, since they were last reset, or since
  * the cluster was made where they do not say: so it is at least that much.
@@ -23,7 +24,9 @@
 #define LARGE_BYTES		(1024 * 1024 * 1024L)
 #define BUSY_TRAFFIC	1.0		/* a second */
 
-static DbopsSeverity severity_of_work(const LintTable *table, DbopsSeverity worst);
+static DbopsSeverity severity_of_work(const LintTable *table, LintSize size, DbopsSeverity worst);
+static LintSize size_of(int64 bytes);
+static bool adds_here_only(const AlterTableCmd *command);
 static double traffic_of(Oid relid);
 static double seconds_counted(void);
 
@@ -32,26 +35,29 @@ static double seconds_counted(void);
  * false: there is nothing to be said.
  */
 bool
-dbops_lint_weigh(LintTable *table, LintWeight weight, DbopsSeverity *severity)
+dbops_lint_weigh(LintTable *table, LintWeight weight, bool only, DbopsSeverity *severity)
 {
+	LintSize	size;
+
 	if (weight == LINT_ALWAYS || table == NULL)
 		return true;
 	if (table->is_new)
 		return false;
 	dbops_lint_look(table);
+	size = size_of(only ? table->own_bytes : table->bytes);
 	switch (weight)
 	{
 		case LINT_WORK:
-			if (table->size == LINT_EMPTY || table->emptied)
+			if (size == LINT_EMPTY || table->emptied)
 				return false;
-			*severity = severity_of_work(table, *severity);
+			*severity = severity_of_work(table, size, *severity);
 			break;
 		case LINT_LOCK:
 			if (!table->busy)
-				*severity = Min(*severity, table->size <= LINT_SMALL ? DBOPS_INFO : DBOPS_WARNING);
+				*severity = Min(*severity, size <= LINT_SMALL ? DBOPS_INFO : DBOPS_WARNING);
 			break;
 		case LINT_LOSS:
-			if (table->size == LINT_EMPTY)
+			if (size == LINT_EMPTY)
 				*severity = DBOPS_INFO;
 			break;
 		case LINT_BREAK:
@@ -62,11 +68,11 @@ dbops_lint_weigh(LintTable *table, LintWeight weight, DbopsSeverity *severity)
 }
 
 static DbopsSeverity
-severity_of_work(const LintTable *table, DbopsSeverity worst)
+severity_of_work(const LintTable *table, LintSize size, DbopsSeverity worst)
 {
-	if (table->size == LINT_SMALL)
+	if (size == LINT_SMALL)
 		return Min(worst, table->busy ? DBOPS_WARNING : DBOPS_INFO);
-	if (table->size == LINT_MEDIUM && !table->busy)
+	if (size == LINT_MEDIUM && !table->busy)
 		return Min(worst, DBOPS_WARNING);
 	return worst;
 }
@@ -80,15 +86,58 @@ dbops_lint_look(LintTable *table)
 	if (table->weighed || !OidIsValid(table->relid))
 		return;
 	table->weighed = true;
+	table->own_bytes = dbops_relation_bytes(table->relid);
 	foreach(cell, find_all_inheritors(table->relid, NoLock, NULL))
 	{
 		table->bytes += dbops_relation_bytes(lfirst_oid(cell));
 		table->traffic += traffic_of(lfirst_oid(cell));
 	}
 	table->busy = table->traffic >= BUSY_TRAFFIC;
-	table->size = table->bytes == 0 ? LINT_EMPTY :
-		table->bytes < SMALL_BYTES ? LINT_SMALL :
-		table->bytes < LARGE_BYTES ? LINT_MEDIUM : LINT_LARGE;
+}
+
+static LintSize
+size_of(int64 bytes)
+{
+	return bytes == 0 ? LINT_EMPTY :
+		bytes < SMALL_BYTES ? LINT_SMALL :
+		bytes < LARGE_BYTES ? LINT_MEDIUM : LINT_LARGE;
+}
+
+/* Does a statement reach no partition or child of what it names, as it says ONLY or NO INHERIT? */
+bool
+dbops_lint_is_only(Node *statement)
+{
+	ListCell   *cell;
+
+	switch (nodeTag(statement))
+	{
+		case T_AlterTableStmt:
+			if (!((AlterTableStmt *) statement)->relation->inh)
+				return true;
+			foreach(cell, ((AlterTableStmt *) statement)->cmds)
+				if (!adds_here_only(lfirst_node(AlterTableCmd, cell)))
+					return false;
+			return true;
+		case T_IndexStmt:
+			return !((IndexStmt *) statement)->relation->inh;
+		case T_UpdateStmt:
+			return !((UpdateStmt *) statement)->relation->inh;
+		case T_DeleteStmt:
+			return !((DeleteStmt *) statement)->relation->inh;
+		case T_TruncateStmt:
+			foreach(cell, ((TruncateStmt *) statement)->relations)
+				if (lfirst_node(RangeVar, cell)->inh)
+					return false;
+			return true;
+		default:
+			return false;
+	}
+}
+
+static bool
+adds_here_only(const AlterTableCmd *command)
+{
+	return command->subtype == AT_AddConstraint && IsA(command->def, Constraint) && ((Constraint *) command->def)->is_no_inherit;
 }
 
 static double
