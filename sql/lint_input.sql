@@ -134,6 +134,14 @@ SELECT * FROM found('DROP TABLE t; SELECT 1 ' || repeat('+', 1000000) || ' 1; TR
 SELECT * FROM found(repeat(E'/* /* */ /*/***/*/ */ --/*\n', 100) || '/*' || repeat('*', 10000) || '/ DROP TABLE t /*' || repeat('-', 10000) || '*/;--' || repeat('/*', 1000));
 SELECT * FROM found(E'COPY t (a, b) FROM stdin;\n' || repeat('/*', 1000) || E'\n\\.\n\\echo ' || repeat('/*', 1000) || E'\nTRUNCATE t;');
 COMMIT;
+-- and who holds a table makes all of a text wait once, not each of its statements
+BEGIN;
+LOCK TABLE t;
+PREPARE TRANSACTION 'lint_input holder';
+SELECT clock_timestamp() AS began \gset
+SELECT rule, count(*) FROM dbops.lint_sql(repeat('ALTER TABLE t ALTER a SET NOT NULL;', 200)) WHERE rule = 'text.unjudged' GROUP BY 1;
+SELECT clock_timestamp() - :'began'::timestamptz < interval '15 s' AS waited_once;
+ROLLBACK PREPARED 'lint_input holder';
 SET client_min_messages = warning;
 DROP SCHEMA regress_input, regress_input_evil CASCADE;
 DROP ROLE regress_input_stranger;

@@ -205,6 +205,11 @@ SELECT c.rule, l.severity, l.relation, l.why, l.safer_sql FROM cases c, dbops.li
  WHERE l.rule = c.rule AND (c.rule ~ '^(trigger|function|view.not|privilege|policy|extension|name|schema.renamed|type|partition.detach)' OR c.rule ~ '^column.(json|char|small|money)'
    OR c.rule IN ('table.altered_again', 'table.made_again', 'table.published_without_key', 'table.replica_identity_full', 'table.without_key', 'index.dropped_first',
                  'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.assigned_twice', 'statement.unseen', 'transaction.many_foreign_keys', 'table.option_locks', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3;
+-- What is advised is statements that the server can read, or a sentence.
+CREATE TEMP TABLE advised AS SELECT DISTINCT c.rule, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
+ WHERE l.safer_sql ~ '^(ALTER|CALL|COMMIT|CREATE|DROP|GRANT|REFRESH|REINDEX|REVOKE|SELECT|SET|VALIDATE)\M' OR l.safer_sql ~ ';$';
+SELECT a.rule, a.safer_sql FROM advised a WHERE a.safer_sql !~ ';( --[^\n]*)?$' OR a.safer_sql ~ '\.\.\.' ORDER BY 1, 2;
+SELECT a.rule, a.safer_sql, l.why FROM advised a, dbops.lint_sql(a.safer_sql) l WHERE l.rule IN ('text.syntax', 'text.psql') ORDER BY 1, 2;
 -- what a superuser is not told
 SELECT dbops.grant_access('regress_lint_rules', 'operator');
 SET ROLE regress_lint_rules;

@@ -203,8 +203,8 @@ report_read(Lint *lint, Node *statement, LintTable *table)
 		.rule = &rules[WORKED_ON], .weight = LINT_WORK, .table = table,
 		.why = by_domain ? "it has a column of the domain: all its rows are read while nobody writes to it" :
 		"a foreign key between it and the table is dropped and made again: all its rows are looked up while nobody reads or writes either table",
-		.safer = by_domain ? "ALTER DOMAIN ... ADD CONSTRAINT ... NOT VALID reads no table; see that its columns keep it by CALL dbops.add_check_constraint() of each." :
-		"Change the column by CALL dbops.change_type(), which does not have others wait."
+		.safer = by_domain ? "Add it to the domain NOT VALID, which reads no table, and see that each column keeps it by dbops.add_check_constraint()." :
+		"Let dbops.change_type() change the column, which does not have others wait."
 	});
 }
 
@@ -214,7 +214,7 @@ report_rewritten(Lint *lint, LintTable *table, const char *column)
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[WORKED_ON], .weight = LINT_WORK, .table = table, .part = column,
 		.why = "it is made of the type: it and its indexes are written anew under ACCESS EXCLUSIVE",
-		.safer = psprintf("ALTER TABLE %s NOT OF; -- and then CALL dbops.change_type() of its column", dbops_lint_label(table))
+		.safer = psprintf("ALTER TABLE %s NOT OF; -- and let dbops.change_type() change its column then", dbops_lint_label(table))
 	});
 }
 
@@ -225,7 +225,7 @@ report_locked(Lint *lint, LintTable *table, const MigrationAlong *along)
 		.rule = &rules[LOCKED], .weight = LINT_LOCK, .table = table,
 		.why = psprintf("it is locked against everybody because of its %s%s%s, and the statement does not name it", along->what,
 						along->part == NULL ? "" : " ", along->part == NULL ? "" : dbops_quote_name(along->part)),
-		.safer = "SET lock_timeout = '200ms' and try again when it is over, as dbops.apply_migration() does by itself."
+		.safer = "SET lock_timeout = '200ms'; -- and try again when it is over, as dbops.apply_migration() does by itself"
 	});
 }
 

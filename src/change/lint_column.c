@@ -213,14 +213,15 @@ is_constant(const Node *value)
 	return true;
 }
 
+/* What rows get that are there, where the text does not tell, is for who wrote it to say. */
 static char *
 added_by_call(const LintTable *table, const NewColumn *column, const char *default_sql)
 {
-	return psprintf("%s, %s, %s, %s%s);",
+	return psprintf("%s%s, %s, %s, %s%s)%s", default_sql == NULL ? "Say which value rows get: " : "",
 					dbops_lint_call("add_column", table), dbops_quote_text(column->definition->colname),
 					dbops_quote_text(dbops_lint_type_name(column->definition->typeName)),
 					default_sql == NULL ? "'...'" : dbops_quote_text(default_sql),
-					column->not_null ? ", not_null => true" : "");
+					column->not_null ? ", not_null => true" : "", default_sql == NULL ? "." : ";");
 }
 
 /* The sequence is there before the rows get their numbers. */

@@ -415,7 +415,7 @@ judge_validation(Lint *lint, LintTable *table, const char *name)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[VALIDATED_AT_ONCE], .weight = LINT_WORK, .table = table, .part = name,
 			.why = "the transaction that added it holds that lock while all rows are read",
-			.safer = "VALIDATE it in a transaction of its own, as CALL dbops.add_check_constraint() and dbops.add_foreign_key() do."
+			.safer = "Let it be validated in a transaction of its own, as CALL dbops.add_check_constraint() and dbops.add_foreign_key() do."
 		});
 	}
 }

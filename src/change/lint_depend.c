@@ -116,7 +116,7 @@ judge_options(Lint *lint, LintTable *table, List *options)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[OPTION_LOCKS], .weight = LINT_LOCK, .table = table, .part = option->defname,
 			.why = "to change this parameter the server takes ACCESS EXCLUSIVE, and all who come to the table wait behind it",
-			.safer = "SET lock_timeout = '200ms' and try again when it is over, as dbops.apply_migration() does by itself."
+			.safer = "SET lock_timeout = '200ms'; -- and try again when it is over, as dbops.apply_migration() does by itself"
 		});
 	}
 }

@@ -98,7 +98,7 @@ dbops_lint_judge_objects(Lint *lint, Node *statement)
 			dbops_lint_report(lint, (LintFinding) {
 				.rule = &rules[SCHEMA_DROPPED], .part = dbops_quote_name(((DropdbStmt *) statement)->dbname),
 				.why = "all that is in the database is lost",
-				.safer = "ALTER DATABASE ... RENAME TO first, and drop it when nobody has missed it."
+				.safer = "Give it another name first, and drop it when nobody has missed it."
 			});
 			break;
 		case T_RenameStmt:
@@ -168,7 +168,8 @@ judge_drop(Lint *lint, const DropStmt *statement)
 			dbops_lint_report(lint, (LintFinding) {
 				.rule = &rules[SCHEMA_DROPPED], .part = dbops_quote_name(strVal(lfirst(cell))),
 				.why = "all that is in the schema is lost, and all that depends on it elsewhere",
-				.safer = "ALTER SCHEMA ... RENAME TO first, and drop it when nobody has missed it."
+				.safer = psprintf("ALTER SCHEMA %s RENAME TO %s; -- and drop it when nobody has missed it", dbops_quote_name(strVal(lfirst(cell))),
+								  dbops_quote_name(psprintf("%.*s_dropped", (int) dbops_text_clip(strVal(lfirst(cell)), NAMEDATALEN - 9), strVal(lfirst(cell)))))
 			});
 		else if (statement->removeType == OBJECT_TABLE || statement->removeType == OBJECT_INDEX ||
 				 statement->removeType == OBJECT_VIEW || statement->removeType == OBJECT_MATVIEW)

@@ -88,7 +88,7 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[DISABLED], .weight = LINT_BREAK, .table = table,
 			.why = "whoever may read the table sees all of its rows from now on",
-			.safer = "REVOKE first what is not meant for everybody who may read it."
+			.safer = "First REVOKE what is not meant for everybody who may read it."
 		});
 	else if (command->subtype == AT_EnableRowSecurity && list_length(lint->text->statements) == 1 && !has_policy(table))
 	{
@@ -105,7 +105,7 @@ report_missing(Lint *lint, LintTable *table)
 		.rule = &rules[MISSING], .weight = LINT_BREAK, .table = table,
 		.why = table->policy_in > 0 ? "the policy follows in another transaction: until then all but the owner see no rows" :
 		"no policy permits anything: all but the owner see no rows",
-		.safer = "CREATE POLICY first, in the same transaction."
+		.safer = "First CREATE POLICY, in the same transaction."
 	});
 }
 

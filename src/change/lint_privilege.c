@@ -80,7 +80,7 @@ report_to_public(Lint *lint, const GrantStmt *statement, bool by_default)
 		.rule = &rules[TO_PUBLIC], .table = table,
 		.part = table != NULL ? NULL : first != NULL && IsA(first, String) ? dbops_quote_name(strVal(first)) : "PUBLIC",
 		.why = by_default ? "all roles, also those to come, get it of all that is made from now on" : "all roles have it, also those to come",
-		.safer = "GRANT it to a role that those who need it are members of."
+		.safer = "Let it be granted to a role that those who need it are members of."
 	});
 }
 

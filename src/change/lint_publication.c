@@ -157,7 +157,7 @@ judge_published(Lint *lint, const char *publication, const PublicationObjSpec *o
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[PUBLISHED_WITHOUT_KEY], .table = table,
 			.why = "it has no key: UPDATE and DELETE of it fail from the commit on",
-			.safer = "CALL dbops.add_unique(..., primary_key => true) first."
+			.safer = "Give it a primary key first, by dbops.add_unique(..., primary_key => true)."
 		});
 }
 
@@ -192,7 +192,7 @@ judge_many(Lint *lint, const char *publication, const char *schema)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[PUBLISHED_WITHOUT_KEY], .part = publication,
 			.why = psprintf("%s has no key: UPDATE and DELETE of it fail from the commit on", tables),
-			.safer = "SELECT * FROM dbops.review_schema(ARRAY['tables.no_primary_key']); lists such tables."
+			.safer = "SELECT * FROM dbops.review_schema(ARRAY['tables.no_primary_key']); -- lists such tables"
 		});
 }
 

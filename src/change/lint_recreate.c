@@ -69,7 +69,7 @@ dbops_lint_judge_recreations(Lint *lint, Node *statement)
 				dbops_lint_report(lint, (LintFinding) {
 					.rule = &rules[TABLE_MADE_AGAIN], .weight = LINT_LOSS, .table = dropped,
 					.why = "the text has dropped the table with its rows, and makes an empty one of that name",
-					.safer = "ALTER TABLE it into what it is to be; or CREATE TABLE IF NOT EXISTS, where it is there already."
+					.safer = "Alter it into what it is to be; or CREATE TABLE IF NOT EXISTS, where it is there already."
 				});
 			break;
 		default:

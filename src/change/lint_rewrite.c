@@ -83,7 +83,7 @@ dbops_lint_judge_rewrites(Lint *lint, Node *statement)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[REFRESHED], .weight = LINT_WORK, .table = dbops_lint_find(lint, ((RefreshMatViewStmt *) statement)->relation),
 			.why = "nobody reads the view until it is filled",
-			.safer = "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index on the view."
+			.safer = "Have it refreshed CONCURRENTLY, which needs a unique index on the view."
 		});
 	if (IsA(statement, VacuumStmt) && is_full((VacuumStmt *) statement))
 		foreach(cell, ((VacuumStmt *) statement)->rels)
@@ -91,7 +91,7 @@ dbops_lint_judge_rewrites(Lint *lint, Node *statement)
 				.rule = &rules[VACUUMED_FULL], .weight = LINT_WORK,
 				.table = dbops_lint_find(lint, lfirst_node(VacuumRelation, cell)->relation),
 				.why = "the table is copied under ACCESS EXCLUSIVE",
-				.safer = "SELECT * FROM dbops.table_bloat(...) says what is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
+				.safer = "dbops.table_bloat() says what is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
 			});
 	if (IsA(statement, ClusterStmt) && ((ClusterStmt *) statement)->relation != NULL)
 		dbops_lint_report(lint, (LintFinding) {
@@ -110,7 +110,7 @@ report_copied(Lint *lint, LintTable *table)
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[VACUUMED_FULL], .weight = LINT_WORK, .table = table,
 		.why = "the table is one of all that the statement copies, each under ACCESS EXCLUSIVE",
-		.safer = "SELECT * FROM dbops.table_bloat(...) says where something is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
+		.safer = "dbops.find_bloated_tables() says where something is to be gained; pg_repack and pg_squeeze do it beside readers and writers."
 	});
 }
 

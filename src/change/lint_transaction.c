@@ -160,7 +160,7 @@ judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 			.rule = &rules[NO_LOCK_TIMEOUT], .weight = LINT_LOCK, .table = table,
 			.why = psprintf("it waits for %s without a limit, and all who come to the table wait behind it",
 							GetLockmodeName(DEFAULT_LOCKMETHOD, mode)),
-			.safer = "SET lock_timeout = '200ms' and try again when it is over, as dbops.apply_migration() does by itself."
+			.safer = "SET lock_timeout = '200ms'; -- and try again when it is over, as dbops.apply_migration() does by itself"
 		});
 	}
 	if (mode < AccessExclusiveLock || is_index(table) || list_member_ptr(lint->locked, table))

@@ -20,7 +20,7 @@ enum
 	FOREIGN_KEYS_OFF
 };
 
-#define SHORTLY "SET lock_timeout = '200ms' and try again when it is over, as dbops.apply_migration() does by itself."
+#define SHORTLY "SET lock_timeout = '200ms'; -- and try again when it is over, as dbops.apply_migration() does by itself"
 
 static const DbopsRule rules[] = {
 	[CREATED] = {
@@ -122,7 +122,7 @@ judge_setting(Lint *lint, const VariableSetStmt *statement)
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[FOREIGN_KEYS_OFF], .part = "session_replication_role",
 		.why = "no trigger of any table fires in this session, so that nothing keeps foreign keys",
-		.safer = "ALTER TABLE ... DISABLE TRIGGER of the one that is in the way."
+		.safer = "Turn off the one that is in the way, by its name."
 	});
 }
 
