@@ -128,6 +128,8 @@ SELECT left(why, 70) AS begins, length(why) FROM dbops.lint_sql(format('CREATE T
 SELECT rule, count(*), min(line), max(line) FROM dbops.lint_sql(repeat(E'SELEC 1;\n', 200000)) GROUP BY 1;
 SELECT rule, count(*), min(line), max(line) FROM dbops.lint_sql(repeat(E'COPY 1;\n', 100000)) GROUP BY 1;
 SELECT relation, count(*) FROM dbops.lint_sql(repeat('CREATE EXTENSION there_is_none; ALTER EXTENSION plpgsql UPDATE;', 3000)) WHERE rule LIKE 'extension.%' GROUP BY 1;
+SELECT rule, relation FROM found('ALTER TABLE t ' || (SELECT string_agg('ADD c' || g || ' int', ', ') FROM generate_series(1, 50000) g), false);
+SELECT rule, relation FROM found('UPDATE t SET ' || (SELECT string_agg('c' || g || ' = 1', ', ') FROM generate_series(1, 50000) g), false);
 -- what the server's scanner would read again from each of its characters is not given to it: comments opened in each other, and no operators
 SELECT * FROM found('DROP TABLE t; ' || repeat('/*', 1000000) || repeat('*/', 1000000) || ' TRUNCATE t;');
 SELECT * FROM found('DROP TABLE t; SELECT 1 ' || repeat('+', 1000000) || ' 1; TRUNCATE t;');

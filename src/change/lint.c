@@ -407,7 +407,10 @@ dbops_lint_each_command(Lint *lint, Node *statement, LintCommandJudge judge)
 	if (!IsA(statement, AlterTableStmt) || alter->objtype == OBJECT_TYPE || (table = dbops_lint_find(lint, alter->relation)) == NULL)
 		return;
 	foreach(cell, alter->cmds)
+	{
+		CHECK_FOR_INTERRUPTS();
 		judge(lint, table, lfirst_node(AlterTableCmd, cell));
+	}
 }
 
 /* ---- findings ---- */

@@ -4,6 +4,7 @@
  */
 #include "change/lint.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "nodes/makefuncs.h"
@@ -104,6 +105,8 @@ judge_assignments(Lint *lint, const UpdateStmt *statement)
 	{
 		const ResTarget *target = lfirst_node(ResTarget, cell);
 
+		if (foreach_current_index(cell) >= MaxTupleAttributeNumber)
+			break;				/* the server takes no more */
 		if (target->indirection != NIL)
 			continue;
 		if (dbops_texts_have(names, target->name))

@@ -20,6 +20,9 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+/* No table has more, by any name: what a text has beyond is not kept, and not looked through each time. */
+#define MOST_COLUMNS	(2 * MaxHeapAttributeNumber)
+
 /* Tables that a text names at first. */
 #define USUAL_TABLES	64
 
@@ -257,12 +260,14 @@ dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name)
 	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
 	LintColumn *column = known_column(table, name);
 
+	CHECK_FOR_INTERRUPTS();
 	if (column == NULL)
 	{
 		column = palloc0(sizeof(LintColumn));
 		(void) column_of_catalog(table, name, column);
 		column->name = pstrdup(name);
-		table->columns = lappend(table->columns, column);
+		if (list_length(table->columns) < MOST_COLUMNS)
+			table->columns = lappend(table->columns, column);
 	}
 	MemoryContextSwitchTo(caller);
 	return column;
