@@ -103,6 +103,38 @@ SELECT dbops.accept_drift('nothing');
 SELECT * FROM pg_temp.drift();
 SELECT role_name = current_user AS by_me, objects, statement FROM dbops.ddl_history(since => now() - interval '1 day') WHERE command = 'accept_drift' AND statement NOT LIKE 'a test%' AND statement NOT LIKE 'what is left%';
 
+-- Who has done it is known of each kind, by the name that a snapshot has for it.
+CREATE TYPE drift.tone AS ENUM ('low');
+CREATE CAST (drift.tone AS text) WITH INOUT;
+CREATE OPERATOR FAMILY drift.family USING hash;
+CREATE OPERATOR CLASS drift."Class" FOR TYPE int USING btree AS OPERATOR 1 <(int, int), FUNCTION 1 btint4cmp(int, int);
+CREATE FOREIGN DATA WRAPPER drift_wrapper;
+CREATE SERVER drift_server FOREIGN DATA WRAPPER drift_wrapper;
+CREATE USER MAPPING FOR PUBLIC SERVER drift_server;
+CREATE USER MAPPING FOR "regress ""hand""" SERVER drift_server;
+SELECT kind, object, role_name IS NOT NULL AS known FROM dbops.schema_drift();
+
+-- Who has switched or granted a part of a table last is named, not who has changed it otherwise before.
+CREATE TABLE drift.parts (id int, c int);
+ALTER TABLE drift.parts OWNER TO regress_drift;
+CREATE TRIGGER t BEFORE UPDATE ON drift.parts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TRIGGER u BEFORE UPDATE ON drift.parts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE RULE r AS ON DELETE TO drift.parts DO INSTEAD NOTHING;
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+SET ROLE regress_drift;
+COMMENT ON TRIGGER t ON drift.parts IS 'a trigger';
+COMMENT ON TRIGGER u ON drift.parts IS 'another';
+COMMENT ON RULE r ON drift.parts IS 'a rule';
+COMMENT ON COLUMN drift.parts.c IS 'a column';
+RESET ROLE;
+ALTER TABLE drift.parts DISABLE TRIGGER t;
+ALTER TABLE drift.parts DISABLE RULE r;
+GRANT SELECT (c) ON drift.parts TO PUBLIC;
+SELECT object, role_name = session_user AS by_me, command FROM dbops.schema_drift();
+ALTER TABLE drift.parts DISABLE TRIGGER USER;
+SELECT object, role_name = session_user AS by_me, command FROM dbops.schema_drift() WHERE kind = 'trigger';
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+
 -- What dbops does for a policy is none; what it does for somebody is.
 SELECT state FROM dbops.apply_migration('5', 'CREATE TABLE drift.visit (at timestamptz NOT NULL) PARTITION BY RANGE (at)', project => 'drift') WHERE step IS NULL;
 SELECT dbops.set_partitioning('drift.visit', '1 month') IS NOT NULL AS set;
@@ -144,6 +176,7 @@ SELECT * FROM dbops.schema_drift();
 ROLLBACK;
 
 DROP SCHEMA drift, drift_too, drift_three CASCADE;
+DROP FOREIGN DATA WRAPPER drift_wrapper CASCADE;
 SELECT dbops.accept_drift('the end') > 0 AS accepted;
 SELECT dbops.revoke_access('regress_drift_operator'), dbops.revoke_access('regress_drift_monitor');
 DROP ROLE regress_drift, "regress ""hand""", regress_drift_operator, regress_drift_monitor;

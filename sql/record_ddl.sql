@@ -122,6 +122,10 @@ CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (password 'secret');
 CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'secret');
 ALTER USER MAPPING FOR PUBLIC SERVER s OPTIONS (SET password 'secret');
 CREATE FOREIGN TABLE far (id int) SERVER s OPTIONS (password 'secret');
+ALTER TABLE far OPTIONS (SET password 'secret');
+ALTER FOREIGN TABLE far ALTER id OPTIONS (password 'secret');
+ALTER TABLE far ADD b int OPTIONS (password 'secret');
+CREATE FOREIGN TABLE far_2 (id int OPTIONS (password 'secret')) SERVER s;
 \o /dev/null
 CREATE ROLE regress_ddl_password PASSWORD 'secret' \; CREATE TABLE beside (id int);
 \o

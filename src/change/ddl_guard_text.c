@@ -6,6 +6,9 @@
  */
 #include "change/ddl_guard.h"
 
+static bool alters_secrets(const AlterTableStmt *statement);
+static bool has_column_options(const List *columns);
+
 /* Its text; NULL where that may hold a password. */
 char *
 dbops_guard_source(const GuardedStatement *guarded)
@@ -34,8 +37,41 @@ dbops_guard_has_secrets(Node *statement)
 		case T_AlterFdwStmt:
 			return ((AlterFdwStmt *) statement)->options != NIL;
 		case T_CreateForeignTableStmt:
-			return ((CreateForeignTableStmt *) statement)->options != NIL;
+			return ((CreateForeignTableStmt *) statement)->options != NIL ||
+				has_column_options(((CreateForeignTableStmt *) statement)->base.tableElts);
+		case T_ImportForeignSchemaStmt:
+			return ((ImportForeignSchemaStmt *) statement)->options != NIL;
+		case T_AlterTableStmt:
+			return alters_secrets((AlterTableStmt *) statement);
 		default:
 			return false;
 	}
+}
+
+/* Those of a foreign table, which ALTER TABLE takes too. */
+static bool
+alters_secrets(const AlterTableStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->cmds)
+	{
+		const AlterTableCmd *command = lfirst(cell);
+
+		if (command->subtype == AT_GenericOptions || command->subtype == AT_AlterColumnGenericOptions ||
+			(command->subtype == AT_AddColumn && has_column_options(list_make1(command->def))))
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_column_options(const List *columns)
+{
+	ListCell   *cell;
+
+	foreach(cell, columns)
+		if (IsA(lfirst(cell), ColumnDef) && lfirst_node(ColumnDef, cell)->fdwoptions != NIL)
+			return true;
+	return false;
 }

@@ -8,23 +8,30 @@
  */
 #include "change/ddl_log.h"
 
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_attrdef.h"
+#include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "catalog/pg_user_mapping.h"
+#include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "rewrite/rewriteSupport.h"
 #include "tcop/deparse_utility.h"
 #include "utils/aclchk_internal.h"
 #include "utils/builtins.h"
@@ -33,11 +40,15 @@
 
 static char *joined(List *names);
 static char *with_arguments(const char *function, List *arguments);
+static const char *type_name(const char *name);
 static ObjectAddress not_null_column(Oid table, Node *subcommand);
 static List *add_object(List *known, const ObjectAddress *address, const CollectedCommand *command);
+static List *add_switched(List *known, Oid table, const AlterTableCmd *command);
+static List *add_triggers(List *known, Oid table);
 static bool is_there(const ObjectAddress *address);
 static List *add(List *known, char *name);
 static List *add_granted(List *known, const InternalGrant *grant);
+static List *add_granted_columns(List *known, Oid table, List *privileges);
 static bool is_temporary(Oid class, Oid object);
 static bool is_own_schema(const ObjectAddress *address);
 static Oid	class_of(ObjectType type);
@@ -66,6 +77,14 @@ dbops_ddl_name(Oid class, const char *identity, List *names, List *arguments)
 			return joined(names);
 		case ProcedureRelationId:
 			return with_arguments(joined(names), arguments);
+		case CastRelationId:
+			return psprintf("%s as %s", type_name(linitial(names)), type_name(linitial(arguments)));
+		case OperatorClassRelationId:
+		case OperatorFamilyRelationId:
+			return psprintf("%s using %s", quote_qualified_identifier(lsecond(names), lthird(names)), quote_identifier(linitial(names)));
+		case UserMappingRelationId:
+			return psprintf("for %s server %s", strcmp(linitial(names), "public") == 0 ? "PUBLIC" : quote_identifier(linitial(names)),
+							quote_identifier(linitial(arguments)));
 		default:
 			return pstrdup(identity);
 	}
@@ -83,26 +102,27 @@ joined(List *names)
 	return text.data;
 }
 
-/* A snapshot does not say that a type is the server's. */
 static char *
 with_arguments(const char *function, List *arguments)
 {
-	static const char server[] = "pg_catalog.";
 	StringInfoData text;
 	ListCell   *cell;
 
 	initStringInfo(&text);
 	appendStringInfo(&text, "%s(", function);
 	foreach(cell, arguments)
-	{
-		const char *type = lfirst(cell);
-
-		if (strncmp(type, server, strlen(server)) == 0)
-			type += strlen(server);
-		appendStringInfo(&text, "%s%s", foreach_current_index(cell) > 0 ? "," : "", type);
-	}
+		appendStringInfo(&text, "%s%s", foreach_current_index(cell) > 0 ? "," : "", type_name(lfirst(cell)));
 	appendStringInfoChar(&text, ')');
 	return text.data;
+}
+
+/* A snapshot does not say that a type is the server's. */
+static const char *
+type_name(const char *name)
+{
+	static const char server[] = "pg_catalog.";
+
+	return strncmp(name, server, strlen(server)) == 0 ? name + strlen(server) : name;
 }
 
 /* Add the names of what a command has made or changed; the address is that of its object, if the server says one. */
@@ -125,7 +145,59 @@ dbops_ddl_names(List *known, const ObjectAddress *address, const CollectedComman
 
 		known = add_object(known, &part->address, NULL);
 		known = add_object(known, &column, NULL);
+		if (part->parsetree != NULL && IsA(part->parsetree, AlterTableCmd))
+			known = add_switched(known, address->objectId, (const AlterTableCmd *) part->parsetree);
 	}
+	return known;
+}
+
+/* The server does not say which triggers or rules have been enabled or disabled. */
+static List *
+add_switched(List *known, Oid table, const AlterTableCmd *command)
+{
+	ObjectAddress address = {0};
+
+	switch (command->subtype)
+	{
+		case AT_EnableTrig:
+		case AT_EnableAlwaysTrig:
+		case AT_EnableReplicaTrig:
+		case AT_DisableTrig:
+			ObjectAddressSet(address, TriggerRelationId, get_trigger_oid(table, command->name, true));
+			break;
+		case AT_EnableRule:
+		case AT_EnableAlwaysRule:
+		case AT_EnableReplicaRule:
+		case AT_DisableRule:
+			ObjectAddressSet(address, RewriteRelationId, get_rewrite_oid(table, command->name, true));
+			break;
+		case AT_EnableTrigAll:
+		case AT_DisableTrigAll:
+		case AT_EnableTrigUser:
+		case AT_DisableTrigUser:
+			return add_triggers(known, table);
+		default:
+			break;
+	}
+	return add_object(known, &address, NULL);
+}
+
+/* All of a table, which the command has locked. */
+static List *
+add_triggers(List *known, Oid table)
+{
+	Relation	relation = table_open(table, NoLock);
+	const TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		ObjectAddress address;
+
+		ObjectAddressSet(address, TriggerRelationId, triggers->triggers[i].tgoid);
+		if (!triggers->triggers[i].tgisinternal)
+			known = add_object(known, &address, NULL);
+	}
+	table_close(relation, NoLock);
 	return known;
 }
 
@@ -199,8 +271,33 @@ add_granted(List *known, const InternalGrant *grant)
 	foreach(cell, grant->objects)
 	{
 		address.objectId = lfirst_oid(cell);
-		if (!is_temporary(address.classId, address.objectId) && !is_own_schema(&address))
-			known = add_object(known, &address, NULL);
+		if (is_temporary(address.classId, address.objectId) || is_own_schema(&address))
+			continue;
+		known = add_object(known, &address, NULL);
+		if (grant->objtype == OBJECT_TABLE)
+			known = add_granted_columns(known, address.objectId, grant->col_privs);
+	}
+	return known;
+}
+
+static List *
+add_granted_columns(List *known, Oid table, List *privileges)
+{
+	ListCell   *cell;
+
+	foreach(cell, privileges)
+	{
+		const AccessPriv *privilege = lfirst(cell);
+		ListCell   *column;
+
+		foreach(column, privilege->cols)
+		{
+			ObjectAddress address;
+
+			ObjectAddressSubSet(address, RelationRelationId, table, get_attnum(table, strVal(lfirst(column))));
+			if (address.objectSubId > 0)
+				known = add_object(known, &address, NULL);
+		}
 	}
 	return known;
 }
