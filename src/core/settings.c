@@ -101,7 +101,8 @@ static void define_g(void);
 static void define_h_to_i(void);
 static void define_j_to_l(void);
 static void define_max_a_to_r(void);
-static void define_max_w_to_r(void);
+static void define_max_w_to_p(void);
+static void define_r(void);
 static void define_s_to_z(void);
 static void set(const char *name, const char *value, GucAction action);
 
@@ -117,7 +118,8 @@ dbops_settings_init(void)
 	define_h_to_i();
 	define_j_to_l();
 	define_max_a_to_r();
-	define_max_w_to_r();
+	define_max_w_to_p();
+	define_r();
 	define_s_to_z();
 	MarkGUCPrefixReserved("dbops");
 }
@@ -537,7 +539,7 @@ define_max_a_to_r(void)
 }
 
 static void
-define_max_w_to_r(void)
+define_max_w_to_p(void)
 {
 	DefineCustomIntVariable("dbops.max_workers",
 							"Sets how many jobs run at the same time, in all databases together.",
@@ -602,7 +604,11 @@ define_max_w_to_r(void)
 							NULL,
 							NULL,
 							NULL);
+}
 
+static void
+define_r(void)
+{
 	DefineCustomBoolVariable("dbops.record_ddl",
 							 "Writes down changes of the schema that are in no migration.",
 							 "Of any client, in databases that have dbops; see ddl_history().",
