@@ -173,7 +173,7 @@ sub wrong
 sub leftovers
 {
 	return ask(q{SELECT (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_dbops%')
-		+ (SELECT count(*) FROM pg_class WHERE relname LIKE '%dbops_new%') + (SELECT count(*) FROM pg_constraint WHERE conname LIKE '%dbops%')
+		+ (SELECT count(*) FROM pg_class WHERE relname LIKE '%dbops_new%') + (SELECT count(*) FROM pg_constraint WHERE conname LIKE '%dbops%' AND connamespace = 'public'::regnamespace)
 		+ (SELECT count(*) FROM pg_attribute WHERE attname LIKE 'dbops_new%' AND attrelid = 't'::regclass)
 		+ (SELECT count(*) FROM pg_index WHERE NOT indisvalid)
 		+ (SELECT count(*) FROM dbops.column_change WHERE state IN ('expanding', 'ready'))});
