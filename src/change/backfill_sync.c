@@ -10,9 +10,13 @@
  *
  * The trigger of a partitioned table reaches its partitions, those that come
  * later too; inheritance children have one each. Its argument holds all that
- * it has to know; backfill_sync_row.c is what it does.
+ * it has to know; backfill_sync_row.c is what it does. The owner of a table may
+ * execute the function, to create partitions: a trigger that somebody has made
+ * with it is told from ours by the job, which holds the same.
  */
 #include "change/change.h"
+
+#include "core/rule.h"
 
 #include "access/sysattr.h"
 #include "access/transam.h"
@@ -24,16 +28,27 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #define SYNC_EVENTS "BEFORE INSERT OR UPDATE"
 #define SYNC_FUNCTION "backfill_sync"
+
+/* A trigger's argument on its way through the callbacks. */
+typedef struct JobLook
+{
+	const char *argument;
+	Oid			relid;
+	bool		known;
+} JobLook;
 
 static bool check_node(Node *node, void *context);
 static void check_column(const Var *var);
 static List *tables(const BackfillRun *run);
 static char *argument(const BackfillRun *run);
 static void take_covered(HeapTuple row, TupleDesc desc, void *arg);
+static void look_for_job(void *arg);
+static void take_known(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Refuse what a trigger cannot evaluate for a row that is not stored yet. */
 void
@@ -117,6 +132,7 @@ argument(const BackfillRun *run)
 
 	dbops_json_object(&json, NULL);
 	dbops_json_text(&json, "home", dbops_backfill_sync_home());
+	dbops_json_integer(&json, "job", run->job->id);
 	dbops_backfill_put_change(&json, run->change);
 	dbops_json_array(&json, "owners");
 	foreach(cell, run->request.owners)
@@ -166,4 +182,40 @@ take_covered(HeapTuple row, TupleDesc desc, void *arg)
 	List	  **covered = arg;
 
 	*covered = lappend_oid(*covered, dbops_row_oid(row, desc, 1));
+}
+
+/* ---- for the trigger ---- */
+
+/*
+ * Does a backfill of a table, or of one above it, say what a trigger's argument
+ * does? As of now, whatever the transaction has seen first.
+ */
+bool
+dbops_backfill_sync_is_known(const char *argument, Oid relid)
+{
+	JobLook		look = {.argument = argument,.relid = relid};
+
+	dbops_run_as_extension(look_for_job, &look);
+	return look.known;
+}
+
+static void
+look_for_job(void *arg)
+{
+	JobLook    *look = arg;
+	DbopsParam	params[] = {
+		dbops_param_oid(look->relid),
+		dbops_param_jsonb(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(look->argument))))
+	};
+
+	dbops_query_latest(DBOPS_FAMILY "SELECT FROM dbops.job j WHERE j.id = ($2->>'job')::bigint AND j.kind = 'backfill'"
+					   " AND (j.spec->>'relid')::oid IN (SELECT relid FROM family)"
+					   " AND (j.spec->'change', j.spec->'owners') = ($2->'change', $2->'owners')",
+					   lengthof(params), params, take_known, look);
+}
+
+static void
+take_known(HeapTuple row, TupleDesc desc, void *arg)
+{
+	((JobLook *) arg)->known = true;
 }

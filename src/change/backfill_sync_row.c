@@ -19,7 +19,8 @@
  * Where the expressions cannot be understood any more (a column was dropped),
  * the backfill itself cannot go on either, so nothing depends on the trigger
  * and the application is spared an error. The same holds for a trigger that a
- * dump has brought from another database.
+ * dump has brought from another database, and for one that no backfill has made:
+ * owners of partitioned tables may execute the function (backfill_trigger.c).
  */
 #include "change/change.h"
 
@@ -54,6 +55,7 @@ typedef struct SyncChange
 	BackfillChange *change;
 	List	   *owners;			/* roles that it may run as */
 	bool		stray;			/* it was made in another database */
+	bool		known;			/* a backfill of the table has made it */
 	CachedExpression *expressions;	/* the plain condition, the other one, the values; NULL: not understood */
 	int			n_columns;
 	int		   *columns;		/* that the values go to */
@@ -106,6 +108,8 @@ static void forget(SyncEntry *entry);
 static SyncChange *read_argument(const char *argument, Relation rel);
 static bool is_home(const Jsonb *document);
 static bool is_stray(SyncEntry *entry, const Trigger *trigger, Relation rel);
+static bool is_known(SyncEntry *entry, const Trigger *trigger, Relation rel);
+static void tell_idle(SyncEntry *entry, const Trigger *trigger, Relation rel, const char *why);
 static bool understand(SyncEntry *entry, Relation rel);
 static void understand_as_owner(void *arg);
 static void analyze(void *arg);
@@ -127,13 +131,14 @@ dbops_backfill_sync(PG_FUNCTION_ARGS)
 	TriggerData *data = (TriggerData *) fcinfo->context;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
-		!TRIGGER_FIRED_BEFORE(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event))
+		!TRIGGER_FIRED_BEFORE(data->tg_event) || TRIGGER_FIRED_BY_DELETE(data->tg_event) ||
+		data->tg_trigger->tgnargs != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("dbops.backfill_sync() is for the triggers that a backfill makes")));
 
 	if (fcinfo->flinfo->fn_extra == NULL)
-		fcinfo->flinfo->fn_extra = dbops_backfill_sync_begin(data, 0, data->tg_trigger->tgargs[0], fcinfo->flinfo->fn_mcxt);
+		fcinfo->flinfo->fn_extra = dbops_backfill_sync_begin(data, 0, data->tg_trigger->tgargs[0], false, fcinfo->flinfo->fn_mcxt);
 	return PointerGetDatum(dbops_backfill_sync_row(fcinfo->flinfo->fn_extra, data));
 }
 
@@ -169,10 +174,11 @@ dbops_backfill_sync_may_fail(const BackfillSync *statement)
 
 /*
  * Make ready for the rows of a statement, in memory that lasts as long. argument:
- * what the part of the trigger does.
+ * what the part of the trigger does; known: dbops says so, and not only whoever
+ * has made the trigger.
  */
 BackfillSync *
-dbops_backfill_sync_begin(const TriggerData *data, int part, const char *argument, MemoryContext memory)
+dbops_backfill_sync_begin(const TriggerData *data, int part, const char *argument, bool known, MemoryContext memory)
 {
 	MemoryContext row = MemoryContextSwitchTo(memory);
 	BackfillSync *statement = palloc0(sizeof(BackfillSync));
@@ -183,10 +189,12 @@ dbops_backfill_sync_begin(const TriggerData *data, int part, const char *argumen
 	{
 		forget(entry);
 		entry->change = read_argument(argument, rel);
+		entry->change->known = known;
 	}
 	statement->change = entry->change;
 	statement->owner = rel->rd_rel->relowner;
 	statement->idle = is_stray(entry, data->tg_trigger, rel) ||
+		!is_known(entry, data->tg_trigger, rel) ||
 		!list_member_oid(entry->change->owners, statement->owner) ||
 		(entry->change->expressions == NULL && !understand(entry, rel));
 	if (!statement->idle)
@@ -274,22 +282,43 @@ is_home(const Jsonb *document)
 	return home != NULL && strcmp(home, dbops_backfill_sync_home()) == 0;
 }
 
-/* Is it of no backfill that runs here? The writer is told once. */
+/* Is it of no backfill that runs here? */
 static bool
 is_stray(SyncEntry *entry, const Trigger *trigger, Relation rel)
 {
+	if (entry->change->stray)
+		tell_idle(entry, trigger, rel, "the backfill that made it is another database's");
+	return entry->change->stray;
+}
+
+/* Is it a backfill's of this table at all, and not somebody's whose code must not run as the owner? */
+static bool
+is_known(SyncEntry *entry, const Trigger *trigger, Relation rel)
+{
+	SyncChange *change = entry->change;
+
+	if (!change->known)
+		change->known = dbops_backfill_sync_is_known(change->argument, RelationGetRelid(rel));
+	if (!change->known)
+		tell_idle(entry, trigger, rel, "no backfill of the table has made it");
+	return change->known;
+}
+
+/* The writer is told once. */
+static void
+tell_idle(SyncEntry *entry, const Trigger *trigger, Relation rel, const char *why)
+{
 	Oid			root = RelationGetRelid(rel);
 
-	if (!entry->change->stray || entry->warned)
-		return entry->change->stray;
+	if (entry->warned)
+		return;
 	entry->warned = true;
 	if (trigger->tgisclone)
 		root = llast_oid(get_partition_ancestors(root));
 	ereport(WARNING,
-			(errmsg("trigger \"%s\" of table \"%s\" does nothing, because the backfill that made it is another database's",
-					trigger->tgname, RelationGetRelationName(rel)),
+			(errmsg("trigger \"%s\" of table \"%s\" does nothing, because %s",
+					trigger->tgname, RelationGetRelationName(rel), why),
 			 errhint("%s", dbops_backfill_trigger_drop_statement(root, trigger->tgname))));
-	return true;
 }
 
 /*

@@ -545,18 +545,24 @@ extern char *dbops_backfill_table_name(Oid relid);
 /* backfill_came.c */
 extern char *dbops_backfill_came(const BackfillRun *run);
 
+/* What a query begins with that is about a table and those above it: family (relid), of the table that is its first parameter. */
+#define DBOPS_FAMILY \
+	"WITH RECURSIVE family (relid) AS (SELECT $1::oid" \
+	" UNION SELECT i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relid) "
+
 /* backfill_sync.c */
 extern void dbops_backfill_sync_check(struct Query *query);
 extern bool dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step);
 extern BackfillLeaf *dbops_backfill_sync_gap(const BackfillRun *run);
 extern char *dbops_backfill_sync_home(void);
+extern bool dbops_backfill_sync_is_known(const char *argument, Oid relid);
 
 /* backfill_sync_row.c */
 struct TriggerData;
 typedef struct BackfillSync BackfillSync;	/* a statement's use of a trigger that makes rows right */
 
 extern BackfillSync *dbops_backfill_sync_begin(const struct TriggerData *data, int part,
-											   const char *argument, MemoryContext memory);
+											   const char *argument, bool known, MemoryContext memory);
 extern bool dbops_backfill_sync_may_fail(const BackfillSync *statement);
 extern HeapTuple dbops_backfill_sync_row(BackfillSync *statement, const struct TriggerData *data);
 

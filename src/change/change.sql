@@ -148,7 +148,7 @@ CREATE FUNCTION dbops.backfill_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'dbops_backfill_guard';
 COMMENT ON FUNCTION dbops.backfill_guard IS
     'Serves the triggers dbops_exact_<job> and dbops_exactkey_<job>, which a backfill by key puts on a table for as long as it lasts, so that each row is changed once although applications insert rows and change keys. '
-    'It does nothing when its job has ended.';
+    'It does nothing when its job has ended. The owner of a partitioned table is granted EXECUTE, which creating a partition takes.';
 REVOKE ALL ON FUNCTION dbops.backfill_guard FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -157,12 +157,13 @@ INSERT INTO dbops.function_access VALUES
     ('batched_backfill', 'operator'),
     ('start_backfill', 'operator');
 
--- Nobody may execute it: a trigger with another argument would be another's code with the owner's rights.
+-- Owners of partitioned tables may execute it while they create partitions; it does only what the job says, since another argument would be another's code with the owner's rights.
 CREATE FUNCTION dbops.backfill_sync() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_backfill_sync';
 COMMENT ON FUNCTION dbops.backfill_sync() IS
-    'The trigger that a backfill with sync puts on its table, dbops_sync_<job id>: it makes rows right as they are written, with the rights of the table''s owner, until the backfill has ended.';
+    'The trigger that a backfill with sync puts on its table, dbops_sync_<job id>: it makes rows right as they are written, with the rights of the table''s owner, until the backfill has ended. '
+    'The owner of a partitioned table is granted EXECUTE, which creating a partition takes; a trigger that no backfill has made does nothing.';
 REVOKE ALL ON FUNCTION dbops.backfill_sync() FROM PUBLIC;
 
 -- Migrations: the ledger.

@@ -280,7 +280,7 @@ apply(SyncUse *use, int direction, const TriggerData *data, MemoryContext memory
 	ErrorData  *error;
 
 	if (use->sync[direction] == NULL)
-		use->sync[direction] = dbops_backfill_sync_begin(data, direction, use->entry->argument[direction], memory);
+		use->sync[direction] = dbops_backfill_sync_begin(data, direction, use->entry->argument[direction], true, memory);
 	row.sync = use->sync[direction];
 	if (!dbops_backfill_sync_may_fail(row.sync))
 	{

@@ -28,11 +28,6 @@
 	"SELECT id, home = $1, relid, table_name, call, column_name, attnum::int4, new_name, new_type," \
 	" old_columns, new_columns, set_clause, reverse_set, document, state, created_by, attnums::text[] FROM dbops.column_change "
 
-/* The tables from one up to the root of its partitions, by OID and as names. */
-#define FAMILY \
-	"WITH RECURSIVE family (relid) AS (SELECT $1::oid" \
-	" UNION SELECT i.inhparent FROM family f JOIN pg_inherits i ON i.inhrelid = f.relid) "
-
 /* A trigger's document on its way through the callbacks. */
 typedef struct DocumentLook
 {
@@ -156,7 +151,7 @@ look_for_document(void *arg)
 		dbops_param_text(dbops_backfill_sync_home())
 	};
 
-	dbops_query_latest(FAMILY "SELECT document FROM dbops.column_change WHERE" LIVE " AND column_name = $2"
+	dbops_query_latest(DBOPS_FAMILY "SELECT document FROM dbops.column_change WHERE" LIVE " AND column_name = $2"
 					   " AND CASE WHEN home = $3 THEN relid IN (SELECT relid FROM family)"
 					   " ELSE table_name IN (SELECT format('%I.%I', n.nspname, c.relname) FROM family f"
 					   " JOIN pg_class c ON c.oid = f.relid JOIN pg_namespace n ON n.oid = c.relnamespace) END"
