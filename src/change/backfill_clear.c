@@ -22,7 +22,7 @@ typedef struct OwnTrigger
 static List *triggers_of(int64 job);
 static void take_trigger(HeapTuple row, TupleDesc desc, void *arg);
 static char *holders(Oid relid);
-static OwnTrigger *drop_all(List *triggers);
+static OwnTrigger *drop_all(int64 job);
 
 /* The name of a job's trigger; what: sync or another word for its purpose. */
 char *
@@ -35,7 +35,7 @@ dbops_backfill_trigger_name(const char *what, int64 job)
 bool
 dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step)
 {
-	OwnTrigger *left = drop_all(triggers_of(run->job->id));
+	OwnTrigger *left = drop_all(run->job->id);
 
 	if (left == NULL)
 		return true;
@@ -72,7 +72,7 @@ dbops_backfill_triggers_abandon(int64 job, long patience)
 
 	for (;;)
 	{
-		left = drop_all(triggers_of(job));
+		left = drop_all(job);
 		if (left == NULL || waited >= patience)
 			break;
 		dbops_clock_wait(BACKFILL_TABLE_WAIT);
@@ -143,10 +143,11 @@ take_trigger(HeapTuple row, TupleDesc desc, void *arg)
 	*triggers = lappend(*triggers, trigger);
 }
 
-/* Drop as many as can be; returns one that could not, or NULL. */
+/* Drop as many of a job's as can be; returns one that could not, or NULL. */
 static OwnTrigger *
-drop_all(List *triggers)
+drop_all(int64 job)
 {
+	List	   *triggers = triggers_of(job);
 	OwnTrigger *left = NULL;
 	ListCell   *cell;
 
@@ -157,6 +158,8 @@ drop_all(List *triggers)
 		if (!dbops_backfill_trigger_drop(trigger->relid, trigger->name))
 			left = trigger;
 	}
+	if (left == NULL)
+		dbops_backfill_sync_forget(job);
 	return left;
 }
 

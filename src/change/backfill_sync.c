@@ -11,8 +11,8 @@
  * The trigger of a partitioned table reaches its partitions, those that come
  * later too; inheritance children have one each. Its argument holds all that
  * it has to know; backfill_sync_row.c is what it does. The owner of a table may
- * execute the function, to create partitions: a trigger that somebody has made
- * with it is told from ours by the job, which holds the same.
+ * execute the function, to create partitions; so that a trigger that somebody has
+ * made with it is told from ours, dbops.backfill_trigger has the arguments of ours.
  */
 #include "change/change.h"
 
@@ -28,27 +28,26 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 
 #define SYNC_EVENTS "BEFORE INSERT OR UPDATE"
 #define SYNC_FUNCTION "backfill_sync"
 
 /* A trigger's argument on its way through the callbacks. */
-typedef struct JobLook
+typedef struct KnownLook
 {
 	const char *argument;
 	Oid			relid;
 	bool		known;
-} JobLook;
+} KnownLook;
 
 static bool check_node(Node *node, void *context);
 static void check_column(const Var *var);
 static List *tables(const BackfillRun *run);
 static char *argument(const BackfillRun *run);
 static void take_covered(HeapTuple row, TupleDesc desc, void *arg);
-static void look_for_job(void *arg);
-static void take_known(HeapTuple row, TupleDesc desc, void *arg);
+static void note(const BackfillRun *run, Oid relid);
+static void look_for_note(void *arg);
 
 /* Refuse what a trigger cannot evaluate for a row that is not stored yet. */
 void
@@ -101,6 +100,7 @@ dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step)
 		if (dbops_backfill_trigger_create(relid, dbops_backfill_trigger_name("sync", run->job->id),
 										  SYNC_EVENTS, SYNC_FUNCTION, list_make1(argument(run))))
 		{
+			note(run, relid);
 			run->synced = lappend_oid(run->synced, relid);
 			run->table_waited = 0;
 		}
@@ -132,7 +132,6 @@ argument(const BackfillRun *run)
 
 	dbops_json_object(&json, NULL);
 	dbops_json_text(&json, "home", dbops_backfill_sync_home());
-	dbops_json_integer(&json, "job", run->job->id);
 	dbops_backfill_put_change(&json, run->change);
 	dbops_json_array(&json, "owners");
 	foreach(cell, run->request.owners)
@@ -184,38 +183,51 @@ take_covered(HeapTuple row, TupleDesc desc, void *arg)
 	*covered = lappend_oid(*covered, dbops_row_oid(row, desc, 1));
 }
 
-/* ---- for the trigger ---- */
+/* ---- which triggers are ours ---- */
+
+static void
+note(const BackfillRun *run, Oid relid)
+{
+	DbopsParam	params[] = {
+		dbops_param_oid(relid),
+		dbops_param_int8(run->job->id),
+		dbops_param_text(argument(run))
+	};
+
+	dbops_store_each("INSERT INTO dbops.backfill_trigger (relid, job_id, argument) VALUES ($1, $2, $3)"
+					 " ON CONFLICT (relid, job_id) DO UPDATE SET argument = $3",
+					 lengthof(params), params, NULL, NULL);
+}
+
+/* What is to be dropped with the triggers of a job. */
+void
+dbops_backfill_sync_forget(int64 job)
+{
+	DbopsParam	param = dbops_param_int8(job);
+
+	dbops_store_each("DELETE FROM dbops.backfill_trigger WHERE job_id = $1", 1, &param, NULL, NULL);
+}
 
 /*
- * Does a backfill of a table, or of one above it, say what a trigger's argument
- * does? As of now, whatever the transaction has seen first.
+ * Has a backfill of a table, or of one above it, a trigger with this argument? As
+ * of now, whatever the transaction has seen first.
  */
 bool
 dbops_backfill_sync_is_known(const char *argument, Oid relid)
 {
-	JobLook		look = {.argument = argument,.relid = relid};
+	KnownLook	look = {.argument = argument,.relid = relid};
 
-	dbops_run_as_extension(look_for_job, &look);
+	dbops_run_as_extension(look_for_note, &look);
 	return look.known;
 }
 
 static void
-look_for_job(void *arg)
+look_for_note(void *arg)
 {
-	JobLook    *look = arg;
-	DbopsParam	params[] = {
-		dbops_param_oid(look->relid),
-		dbops_param_jsonb(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(look->argument))))
-	};
+	KnownLook  *look = arg;
+	DbopsParam	params[] = {dbops_param_oid(look->relid), dbops_param_text(look->argument)};
 
-	dbops_query_latest(DBOPS_FAMILY "SELECT FROM dbops.job j WHERE j.id = ($2->>'job')::bigint AND j.kind = 'backfill'"
-					   " AND (j.spec->>'relid')::oid IN (SELECT relid FROM family)"
-					   " AND (j.spec->'change', j.spec->'owners') = ($2->'change', $2->'owners')",
-					   lengthof(params), params, take_known, look);
-}
-
-static void
-take_known(HeapTuple row, TupleDesc desc, void *arg)
-{
-	((JobLook *) arg)->known = true;
+	look->known = dbops_query_latest(DBOPS_FAMILY "SELECT FROM dbops.backfill_trigger"
+									 " WHERE relid IN (SELECT relid FROM family) AND argument = $2",
+									 lengthof(params), params, NULL, NULL) > 0;
 }

@@ -555,6 +555,7 @@ extern void dbops_backfill_sync_check(struct Query *query);
 extern bool dbops_backfill_sync_step(BackfillRun *run, DbopsStep *step);
 extern BackfillLeaf *dbops_backfill_sync_gap(const BackfillRun *run);
 extern char *dbops_backfill_sync_home(void);
+extern void dbops_backfill_sync_forget(int64 job);
 extern bool dbops_backfill_sync_is_known(const char *argument, Oid relid);
 
 /* backfill_sync_row.c */

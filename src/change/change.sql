@@ -157,7 +157,15 @@ INSERT INTO dbops.function_access VALUES
     ('batched_backfill', 'operator'),
     ('start_backfill', 'operator');
 
--- Owners of partitioned tables may execute it while they create partitions; it does only what the job says, since another argument would be another's code with the owner's rights.
+CREATE TABLE dbops.backfill_trigger (
+    relid    oid    NOT NULL,
+    job_id   bigint NOT NULL,
+    argument text   NOT NULL,
+    PRIMARY KEY (relid, job_id));
+COMMENT ON TABLE dbops.backfill_trigger IS
+    'The triggers of backfills with sync that are at work, and their arguments: backfill_sync() obeys no others, since those would be another''s code with the rights of the table''s owner. Written by dbops.';
+REVOKE ALL ON dbops.backfill_trigger FROM PUBLIC;
+
 CREATE FUNCTION dbops.backfill_sync() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_backfill_sync';
