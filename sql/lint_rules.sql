@@ -160,6 +160,19 @@ INSERT INTO cases VALUES
     ('table.vacuumed_full', 'VACUUM FULL big', 'VACUUM big'),
     ('view.refreshed', 'REFRESH MATERIALIZED VIEW kept', 'CREATE MATERIALIZED VIEW new AS SELECT 1 AS a; REFRESH MATERIALIZED VIEW new'),
     ('rows.all_changed', 'UPDATE big SET b = 1', 'UPDATE big SET b = 1 WHERE id = 1'),
+    ('rows.all_changed', 'DELETE FROM big WHERE true', 'DELETE FROM big WHERE a IS NOT NULL'),
+    ('rows.all_changed', 'UPDATE big SET b = 1 WHERE 1 = 1', 'UPDATE big SET b = 1 WHERE 1 = 2'),
+    ('rows.all_changed', 'DELETE FROM big WHERE a = 1 OR NOT (false OR id IS NULL)', 'DELETE FROM big WHERE a = 1 AND true'),
+    ('rows.all_changed', $$UPDATE big SET c = 'x' WHERE length('abc') > 2 RETURNING a$$, $$UPDATE big SET c = 'x' WHERE twice(1) = 2; UPDATE big SET c = 'x' WHERE random() >= 0$$),
+    ('rows.all_changed', 'DELETE FROM big USING other', 'DELETE FROM big USING other WHERE big.id = other.id'),
+    ('rows.all_changed', 'WITH d AS (DELETE FROM big RETURNING *) SELECT count(*) FROM d', 'WITH d AS (DELETE FROM big WHERE EXISTS (SELECT FROM other o WHERE o.id = big.id) RETURNING *) SELECT count(*) FROM d'),
+    ('rows.all_changed', 'WITH d AS (UPDATE big SET b = 1 RETURNING a) INSERT INTO other SELECT a FROM d', 'WITH d AS (UPDATE ONLY parent SET a = 1 RETURNING a) INSERT INTO other SELECT a FROM d'),
+    ('rows.all_changed', 'EXPLAIN ANALYZE DELETE FROM big', 'EXPLAIN DELETE FROM big; EXPLAIN (ANALYZE off) DELETE FROM big; PREPARE p AS DELETE FROM big'),
+    ('rows.all_changed', 'COPY (DELETE FROM big RETURNING *) TO STDOUT', 'COPY (DELETE FROM big WHERE id = 1 RETURNING *) TO STDOUT'),
+    ('rows.all_changed', 'CREATE TABLE new AS WITH x AS (DELETE FROM big RETURNING *) SELECT * FROM x', 'CREATE TABLE new AS WITH x AS (DELETE FROM big RETURNING *) SELECT * FROM x WITH NO DATA; CREATE TABLE IF NOT EXISTS other AS WITH x AS (DELETE FROM big RETURNING *) SELECT * FROM x'),
+    ('rows.all_changed', 'MERGE INTO big USING other ON true WHEN MATCHED AND a = 1 THEN UPDATE SET b = 1 WHEN MATCHED THEN DELETE', 'MERGE INTO big USING other o ON big.id = o.id WHEN MATCHED THEN DELETE'),
+    ('rows.all_changed', 'MERGE INTO big USING other ON 1 < 2 WHEN MATCHED AND true THEN UPDATE SET b = 1', 'MERGE INTO big USING other ON true WHEN MATCHED AND a = 1 THEN DO NOTHING WHEN MATCHED THEN DELETE; MERGE INTO big USING other o ON false WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (o.id)'),
+    ('rows.with_schema', 'BEGIN; ALTER TABLE big ADD e int; WITH d AS (DELETE FROM big WHERE id = 1 RETURNING *) SELECT FROM d; COMMIT', 'BEGIN; ALTER TABLE big ADD e int; EXPLAIN DELETE FROM big; COMMIT'),
     ('rows.truncated', 'TRUNCATE big', 'CREATE TABLE new (a int PRIMARY KEY); TRUNCATE new'),
     ('rows.with_schema', 'BEGIN; ALTER TABLE big ADD e int; UPDATE big SET b = 1 WHERE id = 1; COMMIT', 'ALTER TABLE big ADD e int; UPDATE big SET b = 1 WHERE id = 1'),
     ('rows.assigned_twice', 'UPDATE big SET b = 1, b = 2 WHERE id = 1', 'UPDATE big SET b = 1, d = 2 WHERE id = 1'),
@@ -205,7 +218,7 @@ SELECT c.rule, l.why FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l W
 SELECT c.rule, l.severity, l.relation, l.why, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
  WHERE l.rule = c.rule AND (c.rule ~ '^(trigger|function|view.not|privilege|policy|extension|name|schema.renamed|type|partition.detach)' OR c.rule ~ '^column.(json|char|small|money)'
    OR c.rule IN ('table.altered_again', 'table.made_again', 'table.published_without_key', 'table.replica_identity_full', 'table.without_key', 'index.dropped_first',
-                 'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.assigned_twice', 'statement.unseen', 'transaction.many_foreign_keys', 'table.option_locks', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3;
+                 'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.all_changed', 'rows.assigned_twice', 'statement.unseen', 'transaction.many_foreign_keys', 'table.option_locks', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3, 4, 5;
 -- What is advised is statements that the server can read, or a sentence.
 CREATE TEMP TABLE advised AS SELECT DISTINCT c.rule, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
  WHERE l.safer_sql ~ '^(ALTER|CALL|COMMIT|CREATE|DROP|GRANT|REFRESH|REINDEX|REVOKE|SELECT|SET|VALIDATE)\M' OR l.safer_sql ~ ';$';

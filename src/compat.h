@@ -464,6 +464,15 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 	 1.0 - (double) Min((class)->relallfrozen, (class)->relpages) / (class)->relpages : 1.0)
 #endif
 
+/* 17 lets MERGE act on rows that the source does not have. */
+#if PG_VERSION_NUM < 170000
+#define merge_is_of_matched(when) ((when)->matched)
+#define merge_is_of_rest(when) false
+#else
+#define merge_is_of_matched(when) ((when)->matchKind == MERGE_WHEN_MATCHED)
+#define merge_is_of_rest(when) ((when)->matchKind == MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+#endif
+
 /* 18 wrapped RETURNING's list, to give OLD and NEW names. */
 #if PG_VERSION_NUM < 180000
 #define update_has_returning(update) ((update)->returningList != NIL)

@@ -340,11 +340,16 @@ typedef struct LintOldFunction
 extern bool dbops_lint_old_function(const CreateFunctionStmt *statement, LintOldFunction *old);
 extern bool dbops_lint_read_function(LintOldFunction *old);
 
+/* ---- lint_change.c: the changes of rows that a statement makes ---- */
+
+extern List *dbops_lint_changes(Lint *lint, Node *statement);
+extern bool dbops_lint_changes_all(const LintTable *table, Node *change);
+
 /* ---- lint_source.c: the words of a statement ---- */
 
 extern char *dbops_lint_source(const Lint *lint);
 extern char *dbops_lint_parenthesis(const Lint *lint, int location);
-extern char *dbops_lint_behind(const Lint *lint, const char *word);
+extern char *dbops_lint_between(const Lint *lint, const char *word, const char *end);
 extern char *dbops_lint_names(const List *names);
 extern char *dbops_lint_call(const char *name, const LintTable *table);
 

@@ -21,7 +21,7 @@ enum
 static const DbopsRule rules[] = {
 	[ALL_ROWS] = {
 		.name = "rows.all_changed", .severity = DBOPS_CRITICAL,
-		.about = "UPDATE and DELETE without WHERE: one transaction that holds all rows, and bloat of the whole table",
+		.about = "UPDATE, DELETE and MERGE of all rows, without a condition or with one that is always true: one transaction that holds them, and bloat of the whole table",
 		.source = "strong_migrations: backfilling data"
 	},
 	[TRUNCATED] = {
@@ -43,9 +43,11 @@ static const DbopsRule rules[] = {
 
 const DbopsRuleSet dbops_lint_row_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
-static void judge_change(Lint *lint, const RangeVar *relation, const Node *where, const char *command);
+static void judge_change(Lint *lint, Node *statement, Node *change);
+static const RangeVar *target_of(Node *change);
+static void report_all(Lint *lint, LintTable *table, Node *statement, Node *change);
 static void judge_assignments(Lint *lint, const UpdateStmt *statement);
-static char *safer_change(const Lint *lint, const LintTable *table, const char *command);
+static char *safer_change(const Lint *lint, const LintTable *table, Node *statement, Node *change);
 static void judge_truncate(Lint *lint, const TruncateStmt *statement);
 static void judge_truncated_along(Lint *lint, const TruncateStmt *statement, const List *named);
 static void report_truncated(Lint *lint, LintTable *table, const char *why);
@@ -54,44 +56,68 @@ static void report_truncated(Lint *lint, LintTable *table, const char *why);
 void
 dbops_lint_judge_rows(Lint *lint, Node *statement)
 {
-	switch (nodeTag(statement))
+	ListCell   *cell;
+
+	if (IsA(statement, TruncateStmt))
+		judge_truncate(lint, (TruncateStmt *) statement);
+	foreach(cell, dbops_lint_changes(lint, statement))
 	{
-		case T_UpdateStmt:
-			judge_assignments(lint, (UpdateStmt *) statement);
-			judge_change(lint, ((UpdateStmt *) statement)->relation,
-						 ((UpdateStmt *) statement)->fromClause != NIL ? (Node *) statement : ((UpdateStmt *) statement)->whereClause, "UPDATE");
-			break;
-		case T_DeleteStmt:
-			judge_change(lint, ((DeleteStmt *) statement)->relation,
-						 ((DeleteStmt *) statement)->usingClause != NIL ? (Node *) statement : ((DeleteStmt *) statement)->whereClause, "DELETE");
-			break;
-		case T_TruncateStmt:
-			judge_truncate(lint, (TruncateStmt *) statement);
-			break;
-		default:
-			break;
+		CHECK_FOR_INTERRUPTS();
+		judge_change(lint, statement, lfirst(cell));
 	}
 }
 
+/* ONLY is that of the change, wherever in the statement it stands. */
 static void
-judge_change(Lint *lint, const RangeVar *relation, const Node *where, const char *command)
+judge_change(Lint *lint, Node *statement, Node *change)
 {
-	LintTable  *table = dbops_lint_find(lint, relation);
+	LintTable  *table = dbops_lint_find(lint, target_of(change));
+	bool		only = lint->only;
 
+	if (IsA(change, UpdateStmt))
+		judge_assignments(lint, (UpdateStmt *) change);
 	if (table == NULL)
 		return;
-	if (where == NULL)
-		dbops_lint_report(lint, (LintFinding) {
-			.rule = &rules[ALL_ROWS], .weight = LINT_WORK, .table = table,
-			.why = psprintf("%s without WHERE holds all rows until it commits, and writes them all anew", command),
-			.safer = safer_change(lint, table, command)
-		});
+	lint->only = dbops_lint_is_only(change);
+	if (dbops_lint_changes_all(table, change))
+		report_all(lint, table, statement, change);
 	if (lint->locked != NIL)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[WITH_SCHEMA], .weight = LINT_WORK, .table = table,
 			.why = "an earlier statement of the transaction has altered a table, whose lock is held meanwhile",
 			.safer = "Make a transaction, or a migration, of its own of it."
 		});
+	lint->only = only;
+}
+
+static const RangeVar *
+target_of(Node *change)
+{
+	switch (nodeTag(change))
+	{
+		case T_UpdateStmt:
+			return ((UpdateStmt *) change)->relation;
+		case T_DeleteStmt:
+			return ((DeleteStmt *) change)->relation;
+		default:
+			return castNode(MergeStmt, change)->relation;
+	}
+}
+
+static void
+report_all(Lint *lint, LintTable *table, Node *statement, Node *change)
+{
+	bool		deletes = IsA(change, DeleteStmt);
+	const char *command = IsA(change, MergeStmt) ? "MERGE" : deletes ? "DELETE" : "UPDATE";
+	const Node *where = IsA(change, MergeStmt) ? ((MergeStmt *) change)->joinCondition :
+		deletes ? ((DeleteStmt *) change)->whereClause : ((UpdateStmt *) change)->whereClause;
+
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[ALL_ROWS], .weight = LINT_WORK, .table = table,
+		.why = psprintf("%s %s holds all rows until it commits, and writes them all anew",
+						command, where == NULL ? "without WHERE" : "whose condition is the same for each row"),
+		.safer = safer_change(lint, table, statement, change)
+	});
 }
 
 /* A field or an element of a column may be given besides others of it. */
@@ -119,15 +145,19 @@ judge_assignments(Lint *lint, const UpdateStmt *statement)
 	}
 }
 
+/* What SET says is taken from a statement that has no other. */
 static char *
-safer_change(const Lint *lint, const LintTable *table, const char *command)
+safer_change(const Lint *lint, const LintTable *table, Node *statement, Node *change)
 {
-	const char *set;
+	const UpdateStmt *update = (const UpdateStmt *) change;
+	const char *set = NULL;
 
-	if (strcmp(command, "DELETE") == 0)
+	if (IsA(change, DeleteStmt))
 		return psprintf("TRUNCATE %s; -- if all rows are to go", dbops_lint_label(table));
-	set = dbops_lint_behind(lint, "set");
-	return psprintf("%s, %s);", dbops_lint_call("batched_backfill", table), set == NULL ? "'...'" : dbops_quote_text(set));
+	if (change == statement && IsA(change, UpdateStmt) && update->fromClause == NIL && update->withClause == NULL)
+		set = dbops_lint_between(lint, "set", update->whereClause != NULL ? "where" : "returning");
+	return set == NULL ? pstrdup("Change them in batches that commit, by CALL dbops.batched_backfill().") :
+		psprintf("%s, %s);", dbops_lint_call("batched_backfill", table), dbops_quote_text(set));
 }
 
 static void

@@ -10,6 +10,8 @@
 #include "parser/scanner.h"
 #include "utils/builtins.h"
 
+static int	keyword_code(const char *word);
+
 /* The whole statement, without the semicolon. */
 char *
 dbops_lint_source(const Lint *lint)
@@ -42,25 +44,36 @@ dbops_lint_parenthesis(const Lint *lint, int location)
 	return inside;
 }
 
-/* What stands behind a word of the statement, outside of parentheses; NULL: it has none such. */
+/* What stands behind a word of the statement and before another, outside of parentheses; NULL: it has none such. The latter may be missing. */
 char *
-dbops_lint_behind(const Lint *lint, const char *word)
+dbops_lint_between(const Lint *lint, const char *word, const char *end)
 {
 	char	   *source = dbops_lint_source(lint);
-	int			code = ScanKeywordTokens[ScanKeywordLookup(word, &ScanKeywords)];
+	int			code = keyword_code(word);
+	int			end_code = keyword_code(end);
 	MigrationScan *scan = dbops_migration_scan_begin("sql", source);
 	MigrationToken token;
 	int			depth = 0;
-	char	   *behind = NULL;
+	size_t		start = 0;
+	size_t		last = 0;		/* where the word before ends */
 
-	while (behind == NULL && dbops_migration_scan_next(scan, &token) && !token.ends)
+	while (dbops_migration_scan_next(scan, &token) && !token.ends)
 	{
 		depth += (token.code == '(') - (token.code == ')');
-		if (token.code == code && depth == 0)
-			behind = pstrdup(source + token.end + strspn(source + token.end, " \t\r\n"));
+		if (start > 0 && depth == 0 && token.code == end_code)
+			break;
+		if (start == 0 && depth == 0 && token.code == code)
+			start = token.end + strspn(source + token.end, " \t\r\n");
+		last = token.end;
 	}
 	dbops_migration_scan_end(scan);
-	return behind;
+	return last > start && start > 0 ? pnstrdup(source + start, last - start) : NULL;
+}
+
+static int
+keyword_code(const char *word)
+{
+	return ScanKeywordTokens[ScanKeywordLookup(word, &ScanKeywords)];
 }
 
 /* A list of names (of String) as an array of SQL. */

@@ -124,6 +124,8 @@ dbops_lint_is_only(Node *statement)
 			return !((UpdateStmt *) statement)->relation->inh;
 		case T_DeleteStmt:
 			return !((DeleteStmt *) statement)->relation->inh;
+		case T_MergeStmt:
+			return !((MergeStmt *) statement)->relation->inh;
 		case T_TruncateStmt:
 			foreach(cell, ((TruncateStmt *) statement)->relations)
 				if (lfirst_node(RangeVar, cell)->inh)
