@@ -13,10 +13,18 @@ CREATE TABLE parent (a int);
 CREATE TABLE child () INHERITS (parent);
 INSERT INTO child VALUES (1);
 CREATE DOMAIN plain AS int;
+CREATE DOMAIN inside AS int;
+CREATE DOMAIN deeper AS inside;
+CREATE TYPE around AS (i deeper);
+CREATE TABLE arrays (i inside[]);
+CREATE DOMAIN apart AS int;
+CREATE DOMAIN further AS apart;
+CREATE TABLE columns (i apart, j further, k inside);
 CREATE TYPE pair AS (a int, b int);
 CREATE TYPE shape AS (a int, b int);
 CREATE TABLE typed OF shape;
 CREATE TABLE holds (p plain, c pair, k int);
+INSERT INTO columns VALUES (1, 1, 1);
 INSERT INTO typed VALUES (1, 1);
 INSERT INTO holds VALUES (1, NULL, 1);
 INSERT INTO other VALUES (1, 1, 1);
@@ -143,6 +151,8 @@ INSERT INTO cases VALUES
     ('table.worked_on_along', 'ALTER DOMAIN plain ADD CHECK (value > 0)', 'ALTER DOMAIN plain ADD CHECK (value > 0) NOT VALID'),
     ('table.locked_along', 'DROP TABLE refers', 'DROP TABLE holds'),
     ('type.not_changeable', 'ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint', 'ALTER TYPE pair ADD ATTRIBUTE z int'),
+    ('type.not_changeable', 'ALTER DOMAIN inside ADD CHECK (value > 0)', 'ALTER DOMAIN inside ADD CHECK (value > 0) NOT VALID; ALTER DOMAIN apart ADD CHECK (value > 0); ALTER DOMAIN deeper SET NOT NULL'),
+    ('table.worked_on_along', 'ALTER DOMAIN apart ADD CHECK (value > 0)', 'ALTER DOMAIN inside ADD CHECK (value > 0)'),
     -- enum types
     ('type.value_renamed', $$ALTER TYPE mood RENAME VALUE 'calm' TO 'quiet'$$, $$CREATE TYPE new AS ENUM ('a'); ALTER TYPE new RENAME VALUE 'a' TO 'b'$$),
     ('type.value_used_at_once', $$BEGIN; ALTER TYPE mood ADD VALUE 'glad'; UPDATE moody SET m = 'glad' WHERE id = 1; COMMIT$$, $$BEGIN; ALTER TYPE mood ADD VALUE 'glad'; UPDATE big SET c = 'glad' WHERE id = 1; COMMIT; UPDATE moody SET m = 'glad' WHERE id = 1$$),
@@ -154,6 +164,8 @@ INSERT INTO cases VALUES
     ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED; ALTER TABLE big SET LOGGED', 'ALTER TABLE big SET LOGGED'),
     ('table.stored_anew', 'ALTER TABLE big SET TABLESPACE pg_global', 'ALTER TABLE big SET TABLESPACE pg_default'),
     ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING c || c', 'ALTER TABLE big ALTER c TYPE text USING c'),
+    ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING c::varchar(5)', 'ALTER TABLE big ALTER c TYPE text USING c::text'),
+    ('column.type_changed', 'ALTER TABLE big ALTER a TYPE bigint USING a::bigint', 'ALTER TABLE big ALTER c TYPE varchar(20) USING CAST(big.c AS varchar(15))'),
     ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING b', 'ALTER TABLE big ALTER c TYPE text'),
     ('constraint.check_checked', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0)', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0) NO INHERIT'),
     ('rows.all_changed', 'UPDATE parent SET a = 1', 'UPDATE ONLY parent SET a = 1; DELETE FROM ONLY parent'),

@@ -51,14 +51,15 @@ static const DbopsRule rules[] = {
 	},
 	[NOT_CHANGEABLE] = {
 		.name = "type.not_changeable", .severity = DBOPS_CRITICAL,
-		.about = "composite types that cannot be changed so, as tables are made of them or have columns of them",
-		.source = "PostgreSQL: ALTER TYPE"
+		.about = "composite types and domains that cannot be changed so, as tables are made of them or have columns of them, or of types around them",
+		.source = "PostgreSQL: ALTER TYPE, ALTER DOMAIN"
 	}
 };
 
 const DbopsRuleSet dbops_lint_along_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
 static List *tables_told(const Lint *lint);
+static bool is_refused(Node *statement, const List *along);
 static void judge_along(Lint *lint, Node *statement, const MigrationAlong *along, const List *told);
 static bool is_of_schemas(Node *statement, Oid relid);
 static void report_dropped(Lint *lint, LintTable *table);
@@ -67,7 +68,7 @@ static void report_stripped(Lint *lint, LintTable *table, const MigrationAlong *
 static void report_read(Lint *lint, Node *statement, LintTable *table);
 static void report_rewritten(Lint *lint, LintTable *table, const char *column);
 static void report_locked(Lint *lint, LintTable *table, const MigrationAlong *along);
-static void report_refused(Lint *lint, LintTable *table, const char *column);
+static void report_refused(Lint *lint, Node *statement, LintTable *table, const char *column);
 static void judge_one(Lint *lint, Oid relid, LintWholeJudge judge);
 
 /* Judge what becomes of tables that a statement does not name. */
@@ -76,13 +77,27 @@ dbops_lint_judge_along(Lint *lint, Node *statement)
 {
 	List	   *along = dbops_migration_along(statement);
 	List	   *told = along == NIL ? NIL : tables_told(lint);
+	bool		refused = is_refused(statement, along);
 	ListCell   *cell;
 
 	foreach(cell, along)
 	{
 		CHECK_FOR_INTERRUPTS();
-		judge_along(lint, statement, lfirst(cell), told);
+		if (!refused || ((const MigrationAlong *) lfirst(cell))->deed == MIGRATION_REFUSES)
+			judge_along(lint, statement, lfirst(cell), told);
 	}
+}
+
+/* Does the server refuse a domain's constraint, because of one of the tables? Then it reads none to its end. */
+static bool
+is_refused(Node *statement, const List *along)
+{
+	ListCell   *cell;
+
+	foreach(cell, IsA(statement, AlterDomainStmt) ? along : NIL)
+		if (((const MigrationAlong *) lfirst(cell))->deed == MIGRATION_REFUSES)
+			return true;
+	return false;
 }
 
 /* Of which tables is something grave said by now (List of LintTable *)? */
@@ -134,7 +149,7 @@ judge_along(Lint *lint, Node *statement, const MigrationAlong *along, const List
 				report_locked(lint, table, along);
 			break;
 		case MIGRATION_REFUSES:
-			report_refused(lint, table, along->part);
+			report_refused(lint, statement, table, along->part);
 			break;
 	}
 }
@@ -230,15 +245,26 @@ report_locked(Lint *lint, LintTable *table, const MigrationAlong *along)
 }
 
 static void
-report_refused(Lint *lint, LintTable *table, const char *column)
+report_refused(Lint *lint, Node *statement, LintTable *table, const char *column)
 {
-	dbops_lint_report(lint, (LintFinding) {
-		.rule = &rules[NOT_CHANGEABLE], .weight = LINT_ALWAYS, .table = table,
-		.why = column != NULL ? "it is made of the type, which is changed with CASCADE only: the statement fails" :
-		"a column of it is of the type, or of an array or another type made of it: the statement fails",
-		.safer = column != NULL ? psprintf("ALTER TABLE %s NOT OF; -- before it", dbops_lint_label(table)) :
-		"Make a new type, and change the columns to that by CALL dbops.change_type()."
-	});
+	LintFinding finding = {.rule = &rules[NOT_CHANGEABLE], .weight = LINT_ALWAYS, .table = table};
+
+	if (IsA(statement, AlterDomainStmt))
+	{
+		finding.why = "a column of it is of an array or another type that has the domain in it, which the server does not look into: the statement fails";
+		finding.safer = "Add it NOT VALID, which holds for new values, and is not to be validated while there is such a column; or change the column by CALL dbops.change_type() first.";
+	}
+	else if (column != NULL)
+	{
+		finding.why = "it is made of the type, which is changed with CASCADE only: the statement fails";
+		finding.safer = psprintf("ALTER TABLE %s NOT OF; -- before it", dbops_lint_label(table));
+	}
+	else
+	{
+		finding.why = "a column of it is of the type, or of an array or another type made of it: the statement fails";
+		finding.safer = "Make a new type, and change the columns to that by CALL dbops.change_type().";
+	}
+	dbops_lint_report(lint, finding);
 }
 
 /* ---- all tables of something ---- */

@@ -63,12 +63,13 @@ static void report_copied(Lint *lint, LintTable *table);
 static void report_moved(Lint *lint, LintTable *table);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static bool is_stored_so(const LintTable *table, const AlterTableCmd *command);
-static bool is_itself(const Node *value, const char *column);
 static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static Oid	collation_of(const ColumnDef *definition, Oid type);
 static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation);
 static void report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
-static bool keeps_values(const LintColumn *column, AttrNumber number, Oid type, int32 typmod);
+static bool keeps_values(const LintColumn *column, AttrNumber number, const ColumnDef *definition, Oid type, int32 typmod);
+static Node *stored_value(const LintColumn *column, AttrNumber number, Node *using);
+static bool is_itself(const Node *value, const char *column);
 static bool keeps_value(Node *node, AttrNumber number);
 static bool is_full(const VacuumStmt *statement);
 
@@ -199,7 +200,7 @@ judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			report_new_type(lint, table, command);
 		return;
 	}
-	if (is_itself(definition->raw_default, command->name) && keeps_values(&column, number, type, typmod))
+	if (keeps_values(&column, Max(number, 1), definition, type, typmod))
 	{
 		judge_dependents(lint, table, command, number, collation_of(definition, type));
 		return;
@@ -259,25 +260,42 @@ report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 	});
 }
 
-/* Is USING left out, or no more than the column? */
+/* Is the value that is stored one of the new type as it stands? */
+static bool
+keeps_values(const LintColumn *column, AttrNumber number, const ColumnDef *definition, Oid type, int32 typmod)
+{
+	Node	   *value = stored_value(column, number, definition->raw_default);
+
+	if (value != NULL)
+		value = coerce_to_target_type(NULL, value, exprType(value), type, typmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	return value != NULL && keeps_value(value, number);
+}
+
+/* What USING, which may be left out, makes of the value by casts alone; NULL: it does something else. */
+static Node *
+stored_value(const LintColumn *column, AttrNumber number, Node *using)
+{
+	const TypeCast *cast = (const TypeCast *) using;
+	Node	   *value;
+	Oid			type;
+	int32		typmod;
+
+	check_stack_depth();
+	if (using == NULL || is_itself(using, column->name))
+		return (Node *) makeVar(1, number, column->type, column->typmod, get_typcollation(column->type), 0);
+	if (!IsA(using, TypeCast) || !dbops_lint_type(cast->typeName, &type, &typmod) ||
+		(value = stored_value(column, number, cast->arg)) == NULL)
+		return NULL;
+	return coerce_to_target_type(NULL, value, exprType(value), type, typmod, COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
+}
+
+/* Is it no more than the column, by itself or behind the name of its table? */
 static bool
 is_itself(const Node *value, const char *column)
 {
 	const ColumnRef *reference = (const ColumnRef *) value;
 
-	return value == NULL ||
-		(IsA(value, ColumnRef) && list_length(reference->fields) == 1 && IsA(linitial(reference->fields), String) &&
-		 strcmp(strVal(linitial(reference->fields)), column) == 0);
-}
-
-/* Is the value that is stored one of the new type as it stands? */
-static bool
-keeps_values(const LintColumn *column, AttrNumber number, Oid type, int32 typmod)
-{
-	Node	   *value = (Node *) makeVar(1, Max(number, 1), column->type, column->typmod, get_typcollation(column->type), 0);
-
-	value = coerce_to_target_type(NULL, value, column->type, type, typmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-	return value != NULL && keeps_value(value, Max(number, 1));
+	return IsA(value, ColumnRef) && IsA(llast(reference->fields), String) && strcmp(strVal(llast(reference->fields)), column) == 0;
 }
 
 static bool

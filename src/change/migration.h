@@ -433,6 +433,7 @@ extern const char *dbops_migration_effect(Node *statement);
 
 extern Oid	dbops_migration_find_type(List *names);
 extern List *dbops_migration_tables_of_type(Oid type);
+extern List *dbops_migration_tables_around_domain(Oid type);
 extern List *dbops_migration_tables_like_type(Oid type);
 
 /* ---- migration_targets_key.c: the other tables of foreign keys that go ---- */

@@ -72,12 +72,20 @@ add_all(List *along, const List *relids, MigrationDeed deed, const char *what, c
 
 /* ---- domains ---- */
 
+/* Tables with a column of the domain may be locked before the server finds the one because of which it refuses. */
 static List *
 along_of_domain(const AlterDomainStmt *statement)
 {
+	Oid			domain;
+	List	   *around;
+	List	   *along;
+
 	if (!dbops_migration_looks_at_rows(statement))
 		return NIL;
-	return add_all(NIL, dbops_migration_tables_of_type(dbops_migration_find_type(statement->typeName)), MIGRATION_READS, NULL, NULL);
+	domain = dbops_migration_find_type(statement->typeName);
+	around = dbops_migration_tables_around_domain(domain);
+	along = add_all(NIL, around, MIGRATION_REFUSES, NULL, NULL);
+	return add_all(along, list_difference_oid(dbops_migration_tables_of_type(domain), around), MIGRATION_READS, NULL, NULL);
 }
 
 /* Does a domain get a constraint that the rows must keep already? */

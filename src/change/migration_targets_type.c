@@ -38,6 +38,32 @@ dbops_migration_tables_of_type(Oid type)
 	return tables;
 }
 
+/*
+ * List the tables because of which the server refuses to change a domain's constraints
+ * (of OID): with a column of an array, range or composite type that has the domain
+ * in it, or of the row of a table with such a column.
+ */
+List *
+dbops_migration_tables_around_domain(Oid type)
+{
+	DbopsParam	param = dbops_param_oid(type);
+	List	   *tables = NIL;
+
+	if (OidIsValid(type))
+		dbops_query_each("WITH RECURSIVE made (type, is_around, relation, has_around) AS ("
+					 " SELECT $1, false, 0::oid, false"
+					 " UNION SELECT coalesce(c.reltype, d.objid), m.is_around OR c.oid IS NOT NULL OR t.typtype <> 'd', coalesce(c.oid, 0), m.is_around"
+					 " FROM made m JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = m.type"
+					 " AND d.classid IN ('pg_type'::regclass, 'pg_class'::regclass)"
+					 " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+					 " LEFT JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid"
+					 " WHERE m.type <> 0)"
+					 " SELECT DISTINCT c.oid FROM made m JOIN pg_class c ON c.oid = m.relation AND c.relkind IN ('r', 'm', 'p')"
+					 " WHERE m.has_around ORDER BY c.oid",
+					 1, &param, add_table, &tables);
+	return tables;
+}
+
 /* List the tables that are made OF a composite type (of OID). */
 List *
 dbops_migration_tables_like_type(Oid type)
