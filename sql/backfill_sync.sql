@@ -205,13 +205,14 @@ DROP TABLE regress_sync, regress_secret;
 DROP FUNCTION regress_secret(integer), regress_who();
 
 -- Who owns a partitioned table may execute the function. A trigger that no backfill has made does nothing.
-GRANT EXECUTE ON FUNCTION dbops.backfill_sync() TO regress_sync_owner;
 CREATE TABLE sync_theirs (id integer, name text);
 GRANT SELECT, INSERT, TRIGGER ON sync_theirs TO regress_sync_owner;
 SET ROLE regress_sync_owner;
-CREATE TABLE sync_own (id integer, name text);
+CREATE TABLE sync_own (id integer, name text) PARTITION BY RANGE (id);
+CREATE TABLE sync_own_1 PARTITION OF sync_own DEFAULT;
 RESET ROLE;
 SELECT regress_cover('sync_own', 'name = current_user', 'name IS NULL');
+GRANT EXECUTE ON FUNCTION dbops.backfill_sync() TO regress_sync_owner;
 SELECT convert_from(tgargs, 'UTF8') AS argument, jsonb_set(convert_from(tgargs, 'UTF8')::jsonb, '{owners}', to_jsonb(ARRAY[(SELECT relowner::bigint FROM pg_class WHERE relname = 'sync_theirs')])) AS theirs
   FROM (SELECT tgrelid, trim(trailing '\000'::bytea FROM tgargs) AS tgargs FROM pg_trigger) t WHERE tgrelid = 'sync_own'::regclass \gset
 SET ROLE regress_sync_owner;

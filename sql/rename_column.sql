@@ -103,6 +103,9 @@ CALL dbops.finish_change(:change);
 INSERT INTO users (id) VALUES (3000) RETURNING full_name;
 CALL dbops.finish_change(:change);
 CALL dbops.abort_change(:change);
+-- A script that is run again.
+CALL dbops.rename_column('users', 'name', 'full_name');
+CALL dbops.rename_column('users', 'name', 'other');
 
 -- A serial, a partitioned table, names that need quotes, and a type without equality.
 CREATE TABLE "Odd ""t" (a serial, "Na me" point NOT NULL) PARTITION BY RANGE (a);
@@ -116,11 +119,15 @@ UPDATE "Odd ""t" SET a = 50 WHERE a = 150 RETURNING tableoid::regclass, *;
 RESET ROLE;
 SELECT id AS change FROM dbops.column_change WHERE new_name = 'New "N' \gset
 SET ROLE regress_change_owner;
+SELECT has_function_privilege('dbops.change_sync()', 'EXECUTE') AS as_long_as_it_needs;
 CALL dbops.finish_change(:change);
+SELECT has_function_privilege('dbops.change_sync()', 'EXECUTE') AS still;
 \d odd_2
 CREATE TABLE numbers (id serial, n serial);
 INSERT INTO numbers DEFAULT VALUES;
 CALL dbops.rename_column('numbers', 'n', 'm');
+-- Nobody has seen the new column without the trigger: what is written to it is not filled again.
+SELECT a.xmin = t.xmin AS at_once FROM pg_attribute a JOIN pg_trigger t ON t.tgrelid = a.attrelid WHERE attrelid = 'numbers'::regclass AND attname = 'm';
 RESET ROLE;
 SELECT id AS change FROM dbops.column_change WHERE new_name = 'm' \gset
 SET ROLE regress_change_owner;

@@ -159,7 +159,10 @@ drop_all(int64 job)
 			left = trigger;
 	}
 	if (left == NULL)
+	{
 		dbops_backfill_sync_forget(job);
+		dbops_trigger_revoke();
+	}
 	return left;
 }
 

@@ -65,8 +65,8 @@ check_node(Node *node, void *context)
 	if (IsA(node, SubLink))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("sync cannot evaluate a subselect for each row that is written"),
-				 errhint("Have a function do the subselect, or have the application write rows that are right and give app_writes => true.")));
+				 errmsg("a trigger cannot evaluate a subselect for each row that is written"),
+				 errhint("Have a function do the subselect. batched_backfill can also leave new rows to the application: app_writes => true.")));
 	if (IsA(node, Var))
 		check_column((Var *) node);
 	return expression_tree_walker(node, check_node, context);
@@ -78,8 +78,8 @@ check_column(const Var *var)
 	if (var->varattno < 0 && var->varattno != TableOidAttributeNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("sync cannot read a system column of a row that is not stored yet"),
-				 errhint("Leave it out, or have the application write rows that are right and give app_writes => true.")));
+				 errmsg("a trigger cannot read a system column of a row that is not stored yet"),
+				 errhint("Leave it out. batched_backfill can also leave new rows to the application: app_writes => true.")));
 }
 
 /*

@@ -10,9 +10,8 @@
  *
  * The triggers belong to the table as any other does: partitions that come
  * later get a clone, which the server makes with the rights of who creates them.
- * So the owner of a partitioned table may execute the function of its trigger, and
- * keeps that; the function obeys no trigger that dbops has not made. All else is
- * done as the extension's owner, by the server's code for CREATE TRIGGER and not
+ * So the owner of a partitioned table may execute its function meanwhile
+ * (trigger_rights.c). All is done as the extension's owner, by the server's code for CREATE TRIGGER and not
  * by its text, which would name a table that may have another name by now. They
  * fire always, so that they also hold for changes that a subscription applies.
  */
@@ -24,17 +23,14 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -58,7 +54,6 @@ typedef struct TriggerWork
 static bool try(DbopsCallback work, TriggerWork *trigger);
 static void create(void *arg);
 static void create_as_extension(void *arg);
-static void allow_owner(Oid relid, Oid function);
 static void drop(void *arg);
 static void drop_as_extension(void *arg);
 static void with_snapshot(DbopsCallback work, void *arg);
@@ -146,24 +141,10 @@ create_as_extension(void *arg)
 	lock_tree(work->relid, ShareRowExclusiveLock);
 	if (is_there(work, function))
 		return;
-	allow_owner(work->relid, function);
+	dbops_trigger_grant(work->relid, function);
 	CreateTriggerFiringOn(statement(work), NULL, work->relid, InvalidOid, InvalidOid,
 						  InvalidOid, function, InvalidOid, NULL, false, false,
 						  TRIGGER_FIRES_ALWAYS);
-}
-
-/* One at a time: who meets another's change of the same function fails. */
-static void
-allow_owner(Oid relid, Oid function)
-{
-	Oid			owner = dbops_relation_owner(relid);
-
-	if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE ||
-		object_aclcheck(ProcedureRelationId, function, owner, ACL_EXECUTE) == ACLCHECK_OK)
-		return;
-	LockDatabaseObject(ProcedureRelationId, function, 0, ShareUpdateExclusiveLock);
-	dbops_query_command(psprintf("GRANT EXECUTE ON FUNCTION %s.%s() TO %s", TRIGGER_SCHEMA,
-								 quote_identifier(get_func_name(function)), quote_identifier(GetUserNameFromId(owner, false))));
 }
 
 static void

@@ -534,6 +534,10 @@ extern bool dbops_backfill_trigger_create_when(Oid relid, const char *name, cons
 extern bool dbops_backfill_trigger_drop(Oid relid, const char *name);
 extern char *dbops_backfill_trigger_drop_statement(Oid relid, const char *name);
 
+/* trigger_rights.c */
+extern void dbops_trigger_grant(Oid relid, Oid function);
+extern void dbops_trigger_revoke(void);
+
 /* backfill_clear.c */
 extern char *dbops_backfill_trigger_name(const char *what, int64 job);
 extern bool dbops_backfill_triggers_clear(BackfillRun *run, DbopsStep *step);

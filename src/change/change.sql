@@ -148,7 +148,7 @@ CREATE FUNCTION dbops.backfill_guard() RETURNS trigger
     AS 'MODULE_PATHNAME', 'dbops_backfill_guard';
 COMMENT ON FUNCTION dbops.backfill_guard IS
     'Serves the triggers dbops_exact_<job> and dbops_exactkey_<job>, which a backfill by key puts on a table for as long as it lasts, so that each row is changed once although applications insert rows and change keys. '
-    'It does nothing when its job has ended. The owner of a partitioned table is granted EXECUTE, which creating a partition takes.';
+    'It does nothing when its job has ended. The owner of a partitioned table has EXECUTE meanwhile, which creating a partition takes.';
 REVOKE ALL ON FUNCTION dbops.backfill_guard FROM PUBLIC;
 
 INSERT INTO dbops.function_access VALUES
@@ -171,7 +171,7 @@ CREATE FUNCTION dbops.backfill_sync() RETURNS trigger
     AS 'MODULE_PATHNAME', 'dbops_backfill_sync';
 COMMENT ON FUNCTION dbops.backfill_sync() IS
     'The trigger that a backfill with sync puts on its table, dbops_sync_<job id>: it makes rows right as they are written, with the rights of the table''s owner, until the backfill has ended. '
-    'The owner of a partitioned table is granted EXECUTE, which creating a partition takes; a trigger that no backfill has made does nothing.';
+    'The owner of a partitioned table has EXECUTE meanwhile, which creating a partition takes; a trigger that no backfill has made does nothing.';
 REVOKE ALL ON FUNCTION dbops.backfill_sync() FROM PUBLIC;
 
 -- Migrations: the ledger.
@@ -912,7 +912,7 @@ REVOKE ALL ON TABLE dbops.column_change FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.column_change', '');
 SELECT pg_extension_config_dump('dbops.column_change_id_seq', '');
 
--- Only owners of partitioned tables in a change may execute it, so that they can create partitions: it does what the change says, and only for the tables of that.
+-- Owners of partitioned tables in a change may execute it, so that they can create partitions: it does what the change says, and only for the tables of that.
 CREATE FUNCTION dbops.change_sync() RETURNS trigger
     LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'dbops_change_sync';
@@ -920,6 +920,20 @@ COMMENT ON FUNCTION dbops.change_sync() IS
     'The trigger zz_dbops_<column> that keeps the old and the new columns of a change equal, until it is finished or aborted. It fires last, so that it sees what other triggers have made of a row, and always, so that it also holds for what a subscription applies. '
     'Its expressions run with the rights of the table''s owner. Where they fail on a row, that is written as it is, with a warning.';
 REVOKE ALL ON FUNCTION dbops.change_sync() FROM PUBLIC;
+
+CREATE FUNCTION dbops.grant_trigger_execute(table_name regclass) RETURNS void
+    LANGUAGE c STRICT VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_grant_trigger_execute';
+COMMENT ON FUNCTION dbops.grant_trigger_execute(regclass) IS
+    'A step of a change: grants EXECUTE on the function of its trigger to the owner of a partitioned table, whom the server asks for it when a partition is created. For dbops itself.';
+REVOKE ALL ON FUNCTION dbops.grant_trigger_execute(regclass) FROM PUBLIC;
+
+CREATE FUNCTION dbops.revoke_trigger_execute() RETURNS void
+    LANGUAGE c VOLATILE
+    AS 'MODULE_PATHNAME', 'dbops_revoke_trigger_execute';
+COMMENT ON FUNCTION dbops.revoke_trigger_execute() IS
+    'A step of a change: takes EXECUTE on the functions of its triggers back from the owners whose partitioned tables have none any more. For dbops itself.';
+REVOKE ALL ON FUNCTION dbops.revoke_trigger_execute() FROM PUBLIC;
 
 CREATE PROCEDURE dbops.rename_column(
     table_name   regclass,
@@ -1010,6 +1024,8 @@ INSERT INTO dbops.function_access VALUES
     ('abort_change', 'operator'),
     ('change_type', 'operator'),
     ('finish_change', 'operator'),
+    ('grant_trigger_execute', 'admin'),
+    ('revoke_trigger_execute', 'admin'),
     ('rename_column', 'operator'),
     ('sync_columns', 'operator');
 

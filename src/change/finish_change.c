@@ -58,7 +58,7 @@ plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("change " INT64_FORMAT " was aborted", change->id),
-				 errhint("Begin it again: CALL dbops.%s();", change->call)));
+				 errhint("The call of %s that had begun it, made again, begins another one.", change->call)));
 	if (drop_old && change->new_name != NULL)
 		refuse_drop(change);
 	if (strcmp(change->state, "finished") == 0)
@@ -199,7 +199,8 @@ add_look(OnlinePlan *plan, const TwinChange *change)
 	look.message = psprintf("table %s has rows whose %s could not be converted to %s", change->table,
 							quote_identifier(change->column), change->type);
 	look.sqlerrcode = ERRCODE_DATA_EXCEPTION;
-	look.hint = psprintf("Find them by %s IS DISTINCT FROM what it should be, set %s right, and call again.",
+	look.hint = psprintf("They are among these, whose %s is to be set right before the next call: SELECT * FROM %s WHERE %s::pg_catalog.text IS DISTINCT FROM %s::pg_catalog.text;",
+						 quote_identifier(change->column), change->table,
 						 quote_identifier(change->new_name), quote_identifier(change->column));
 	dbops_twin_add_look(plan, change, look);
 }

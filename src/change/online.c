@@ -117,11 +117,11 @@ dbops_online_may(Oid role, Oid schema, const char *privilege)
 	return dbops_query_value("SELECT has_schema_privilege($1, $2, $3)", lengthof(params), params, BOOLOID, &may) && DatumGetBool(may);
 }
 
-/* Print the plan, or do it in this session. Ends the procedure. */
+/* Print the plan, or do it in this session. Ends the procedure. A plan without a step was done before. */
 void
 dbops_online_call(OnlinePlan *plan)
 {
-	if (plan->dry_run)
+	if (plan->dry_run && plan->steps != NIL)
 		dbops_online_print(plan);
 	else if (!is_idle(plan))
 	{

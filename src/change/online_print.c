@@ -18,6 +18,7 @@
 
 static void print_step(const OnlinePlan *plan, int number, const OnlineStep *step);
 static const char *manner(const OnlinePlan *plan, const OnlineStep *step);
+static const char *statements(const OnlineStep *step);
 static char *locks(const OnlineStep *step);
 static void add_lock(StringInfo text, Oid relid, LOCKMODE mode);
 
@@ -36,11 +37,17 @@ print_step(const OnlinePlan *plan, int number, const OnlineStep *step)
 	char	   *taken = locks(step);
 
 	ereport(INFO,
-			(errmsg("step %d of %d%s: %s%s%s", number, list_length(plan->steps),
-					dbops_online_is_reached(step) ? ", nothing left to be done" : "", step->sql,
-					step->then != NULL ? "; " : "", step->then != NULL ? step->then : ""),
+			(errmsg("step %d of %d%s: %s", number, list_length(plan->steps),
+					dbops_online_is_reached(step) ? ", nothing left to be done" : "", statements(step)),
 			 errdetail_internal("%s%s%s%s", manner(plan, step), taken,
 								step->why != NULL ? " " : "", step->why != NULL ? step->why : "")));
+}
+
+/* All that it runs: its own statements, and what belongs to them. */
+static const char *
+statements(const OnlineStep *step)
+{
+	return step->then == NULL ? step->sql : psprintf("%s; %s", step->sql, step->then);
 }
 
 /* How it goes about it. */
@@ -67,28 +74,28 @@ manner(const OnlinePlan *plan, const OnlineStep *step)
 static char *
 locks(const OnlineStep *step)
 {
-	StringInfoData text;
+	StringInfoData found;
 	List	   *targets;
 	ListCell   *cell;
 
-	initStringInfo(&text);
+	initStringInfo(&found);
 	if (step->kind == ONLINE_BACKFILL)
-		return text.data;
-	targets = dbops_online_targets(dbops_sql_parse(step->sql, RAW_PARSE_DEFAULT), AccessShareLock);
+		return found.data;
+	targets = dbops_online_targets(dbops_sql_parse(statements(step), RAW_PARSE_DEFAULT), AccessShareLock);
 	foreach(cell, targets)
 	{
 		const MigrationTarget *target = lfirst(cell);
 
 		if (foreach_current_index(cell) < MOST_LOCKS)
-			add_lock(&text, target->relid, target->mode);
+			add_lock(&found, target->relid, target->mode);
 	}
 	if (list_length(targets) > MOST_LOCKS)
-		appendStringInfo(&text, " and %d others below so", list_length(targets) - MOST_LOCKS);
+		appendStringInfo(&found, " and %d others below so", list_length(targets) - MOST_LOCKS);
 	if (OidIsValid(step->referred))
-		add_lock(&text, step->referred, RowShareLock);
-	if (text.len > 0)
-		appendStringInfoChar(&text, '.');
-	return text.data;
+		add_lock(&found, step->referred, RowShareLock);
+	if (found.len > 0)
+		appendStringInfoChar(&found, '.');
+	return found.data;
 }
 
 static void

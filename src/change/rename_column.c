@@ -16,6 +16,8 @@
 PG_FUNCTION_INFO_V1(dbops_rename_column);
 
 static void plan_rename(OnlinePlan *plan, const char *name, const char *new_name);
+static bool is_renamed(Oid table, const char *name, const char *new_name);
+static void plan_twin(OnlinePlan *plan, const char *name, const char *new_name);
 static void check_same_change(const TwinChange *known, const char *new_name);
 
 /* rename_column(table_name regclass, column_name name, new_name name, lock_timeout interval, max_wait interval, dry_run boolean) */
@@ -37,6 +39,21 @@ dbops_rename_column(PG_FUNCTION_ARGS)
 
 static void
 plan_rename(OnlinePlan *plan, const char *name, const char *new_name)
+{
+	dbops_twin_name_plan(plan, name);
+	if (!is_renamed(plan->table, name, new_name))
+		plan_twin(plan, name, new_name);
+}
+
+/* Was the call made before, and is its change finished? A script that is run again has nothing to do. */
+static bool
+is_renamed(Oid table, const char *name, const char *new_name)
+{
+	return get_attnum(table, name) == InvalidAttrNumber && dbops_twin_is_finished(table, "rename_column", name, new_name);
+}
+
+static void
+plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 {
 	const TwinColumn *column = dbops_twin_column(plan->table, name);
 	TwinChange *known = dbops_twin_find(plan->table, plan->call, name);
@@ -68,7 +85,6 @@ plan_rename(OnlinePlan *plan, const char *name, const char *new_name)
 	dbops_twin_check_shared(&change);
 	dbops_twin_store(&change, plan->dry_run);
 	dbops_twin_tell_place(column, known);
-	dbops_twin_name_plan(plan, name);
 	dbops_twin_expand(plan, column, &change, &type,
 					  psprintf("%s = %s", quote_identifier(new_name), quote_identifier(name)));
 }

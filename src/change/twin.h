@@ -104,6 +104,7 @@ typedef struct TwinClone
 
 /* twin_store.c */
 extern TwinChange *dbops_twin_find(Oid relid, const char *call, const char *column);
+extern bool dbops_twin_is_finished(Oid relid, const char *call, const char *column, const char *new_name);
 extern TwinChange *dbops_twin_by_id(int64 id);
 extern Jsonb *dbops_twin_document(Oid relid, const char *column);
 extern void dbops_twin_forget(const TwinChange *change);

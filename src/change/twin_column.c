@@ -126,6 +126,7 @@ dbops_twin_check_free(const TwinColumn *column, const char *name, const TwinChan
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_COLUMN),
 			 errmsg("column \"%s\" of table %s already exists", name, column->table),
+			 attnum < 0 ? errhint("Every table has a system column of that name: give another one.") :
 			 errhint("Give another name, or drop that column first with CALL dbops.drop_column().")));
 }
 

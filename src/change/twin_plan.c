@@ -20,6 +20,7 @@
 	psprintf("the change of column \"%s\" of table %s has been ended meanwhile", (change)->column, (change)->table)
 
 static void add_column(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const TwinType *type);
+static char *trigger_begin(const TwinChange *change);
 static char *trigger(const TwinChange *change, bool strict);
 static void check_trigger(const TwinChange *change);
 static char *properties(const TwinColumn *column, const char *twin, bool same_type);
@@ -60,7 +61,8 @@ dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *
 {
 	dbops_twin_add_row_look(plan, change);
 	add_column(plan, column, change, type);
-	dbops_twin_add_trigger(plan, change);
+	if (get_attnum(change->relid, change->new_name) != InvalidAttrNumber)
+		dbops_twin_add_trigger(plan, change);
 	dbops_twin_add_backfill(plan, change, set_clause);
 	if (change->type != NULL)
 		dbops_twin_add_unique_looks(plan, column, change, dbops_twin_is_in_state(change, "ready"));
@@ -70,6 +72,7 @@ dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *
 	dbops_twin_add_ready(plan, change);
 }
 
+/* With the trigger, so that nobody ever sees the one without the other: the backfill would go over what was written to the column. */
 static void
 add_column(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const TwinType *type)
 {
@@ -83,16 +86,17 @@ add_column(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change,
 		appendStringInfo(&sql, " COLLATE %s", dbops_twin_collation(type->collation));
 	foreach(cell, dbops_twin_columns(column))
 		appendStringInfoString(&sql, properties(lfirst(cell), change->new_name, type->type == column->type));
+	check_trigger(change);
 	dbops_online_add(plan, (OnlineStep)
 	{
 		.kind = ONLINE_SHORT,
 		.sql = sql.data,
-		.then = dbops_twin_note_columns(change),
+		.then = psprintf("%s; %s", dbops_twin_note_columns(change), trigger_begin(change)),
 		.asks_ours = true,
 		.reached = dbops_twin_has_columns(change),
 		.still = dbops_twin_is_open(change),
 		.message = ENDED_MEANWHILE(change),
-		.why = "The new column, without a default, so that the server writes no row."
+		.why = "The new column, without a default, so that the server writes no row. From here on every row that is written has it filled."
 	});
 }
 
@@ -126,24 +130,29 @@ properties(const TwinColumn *column, const char *twin, bool same_type)
 void
 dbops_twin_add_trigger(OnlinePlan *plan, const TwinChange *change)
 {
-	char	   *grant = "";
-
 	check_trigger(change);
-	/* Who creates a partition has its trigger made with his own rights; what that does is not his to say. */
-	if (get_rel_relkind(change->relid) == RELKIND_PARTITIONED_TABLE)
-		grant = psprintf("GRANT EXECUTE ON FUNCTION dbops.change_sync() TO %s; ",
-						 quote_identifier(dbops_role_name(dbops_relation_owner(change->relid))));
 	dbops_online_add(plan, (OnlineStep)
 	{
 		.kind = ONLINE_SHORT,
 		.ours = true,
 		.asks_ours = true,
-		.sql = psprintf("%s%s; %s", grant, trigger(change, false), dbops_twin_set_state(change, "expanding")),
+		.sql = psprintf("%s; %s", trigger_begin(change), dbops_twin_set_state(change, "expanding")),
 		.reached = dbops_twin_has_trigger(change),
 		.still = dbops_twin_is_open(change),
 		.message = ENDED_MEANWHILE(change),
 		.why = "From here on every row that is written has the new columns filled."
 	});
+}
+
+/* Who creates a partition has its trigger made with his own rights; what that does is not his to say. */
+static char *
+trigger_begin(const TwinChange *change)
+{
+	char	   *grant = "";
+
+	if (get_rel_relkind(change->relid) == RELKIND_PARTITIONED_TABLE)
+		grant = psprintf("SELECT dbops.grant_trigger_execute(%s); ", quote_literal_cstr(change->table));
+	return psprintf("%s%s", grant, trigger(change, false));
 }
 
 static char *
@@ -409,6 +418,8 @@ dbops_twin_add_end(OnlinePlan *plan, const TwinChange *change, const char *state
 	step.reached = dbops_twin_has_ended(change, state);
 	step.still = step.still != NULL ? psprintf("%s AND %s", is_open, step.still) : is_open;
 	step.then = dbops_twin_set_over(change, state);
+	if (get_rel_relkind(change->relid) == RELKIND_PARTITIONED_TABLE)
+		step.then = psprintf("%s; SELECT dbops.revoke_trigger_execute()", step.then);
 	step.asks_ours = true;
 	if (step.message == NULL)
 		step.message = psprintf("change " INT64_FORMAT " has been ended meanwhile", change->id);

@@ -64,6 +64,22 @@ dbops_twin_find(Oid relid, const char *call, const char *column)
 				lengthof(params), params);
 }
 
+/* Has such a call been finished, and is its new column still there? */
+bool
+dbops_twin_is_finished(Oid relid, const char *call, const char *column, const char *new_name)
+{
+	DbopsParam	params[] = {
+		dbops_param_text(dbops_backfill_sync_home()),
+		dbops_param_oid(relid),
+		dbops_param_text(call),
+		dbops_param_text(column),
+		dbops_param_text(new_name)
+	};
+
+	return dbops_store_each("SELECT FROM dbops.column_change WHERE home = $1 AND relid = $2 AND call = $3 AND column_name = $4 AND new_name = $5"
+							" AND state = 'finished' AND attnums = " NEW_COLUMNS " LIMIT 1", lengthof(params), params, NULL, NULL) > 0;
+}
+
 TwinChange *
 dbops_twin_by_id(int64 id)
 {
@@ -74,7 +90,7 @@ dbops_twin_by_id(int64 id)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no change " INT64_FORMAT, id),
-				 errhint("dbops.column_change has those that were begun.")));
+				 errhint("dbops.unfinished_changes() lists those that can be finished or aborted.")));
 	return change;
 }
 
@@ -301,6 +317,7 @@ dbops_twin_forget(const TwinChange *change)
 				 errmsg("change " INT64_FORMAT " was begun by role \"%s\"", change->id, change->created_by),
 				 errhint("SET ROLE to that role, if you may, or have an admin abort it.")));
 	dbops_store_each("UPDATE dbops.column_change SET state = 'aborted' WHERE id = $1 AND" LIVE, 1, &param, NULL, NULL);
+	dbops_trigger_revoke();
 	ereport(NOTICE,
 			(errmsg("table %s of change " INT64_FORMAT " is gone: nothing is left to be done", change->table, change->id)));
 }
