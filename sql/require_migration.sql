@@ -161,7 +161,13 @@ CREATE FOREIGN DATA WRAPPER needs_wrapper;
 CREATE SERVER needs_server FOREIGN DATA WRAPPER needs_wrapper;
 CREATE USER MAPPING FOR PUBLIC SERVER needs_server OPTIONS (password 'secret');
 DROP FOREIGN DATA WRAPPER needs_wrapper CASCADE;
+-- It is one session's, and no function's, role's or database's.
+CREATE FUNCTION always() RETURNS void LANGUAGE sql SET dbops.break_glass = 'always' AS '';
 RESET dbops.break_glass;
+ALTER ROLE CURRENT_USER SET dbops.break_glass = 'always';
+SELECT format('ALTER DATABASE %I SET dbops.break_glass = %L', current_database(), 'always') \gexec
+SELECT format('ALTER DATABASE %I SET dbops.break_glass = %L', current_database(), '') \gexec
+SELECT format('ALTER DATABASE %I RESET dbops.break_glass', current_database()) \gexec
 ALTER TABLE t ADD COLUMN e int;
 SELECT role_name = session_user AND session_role = session_user AS me, application_name, command, statement, reason FROM dbops.break_glass_uses() WHERE reason = 'the disk is full';
 SELECT count(*) FROM dbops.break_glass_uses(since => now() + interval '1 hour');

@@ -214,11 +214,11 @@ CREATE TABLE dbops.migration_step (
     state       text NOT NULL CHECK (state IN ('pending', 'running', 'done')),
     finished_at timestamptz,
     receipt     jsonb,
-    PRIMARY KEY (project, version, direction, step),
-    FOREIGN KEY (project, version) REFERENCES dbops.migration ON DELETE CASCADE
+    PRIMARY KEY (project, version, direction, step)
 );
+-- No foreign key: pg_restore -j copies the tables of an extension in any order.
 COMMENT ON TABLE dbops.migration_step IS
-    'The statements of a migration as they were last run, with what each has done. In steps, those that are done stay done when a job ends.';
+    'The statements of a migration as they were last run, with what each has done. In steps, those that are done stay done when a job ends. (project, version): of dbops.migration.';
 REVOKE ALL ON TABLE dbops.migration_step FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.migration_step', '');
 

@@ -67,14 +67,17 @@ refuse(const GuardedStatement *guarded)
 
 /* ---- what is written down ---- */
 
+/* A statement that may hold a password stands nowhere in it: the context has it too, where a function or DO runs it. */
 static void
 write_log(const GuardedStatement *guarded)
 {
+	bool		secret = dbops_guard_has_secrets(guarded->node);
+
 	ereport(LOG_SERVER_ONLY,
 			(errmsg("dbops.break_glass: role \"%s\", logged in as \"%s\", runs %s in no migration: %s",
 					GetUserNameFromId(GetUserId(), false), GetUserNameFromId(GetSessionUserId(), false),
 					guarded->command, dbops_break_glass),
-			 dbops_guard_has_secrets(guarded->node) ? errhidestmt(true) : 0));
+			 errhidestmt(secret), errhidecontext(secret)));
 }
 
 static void

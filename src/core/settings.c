@@ -93,6 +93,7 @@ static const struct config_enum_entry require_protection_options[] = {
 	{NULL, 0, false}
 };
 
+static bool check_break_glass(char **value, void **extra, GucSource source);
 static void define_a(void);
 static void define_b(void);
 static void define_c_to_d(void);
@@ -224,9 +225,22 @@ define_b(void)
 							   "",
 							   PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
-							   NULL,
+							   check_break_glass,
 							   NULL,
 							   NULL);
+}
+
+/* An emergency is one session's: for a database, a role or a function the reason would stand for ever, and nobody would have given it. */
+static bool
+check_break_glass(char **value, void **extra, GucSource source)
+{
+	if ((*value)[0] == '\0' || source <= PGC_S_DYNAMIC_DEFAULT ||
+		source == PGC_S_CLIENT || source == PGC_S_OVERRIDE || source == PGC_S_INTERACTIVE || source == PGC_S_SESSION)
+		return true;
+	GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+	GUC_check_errmsg("dbops.break_glass is set in a session only");
+	GUC_check_errhint("In the session that changes the schema: SET dbops.break_glass = 'why';");
+	return false;
 }
 
 static void

@@ -41,12 +41,13 @@ for my $mode ('extended', 'prepared')
 # In the log stands who, and why, also of what was undone; a password does not.
 my $log = -s $node->logfile;
 $node->safe_psql('postgres', q{SET log_statement = 'none'; SET dbops.break_glass = 'fire'; BEGIN; CREATE TABLE undone (id int); ROLLBACK;
-	CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'hidden')});
+	CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (password 'hidden');
+	DO $$ BEGIN CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (password 'hidden'); END $$});
 my $said = substr(slurp_file($node->logfile), $log);
 like($said, qr/LOG:  dbops\.break_glass: role "[^"]+", logged in as "[^"]+", runs CREATE TABLE in no migration: fire/, 'it is in the log');
 like($said, qr/runs CREATE USER MAPPING in no migration: fire/, 'each statement is');
 unlike($said, qr/hidden/, 'and no password');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM dbops.break_glass_uses()}), '3', 'what is done is in the table');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM dbops.break_glass_uses()}), '4', 'what is done is in the table');
 
 # A command of somebody's is his own in a job too.
 $node->safe_psql('postgres', q{SELECT dbops.enqueue('CREATE TABLE by_job (id int)')});

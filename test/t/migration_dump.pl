@@ -81,6 +81,9 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, @at, 'app' ], 'it is dumped')
 $node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'restored', @at, $dump ], 'and restored');
 is_restored($node, 'restored', 'pg_restore');
+$node->safe_psql('postgres', 'CREATE DATABASE in_parallel TEMPLATE template0');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-j', '4', '-d', 'in_parallel', @at, $dump ], 'and restored by four at once');
+is_restored($node, 'in_parallel', 'pg_restore -j');
 
 # a restore over what is there has to say that it means it
 command_fails_like([ 'pg_restore', '--exit-on-error', '--clean', '-d', 'restored', @at, $dump ],
