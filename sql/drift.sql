@@ -135,6 +135,29 @@ ALTER TABLE drift.parts DISABLE TRIGGER USER;
 SELECT object, role_name = session_user AS by_me, command FROM dbops.schema_drift() WHERE kind = 'trigger';
 SELECT dbops.accept_drift('as they are') > 0 AS accepted;
 
+-- What is made a member of an extension does not hide behind it.
+CREATE EXTENSION hstore SCHEMA drift;
+SELECT dbops.accept_drift('with an extension') > 0 AS accepted;
+CREATE TABLE drift.hidden (id int);
+CREATE FUNCTION drift.hidden_too() RETURNS int LANGUAGE sql AS 'SELECT 1';
+ALTER EXTENSION hstore ADD TABLE drift.hidden;
+ALTER EXTENSION hstore ADD FUNCTION drift.hidden_too();
+SELECT kind, object, substring(details from '^[a-z]+') AS attribute, details ~ ': (\d+), digest \w+, now (\d+), digest \w+$' AS told, role_name = session_user AS by_me, command FROM dbops.schema_drift();
+SELECT command, objects FROM dbops.ddl_history('drift.hidden');
+ALTER EXTENSION hstore DROP TABLE drift.hidden;
+ALTER EXTENSION hstore DROP FUNCTION drift.hidden_too();
+SELECT kind, object FROM dbops.schema_drift();
+SELECT dbops.accept_drift('with an extension') > 0 AS accepted;
+ALTER EXTENSION hstore ADD TABLE drift.hidden;
+ALTER EXTENSION hstore DROP OPERATOR drift.->(drift.hstore, text);
+-- a member instead of another
+SELECT kind, object, substring(details from '^[a-z]+') AS attribute FROM dbops.schema_drift();
+ALTER EXTENSION hstore DROP TABLE drift.hidden;
+ALTER EXTENSION hstore ADD OPERATOR drift.->(drift.hstore, text);
+DROP EXTENSION hstore;
+DROP TABLE drift.hidden;
+SELECT dbops.accept_drift('as it was') > 0 AS accepted;
+
 -- What dbops does for a policy is none; what it does for somebody is.
 SELECT state FROM dbops.apply_migration('5', 'CREATE TABLE drift.visit (at timestamptz NOT NULL) PARTITION BY RANGE (at)', project => 'drift') WHERE step IS NULL;
 SELECT dbops.set_partitioning('drift.visit', '1 month') IS NOT NULL AS set;

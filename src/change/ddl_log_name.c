@@ -136,6 +136,8 @@ dbops_ddl_names(List *known, const ObjectAddress *address, const CollectedComman
 	if (!OidIsValid(address->classId))
 		return known;
 	known = add_object(known, address, command);
+	if (command->type == SCT_Simple && command->parsetree != NULL && IsA(command->parsetree, AlterExtensionContentsStmt))
+		return add_object(known, &command->d.simple.secondaryObject, NULL);
 	if (command->type != SCT_AlterTable)
 		return known;
 	foreach(cell, command->d.alterTable.subcmds)

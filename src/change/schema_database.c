@@ -29,8 +29,21 @@
 	"SELECT quote_ident(pg_get_userbyid(s.setrole)) AS object, s.setconfig AS options" \
 	" FROM pg_db_role_setting s JOIN pg_database b ON b.oid = s.setdatabase WHERE b.datname = current_database() AND s.setrole <> 0"
 
+/*
+ * An extension stands for its members. Who owns it can make others members, so
+ * how many there are and what they are called is told. Types that come with
+ * another one, or with a table, are members on some majors only.
+ */
+#define EXTENSION_MEMBERS \
+	"SELECT count(*) || ', digest ' || left(md5(string_agg(i.type || ' ' || i.identity, chr(10) ORDER BY i.type COLLATE \"C\", i.identity COLLATE \"C\")), 16)" \
+	" FROM pg_depend m CROSS JOIN LATERAL pg_identify_object(m.classid, m.objid, m.objsubid) i" \
+	" WHERE m.refclassid = 'pg_extension'::regclass AND m.refobjid = c.oid AND m.deptype = 'e' AND i.identity IS NOT NULL" \
+	" AND NOT (m.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t LEFT JOIN pg_class r ON r.oid = t.typrelid" \
+	"  WHERE t.oid = m.objid AND (t.typtype = 'm' OR r.relkind <> 'c' OR EXISTS (SELECT FROM pg_type e WHERE e.typarray = t.oid))))"
+
 #define EXTENSION_SQL \
 	"SELECT quote_ident(c.extname) AS object, c.extversion AS version, (SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE n.oid = c.extnamespace) AS schema," \
+	" (" EXTENSION_MEMBERS ") AS members," \
 	" " OWNER("ext") " FROM pg_extension c" SCHEMA_COMMENT("pg_extension", "c.oid") " WHERE c.extname <> 'dbops'"
 
 #define LANGUAGE_SQL \
