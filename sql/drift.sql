@@ -158,6 +158,28 @@ DROP EXTENSION hstore;
 DROP TABLE drift.hidden;
 SELECT dbops.accept_drift('as it was') > 0 AS accepted;
 
+-- What is part of a table that others have changed is theirs; a migration in steps that has locked none of it takes none of it.
+CREATE TABLE drift.theirs (a int CONSTRAINT theirs_a CHECK (a > 0));
+CREATE TABLE drift.steps (a int);
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+ALTER TABLE drift.theirs RENAME a TO aa;
+SELECT job_id AS job FROM dbops.apply_migration('steps', 'CREATE INDEX CONCURRENTLY steps_a ON drift.steps (a)', project => 'drift') \gset
+CALL dbops.wait_job(:job);
+SELECT change, kind, object FROM pg_temp.drift();
+
+-- A table that was made anew is what the migration that has touched it has left.
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+DROP TABLE drift.theirs;
+CREATE TABLE drift.theirs (b int);
+SELECT state FROM dbops.apply_migration('anew', 'ALTER TABLE drift.theirs ADD c int', project => 'drift') WHERE step IS NULL;
+SELECT change, kind, object FROM pg_temp.drift();
+
+-- An extension, or what else is of a kind of which there are few, is all that the migration has changed.
+CREATE TABLE drift.byhand (a int);
+SELECT state FROM dbops.apply_migration('extension', 'CREATE EXTENSION pg_trgm SCHEMA drift; CREATE FOREIGN DATA WRAPPER drift_too', project => 'drift') WHERE step IS NULL;
+SELECT change, kind, object FROM pg_temp.drift();
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+
 -- What dbops does for a policy is none; what it does for somebody is.
 SELECT state FROM dbops.apply_migration('5', 'CREATE TABLE drift.visit (at timestamptz NOT NULL) PARTITION BY RANGE (at)', project => 'drift') WHERE step IS NULL;
 SELECT dbops.set_partitioning('drift.visit', '1 month') IS NOT NULL AS set;
@@ -199,7 +221,7 @@ SELECT * FROM dbops.schema_drift();
 ROLLBACK;
 
 DROP SCHEMA drift, drift_too, drift_three CASCADE;
-DROP FOREIGN DATA WRAPPER drift_wrapper CASCADE;
+DROP FOREIGN DATA WRAPPER drift_wrapper, drift_too CASCADE;
 SELECT dbops.accept_drift('the end') > 0 AS accepted;
 SELECT dbops.revoke_access('regress_drift_operator'), dbops.revoke_access('regress_drift_monitor');
 DROP ROLE regress_drift, "regress ""hand""", regress_drift_operator, regress_drift_monitor;

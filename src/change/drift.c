@@ -185,6 +185,17 @@ details_of(const SchemaDifference *difference)
 					difference->new != NULL ? difference->new : "none");
 }
 
+/* What it is part of, as it is or was: itself, where of nothing else. */
+const char *
+dbops_drift_whole_of(const Drift *drift, const SchemaDifference *difference)
+{
+	const char *whole = dbops_drift_whole(drift->now, difference->kind, difference->object);
+
+	if (whole == NULL)
+		whole = dbops_drift_whole(drift->state, difference->kind, difference->object);
+	return whole != NULL ? whole : difference->object;
+}
+
 /* The table that an object is part of; NULL: of none. */
 const char *
 dbops_drift_whole(const Jsonb *document, const char *kind, const char *object)

@@ -23,26 +23,7 @@ typedef struct DriftPart
 extern List *dbops_drift_parts(const Jsonb *document, const List *numbers);
 extern Oid	dbops_drift_number(const Jsonb *document, const List *numbers, const char *kind, const char *object);
 
-/* ---- drift_state.c: the state that migrations have left ---- */
-
-typedef struct DriftWatch
-{
-	const char *project;
-	const char *version;
-	Snapshot	before;			/* registered; or NULL: nothing is kept */
-	Jsonb	   *few;			/* the kinds of which there are few, then */
-} DriftWatch;
-
-extern void dbops_drift_begin(DriftWatch *watch, const char *project, const char *version);
-extern void dbops_drift_end(DriftWatch *watch);
-extern void dbops_drift_know(void);
-extern void dbops_drift_end_steps(const char *project, const char *version);
-extern void dbops_drift_store_all(const char *project, const char *version);
-extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document);
-extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
-extern Jsonb *dbops_drift_state(void);
-
-/* ---- drift.c: what differs ---- */
+/* ---- what differs ---- */
 
 typedef struct Drift
 {
@@ -52,7 +33,31 @@ typedef struct Drift
 	List	   *differences;	/* of SchemaDifference *, those of an object behind each other */
 } Drift;
 
+/* ---- drift_state.c: the state that migrations have left ---- */
+
+typedef struct DriftWatch
+{
+	const char *project;
+	const char *version;
+	Snapshot	before;			/* registered; or NULL: nothing is kept */
+	Jsonb	   *few;			/* the kinds of which there are few, then */
+	const char *seen;			/* a pg_snapshot of then */
+} DriftWatch;
+
+extern void dbops_drift_begin(DriftWatch *watch, const char *project, const char *version);
+extern void dbops_drift_end(DriftWatch *watch);
+extern void dbops_drift_know(void);
+extern void dbops_drift_end_steps(const char *project, const char *version);
+extern void dbops_drift_store_all(const char *project, const char *version);
+extern void dbops_drift_store_all_but(const Drift *drift, const List *theirs, const char *project, const char *version);
+extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document);
+extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
+extern Jsonb *dbops_drift_state(void);
+
+/* ---- drift.c: what differs ---- */
+
 extern Drift dbops_drift_find(void);
+extern const char *dbops_drift_whole_of(const Drift *drift, const SchemaDifference *difference);
 extern const char *dbops_drift_whole(const Jsonb *document, const char *kind, const char *object);
 
 /* ---- drift_accept.c: what is meant ---- */
@@ -60,6 +65,10 @@ extern const char *dbops_drift_whole(const Jsonb *document, const char *kind, co
 extern void dbops_drift_take(const Drift *drift, const SchemaDifference *difference,
 							 const char *project, const char *version);
 extern Oid	dbops_drift_number_of(const Drift *drift, const SchemaDifference *difference);
+
+/* ---- drift_theirs.c: what is somebody else's than a migration's ---- */
+
+extern List *dbops_drift_theirs(const Drift *drift, List *locked);	/* of SchemaDifference * */
 
 /* ---- drift_steps.c: what a migration in steps has left ---- */
 

@@ -35,12 +35,16 @@ static bool is_known(void);
 static void keep_or_say(Keeping *keeping);
 static void keep(void *arg);
 static bool keep_touched(const Keeping *keeping);
+static void keep_all_but_theirs(const Keeping *keeping);
 static Jsonb *describe(const SchemaTouched *touched, List **many);
 static void take_few(void *arg);
-static void store_few(const Jsonb *before, const Jsonb *after);
+static void store_few(const DriftWatch *watch, const Jsonb *after);
 static void say_missed(const char *why);
-static void write_parts(DbopsParam numbers, DbopsParam documents, const SchemaTouched *touched,
-						const char *project, const char *version);
+static List *numbers_of(const List *parts, const List *theirs);
+static void take_number(HeapTuple row, TupleDesc desc, void *arg);
+static bool is_of_few(const SchemaDifference *difference);
+static void store(const List *parts, const SchemaTouched *touched, const List *but, const char *project, const char *version);
+static void arrays_of(const List *parts, DbopsParam *numbers, DbopsParam *documents);
 
 /* Remember how the schema is before a migration; needs a transaction that lasts until its end. */
 void
@@ -66,6 +70,7 @@ take_few(void *arg)
 	SchemaTouched nothing = {0};
 	List	   *many;
 
+	watch->seen = dbops_query_text("SELECT pg_current_snapshot()::text", 0, NULL);
 	watch->few = describe(&nothing, &many);
 }
 
@@ -133,8 +138,19 @@ keep(void *arg)
 
 	if (keeping->in_steps && is_known())
 		dbops_drift_take_steps(keeping->project, keeping->version);
-	else if (keeping->watch == NULL || !is_known() || !keep_touched(keeping))
+	else if (keeping->watch == NULL || !is_known())
 		dbops_drift_store_all(keeping->project, keeping->version);
+	else if (!keep_touched(keeping))
+		keep_all_but_theirs(keeping);
+}
+
+/* What is told of no object by itself may be the migration's, and what others are known to have done is not. */
+static void
+keep_all_but_theirs(const Keeping *keeping)
+{
+	Drift		drift = dbops_drift_find();
+
+	dbops_drift_store_all_but(&drift, dbops_drift_theirs(&drift, NIL), keeping->project, keeping->version);
 }
 
 /* False: which objects it has touched cannot be told. */
@@ -150,7 +166,7 @@ keep_touched(const Keeping *keeping)
 	few = describe(&touched, &many);
 	dbops_drift_store(many, &touched, keeping->project, keeping->version);
 	if (VARSIZE(few) != VARSIZE(keeping->watch->few) || memcmp(few, keeping->watch->few, VARSIZE(few)) != 0)
-		store_few(keeping->watch->few, few);
+		store_few(keeping->watch, few);
 	return true;
 }
 
@@ -211,40 +227,101 @@ dbops_drift_store_all(const char *project, const char *version)
 	say_missed(NULL);
 }
 
+/* Store the state of all as it was found, but for what others did: that stays as the state has it, with all of its part. */
+void
+dbops_drift_store_all_but(const Drift *drift, const List *theirs, const char *project, const char *version)
+{
+	List	   *parts = dbops_drift_parts(drift->now, drift->numbers);
+	SchemaTouched kept = {.numbers = numbers_of(parts, theirs)};
+	List	   *taken = NIL;
+	ListCell   *cell;
+
+	foreach(cell, parts)
+		if (!dbops_schema_is_touched(&kept, ((const DriftPart *) lfirst(cell))->number))
+			taken = lappend(taken, lfirst(cell));
+	store(taken, NULL, kept.numbers, project, version);
+	foreach(cell, theirs)
+		if (is_of_few(lfirst(cell)))
+			dbops_drift_store_object(lfirst(cell), drift->state);
+}
+
+/* The numbers of the parts that have, or are to have, something of what others did; sorted. */
+static List *
+numbers_of(const List *parts, const List *theirs)
+{
+	List	   *kinds = NIL;
+	List	   *objects = NIL;
+	List	   *numbers = NIL;
+	DbopsParam	params[4];
+	ListCell   *cell;
+
+	foreach(cell, theirs)
+	{
+		const SchemaDifference *difference = lfirst(cell);
+
+		kinds = lappend(kinds, unconstify(char *, difference->kind));
+		objects = lappend(objects, unconstify(char *, difference->object));
+	}
+	arrays_of(parts, &params[0], &params[1]);
+	params[2] = dbops_param_texts(kinds);
+	params[3] = dbops_param_texts(objects);
+	if (theirs != NIL)
+		dbops_store_each("SELECT DISTINCT p.number"
+						 " FROM (SELECT number, document FROM dbops.drift_part UNION ALL SELECT * FROM unnest($1, $2)) p (number, document),"
+						 " jsonb_each(p.document) k, jsonb_object_keys(k.value) o"
+						 " WHERE p.number <> 0 AND (k.key, o) IN (SELECT * FROM unnest($3, $4)) ORDER BY 1",
+						 lengthof(params), params, take_number, &numbers);
+	return numbers;
+}
+
+static void
+take_number(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **numbers = arg;
+
+	*numbers = lappend_oid(*numbers, dbops_row_oid(row, desc, 1));
+}
+
+/* Is it of a kind of which there are few? */
+static bool
+is_of_few(const SchemaDifference *difference)
+{
+	const SchemaKind *all[] = {dbops_schema_tables, dbops_schema_objects, dbops_schema_database};
+
+	for (int i = 0; i < lengthof(all); i++)
+		for (const SchemaKind *kind = all[i]; kind->name != NULL; kind++)
+			if (strcmp(kind->name, difference->kind) == 0)
+				return kind->some_sql == NULL;
+	return true;
+}
+
 /* Store parts, which are all that there is of what was touched. What is as it was known keeps whose it is. */
 void
 dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version)
 {
-	int			n = list_length(parts);
-	Datum	   *numbers = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
-	Datum	   *documents = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
-	ListCell   *cell;
-
-	foreach(cell, parts)
-	{
-		const DriftPart *part = lfirst(cell);
-
-		numbers[foreach_current_index(cell)] = ObjectIdGetDatum(part->number);
-		documents[foreach_current_index(cell)] = JsonbPGetDatum(part->document);
-	}
-	write_parts(dbops_param_array(numbers, n, OIDOID), dbops_param_array(documents, n, JSONBOID),
-				touched, project, version);
+	store(parts, touched->anything ? NULL : touched, NIL, project, version);
 }
 
+/* touched: NULL: they are all there is; but: numbers of parts that stay as they are. */
 static void
-write_parts(DbopsParam numbers, DbopsParam documents, const SchemaTouched *touched,
-			const char *project, const char *version)
+store(const List *parts, const SchemaTouched *touched, const List *but, const char *project, const char *version)
 {
-	DbopsParam	gone[] = {numbers, dbops_param_bool(touched->anything), dbops_param_oids(touched->numbers)};
-	DbopsParam	came[] = {
-		numbers,
-		documents,
-		dbops_param_time(dbops_clock_now()),
-		dbops_param_text(project),
-		dbops_param_text(version)
-	};
+	DbopsParam	numbers;
+	DbopsParam	documents;
+	DbopsParam	gone[4];
+	DbopsParam	came[5];
 
-	dbops_store_each("DELETE FROM dbops.drift_part p WHERE ($2 OR p.number = ANY ($3))"
+	arrays_of(parts, &numbers, &documents);
+	gone[0] = numbers;
+	gone[1] = dbops_param_bool(touched == NULL);
+	gone[2] = dbops_param_oids(touched == NULL ? NIL : touched->numbers);
+	gone[3] = dbops_param_oids(but);
+	came[0] = numbers;
+	came[1] = documents;
+	came[2] = dbops_param_time(dbops_clock_now());
+	came[3] = dbops_param_text(project);
+	came[4] = dbops_param_text(version);
+	dbops_store_each("DELETE FROM dbops.drift_part p WHERE ($2 OR p.number = ANY ($3)) AND p.number <> ALL ($4)"
 					 " AND NOT EXISTS (SELECT FROM unnest($1) n WHERE n = p.number)",
 					 lengthof(gone), gone, NULL, NULL);
 	dbops_store_each("INSERT INTO dbops.drift_part AS p (number, document, at, project, version)"
@@ -253,6 +330,31 @@ write_parts(DbopsParam numbers, DbopsParam documents, const SchemaTouched *touch
 					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, at = excluded.at,"
 					 " project = coalesce(excluded.project, p.project), version = coalesce(excluded.version, p.version)",
 					 lengthof(came), came, NULL, NULL);
+	/* What is gone, and was made anew by the same name. */
+	dbops_store_each("DELETE FROM dbops.drift_part p WHERE p.number <> 0 AND p.number NOT IN (SELECT oid FROM pg_class"
+					 " UNION ALL SELECT oid FROM pg_type UNION ALL SELECT oid FROM pg_proc)"
+					 " AND EXISTS (SELECT FROM jsonb_each(p.document) k, jsonb_object_keys(k.value) o"
+					 " WHERE (k.key, o) IN (SELECT k.key, o FROM unnest($1) d, jsonb_each(d) k, jsonb_object_keys(k.value) o))",
+					 1, &documents, NULL, NULL);
+}
+
+static void
+arrays_of(const List *parts, DbopsParam *numbers, DbopsParam *documents)
+{
+	int			n = list_length(parts);
+	Datum	   *oids = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	Datum	   *jsonbs = palloc_extended(sizeof(Datum) * (n + 1), MCXT_ALLOC_HUGE);
+	ListCell   *cell;
+
+	foreach(cell, parts)
+	{
+		const DriftPart *part = lfirst(cell);
+
+		oids[foreach_current_index(cell)] = ObjectIdGetDatum(part->number);
+		jsonbs[foreach_current_index(cell)] = JsonbPGetDatum(part->document);
+	}
+	*numbers = dbops_param_array(oids, n, OIDOID);
+	*documents = dbops_param_array(jsonbs, n, JSONBOID);
 }
 
 /* Store one object of the kinds of which there are few as it is in a document. */
@@ -272,24 +374,30 @@ dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *docume
 					 lengthof(params), params, NULL, NULL);
 }
 
-/* Store what has changed between two documents of the kinds of which there are few. */
+/*
+ * Store what has changed since of the kinds of which there are few, but for what
+ * others are known to have changed meanwhile. They may have begun a day before.
+ */
 static void
-store_few(const Jsonb *before, const Jsonb *after)
+store_few(const DriftWatch *watch, const Jsonb *after)
 {
 #define OBJECTS(document) \
 	"(SELECT k.key AS kind, o.key AS object, o.value AS attributes FROM jsonb_each(" document ") k," \
 	" jsonb_each(k.value) o)"
 	DbopsParam	params[] = {
-		dbops_param_jsonb(before),
+		dbops_param_jsonb(watch->few),
 		dbops_param_jsonb(after),
-		dbops_param_time(dbops_clock_now())
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_text(watch->seen)
 	};
 
-	dbops_store_each("UPDATE dbops.drift_part p SET at = $3, document = (SELECT coalesce(jsonb_object_agg(y.kind, y.objects), '{}')"
+	dbops_store_each("WITH others AS (SELECT DISTINCT unnest(objects) AS object FROM dbops.ddl_log WHERE at >= $3 - interval '1 day'"
+					 " AND NOT pg_visible_in_snapshot(transaction_id::text::xid8, $4::pg_snapshot))"
+					 " UPDATE dbops.drift_part p SET at = $3, document = (SELECT coalesce(jsonb_object_agg(y.kind, y.objects), '{}')"
 					 " FROM (SELECT x.kind, jsonb_object_agg(x.object, x.attributes) AS objects FROM ("
-					 "  SELECT kind, object, CASE WHEN b.attributes IS DISTINCT FROM a.attributes THEN a.attributes ELSE s.attributes END AS attributes"
+					 "  SELECT kind, object, CASE WHEN b.attributes IS DISTINCT FROM a.attributes AND o.object IS NULL THEN a.attributes ELSE s.attributes END AS attributes"
 					 "  FROM " OBJECTS("p.document") " s FULL JOIN " OBJECTS("$1") " b USING (kind, object)"
-					 "  FULL JOIN " OBJECTS("$2") " a USING (kind, object)) x"
+					 "  FULL JOIN " OBJECTS("$2") " a USING (kind, object) LEFT JOIN others o USING (object)) x"
 					 "  WHERE x.attributes IS NOT NULL GROUP BY x.kind) y) WHERE p.number = 0",
 					 lengthof(params), params, NULL, NULL);
 }

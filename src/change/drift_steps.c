@@ -3,63 +3,52 @@
  *		What a migration in steps has left.
  *
  * It has many transactions, between which others do what they like, so that the
- * catalogs do not tell what it has touched. But what others have done to an
- * object is in the record of DDL by its name, and what the migration did is not:
- * so all that differs is the migration's, but for what somebody else is known to
- * have done. Where that is much, the schema is taken as a whole.
+ * catalogs do not tell what it has touched. So all that differs is the migration's,
+ * but for what somebody else is known to have done (drift_theirs.c). Where that is
+ * much, the schema is taken as a whole, but for that.
  */
 #include "change/drift.h"
 
-#include "catalog/pg_type.h"
-
 #define MOST_TAKEN	100			/* objects; each is described by itself */
 
-static List *those_of_nobody_else(const Drift *drift);
-static bool is_somebody_elses(const Drift *drift, const SchemaDifference *difference);
+static List *locked_tables(const char *project, const char *version);
+static void take_name(HeapTuple row, TupleDesc desc, void *arg);
 
 /* Take what it has left; the caller sees to errors, and that there is a state. */
 void
 dbops_drift_take_steps(const char *project, const char *version)
 {
 	Drift		drift = dbops_drift_find();
-	List	   *taken;
+	List	   *theirs = dbops_drift_theirs(&drift, locked_tables(project, version));
+	List	   *ours = list_difference_ptr(drift.differences, theirs);
 	ListCell   *cell;
 
-	if (list_length(drift.differences) > MOST_TAKEN)
+	if (list_length(ours) > MOST_TAKEN)
 	{
-		dbops_drift_store_all(project, version);
+		dbops_drift_store_all_but(&drift, theirs, project, version);
 		return;
 	}
-	taken = those_of_nobody_else(&drift);
-	foreach(cell, taken)
+	foreach(cell, ours)
 		dbops_drift_take(&drift, lfirst(cell), project, version);
 }
 
-/* Before anything is taken: that is the moment since which somebody may have changed it. */
+/* By name; its receipts tell. */
 static List *
-those_of_nobody_else(const Drift *drift)
+locked_tables(const char *project, const char *version)
 {
-	List	   *those = NIL;
-	ListCell   *cell;
+	DbopsParam	params[] = {dbops_param_text(project), dbops_param_text(version)};
+	List	   *names = NIL;
 
-	foreach(cell, drift->differences)
-		if (!is_somebody_elses(drift, lfirst(cell)))
-			those = lappend(those, lfirst(cell));
-	return those;
+	dbops_store_each("SELECT DISTINCT l FROM dbops.migration_step, jsonb_object_keys(receipt -> 'locks') l"
+					 " WHERE project = $1 AND version = $2 AND jsonb_typeof(receipt -> 'locks') = 'object'",
+					 lengthof(params), params, take_name, &names);
+	return names;
 }
 
-static bool
-is_somebody_elses(const Drift *drift, const SchemaDifference *difference)
+static void
+take_name(HeapTuple row, TupleDesc desc, void *arg)
 {
-	Oid			number = dbops_drift_number_of(drift, difference);
-	DbopsParam	params[] = {
-		{.type = OIDOID,.value = ObjectIdGetDatum(number)},
-		dbops_param_text(difference->object)
-	};
-	Datum		found;
+	List	  **names = arg;
 
-	return dbops_store_value("SELECT true FROM dbops.ddl_log WHERE $2 = ANY (objects) AND command <> 'accept_drift'"
-							 " AND at >= coalesce((SELECT at FROM dbops.drift_part WHERE number = $1 AND number <> 0),"
-							 " (SELECT min(at) FROM dbops.drift_state)) LIMIT 1",
-							 lengthof(params), params, BOOLOID, &found);
+	*names = lappend(*names, dbops_row_text(row, desc, 1));
 }

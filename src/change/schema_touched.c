@@ -1,19 +1,21 @@
 /*
  * schema_touched.c
- *		Which objects may have changed since a moment.
+ *		Which objects this transaction may have changed since a moment.
  *
  * A large schema takes seconds to be described, and a migration touches little
- * of it. What it touched is read from the rows of the catalogs themselves: an
- * object is as it was if no row that is read for it is visible to one of two
- * snapshots and not to the other. That sees whatever came about, by whichever
- * statement, function or session. The snapshot of the earlier moment must be
- * registered, so that nothing that it sees is removed.
+ * of it. What it touched is read from the rows of the catalogs themselves: it
+ * has left an object as it was if no row that is read for it is visible to one of
+ * two snapshots and not to the other, and was written or deleted by this
+ * transaction. That sees whatever came about, by whichever statement or function,
+ * and nothing of what others have committed meanwhile. The snapshot of the
+ * earlier moment must be registered, so that nothing that it sees is removed.
  *
  * Of a row two things are known: whose it is, and whether other objects are
  * written with what it says, as a view is with the names of a table's columns;
  * then those that depend on it are counted as touched, too. Too many objects
- * do no harm, so numbers are not kept apart by catalog. Catalogs of which this
- * is not known, such as those of operators, are an answer too: anything.
+ * do no harm, so numbers are not kept apart by catalog. Objects of catalogs of
+ * which this is not known, such as those of operators, are of kinds that are
+ * always described whole; what depends on them may have changed where they have.
  *
  * Pages on which all rows are visible to everyone have not changed, so that
  * the cost is that of what changed since the last vacuum.
@@ -25,6 +27,7 @@
 #include "access/table.h"
 #include "access/visibilitymap.h"
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_aggregate.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
@@ -138,8 +141,15 @@ static const Oid unread[] = {
 	UserMappingRelationId
 };
 
-/* Catalogs of objects with whose names others are written. */
+/* Catalogs of objects with whose names others are written, which are written with others' names in turn. */
 static const Oid named_catalogs[] = {RelationRelationId, TypeRelationId, ProcedureRelationId};
+
+/* An object with whose name others are written. */
+typedef struct Named
+{
+	Oid			catalog;
+	Oid			number;
+} Named;
 
 /* What a namespace or role was called. */
 typedef struct OldName
@@ -157,21 +167,28 @@ typedef struct Search
 	const Owning *owning;		/* what is known of the catalog at hand; or NULL */
 	const Naming *naming;
 	SchemaTouched touched;
-	List	   *named[lengthof(named_catalogs)];	/* of those with whose names others are written */
+	Oid			catalog;		/* at hand */
+	HTAB	   *seen;			/* of Named: those that are in named */
+	List	   *named;			/* of Named *: those with whose names others are written */
+	int			followed;		/* of them, from the first on: what depends on these was added */
 	List	   *old_names;		/* of OldName * */
 } Search;
 
+static HTAB *seen_table(void);
 static List *catalogs(void);
 static void take_number(HeapTuple row, TupleDesc desc, void *arg);
 static bool is_unread(Oid catalog);
 static void search_catalog(Search *search, Oid number);
 static void search_page(Search *search, Relation catalog, BlockNumber block);
 static void take_row(Search *search, TupleDesc desc, HeapTuple row, bool is_old);
+static bool is_ours(HeapTupleHeader row, bool is_old);
+static void take_other(Search *search, TupleDesc desc, HeapTuple row);
 static Oid	oid_of(TupleDesc desc, HeapTuple row, AttrNumber column);
 static void take_object(Search *search, Oid named, Oid number);
+static void take_named(Search *search, Oid catalog, Oid number);
 static void check_names(Search *search);
 static void add_dependents(Search *search);
-static void follow(Search *search, Oid catalog, List *named);
+static void follow(Search *search, int first);
 static void take_dependent(HeapTuple row, TupleDesc desc, void *arg);
 static void add_wholes(Search *search);
 static void take_whole(HeapTuple row, TupleDesc desc, void *arg);
@@ -184,7 +201,7 @@ static void sort_out(Search *search);
 SchemaTouched
 dbops_schema_touched(Snapshot since, const List *always)
 {
-	Search		search = {.old = since,.touched.numbers = list_copy(always)};
+	Search		search = {.old = since,.touched.numbers = list_copy(always),.seen = seen_table()};
 	List	   *all;
 	ListCell   *cell;
 
@@ -206,7 +223,16 @@ dbops_schema_touched(Snapshot since, const List *always)
 	sort_out(&search);
 	PopActiveSnapshot();
 	UnregisterSnapshot(search.new);
+	hash_destroy(search.seen);
 	return search.touched;
+}
+
+static HTAB *
+seen_table(void)
+{
+	HASHCTL		control = {.keysize = sizeof(Named),.entrysize = sizeof(Named),.hcxt = CurrentMemoryContext};
+
+	return hash_create("objects with whose names others are written", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* All that the server has, so that one that is new in a major is not passed over. */
@@ -245,6 +271,7 @@ search_catalog(Search *search, Oid number)
 	BlockNumber blocks = RelationGetNumberOfBlocks(catalog);
 	Buffer		map = InvalidBuffer;
 
+	search->catalog = number;
 	search->owning = NULL;
 	search->naming = NULL;
 	for (int i = 0; i < lengthof(owning); i++)
@@ -297,6 +324,8 @@ take_row(Search *search, TupleDesc desc, HeapTuple row, bool is_old)
 {
 	const Owning *known = search->owning;
 
+	if (!is_ours(row->t_data, is_old))
+		return;
 	if (search->naming != NULL)
 	{
 		OldName    *old = palloc(sizeof(OldName));
@@ -308,13 +337,32 @@ take_row(Search *search, TupleDesc desc, HeapTuple row, bool is_old)
 			search->old_names = lappend(search->old_names, old);
 		return;
 	}
-	if (known == NULL || (known->schema != 0 && oid_of(desc, row, known->schema) == PG_CATALOG_NAMESPACE))
+	if (known == NULL)
 	{
-		search->touched.anything = true;
+		if (is_old)
+			take_other(search, desc, row);
 		return;
 	}
+	search->touched.anything |= (known->schema != 0 && oid_of(desc, row, known->schema) == PG_CATALOG_NAMESPACE);
 	for (int i = 0; i < lengthof(known->objects) && known->objects[i] != 0; i++)
 		take_object(search, i == 0 ? known->named : InvalidOid, oid_of(desc, row, known->objects[i]));
+}
+
+/* Has this transaction written the row, or deleted it? */
+static bool
+is_ours(HeapTupleHeader row, bool is_old)
+{
+	return TransactionIdIsCurrentTransactionId(is_old ? HeapTupleHeaderGetUpdateXid(row) : HeapTupleHeaderGetXmin(row));
+}
+
+/* An object of a catalog of which no more is known has another name perhaps; nothing records who uses those of the cluster. */
+static void
+take_other(Search *search, TupleDesc desc, HeapTuple row)
+{
+	if (IsSharedRelation(search->catalog))
+		search->touched.anything = true;
+	else if (strcmp(NameStr(TupleDescAttr(desc, 0)->attname), "oid") == 0)
+		take_named(search, search->catalog, oid_of(desc, row, 1));
 }
 
 static Oid
@@ -333,12 +381,23 @@ take_object(Search *search, Oid named, Oid number)
 	if (!OidIsValid(number))
 		return;
 	search->touched.numbers = lappend_oid(search->touched.numbers, number);
-	for (int i = 0; i < lengthof(named_catalogs); i++)
-		if (named_catalogs[i] == named)
-			search->named[i] = lappend_oid(search->named[i], number);
-	/* What depends on the server's own objects is not recorded. */
-	search->touched.anything |= (OidIsValid(named) && number < FirstNormalObjectId);
+	if (OidIsValid(named))
+		take_named(search, named, number);
 	search->touched.anything |= (list_length(search->touched.numbers) > MOST_TOUCHED * 100);
+}
+
+static void
+take_named(Search *search, Oid catalog, Oid number)
+{
+	Named		key = {catalog, number};
+	Named	   *entry;
+	bool		found;
+
+	entry = hash_search(search->seen, &key, HASH_ENTER, &found);
+	if (!found)
+		search->named = lappend(search->named, entry);
+	/* What depends on the server's own objects is not recorded. */
+	search->touched.anything |= (number < FirstNormalObjectId);
 }
 
 /* One that has got another name, or is gone, touches all that is written with it. */
@@ -364,39 +423,48 @@ check_names(Search *search)
 static void
 add_dependents(Search *search)
 {
-	List	   *followed[lengthof(named_catalogs)] = {NIL};
-	bool		done;
-
-	do
+	sort_out(search);
+	while (search->followed < list_length(search->named) && !search->touched.anything)
 	{
-		done = true;
-		sort_out(search);
-		for (int i = 0; i < lengthof(named_catalogs) && !search->touched.anything; i++)
-		{
-			List	   *next = list_difference_oid(search->named[i], followed[i]);
+		int			first = search->followed;
 
-			if (next == NIL)
-				continue;
-			followed[i] = list_concat(followed[i], next);
-			follow(search, named_catalogs[i], next);
-			done = false;
-		}
-	} while (!done && !search->touched.anything);
+		search->followed = list_length(search->named);
+		follow(search, first);
+		sort_out(search);
+	}
 }
 
+/* Add what depends on those from the first on. */
 static void
-follow(Search *search, Oid catalog, List *named)
+follow(Search *search, int first)
 {
-	DbopsParam	params[] = {dbops_param_oid(catalog), dbops_param_oids(named)};
+	List	   *catalogs = NIL;
+	List	   *numbers = NIL;
+	DbopsParam	params[2];
 
-	dbops_query_seen("SELECT classid, objid FROM pg_depend WHERE refclassid = $1 AND refobjid = ANY ($2)",
+	for (int i = first; i < list_length(search->named); i++)
+	{
+		const Named *named = list_nth(search->named, i);
+
+		catalogs = lappend_oid(catalogs, named->catalog);
+		numbers = lappend_oid(numbers, named->number);
+	}
+	params[0] = dbops_param_oids(catalogs);
+	params[1] = dbops_param_oids(numbers);
+	dbops_query_seen("SELECT d.classid, d.objid FROM unnest($1, $2) AS n (catalog, number)"
+					 " JOIN pg_depend d ON d.refclassid = n.catalog AND d.refobjid = n.number",
 					 lengthof(params), params, take_dependent, search);
 }
 
 static void
 take_dependent(HeapTuple row, TupleDesc desc, void *arg)
 {
-	take_object(arg, oid_of(desc, row, 1), oid_of(desc, row, 2));
+	Oid			catalog = oid_of(desc, row, 1);
+	bool		is_named = false;
+
+	for (int i = 0; i < lengthof(named_catalogs); i++)
+		is_named |= (named_catalogs[i] == catalog);
+	take_object(arg, is_named ? catalog : InvalidOid, oid_of(desc, row, 2));
 }
 
 /* Add the objects that what is touched is part of. */
@@ -431,11 +499,6 @@ sort_out(Search *search)
 {
 	list_sort(search->touched.numbers, list_oid_cmp);
 	list_deduplicate_oid(search->touched.numbers);
-	for (int i = 0; i < lengthof(named_catalogs); i++)
-	{
-		list_sort(search->named[i], list_oid_cmp);
-		list_deduplicate_oid(search->named[i]);
-	}
 	search->touched.anything |= (list_length(search->touched.numbers) > MOST_TOUCHED);
 }
 
