@@ -15,7 +15,7 @@ CREATE TEMP TABLE seen AS SELECT coalesce(max(transaction_id), 0) AS last FROM d
 -- What was written down since the last look.
 CREATE FUNCTION pg_temp.written() RETURNS TABLE (command text, dropped boolean, objects text) LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN QUERY SELECT h.command || CASE WHEN h.by_dbops THEN ' by dbops' ELSE '' END, h.dropped, CASE h.command WHEN 'DROP EXTENSION' THEN h.objects[1] ELSE (SELECT string_agg(o, ' ' ORDER BY o COLLATE "C") FROM unnest(h.objects) o) END
+  RETURN QUERY SELECT h.command || CASE WHEN h.by_dbops THEN ' by dbops' ELSE '' END, h.dropped, CASE h.command WHEN 'DROP EXTENSION' THEN h.objects[1] ELSE (SELECT string_agg(replace(o, 'of ' || quote_ident(session_user) || ' on', 'of me on'), ' ' ORDER BY o COLLATE "C") FROM unnest(h.objects) o) END
     FROM dbops.ddl_history() h WHERE h.transaction_id > (SELECT last FROM seen)
     ORDER BY h.at, h.dropped DESC;
   UPDATE seen SET last = (SELECT max(transaction_id) FROM dbops.ddl_history());

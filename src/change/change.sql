@@ -563,11 +563,12 @@ CREATE TABLE dbops.ddl_log (
     dropped          boolean NOT NULL,
     by_dbops         boolean NOT NULL,
     objects          text[] NOT NULL,
+    wholes           text[] NOT NULL,
     statement        text
 );
 CREATE INDEX ddl_log_at ON dbops.ddl_log (at);
 COMMENT ON TABLE dbops.ddl_log IS
-    'Changes of the schema that were made in no migration, kept for dbops.ddl_log_age. objects: as schema_snapshot() names them; those that were dropped have a row of their own. by_dbops: dbops did it for a policy or a call. statement: null where it may hold a password, or is not known. role_oid, cluster: as in dbops.migration.';
+    'Changes of the schema that were made in no migration, kept for dbops.ddl_log_age. objects: as schema_snapshot() names them; those that were dropped have a row of their own. wholes: those of them that changed with all their parts, as a table that was made, dropped, renamed or attached. by_dbops: dbops did it for a policy or a call. statement: null where it may hold a password, or is not known. role_oid, cluster: as in dbops.migration.';
 REVOKE ALL ON TABLE dbops.ddl_log FROM PUBLIC;
 CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.ddl_log
     FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_rows();

@@ -22,7 +22,7 @@
  *				are no schema of this database
  *
  * GRANT, COMMENT, SECURITY LABEL, ALTER DEFAULT PRIVILEGES, IMPORT FOREIGN
- * SCHEMA, DROP OWNED, publications, extensions and event triggers are changes
+ * SCHEMA, DROP OWNED, REASSIGN OWNED, publications, extensions and event triggers are changes
  * of the schema as any. CREATE SCHEMA with its elements is one statement.
  */
 #include "change/ddl_guard.h"
@@ -74,7 +74,7 @@ dbops_guard_kind(Node *statement)
 		case T_RefreshMatViewStmt:
 			return kind_of_work(statement);
 		default:
-			return (GetCommandLogLevel(statement) == LOGSTMT_DDL) ? kind_of_ddl(statement) : 0;
+			return (GetCommandLogLevel(statement) == LOGSTMT_DDL || IsA(statement, ReassignOwnedStmt)) ? kind_of_ddl(statement) : 0;
 	}
 }
 

@@ -5,7 +5,8 @@
  * Two event triggers fire when a command is done, in its transaction: what is
  * undone is not in the log, and what cannot be written down is not done. The
  * server lists what the command has made, changed and dropped, also by CASCADE,
- * so nothing is guessed from its text. The rows are written as the extension's
+ * so nothing is guessed from its text; commands without event triggers, such as
+ * REASSIGN OWNED, are written down by what they change along. The rows are written as the extension's
  * owner, for any role.
  *
  * Left out are migrations, which have a ledger; scripts of extensions, which
@@ -52,7 +53,7 @@ static List *dropped(void);
 static void take_dropped(HeapTuple row, TupleDesc desc, void *arg);
 static bool is_worth_a_name(Oid class);
 static bool names_nothing(Node *statement);
-static void write_down(const char *command, bool was_dropped, List *objects, const char *text);
+static void write_down(const char *command, bool was_dropped, List *objects, List *wholes, const char *text);
 static void prune(void *arg);
 
 static const DbopsUpkeep pruning = {
@@ -64,6 +65,7 @@ void
 dbops_ddl_log_init(void)
 {
 	dbops_ddl_text_init();
+	dbops_ddl_along_init();
 	dbops_upkeep_register(&pruning);
 }
 
@@ -74,6 +76,7 @@ dbops_log_ddl(PG_FUNCTION_ARGS)
 	const EventTriggerData *event = (const EventTriggerData *) fcinfo->context;
 	bool		was_dropped;
 	List	   *objects;
+	List	   *wholes = NIL;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
@@ -84,10 +87,28 @@ dbops_log_ddl(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	was_dropped = (strcmp(event->event, "sql_drop") == 0);
-	objects = was_dropped ? dropped() : made_or_changed();
+	if (was_dropped)
+		wholes = objects = dropped();
+	else
+		objects = dbops_ddl_along_names(made_or_changed(), &wholes);
 	if (objects != NIL || (!was_dropped && names_nothing(event->parsetree)))
-		write_down(CreateCommandName(event->parsetree), was_dropped, objects, dbops_ddl_text());
+		write_down(CreateCommandName(event->parsetree), was_dropped, objects, wholes, dbops_ddl_text());
 	PG_RETURN_NULL();
+}
+
+/* Write down, when it is done, a command that the server fires no event triggers for. */
+void
+dbops_ddl_log_unheard(Node *statement)
+{
+	List	   *objects;
+	List	   *wholes;
+
+	if (command_tag_event_trigger_ok(CreateCommandTag(statement)) || !is_recorded(statement) || !lock_log())
+		return;
+	CommandCounterIncrement();
+	objects = dbops_ddl_along_names(NIL, &wholes);
+	if (objects != NIL)
+		write_down(CreateCommandName(statement), false, objects, wholes, dbops_ddl_text());
 }
 
 static bool
@@ -158,10 +179,13 @@ take_dropped(HeapTuple row, TupleDesc desc, void *arg)
 {
 	List	  **names = arg;
 	Oid			class = dbops_row_oid(row, desc, 1);
+	char	   *name;
 
-	if (dbops_row_bool(row, desc, 2) || is_worth_a_name(class))
-		*names = lappend(*names, dbops_ddl_name(class, dbops_row_text(row, desc, 3),
-												dbops_row_texts(row, desc, 4), dbops_row_texts(row, desc, 5)));
+	if (!dbops_row_bool(row, desc, 2) && !is_worth_a_name(class))
+		return;
+	name = dbops_ddl_name(class, dbops_row_text(row, desc, 3), dbops_row_texts(row, desc, 4), dbops_row_texts(row, desc, 5));
+	if (!dbops_ddl_is_temporary(name))
+		*names = lappend(*names, name);
 }
 
 /* Of what goes with something else, as the type of a table does, is it looked for by name? */
@@ -176,7 +200,7 @@ is_worth_a_name(Oid class)
 static bool
 names_nothing(Node *statement)
 {
-	return IsA(statement, ReassignOwnedStmt) || IsA(statement, DropOwnedStmt) || IsA(statement, AlterDefaultPrivilegesStmt);
+	return IsA(statement, DropOwnedStmt) || IsA(statement, AlterDefaultPrivilegesStmt);
 }
 
 /* ---- the log ---- */
@@ -185,11 +209,11 @@ names_nothing(Node *statement)
 void
 dbops_ddl_log_note(const char *command, List *objects, const char *text)
 {
-	write_down(command, false, objects, text);
+	write_down(command, false, objects, NIL, text);
 }
 
 static void
-write_down(const char *command, bool was_dropped, List *objects, const char *text)
+write_down(const char *command, bool was_dropped, List *objects, List *wholes, const char *text)
 {
 	MigrationOwner user = dbops_migration_owner_current();
 	DbopsParam	params[] = {
@@ -205,12 +229,13 @@ write_down(const char *command, bool was_dropped, List *objects, const char *tex
 		dbops_param_bool(was_dropped),
 		dbops_param_bool(dbops_is_own()),
 		dbops_param_texts(objects),
-		dbops_param_text(text)
+		dbops_param_text(text),
+		dbops_param_texts(wholes)
 	};
 
 	dbops_store_each_kept("INSERT INTO dbops.ddl_log (at, role_name, role_oid, cluster, session_role, application_name,"
-						  " client_address, pid, transaction_id, command, dropped, by_dbops, objects, statement)"
-						  " VALUES ($1, $2, $3, $4, $5, $6, inet_client_addr(), $7, $8, $9, $10, $11, coalesce($12, '{}'), $13)",
+						  " client_address, pid, transaction_id, command, dropped, by_dbops, objects, statement, wholes)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, inet_client_addr(), $7, $8, $9, $10, $11, coalesce($12, '{}'), $13, coalesce($14, '{}'))",
 						  lengthof(params), params, NULL, NULL);
 }
 

@@ -15,6 +15,7 @@
 #include "catalog/pg_cast.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_default_acl.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_language.h"
@@ -23,6 +24,7 @@
 #include "catalog/pg_opfamily.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_publication_rel.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
@@ -31,6 +33,7 @@
 #include "commands/trigger.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteSupport.h"
 #include "tcop/deparse_utility.h"
 #include "utils/aclchk_internal.h"
@@ -40,16 +43,17 @@
 
 static char *joined(List *names);
 static char *with_arguments(const char *function, List *arguments);
+static char *of_default_privileges(const char *identity, List *names);
 static const char *type_name(const char *name);
 static ObjectAddress not_null_column(Oid table, Node *subcommand);
 static List *add_object(List *known, const ObjectAddress *address, const CollectedCommand *command);
 static List *add_switched(List *known, Oid table, const AlterTableCmd *command);
 static List *add_triggers(List *known, Oid table);
+static char *full_name(const ObjectAddress *address);
 static bool is_there(const ObjectAddress *address);
 static List *add(List *known, char *name);
 static List *add_granted(List *known, const InternalGrant *grant);
 static List *add_granted_columns(List *known, Oid table, List *privileges);
-static bool is_temporary(Oid class, Oid object);
 static bool is_own_schema(const ObjectAddress *address);
 static Oid	class_of(ObjectType type);
 static char *old_name(const char *name, const CollectedCommand *command);
@@ -82,6 +86,10 @@ dbops_ddl_name(Oid class, const char *identity, List *names, List *arguments)
 		case OperatorClassRelationId:
 		case OperatorFamilyRelationId:
 			return psprintf("%s using %s", quote_qualified_identifier(lsecond(names), lthird(names)), quote_identifier(linitial(names)));
+		case DefaultAclRelationId:
+			return of_default_privileges(identity, names);
+		case PublicationRelRelationId:
+			return psprintf("%s for %s", quote_identifier(linitial(arguments)), joined(names));
 		case UserMappingRelationId:
 			return psprintf("for %s server %s", strcmp(linitial(names), "public") == 0 ? "PUBLIC" : quote_identifier(linitial(names)),
 							quote_identifier(linitial(arguments)));
@@ -114,6 +122,18 @@ with_arguments(const char *function, List *arguments)
 		appendStringInfo(&text, "%s%s", foreach_current_index(cell) > 0 ? "," : "", type_name(lfirst(cell)));
 	appendStringInfoChar(&text, ')');
 	return text.data;
+}
+
+/* The identity ends with what they are on. */
+static char *
+of_default_privileges(const char *identity, List *names)
+{
+	const char *kind = identity;
+
+	for (const char *next = identity; (next = strstr(next, " on ")) != NULL; next++)
+		kind = next;
+	return psprintf("of %s%s%s%s", quote_identifier(linitial(names)), kind,
+					list_length(names) > 1 ? " in " : "", list_length(names) > 1 ? quote_identifier(lsecond(names)) : "");
 }
 
 /* A snapshot does not say that a type is the server's. */
@@ -222,21 +242,61 @@ not_null_column(Oid table, Node *subcommand)
 static List *
 add_object(List *known, const ObjectAddress *address, const CollectedCommand *command)
 {
-	List	   *names = NIL;
-	List	   *arguments = NIL;
-	char	   *identity;
-	char	   *name;
+	char	   *name = full_name(address);
 
-	if (!is_there(address))
+	if (name == NULL)
 		return known;
-	identity = getObjectIdentityParts(address, &names, &arguments, true);
-	if (identity == NULL)
-		return known;
-	name = dbops_ddl_name(address->classId, identity, names, arguments);
 	known = add(known, name);
 	if (command != NULL && (name = old_name(name, command)) != NULL)
 		known = add(known, name);
 	return known;
+}
+
+/* NULL: it is not there. */
+static char *
+full_name(const ObjectAddress *address)
+{
+	List	   *names = NIL;
+	List	   *arguments = NIL;
+	char	   *identity;
+
+	if (!is_there(address))
+		return NULL;
+	identity = getObjectIdentityParts(address, &names, &arguments, true);
+	if (identity == NULL)
+		return NULL;
+	/* What a view says is the view's. */
+	if (address->classId == RewriteRelationId && strcmp(llast(names), ViewSelectRuleName) == 0)
+		names = list_truncate(names, list_length(names) - 1);
+	return dbops_ddl_name(address->classId, identity, names, arguments);
+}
+
+/* The name of an object as it is now; NULL: it is not there, or nobody's schema. */
+char *
+dbops_ddl_name_of(const ObjectAddress *address)
+{
+	char	   *name = is_own_schema(address) ? NULL : full_name(address);
+
+	return (name == NULL || add(NIL, name) == NIL) ? NULL : name;
+}
+
+/* Is it, or what it is part of, temporary, or the storage of something else? */
+bool
+dbops_ddl_is_temporary(const char *name)
+{
+	static const char *const schemas[] = {"pg_temp.", "pg_toast.", "pg_toast_temp_"};
+
+	for (int i = 0; i < lengthof(schemas); i++)
+		if (strncmp(name, schemas[i], strlen(schemas[i])) == 0)
+			return true;
+	return strcmp(name, "pg_temp") == 0;
+}
+
+/* Bytes of the name that comes before the last part of one. */
+int
+dbops_ddl_whole_length(const char *name)
+{
+	return Max(begin_of_last(name) - 1, 0);
 }
 
 /* Some subcommands have no object, or one that they have dropped. */
@@ -257,7 +317,7 @@ is_there(const ObjectAddress *address)
 static List *
 add(List *known, char *name)
 {
-	if (strncmp(name, "dbops.", strlen("dbops.")) == 0 || (known != NIL && strcmp(llast(known), name) == 0))
+	if (strncmp(name, "dbops.", strlen("dbops.")) == 0 || dbops_ddl_is_temporary(name) || (known != NIL && strcmp(llast(known), name) == 0))
 		return known;
 	return lappend(known, name);
 }
@@ -273,7 +333,7 @@ add_granted(List *known, const InternalGrant *grant)
 	foreach(cell, grant->objects)
 	{
 		address.objectId = lfirst_oid(cell);
-		if (is_temporary(address.classId, address.objectId) || is_own_schema(&address))
+		if (is_own_schema(&address))
 			continue;
 		known = add_object(known, &address, NULL);
 		if (grant->objtype == OBJECT_TABLE)
@@ -302,12 +362,6 @@ add_granted_columns(List *known, Oid table, List *privileges)
 		}
 	}
 	return known;
-}
-
-static bool
-is_temporary(Oid class, Oid object)
-{
-	return class == RelationRelationId && get_rel_persistence(object) == RELPERSISTENCE_TEMP;
 }
 
 static bool

@@ -51,19 +51,24 @@ process_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 		.location = statement->stmt_location,
 		.length = statement->stmt_len
 	};
+	DdlAlong	along = {.statement = statement->utilityStmt,.parent = CurrentMemoryContext};
+	DdlAlong   *outer_along;
 
 	if (context == PROCESS_UTILITY_SUBCOMMAND || (dbops_guard_kind(current.node) & GUARD_SCHEMA) == 0)
 	{
 		next_hook() (statement, query, read_only_tree, context, params, environment, dest, completion);
 		return;
 	}
+	running = &current;
+	outer_along = dbops_ddl_along_begin(&along);
 	PG_TRY();
 	{
-		running = &current;
 		next_hook() (statement, query, read_only_tree, context, params, environment, dest, completion);
+		dbops_ddl_log_unheard(current.node);
 	}
 	PG_FINALLY();
 	{
+		dbops_ddl_along_end(outer_along);
 		running = outer;
 	}
 	PG_END_TRY();

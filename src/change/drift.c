@@ -4,7 +4,8 @@
  *
  * The state that they have left is held against the schema as it is, and what
  * differs is looked up in the record of DDL: by its name, or by that of the
- * table that it is part of. What was written down before a migration had taken
+ * table that it is part of, where that has come, gone or moved as a whole: who
+ * has changed something else of it has nothing to do with it. What was written down before a migration had taken
  * the object as it then was, has nothing to do with it.
  *
  * A partition that dbops has made or dropped as a policy says, and a trigger of
@@ -72,20 +73,22 @@ dbops_schema_drift(PG_FUNCTION_ARGS)
 					   "  FROM dbops.drift_part p, jsonb_each(p.document) k, jsonb_object_keys(k.value) o WHERE o = ANY ($7)),"
 					   " logged AS MATERIALIZED (SELECT DISTINCT ON (o) o AS object, l.* FROM dbops.ddl_log l, unnest(l.objects) o"
 					   "  WHERE o = ANY ($7) AND l.command <> 'accept_drift' ORDER BY o, l.at DESC, l.dropped DESC),"
+					   " logged_whole AS MATERIALIZED (SELECT DISTINCT ON (o) o AS object, l.* FROM dbops.ddl_log l, unnest(l.wholes) o"
+					   "  WHERE o = ANY ($7) ORDER BY o, l.at DESC, l.dropped DESC),"
 					   " known AS (SELECT d.*, coalesce(p.project, w.project) AS project, coalesce(p.version, w.version) AS version,"
 					   "  coalesce(p.at, w.at, (SELECT min(s.at) FROM dbops.drift_state s)) AS since"
 					   "  FROM d LEFT JOIN part p ON p.kind = d.kind AND p.object = d.object"
 					   "  LEFT JOIN part w ON w.kind IN ('table', 'view', 'materialized view', 'type') AND w.object = d.whole)"
 					   " SELECT k.change, k.kind, k.object, nullif(k.details, ''), k.project, k.version,"
-					   "  coalesce(a.at, b.at), coalesce(a.role_name, b.role_name), coalesce(a.session_role, b.session_role),"
-					   "  coalesce(a.application_name, b.application_name), coalesce(a.client_address, b.client_address),"
-					   "  coalesce(a.command, b.command), CASE WHEN $9 THEN CASE WHEN a.at IS NULL THEN b.statement ELSE a.statement END END,"
+					   "  coalesce(b.at, a.at), coalesce(b.role_name, a.role_name), coalesce(b.session_role, a.session_role),"
+					   "  coalesce(b.application_name, a.application_name), CASE WHEN b.at IS NULL THEN a.client_address ELSE b.client_address END,"
+					   "  coalesce(b.command, a.command), CASE WHEN $9 THEN CASE WHEN b.at IS NULL THEN a.statement ELSE b.statement END END,"
 					   "  CASE WHEN a.at IS NULL AND b.at IS NULL THEN 'who did it is not in the record: that was off (dbops.record_ddl), is kept for dbops.ddl_log_age, or is not told of such a command' END,"
 					   "  format('SELECT dbops.accept_drift(''why'', %L);', k.object)"
 					   " FROM known k LEFT JOIN logged a ON a.object = k.object AND a.at >= k.since"
-					   " LEFT JOIN logged b ON a.object IS NULL AND b.object = k.whole AND b.at >= k.since"
+					   " LEFT JOIN logged_whole b ON b.object = k.whole AND b.at >= k.since AND (a.at IS NULL OR b.at > a.at)"
 					   " WHERE ($8 IS NULL OR k.project IS NULL OR k.project = $8)"
-					   " AND NOT (k.own <> '' AND coalesce(a.by_dbops, b.by_dbops, false)) ORDER BY k.n",
+					   " AND NOT (k.own <> '' AND coalesce(b.by_dbops, a.by_dbops, false)) ORDER BY k.n",
 					   lengthof(params), params);
 	return (Datum) 0;
 }
