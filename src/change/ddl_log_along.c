@@ -44,11 +44,15 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+
+/* The kind of such constraints in pg_constraint.contype, from 18 on. */
+#define NOT_NULL	'n'
 
 static object_access_hook_type previous_hook = NULL;
 
@@ -69,6 +73,7 @@ static bool goes_silently(const ObjectAddress *address, const ObjectAccessDrop *
 static bool comes_with_another(const ObjectAddress *address);
 static void add_those_of_partitions(void);
 static List *names_at_end(List *addresses, List *old_names);
+static char *not_null_column(Oid constraint);
 static int	compare(const ListCell *a, const ListCell *b);
 static List *sorted(List *names);
 static bool is_in(char **names, int count, const char *name, int length);
@@ -336,8 +341,33 @@ names_at_end(List *addresses, List *old_names)
 		name = comes_with_another(address) ? NULL : dbops_ddl_name_of(address);
 		if (name != NULL)
 			names = lappend(names, name);
+		if (address->classId == ConstraintRelationId && (name = not_null_column(address->objectId)) != NULL)
+			names = lappend(names, name);
 	}
 	return sorted(names);
+}
+
+/* From 18 on, NOT NULL is a constraint, and of the column nothing is said; NULL: it is none of that kind. */
+static char *
+not_null_column(Oid constraint)
+{
+	HeapTuple	row = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	ObjectAddress column = {.classId = RelationRelationId};
+	Form_pg_constraint form;
+	Datum		columns;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(row))
+		return NULL;
+	form = (Form_pg_constraint) GETSTRUCT(row);
+	columns = SysCacheGetAttr(CONSTROID, row, Anum_pg_constraint_conkey, &isnull);
+	if (form->contype == NOT_NULL && OidIsValid(form->conrelid) && !isnull)
+	{
+		column.objectId = form->conrelid;
+		column.objectSubId = ((int16 *) ARR_DATA_PTR(DatumGetArrayTypeP(columns)))[0];
+	}
+	ReleaseSysCache(row);
+	return OidIsValid(column.objectId) ? dbops_ddl_name_of(&column) : NULL;
 }
 
 /* Is it an array, a range of ranges, or the type of a table? */
