@@ -20,6 +20,7 @@ static void follow_transaction(Lint *lint, const TransactionStmt *statement);
 static void follow_schema(Lint *lint, const CreateSchemaStmt *statement);
 static void follow_create(Lint *lint, const CreateStmt *statement);
 static void add_column(Lint *lint, LintTable *table, const ColumnDef *definition);
+static Constraint *with_column(const Constraint *constraint, const char *column);
 static void add_constraint(Lint *lint, LintTable *table, const Constraint *definition);
 static void follow_create_as(Lint *lint, const CreateTableAsStmt *statement);
 static void follow_view(Lint *lint, const ViewStmt *statement);
@@ -211,8 +212,22 @@ add_column(Lint *lint, LintTable *table, const ColumnDef *definition)
 			constraint->contype == CONSTR_IDENTITY;
 		if (constraint->contype == CONSTR_CHECK || constraint->contype == CONSTR_FOREIGN ||
 			constraint->contype == CONSTR_PRIMARY || constraint->contype == CONSTR_UNIQUE)
-			add_constraint(lint, table, constraint);
+			add_constraint(lint, table, with_column(constraint, definition->colname));
 	}
+}
+
+/* A constraint of a column as one of the table. */
+static Constraint *
+with_column(const Constraint *constraint, const char *column)
+{
+	Constraint *copy = copyObject(unconstify(Constraint *, constraint));
+	List	   *columns = list_make1(makeString(pstrdup(column)));
+
+	if (copy->contype == CONSTR_FOREIGN)
+		copy->fk_attrs = columns;
+	else if (copy->contype != CONSTR_CHECK)
+		copy->keys = columns;
+	return copy;
 }
 
 static void

@@ -42,6 +42,7 @@ static const Question questions[] = {
 };
 
 static void answer(const MigrationTrial *trial, const Question *question, const List *findings, const List *rules);
+static List *unknown(const Question *question, const List *findings, bool is_fine, DbopsSeverity *worst);
 static bool concerns(const Question *question, const LintFinding *finding);
 static bool is_named(const Question *question, const char *rule);
 static void answer_security(const MigrationTrial *trial, Lint *lint);
@@ -91,7 +92,30 @@ answer(const MigrationTrial *trial, const Question *question, const List *findin
 		worst = Max(worst, finding->severity);
 		found = lappend(found, psprintf("%s of %s", finding->check_name, finding->object));
 	}
+	if (question->asks_weight)
+		found = list_concat(found, unknown(question, findings, found == NIL, &worst));
 	put(trial, question->name, dbops_severity_name(worst), found == NIL ? question->fine : join(found));
+}
+
+/* What the statements do that nobody has seen is not known. */
+static List *
+unknown(const Question *question, const List *findings, bool is_fine, DbopsSeverity *worst)
+{
+	List	   *unseen = NIL;
+	ListCell   *cell;
+
+	foreach(cell, findings)
+	{
+		const LintFinding *finding = lfirst(cell);
+
+		if (strcmp(finding->rule->name, "statement.unseen") != 0 && strcmp(finding->rule->name, "text.unjudged") != 0)
+			continue;
+		if (is_fine && unseen == NIL)
+			unseen = list_make1(psprintf("%s in what is seen", question->fine));
+		*worst = Max(*worst, finding->severity);
+		unseen = lappend(unseen, psprintf("not known of line %d", finding->line));
+	}
+	return unseen;
 }
 
 static bool
