@@ -153,6 +153,12 @@ SELECT role_name, session_role = session_user AS by_me, application_name, pid = 
   WHERE application_name = 'deploy' ORDER BY at;
 DROP FUNCTION unnest(anyarray);
 SET search_path = logged;
+-- who has logged in is not who a session is said to be of
+SELECT session_user AS login \gset
+SET SESSION AUTHORIZATION regress_ddl;
+CREATE TABLE said_to_be_theirs (id int);
+RESET SESSION AUTHORIZATION;
+SELECT role_name, session_role = :'login' AS by_me FROM dbops.ddl_history('logged.said_to_be_theirs');
 RESET application_name;
 SET ROLE regress_ddl;
 SET dbops.record_ddl = off;

@@ -75,7 +75,7 @@ write_log(const GuardedStatement *guarded)
 
 	ereport(LOG_SERVER_ONLY,
 			(errmsg("dbops.break_glass: role \"%s\", logged in as \"%s\", runs %s in no migration: %s",
-					GetUserNameFromId(GetUserId(), false), GetUserNameFromId(GetSessionUserId(), false),
+					GetUserNameFromId(GetUserId(), false), dbops_migration_owner_login(),
 					guarded->command, dbops_break_glass),
 			 errhidestmt(secret), errhidecontext(secret)));
 }
@@ -89,7 +89,7 @@ write_down(const GuardedStatement *guarded)
 		dbops_param_text(user.name),
 		dbops_param_oid(user.role),
 		dbops_param_int8(user.cluster),
-		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
+		dbops_param_text(dbops_migration_owner_login()),
 		dbops_param_text(application_name),
 		dbops_param_text(guarded->command),
 		dbops_param_text(dbops_guard_source(guarded)),

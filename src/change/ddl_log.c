@@ -221,7 +221,7 @@ write_down(const char *command, bool was_dropped, List *objects, List *wholes, c
 		dbops_param_text(user.name),
 		dbops_param_oid(user.role),
 		dbops_param_int8(user.cluster),
-		dbops_param_text(GetUserNameFromId(GetSessionUserId(), false)),
+		dbops_param_text(dbops_migration_owner_login()),
 		dbops_param_text(application_name),
 		dbops_param_int4(MyProcPid),
 		dbops_param_int8((int64) U64FromFullTransactionId(GetTopFullTransactionId())),

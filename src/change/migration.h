@@ -205,6 +205,7 @@ typedef struct MigrationOwner
 } MigrationOwner;
 
 extern MigrationOwner dbops_migration_owner_current(void);
+extern const char *dbops_migration_owner_login(void);
 extern Oid	dbops_migration_owner_role(const MigrationOwner *owner);
 extern const char *dbops_migration_owner_name(const MigrationOwner *owner);
 extern void dbops_migration_require_rights(const char *project);

@@ -45,6 +45,15 @@ dbops_migration_owner_current(void)
 	};
 }
 
+/* Who has logged in, whoever the session has been said to be of since. */
+const char *
+dbops_migration_owner_login(void)
+{
+	const char *name = GetUserNameFromId(GetAuthenticatedUserId(), true);
+
+	return name != NULL ? name : "a role that is gone";
+}
+
 /* Which role that is today; InvalidOid: it is gone. */
 Oid
 dbops_migration_owner_role(const MigrationOwner *owner)
