@@ -20,8 +20,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "storage/proc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #define LONGEST_WAIT	1		/* ms, the shortest that there is */
 
@@ -44,6 +46,8 @@ static void parse(void *arg);
 static bool is_tree_of(const Node *tree, const Node *statement);
 static bool is_small_by_names(Node *statement);
 static bool takes_along(const AlterTableCmd *command);
+static bool are_small_alone(const DropStmt *statement);
+static bool has_triggers(Oid relid);
 static bool are_own_alone(const List *names);
 static int64 bytes_touched(Node *tree);
 static bool hides_relations(Node *tree);
@@ -158,6 +162,8 @@ is_small_by_names(Node *statement)
 		case T_GrantStmt:
 			return ((GrantStmt *) statement)->targtype == ACL_TARGET_OBJECT && ((GrantStmt *) statement)->objtype == OBJECT_TABLE &&
 				are_own_alone(((GrantStmt *) statement)->objects);
+		case T_DropStmt:
+			return are_small_alone((DropStmt *) statement);
 		case T_CreateStmt:
 		case T_CreateSeqStmt:
 		case T_CreateTrigStmt:
@@ -194,6 +200,39 @@ are_own_alone(const List *names)
 			return false;
 	}
 	return true;
+}
+
+/* Small tables that no key refers to or from, and that are part of no other: nothing goes along but what is theirs. */
+static bool
+are_small_alone(const DropStmt *statement)
+{
+	ListCell   *cell;
+
+	if (statement->removeType != OBJECT_TABLE || statement->behavior == DROP_CASCADE)
+		return false;
+	foreach(cell, statement->objects)
+	{
+		Oid			relid = dbops_migration_find_relation(makeRangeVarFromNameList(lfirst_node(List, cell)));
+
+		if (!OidIsValid(relid) || has_superclass(relid) || has_triggers(relid) || bytes_of(relid, false) >= dbops_guard_min_bytes())
+			return false;
+	}
+	return true;
+}
+
+/* Foreign keys are triggers, too. */
+static bool
+has_triggers(Oid relid)
+{
+	HeapTuple	row = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	bool		has = true;
+
+	if (HeapTupleIsValid(row))
+	{
+		has = ((Form_pg_class) GETSTRUCT(row))->relhastriggers;
+		ReleaseSysCache(row);
+	}
+	return has;
 }
 
 /* Of one relation; more than is asked for is not counted. */
