@@ -158,6 +158,17 @@ DROP EXTENSION hstore;
 DROP TABLE drift.hidden;
 SELECT dbops.accept_drift('as it was') > 0 AS accepted;
 
+-- A project that is misspelt is none without drift; and what a migration that has failed halfway has left is perhaps its.
+SELECT * FROM dbops.schema_drift('drfit');
+CREATE TABLE drift.halfway (a int);
+INSERT INTO drift.halfway VALUES (1), (1);
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+SELECT job_id AS job FROM dbops.apply_migration('half', 'CREATE TABLE drift.half (a int); CREATE UNIQUE INDEX CONCURRENTLY half_unique ON drift.halfway (a)', project => 'drift-other') \gset
+CALL dbops.wait_job(:job);
+SELECT object, role_name, remark LIKE '%: perhaps %migration half of project drift-other, which is failed%' AS told FROM dbops.schema_drift() WHERE object = 'drift.half';
+DROP TABLE drift.half, drift.halfway;
+SELECT dbops.resolve_migration('half', 'reverted', 'by hand', 'drift-other');
+
 -- What is part of a table that others have changed is theirs; a migration in steps that has locked none of it takes none of it.
 CREATE TABLE drift.theirs (a int CONSTRAINT theirs_a CHECK (a > 0));
 CREATE TABLE drift.steps (a int);

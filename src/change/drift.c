@@ -35,6 +35,7 @@ typedef struct Columns
 	List	   *names;			/* to be looked up: objects and wholes */
 } Columns;
 
+static void require_project(const char *project);
 static void require_state(const Jsonb *state);
 static void take_state(HeapTuple row, TupleDesc desc, void *arg);
 static Columns columns_of(const Drift *drift);
@@ -53,6 +54,7 @@ dbops_schema_drift(PG_FUNCTION_ARGS)
 	DbopsParam	params[9];
 
 	InitMaterializedSRF(fcinfo, 0);
+	require_project(dbops_text_argument(fcinfo, 0));
 	drift = dbops_drift_find();
 	if (drift.differences == NIL)
 		return (Datum) 0;
@@ -83,7 +85,10 @@ dbops_schema_drift(PG_FUNCTION_ARGS)
 					   "  coalesce(b.at, a.at), coalesce(b.role_name, a.role_name), coalesce(b.session_role, a.session_role),"
 					   "  coalesce(b.application_name, a.application_name), CASE WHEN b.at IS NULL THEN a.client_address ELSE b.client_address END,"
 					   "  coalesce(b.command, a.command), CASE WHEN $9 THEN CASE WHEN b.at IS NULL THEN a.statement ELSE b.statement END END,"
-					   "  CASE WHEN a.at IS NULL AND b.at IS NULL THEN 'who did it is not in the record: that was off (dbops.record_ddl), is kept for dbops.ddl_log_age, or is not told of such a command' END,"
+					   "  CASE WHEN a.at IS NULL AND b.at IS NULL THEN 'who did it is not in the record: ' || coalesce((SELECT 'perhaps ' ||"
+					   "  string_agg(format('migration %s of project %s, which is %s', m.version, m.project, m.state), ', ' ORDER BY m.position)"
+					   "  FROM dbops.migration m WHERE m.state IN ('failed', 'running')) || '; or ', '')"
+					   "  || 'that was off (dbops.record_ddl), is kept for dbops.ddl_log_age, or is not told of such a command' END,"
 					   "  format('SELECT dbops.accept_drift(''why'', %L);', k.object)"
 					   " FROM known k LEFT JOIN logged a ON a.object = k.object AND a.at >= k.since"
 					   " LEFT JOIN logged_whole b ON b.object = k.whole AND b.at >= k.since AND (a.at IS NULL OR b.at > a.at)"
@@ -91,6 +96,19 @@ dbops_schema_drift(PG_FUNCTION_ARGS)
 					   " AND NOT (k.own <> '' AND coalesce(b.by_dbops, a.by_dbops, false)) ORDER BY k.n",
 					   lengthof(params), params);
 	return (Datum) 0;
+}
+
+/* One that is misspelt would differ in nothing. */
+static void
+require_project(const char *project)
+{
+	DbopsParam	param = dbops_param_text(project);
+
+	if (project != NULL && dbops_store_each("SELECT FROM dbops.migration WHERE project = $1 LIMIT 1", 1, &param, NULL, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no project \"%s\" in the ledger", project),
+				 errhint("SELECT DISTINCT project FROM dbops.migration_status(); lists them.")));
 }
 
 /* Hold the schema against the state that migrations have left. */
