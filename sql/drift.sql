@@ -169,6 +169,33 @@ SELECT object, role_name, remark LIKE '%: perhaps %migration half of project dri
 DROP TABLE drift.half, drift.halfway;
 SELECT dbops.resolve_migration('half', 'reverted', 'by hand', 'drift-other');
 
+-- Who has changed one object of which there are few is known, also when a migration has changed another, or that was accepted.
+CREATE SCHEMA drift_gone;
+CREATE SCHEMA drift_kept;
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+DROP SCHEMA drift_gone;
+COMMENT ON SCHEMA drift_kept IS 'kept';
+SELECT state FROM dbops.apply_migration('few', 'CREATE SCHEMA drift_few', 'DROP SCHEMA drift_few', project => 'drift') WHERE step IS NULL;
+SELECT change, object, role_name = session_user AS by_me, command FROM dbops.schema_drift();
+SELECT dbops.accept_drift('it is', 'drift_kept');
+SELECT change, object, role_name = session_user AS by_me, command FROM dbops.schema_drift();
+-- what was accepted is nobody's
+SET dbops.record_ddl = off;
+COMMENT ON SCHEMA drift_kept IS 'kept too';
+RESET dbops.record_ddl;
+SELECT change, object, role_name = session_user AS by_me, command FROM dbops.schema_drift();
+SELECT state FROM dbops.rollback_migration('few', 'drift') WHERE step IS NULL;
+DROP SCHEMA drift_kept;
+-- so is what was as it had been when all was accepted
+ALTER TABLE drift.customers ADD COLUMN passing int;
+ALTER TABLE drift.customers DROP COLUMN passing;
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+SET dbops.record_ddl = off;
+ALTER TABLE drift.customers ADD COLUMN passing int;
+RESET dbops.record_ddl;
+SELECT change, object, role_name, command FROM dbops.schema_drift();
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+
 -- What is part of a table that others have changed is theirs; a migration in steps that has locked none of it takes none of it.
 CREATE TABLE drift.theirs (a int CONSTRAINT theirs_a CHECK (a > 0));
 CREATE TABLE drift.steps (a int);

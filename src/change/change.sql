@@ -654,10 +654,11 @@ CREATE TABLE dbops.drift_part (
     document jsonb NOT NULL,
     at       timestamptz NOT NULL,
     project  text,
-    version  text
+    version  text,
+    taken    jsonb
 );
 COMMENT ON TABLE dbops.drift_part IS
-    'The schema as migrations have left it, in parts of a document of schema_snapshot(): of a table, type or function with all that belongs to it, by its number in the catalog; number 0 has the kinds of which there are few. at, project, version: the migration that has touched it last; null is before the first one.';
+    'The schema as migrations have left it, in parts of a document of schema_snapshot(): of a table, type or function with all that belongs to it, by its number in the catalog; number 0 has the kinds of which there are few. at, project, version: the migration that has touched it last; null is before the first one. taken: of number 0, when an object was taken by itself since, by its kind and name.';
 REVOKE ALL ON TABLE dbops.drift_part FROM PUBLIC;
 CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.drift_part
     FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_rows();

@@ -50,7 +50,7 @@ extern void dbops_drift_know(void);
 extern void dbops_drift_end_steps(const char *project, const char *version);
 extern void dbops_drift_store_all(const char *project, const char *version);
 extern void dbops_drift_store_all_but(const Drift *drift, const List *theirs, const char *project, const char *version);
-extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document);
+extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document, bool is_taken);
 extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
 extern Jsonb *dbops_drift_state(void);
 

@@ -91,7 +91,7 @@ dbops_drift_take(const Drift *drift, const SchemaDifference *difference, const c
 	if (OidIsValid(number))
 		take_part(number, project, version);
 	else
-		dbops_drift_store_object(difference, drift->now);
+		dbops_drift_store_object(difference, drift->now, true);
 }
 
 /* The number of its part; InvalidOid: it is of a kind of which there are few. */

@@ -242,7 +242,7 @@ dbops_drift_store_all_but(const Drift *drift, const List *theirs, const char *pr
 	store(taken, NULL, kept.numbers, project, version);
 	foreach(cell, theirs)
 		if (is_of_few(lfirst(cell)))
-			dbops_drift_store_object(lfirst(cell), drift->state);
+			dbops_drift_store_object(lfirst(cell), drift->state, false);
 }
 
 /* The numbers of the parts that have, or are to have, something of what others did; sorted. */
@@ -327,7 +327,7 @@ store(const List *parts, const SchemaTouched *touched, const List *but, const ch
 	dbops_store_each("INSERT INTO dbops.drift_part AS p (number, document, at, project, version)"
 					 " SELECT n.number, n.document, $3, $4, $5 FROM unnest($1, $2) AS n (number, document)"
 					 " WHERE NOT EXISTS (SELECT FROM dbops.drift_part k WHERE k.number = n.number AND k.document = n.document)"
-					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, at = excluded.at,"
+					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, at = excluded.at, taken = NULL,"
 					 " project = coalesce(excluded.project, p.project), version = coalesce(excluded.version, p.version)",
 					 lengthof(came), came, NULL, NULL);
 	/* What is gone, and was made anew by the same name. */
@@ -357,18 +357,21 @@ arrays_of(const List *parts, DbopsParam *numbers, DbopsParam *documents)
 	*documents = dbops_param_array(jsonbs, n, JSONBOID);
 }
 
-/* Store one object of the kinds of which there are few as it is in a document. */
+/* Store one object of the kinds of which there are few as it is in a document: taken now, or left as it was. */
 void
-dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document)
+dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document, bool is_taken)
 {
 	DbopsParam	params[] = {
 		dbops_param_text(difference->kind),
 		dbops_param_text(difference->object),
 		dbops_param_jsonb(document),
-		dbops_param_time(dbops_clock_now())
+		dbops_param_time(dbops_clock_now()),
+		dbops_param_bool(is_taken)
 	};
 
-	dbops_store_each("UPDATE dbops.drift_part SET at = $4, document = document || jsonb_build_object($1,"
+	dbops_store_each("UPDATE dbops.drift_part SET taken = coalesce(taken, '{}')"
+					 " || jsonb_build_object($1 || ' ' || $2, CASE WHEN $5 THEN $4 ELSE (SELECT min(at) FROM dbops.drift_state) END),"
+					 " document = document || jsonb_build_object($1,"
 					 " (coalesce(document -> $1, '{}') - $2) || CASE WHEN $3 -> $1 ? $2"
 					 " THEN jsonb_build_object($2, $3 -> $1 -> $2) ELSE '{}' END) WHERE number = 0",
 					 lengthof(params), params, NULL, NULL);
@@ -392,13 +395,15 @@ store_few(const DriftWatch *watch, const Jsonb *after)
 	};
 
 	dbops_store_each("WITH others AS (SELECT DISTINCT unnest(objects) AS object FROM dbops.ddl_log WHERE at >= $3 - interval '1 day'"
-					 " AND NOT pg_visible_in_snapshot(transaction_id::text::xid8, $4::pg_snapshot))"
-					 " UPDATE dbops.drift_part p SET at = $3, document = (SELECT coalesce(jsonb_object_agg(y.kind, y.objects), '{}')"
-					 " FROM (SELECT x.kind, jsonb_object_agg(x.object, x.attributes) AS objects FROM ("
-					 "  SELECT kind, object, CASE WHEN b.attributes IS DISTINCT FROM a.attributes AND o.object IS NULL THEN a.attributes ELSE s.attributes END AS attributes"
-					 "  FROM " OBJECTS("p.document") " s FULL JOIN " OBJECTS("$1") " b USING (kind, object)"
-					 "  FULL JOIN " OBJECTS("$2") " a USING (kind, object) LEFT JOIN others o USING (object)) x"
-					 "  WHERE x.attributes IS NOT NULL GROUP BY x.kind) y) WHERE p.number = 0",
+					 " AND NOT pg_visible_in_snapshot(transaction_id::text::xid8, $4::pg_snapshot)),"
+					 " x AS MATERIALIZED (SELECT kind, object, c.changed, CASE WHEN c.changed THEN a.attributes ELSE s.attributes END AS attributes"
+					 "  FROM " OBJECTS("(SELECT document FROM dbops.drift_part WHERE number = 0)") " s FULL JOIN " OBJECTS("$1") " b USING (kind, object)"
+					 "  FULL JOIN " OBJECTS("$2") " a USING (kind, object) LEFT JOIN others o USING (object),"
+					 "  LATERAL (SELECT b.attributes IS DISTINCT FROM a.attributes AND o.object IS NULL AS changed) c)"
+					 " UPDATE dbops.drift_part SET document = (SELECT coalesce(jsonb_object_agg(y.kind, y.objects), '{}')"
+					 "  FROM (SELECT kind, jsonb_object_agg(object, attributes) AS objects FROM x WHERE attributes IS NOT NULL GROUP BY kind) y),"
+					 " taken = coalesce(taken, '{}') || (SELECT coalesce(jsonb_object_agg(kind || ' ' || object, $3), '{}') FROM x WHERE changed)"
+					 " WHERE number = 0",
 					 lengthof(params), params, NULL, NULL);
 }
 

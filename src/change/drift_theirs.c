@@ -44,16 +44,18 @@ dbops_drift_theirs(const Drift *drift, List *locked)
 	params[3] = dbops_param_texts(list_concat_copy(objects, wholes));
 	params[4] = dbops_param_texts(locked);
 	dbops_store_each("WITH part AS MATERIALIZED (SELECT k.key AS kind, o AS object, p.at"
-					 "  FROM dbops.drift_part p, jsonb_each(p.document) k, jsonb_object_keys(k.value) o WHERE p.number <> 0 AND o = ANY ($4)),"
+					 "  FROM dbops.drift_part p, jsonb_each(p.document) k, jsonb_object_keys(k.value) o WHERE o = ANY ($4)),"
 					 " logged AS MATERIALIZED (SELECT o AS object, max(l.at) AS at FROM dbops.ddl_log l, unnest(l.objects) o"
 					 "  WHERE o = ANY ($4) AND l.command <> 'accept_drift' GROUP BY o),"
 					 " logged_whole AS MATERIALIZED (SELECT o AS object, max(l.at) AS at FROM dbops.ddl_log l, unnest(l.wholes) o"
 					 "  WHERE o = ANY ($4) GROUP BY o),"
-					 " d AS (SELECT d.n, d.whole, greatest(l.at, b.at) >= coalesce(p.at, w.at, (SELECT min(s.at) FROM dbops.drift_state s)) AS named"
+					 " d AS (SELECT d.n, d.whole,"
+					 "  greatest(l.at, b.at) >= greatest(coalesce((f.taken ->> (d.kind || ' ' || d.object))::timestamptz, p.at, w.at), (SELECT min(s.at) FROM dbops.drift_state s)) AS named"
 					 "  FROM unnest($1, $2, $3) WITH ORDINALITY AS d (kind, object, whole, n)"
 					 "  LEFT JOIN part p ON p.kind = d.kind AND p.object = d.object"
 					 "  LEFT JOIN part w ON w.kind IN ('table', 'view', 'materialized view', 'type') AND w.object = d.whole"
-					 "  LEFT JOIN logged l ON l.object = d.object LEFT JOIN logged_whole b ON b.object = d.whole)"
+					 "  LEFT JOIN logged l ON l.object = d.object LEFT JOIN logged_whole b ON b.object = d.whole"
+					 "  LEFT JOIN dbops.drift_part f ON f.number = 0)"
 					 " SELECT DISTINCT (n - 1)::int FROM d WHERE whole <> ALL (coalesce($5, '{}'))"
 					 " AND whole IN (SELECT whole FROM d WHERE named) ORDER BY 1",
 					 lengthof(params), params, take_their, &theirs);
