@@ -212,6 +212,28 @@ CREATE TABLE drift.theirs (b int);
 SELECT state FROM dbops.apply_migration('anew', 'ALTER TABLE drift.theirs ADD c int', project => 'drift') WHERE step IS NULL;
 SELECT change, kind, object FROM pg_temp.drift();
 
+-- So it is where another table has its name by now; what that has been renamed to is somebody else's.
+ALTER TABLE drift.theirs RENAME TO theirs_old;
+CREATE TABLE drift.theirs (b int, d int);
+SELECT state FROM dbops.apply_migration('swapped', 'ALTER TABLE drift.theirs ADD e int', project => 'drift') WHERE step IS NULL;
+SELECT change, kind, object, what FROM pg_temp.drift();
+-- accepted are those of one name
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+CREATE TABLE drift.theirs_too (z int);
+SELECT dbops.accept_drift('as they are') > 0 AS accepted;
+ALTER TABLE drift.theirs_too RENAME TO theirs_three;
+ALTER TABLE drift.theirs RENAME TO theirs_too;
+ALTER TABLE drift.theirs_three RENAME TO theirs;
+SELECT dbops.accept_drift('as it is', 'drift.theirs') > 0 AS accepted;
+SELECT change, kind, object, what FROM pg_temp.drift();
+SELECT dbops.accept_drift('as it is', 'drift.theirs_too') > 0 AS accepted;
+ALTER TABLE drift.theirs_too RENAME TO theirs_three;
+CREATE TABLE drift.theirs_too (y int);
+SELECT dbops.accept_drift('as it is', 'drift.theirs_too') > 0 AS accepted;
+SELECT change, kind, object, what FROM pg_temp.drift();
+DROP TABLE drift.theirs_three;
+SELECT change, kind, object, what FROM pg_temp.drift();
+
 -- An extension, or what else is of a kind of which there are few, is all that the migration has changed.
 CREATE TABLE drift.byhand (a int);
 SELECT state FROM dbops.apply_migration('extension', 'CREATE EXTENSION pg_trgm SCHEMA drift; CREATE FOREIGN DATA WRAPPER drift_too', project => 'drift') WHERE step IS NULL;
@@ -250,7 +272,7 @@ CREATE TABLE drift.before_it (id int);
 SELECT state FROM dbops.apply_migration('6', 'CREATE TABLE drift.six (id int)', project => 'drift') WHERE step IS NULL;
 SELECT * FROM pg_temp.drift();
 SET LOCAL client_min_messages = warning;
-INSERT INTO dbops.drift_state SELECT clock_timestamp(), cluster, database, format, 'a table is locked' FROM dbops.drift_state;
+INSERT INTO dbops.drift_state SELECT clock_timestamp(), cluster, database, format, 'a table is locked', NULL, transaction_id FROM dbops.drift_state;
 SELECT * FROM pg_temp.drift();
 SELECT state FROM dbops.apply_migration('7', 'CREATE TABLE drift.seven (id int)', project => 'drift') WHERE step IS NULL;
 SELECT * FROM pg_temp.drift();

@@ -652,13 +652,14 @@ INSERT INTO dbops.function_access VALUES
 CREATE TABLE dbops.drift_part (
     number   oid PRIMARY KEY,
     document jsonb NOT NULL,
+    object   text,
     at       timestamptz NOT NULL,
     project  text,
     version  text,
     taken    jsonb
 );
 COMMENT ON TABLE dbops.drift_part IS
-    'The schema as migrations have left it, in parts of a document of schema_snapshot(): of a table, type or function with all that belongs to it, by its number in the catalog; number 0 has the kinds of which there are few. at, project, version: the migration that has touched it last; null is before the first one. taken: of number 0, when an object was taken by itself since, by its kind and name.';
+    'The schema as migrations have left it, in parts of a document of schema_snapshot(): of a table, type or function with all that belongs to it, by its number in the catalog; number 0 has the kinds of which there are few. object: its name; null is number 0, or what belongs to an extension. at, project, version: the migration that has touched it last; null is before the first one. taken: of number 0, when an object was taken by itself since, by its kind and name.';
 REVOKE ALL ON TABLE dbops.drift_part FROM PUBLIC;
 CREATE TRIGGER keep_rows BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON dbops.drift_part
     FOR EACH STATEMENT EXECUTE FUNCTION dbops.keep_rows();
@@ -666,14 +667,16 @@ ALTER TABLE dbops.drift_part ENABLE ALWAYS TRIGGER keep_rows;
 SELECT pg_extension_config_dump('dbops.drift_part', '');
 
 CREATE TABLE dbops.drift_state (
-    at       timestamptz NOT NULL,
-    cluster  bigint NOT NULL,
-    database oid NOT NULL,
-    format   integer NOT NULL,
-    missed   text
+    at             timestamptz NOT NULL,
+    cluster        bigint NOT NULL,
+    database       oid NOT NULL,
+    format         integer NOT NULL,
+    missed         text,
+    seen           pg_snapshot,
+    transaction_id bigint NOT NULL
 );
 COMMENT ON TABLE dbops.drift_state IS
-    'When all of dbops.drift_part was taken, of which database of which cluster, and in which format; with a row for each migration since whose changes could not be taken: missed says why.';
+    'When all of dbops.drift_part was taken, of which database of which cluster, and in which format; seen, transaction_id: what was not visible then, and not of that transaction, was done later, though it may have begun before. With a row for each migration since whose changes could not be taken: missed says why.';
 REVOKE ALL ON TABLE dbops.drift_state FROM PUBLIC;
 SELECT pg_extension_config_dump('dbops.drift_state', '');
 

@@ -17,11 +17,12 @@
 typedef struct DriftPart
 {
 	Oid			number;			/* InvalidOid: of kinds of which there are few */
+	const char *object;			/* what it is about; "": of those kinds, or that is an extension's */
 	Jsonb	   *document;
 } DriftPart;
 
 extern List *dbops_drift_parts(const Jsonb *document, const List *numbers);
-extern Oid	dbops_drift_number(const Jsonb *document, const List *numbers, const char *kind, const char *object);
+extern Oid	dbops_drift_number(const Jsonb *document, const List *numbers, const char *object);
 
 /* ---- what differs ---- */
 
@@ -32,6 +33,11 @@ typedef struct Drift
 	List	   *numbers;		/* of its objects */
 	List	   *differences;	/* of SchemaDifference *, those of an object behind each other */
 } Drift;
+
+/* ---- the record beside the state: was a row l of the one written by what s of the other has not seen? ---- */
+
+#define DRIFT_STATE "(SELECT * FROM dbops.drift_state ORDER BY at LIMIT 1)"
+#define DRIFT_IS_LATER "(NOT pg_visible_in_snapshot(l.transaction_id::text::xid8, s.seen) AND l.transaction_id <> s.transaction_id)"
 
 /* ---- drift_state.c: the state that migrations have left ---- */
 
@@ -53,6 +59,7 @@ extern void dbops_drift_store_all_but(const Drift *drift, const List *theirs, co
 extern void dbops_drift_store_object(const SchemaDifference *difference, const Jsonb *document, bool is_taken);
 extern void dbops_drift_store(const List *parts, const SchemaTouched *touched, const char *project, const char *version);
 extern Jsonb *dbops_drift_state(void);
+extern bool dbops_drift_is_of_few(const SchemaDifference *difference);
 
 /* ---- drift.c: what differs ---- */
 
@@ -62,9 +69,7 @@ extern const char *dbops_drift_whole(const Jsonb *document, const char *kind, co
 
 /* ---- drift_accept.c: what is meant ---- */
 
-extern void dbops_drift_take(const Drift *drift, const SchemaDifference *difference,
-							 const char *project, const char *version);
-extern Oid	dbops_drift_number_of(const Drift *drift, const SchemaDifference *difference);
+extern void dbops_drift_take(const Drift *drift, const List *differences, const char *project, const char *version);
 
 /* ---- drift_theirs.c: what is somebody else's than a migration's ---- */
 

@@ -17,6 +17,9 @@ PG_FUNCTION_INFO_V1(dbops_accept_drift);
 
 static List *find_objects(const Drift *drift, const char *name);
 static void refuse(const char *name);
+static bool is_in(const List *names, const char *name);
+static void take_whole(const Drift *drift, const SchemaDifference *difference, const char *whole,
+					   const char *project, const char *version);
 static void take_part(Oid number, const char *project, const char *version);
 static List *names_of(const List *differences);
 
@@ -29,7 +32,6 @@ dbops_accept_drift(PG_FUNCTION_ARGS)
 	Drift		drift = {0};
 	List	   *objects = NIL;
 	List	   *names;
-	ListCell   *cell;
 
 	if (name == NULL)
 	{
@@ -45,8 +47,7 @@ dbops_accept_drift(PG_FUNCTION_ARGS)
 		objects = find_objects(&drift, name);
 		if (objects == NIL)
 			refuse(name);
-		foreach(cell, objects)
-			dbops_drift_take(&drift, lfirst(cell), NULL, NULL);
+		dbops_drift_take(&drift, objects, NULL, NULL);
 	}
 	names = names_of(objects);
 	dbops_ddl_log_note("accept_drift", names, reason);
@@ -63,11 +64,8 @@ find_objects(const Drift *drift, const char *name)
 	foreach(cell, drift->differences)
 	{
 		const SchemaDifference *difference = lfirst(cell);
-		const char *whole = dbops_drift_whole(drift->now, difference->kind, difference->object);
 
-		if (whole == NULL)
-			whole = dbops_drift_whole(drift->state, difference->kind, difference->object);
-		if (strcmp(difference->object, name) == 0 || (whole != NULL && strcmp(whole, name) == 0))
+		if (strcmp(difference->object, name) == 0 || strcmp(dbops_drift_whole_of(drift, difference), name) == 0)
 			found = lappend(found, lfirst(cell));
 	}
 	return found;
@@ -82,29 +80,58 @@ refuse(const char *name)
 			 errhint("Name it as dbops.schema_drift() does.")));
 }
 
-/* Take an object as it is, with all that belongs to its table; for a migration, or for nobody. */
+/* Take objects as they are, each with all that belongs to its table; for a migration, or for nobody. */
 void
-dbops_drift_take(const Drift *drift, const SchemaDifference *difference, const char *project, const char *version)
+dbops_drift_take(const Drift *drift, const List *differences, const char *project, const char *version)
 {
-	Oid			number = dbops_drift_number_of(drift, difference);
+	List	   *taken = NIL;	/* of const char *, tables and the like */
+	ListCell   *cell;
 
+	foreach(cell, differences)
+	{
+		const SchemaDifference *difference = lfirst(cell);
+		const char *whole = dbops_drift_whole_of(drift, difference);
+
+		if (dbops_drift_is_of_few(difference))
+			dbops_drift_store_object(difference, drift->now, true);
+		else if (!is_in(taken, whole))
+		{
+			take_whole(drift, difference, whole, project, version);
+			taken = lappend(taken, unconstify(char *, whole));
+		}
+	}
+}
+
+static bool
+is_in(const List *names, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, names)
+		if (strcmp(lfirst(cell), name) == 0)
+			return true;
+	return false;
+}
+
+/* By its name: what has its number may have another one by now. */
+static void
+take_whole(const Drift *drift, const SchemaDifference *difference, const char *whole,
+		   const char *project, const char *version)
+{
+	DbopsParam	params[] = {dbops_param_text(whole), dbops_param_text(difference->kind), dbops_param_text(difference->object)};
+	Oid			number = dbops_drift_number(drift->now, drift->numbers, whole);
+	Datum		part;
+
+	if (!OidIsValid(number))
+		number = dbops_drift_number(drift->now, drift->numbers, difference->object);
+	if (!OidIsValid(number) &&
+		dbops_store_value("SELECT number FROM dbops.drift_part WHERE number <> 0 AND object IS NULL AND document -> $2 ? $3",
+						  lengthof(params), params, OIDOID, &part))
+		number = DatumGetObjectId(part);
 	if (OidIsValid(number))
 		take_part(number, project, version);
 	else
-		dbops_drift_store_object(difference, drift->now, true);
-}
-
-/* The number of its part; InvalidOid: it is of a kind of which there are few. */
-Oid
-dbops_drift_number_of(const Drift *drift, const SchemaDifference *difference)
-{
-	DbopsParam	params[] = {dbops_param_text(difference->kind), dbops_param_text(difference->object)};
-	Datum		number;
-
-	if (strcmp(difference->change, "removed") != 0)
-		return dbops_drift_number(drift->now, drift->numbers, difference->kind, difference->object);
-	return dbops_store_value("SELECT number FROM dbops.drift_part WHERE document -> $1 ? $2",
-							 lengthof(params), params, OIDOID, &number) ? DatumGetObjectId(number) : InvalidOid;
+		dbops_store_each("DELETE FROM dbops.drift_part WHERE object = $1", 1, params, NULL, NULL);
 }
 
 static void

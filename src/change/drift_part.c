@@ -27,6 +27,9 @@ static void add(Pieces *pieces, const Piece *piece);
 static const SchemaNumbers *numbers_of(const List *numbers, const JsonbValue *kind);
 static int	compare_pieces(const void *a, const void *b);
 static DriftPart *make_part(const Piece *pieces, int count);
+static const char *object_of(const Piece *pieces, int count);
+static char *string_of(const JsonbValue *value);
+static bool has_table(const JsonbValue *attributes);
 static bool are_same(const JsonbValue *a, const JsonbValue *b);
 
 /* Take a snapshot apart: of DriftPart *. */
@@ -50,23 +53,17 @@ dbops_drift_parts(const Jsonb *document, const List *numbers)
 
 /* The number of the part that an object is in; InvalidOid: of kinds of which there are few, or of none. */
 Oid
-dbops_drift_number(const Jsonb *document, const List *numbers, const char *kind, const char *object)
+dbops_drift_number(const Jsonb *document, const List *numbers, const char *object)
 {
 	Pieces		pieces = {0};
+	JsonbValue	wanted = {.type = jbvString};
 
+	wanted.val.string.val = unconstify(char *, object);
+	wanted.val.string.len = strlen(object);
 	take_kinds(&pieces, document, numbers);
 	for (int i = 0; i < pieces.count; i++)
-	{
-		const Piece *piece = &pieces.pieces[i];
-		JsonbValue	wanted[2] = {{.type = jbvString}, {.type = jbvString}};
-
-		wanted[0].val.string.val = unconstify(char *, kind);
-		wanted[0].val.string.len = strlen(kind);
-		wanted[1].val.string.val = unconstify(char *, object);
-		wanted[1].val.string.len = strlen(object);
-		if (are_same(&piece->kind, &wanted[0]) && are_same(&piece->object, &wanted[1]))
-			return piece->number;
-	}
+		if (OidIsValid(pieces.pieces[i].number) && are_same(&pieces.pieces[i].object, &wanted))
+			return pieces.pieces[i].number;
 	return InvalidOid;
 }
 
@@ -170,8 +167,39 @@ make_part(const Piece *pieces, int count)
 	}
 	pushJsonbValue(&parse, WJB_END_OBJECT, NULL);
 	part->number = pieces[0].number;
+	part->object = OidIsValid(part->number) ? object_of(pieces, count) : "";
 	part->document = JsonbValueToJsonb(pushJsonbValue(&parse, WJB_END_OBJECT, NULL));
 	return part;
+}
+
+/* What the others of a part belong to. */
+static const char *
+object_of(const Piece *pieces, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		const char *kind = string_of(&pieces[i].kind);
+		const char *object = string_of(&pieces[i].object);
+
+		if (dbops_schema_whole_of(kind, object) == NULL && !has_table(&pieces[i].attributes))
+			return object;
+	}
+	return "";
+}
+
+static char *
+string_of(const JsonbValue *value)
+{
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static bool
+has_table(const JsonbValue *attributes)
+{
+	JsonbValue	table;
+
+	return attributes->type == jbvBinary &&
+		getKeyJsonValueFromContainer(attributes->val.binary.data, "table", strlen("table"), &table) != NULL;
 }
 
 static bool

@@ -31,6 +31,7 @@ typedef struct Keeping
 	DriftWatch *watch;			/* NULL: all of it */
 } Keeping;
 
+static const char *present_snapshot(void);
 static bool is_known(void);
 static void keep_or_say(Keeping *keeping);
 static void keep(void *arg);
@@ -40,9 +41,9 @@ static Jsonb *describe(const SchemaTouched *touched, List **many);
 static void take_few(void *arg);
 static void store_few(const DriftWatch *watch, const Jsonb *after);
 static void say_missed(const char *why);
+static void note_state(const char *seen, const char *missed);
 static List *numbers_of(const List *parts, const List *theirs);
 static void take_number(HeapTuple row, TupleDesc desc, void *arg);
-static bool is_of_few(const SchemaDifference *difference);
 static void store(const List *parts, const SchemaTouched *touched, const List *but, const char *project, const char *version);
 static void arrays_of(const List *parts, DbopsParam *numbers, DbopsParam *documents);
 
@@ -70,8 +71,14 @@ take_few(void *arg)
 	SchemaTouched nothing = {0};
 	List	   *many;
 
-	watch->seen = dbops_query_text("SELECT pg_current_snapshot()::text", 0, NULL);
+	watch->seen = present_snapshot();
 	watch->few = describe(&nothing, &many);
+}
+
+static const char *
+present_snapshot(void)
+{
+	return dbops_query_text("SELECT pg_current_snapshot()::text", 0, NULL);
 }
 
 /* See that there is a state. */
@@ -197,15 +204,24 @@ describe(const SchemaTouched *touched, List **many)
 static void
 say_missed(const char *why)
 {
+	note_state(NULL, why);
+}
+
+/* seen: the snapshot in which all was described; or missed: why something was not. */
+static void
+note_state(const char *seen, const char *missed)
+{
 	DbopsParam	params[] = {
 		dbops_param_time(dbops_clock_now()),
 		dbops_param_int8((int64) GetSystemIdentifier()),
 		dbops_param_oid(MyDatabaseId),
 		dbops_param_int4(SNAPSHOT_FORMAT),
-		dbops_param_text(why)
+		dbops_param_text(missed),
+		dbops_param_text(seen)
 	};
 
-	dbops_store_each_kept("INSERT INTO dbops.drift_state (at, cluster, database, format, missed) VALUES ($1, $2, $3, $4, $5)",
+	dbops_store_each_kept("INSERT INTO dbops.drift_state (at, cluster, database, format, missed, seen, transaction_id)"
+						  " VALUES ($1, $2, $3, $4, $5, $6::pg_snapshot, pg_current_xact_id()::text::bigint)",
 						  lengthof(params), params, NULL, NULL);
 }
 
@@ -217,6 +233,7 @@ dbops_drift_store_all(const char *project, const char *version)
 {
 	SchemaTouched all = {.anything = true};
 	List	   *numbers;
+	const char *seen = present_snapshot();
 	Jsonb	   *document = dbops_schema_snapshot_some(&all, &numbers);
 	bool		known = is_known();
 
@@ -224,7 +241,7 @@ dbops_drift_store_all(const char *project, const char *version)
 		dbops_store_each("DELETE FROM dbops.drift_part", 0, NULL, NULL, NULL);
 	dbops_drift_store(dbops_drift_parts(document, numbers), &all, known ? project : NULL, known ? version : NULL);
 	dbops_store_each("DELETE FROM dbops.drift_state", 0, NULL, NULL, NULL);
-	say_missed(NULL);
+	note_state(seen, NULL);
 }
 
 /* Store the state of all as it was found, but for what others did: that stays as the state has it, with all of its part. */
@@ -241,7 +258,7 @@ dbops_drift_store_all_but(const Drift *drift, const List *theirs, const char *pr
 			taken = lappend(taken, lfirst(cell));
 	store(taken, NULL, kept.numbers, project, version);
 	foreach(cell, theirs)
-		if (is_of_few(lfirst(cell)))
+		if (dbops_drift_is_of_few(lfirst(cell)))
 			dbops_drift_store_object(lfirst(cell), drift->state, false);
 }
 
@@ -283,8 +300,8 @@ take_number(HeapTuple row, TupleDesc desc, void *arg)
 }
 
 /* Is it of a kind of which there are few? */
-static bool
-is_of_few(const SchemaDifference *difference)
+bool
+dbops_drift_is_of_few(const SchemaDifference *difference)
 {
 	const SchemaKind *all[] = {dbops_schema_tables, dbops_schema_objects, dbops_schema_database};
 
@@ -309,7 +326,10 @@ store(const List *parts, const SchemaTouched *touched, const List *but, const ch
 	DbopsParam	numbers;
 	DbopsParam	documents;
 	DbopsParam	gone[4];
-	DbopsParam	came[5];
+	DbopsParam	came[6];
+	DbopsParam	anew[2];
+	List	   *objects = NIL;
+	ListCell   *cell;
 
 	arrays_of(parts, &numbers, &documents);
 	gone[0] = numbers;
@@ -321,21 +341,23 @@ store(const List *parts, const SchemaTouched *touched, const List *but, const ch
 	came[2] = dbops_param_time(dbops_clock_now());
 	came[3] = dbops_param_text(project);
 	came[4] = dbops_param_text(version);
+	foreach(cell, parts)
+		objects = lappend(objects, unconstify(char *, ((const DriftPart *) lfirst(cell))->object));
+	came[5] = dbops_param_texts(objects);
+	anew[0] = numbers;
+	anew[1] = came[5];
 	dbops_store_each("DELETE FROM dbops.drift_part p WHERE ($2 OR p.number = ANY ($3)) AND p.number <> ALL ($4)"
 					 " AND NOT EXISTS (SELECT FROM unnest($1) n WHERE n = p.number)",
 					 lengthof(gone), gone, NULL, NULL);
-	dbops_store_each("INSERT INTO dbops.drift_part AS p (number, document, at, project, version)"
-					 " SELECT n.number, n.document, $3, $4, $5 FROM unnest($1, $2) AS n (number, document)"
+	dbops_store_each("INSERT INTO dbops.drift_part AS p (number, document, object, at, project, version)"
+					 " SELECT n.number, n.document, nullif(n.object, ''), $3, $4, $5 FROM unnest($1, $2, $6) AS n (number, document, object)"
 					 " WHERE NOT EXISTS (SELECT FROM dbops.drift_part k WHERE k.number = n.number AND k.document = n.document)"
-					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, at = excluded.at, taken = NULL,"
+					 " ON CONFLICT (number) DO UPDATE SET document = excluded.document, object = excluded.object, at = excluded.at, taken = NULL,"
 					 " project = coalesce(excluded.project, p.project), version = coalesce(excluded.version, p.version)",
 					 lengthof(came), came, NULL, NULL);
-	/* What is gone, and was made anew by the same name. */
-	dbops_store_each("DELETE FROM dbops.drift_part p WHERE p.number <> 0 AND p.number NOT IN (SELECT oid FROM pg_class"
-					 " UNION ALL SELECT oid FROM pg_type UNION ALL SELECT oid FROM pg_proc)"
-					 " AND EXISTS (SELECT FROM jsonb_each(p.document) k, jsonb_object_keys(k.value) o"
-					 " WHERE (k.key, o) IN (SELECT k.key, o FROM unnest($1) d, jsonb_each(d) k, jsonb_object_keys(k.value) o))",
-					 1, &documents, NULL, NULL);
+	/* What had the name of one of them has another one by now, or is gone. */
+	dbops_store_each("DELETE FROM dbops.drift_part WHERE object = ANY ($2) AND number <> ALL ($1)",
+					 lengthof(anew), anew, NULL, NULL);
 }
 
 static void

@@ -21,15 +21,13 @@ dbops_drift_take_steps(const char *project, const char *version)
 	Drift		drift = dbops_drift_find();
 	List	   *theirs = dbops_drift_theirs(&drift, locked_tables(project, version));
 	List	   *ours = list_difference_ptr(drift.differences, theirs);
-	ListCell   *cell;
 
 	if (list_length(ours) > MOST_TAKEN)
 	{
 		dbops_drift_store_all_but(&drift, theirs, project, version);
 		return;
 	}
-	foreach(cell, ours)
-		dbops_drift_take(&drift, lfirst(cell), project, version);
+	dbops_drift_take(&drift, ours, project, version);
 }
 
 /* By name; its receipts tell. */
