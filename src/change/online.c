@@ -125,7 +125,7 @@ dbops_online_call(OnlinePlan *plan)
 		dbops_online_print(plan);
 	else if (!is_idle(plan))
 	{
-		dbops_job_have_done(dbops_online_submit(plan, true), plan->max_wait);
+		dbops_job_have_done(dbops_online_submit(plan, true), dbops_online_terms(plan), plan->max_wait);
 		return;
 	}
 	dbops_procedure_end();

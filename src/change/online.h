@@ -136,6 +136,7 @@ extern void dbops_online_print(const OnlinePlan *plan);
 /* ---- online_spec.c: a plan as the document that its job keeps ---- */
 
 extern Jsonb *dbops_online_spec(const OnlinePlan *plan);
+extern Jsonb *dbops_online_terms(const OnlinePlan *plan);
 extern OnlinePlan *dbops_online_read_spec(const Jsonb *spec);
 extern bool dbops_online_is_reached(const OnlineStep *step);
 extern bool dbops_online_is_so(const OnlineStep *step, const char *expression);

@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 
+static void put_terms(DbopsJson *json, const OnlinePlan *plan);
 static void put_step(DbopsJson *json, const OnlineStep *step);
 static OnlineStep *read_step(const Jsonb *document);
 static List *read_tables(const Jsonb *document);
@@ -27,16 +28,33 @@ dbops_online_spec(const OnlinePlan *plan)
 	dbops_json_object(&json, NULL);
 	dbops_json_text(&json, "call", plan->call);
 	dbops_json_text(&json, "name", plan->name);
-	dbops_json_text(&json, "again", plan->again);
 	dbops_json_text(&json, "asked", plan->asked);
 	dbops_json_integer(&json, "table", plan->table);
 	dbops_json_text(&json, "columns", plan->columns);
-	dbops_json_integer(&json, "lock_timeout", plan->lock_timeout);
-	dbops_json_integer(&json, "max_wait", plan->max_wait);
+	put_terms(&json, plan);
 	dbops_json_array(&json, "steps");
 	foreach(cell, plan->steps)
 		put_step(&json, lfirst(cell));
 	dbops_json_array_end(&json);
+	return dbops_json_finish(&json);
+}
+
+static void
+put_terms(DbopsJson *json, const OnlinePlan *plan)
+{
+	dbops_json_text(json, "again", plan->again);
+	dbops_json_integer(json, "lock_timeout", plan->lock_timeout);
+	dbops_json_integer(json, "max_wait", plan->max_wait);
+}
+
+/* What the same call, made again, may have otherwise: its own patience. */
+Jsonb *
+dbops_online_terms(const OnlinePlan *plan)
+{
+	DbopsJson	json = {0};
+
+	dbops_json_object(&json, NULL);
+	put_terms(&json, plan);
 	return dbops_json_finish(&json);
 }
 

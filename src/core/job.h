@@ -286,8 +286,8 @@ extern void dbops_job_submitted_hook(DbopsCallback hook);
 extern bool dbops_job_workers_exist(void);
 extern void dbops_job_run_here_hook(void (*hook) (int64 id));
 extern void dbops_job_run_here(int64 id);
-extern void dbops_job_have_done_hook(void (*hook) (int64 id, long patience));
-extern void dbops_job_have_done(int64 id, long patience);
+extern void dbops_job_have_done_hook(void (*hook) (int64 id, const Jsonb *terms, long patience));
+extern void dbops_job_have_done(int64 id, const Jsonb *terms, long patience);
 
 extern void dbops_job_end_idle_hook(bool (*hook) (int64 id));
 extern bool dbops_job_end_idle(int64 id);

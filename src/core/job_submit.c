@@ -11,7 +11,7 @@
 
 static DbopsCallback submitted = NULL;
 static void (*run_here) (int64 id) = NULL;
-static void (*have_done) (int64 id, long patience) = NULL;
+static void (*have_done) (int64 id, const Jsonb *terms, long patience) = NULL;
 static bool (*end_idle) (int64 id) = NULL;
 
 static void tell_who_runs_it(int64 id);
@@ -39,20 +39,21 @@ dbops_job_run_here_hook(void (*hook) (int64 id))
 
 /* Have a function do so that waits for those that run elsewhere. */
 void
-dbops_job_have_done_hook(void (*hook) (int64 id, long patience))
+dbops_job_have_done_hook(void (*hook) (int64 id, const Jsonb *terms, long patience))
 {
 	have_done = hook;
 }
 
 /*
  * Have a job done that may be in work elsewhere already, as the work of a call,
- * which then waits for it, unless it does not get on for patience ms. Needs an
+ * which then waits for it, unless it does not get on for patience ms. Otherwise
+ * it goes on with terms, those members of its spec that are the call's. Needs an
  * open procedure, and ends it.
  */
 void
-dbops_job_have_done(int64 id, long patience)
+dbops_job_have_done(int64 id, const Jsonb *terms, long patience)
 {
-	have_done(id, patience);
+	have_done(id, terms, patience);
 }
 
 /*

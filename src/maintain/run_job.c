@@ -30,12 +30,13 @@ static int	depth = 0;
 
 static char *closed_gate(void);
 static void run_attended(int64 id);
-static void run_or_wait(int64 id, long patience);
+static void run_or_wait(int64 id, const Jsonb *terms, long patience);
 static void require_done(int64 id);
 static void wait_attended(int64 id, long patience);
 static char *last_message(int64 id);
 static char *await_end(int64 id, TimestampTz until, JobProgress *progress);
-static bool take_on(int64 id, long patience);
+static bool take_on(int64 id, const Jsonb *terms, long patience);
+static void take_terms(int64 id, const Jsonb *terms);
 static void end_procedure(void);
 static bool run_here(int64 id, bool attended);
 static StoredJob *claim_and_run(int64 id, bool attended);
@@ -76,28 +77,44 @@ run_attended(int64 id)
 
 /* One whose process is dead is not in work. */
 static void
-run_or_wait(int64 id, long patience)
+run_or_wait(int64 id, const Jsonb *terms, long patience)
 {
 	(void) dbops_job_reap_lost();
-	while (!take_on(id, patience))
+	while (!take_on(id, terms, patience))
 		;
 }
 
 /* False: another process has taken it meanwhile, or done it. */
 static bool
-take_on(int64 id, long patience)
+take_on(int64 id, const Jsonb *terms, long patience)
 {
 	const char *state = look_at_state(id);
 
 	if (strcmp(state, "running") == 0)
+	{
 		wait_attended(id, patience);
-	else if (strcmp(state, "succeeded") == 0)
+		return true;
+	}
+	if (strcmp(state, "succeeded") == 0)
+	{
 		end_procedure();
-	else if (run_here(id, true))
-		require_done(id);
-	else
+		return true;
+	}
+	take_terms(id, terms);
+	if (!run_here(id, true))
 		return false;
+	require_done(id);
 	return true;
+}
+
+/* Unless a process has begun to work on it meanwhile. */
+static void
+take_terms(int64 id, const Jsonb *terms)
+{
+	DbopsParam	params[] = {dbops_param_int8(id), dbops_param_jsonb(terms)};
+
+	dbops_store_each("UPDATE dbops.job SET spec = spec || $2 WHERE id = $1 AND state IN ('queued', 'paused', 'blocked') AND NOT spec @> $2",
+					 lengthof(params), params, NULL, NULL);
 }
 
 /* Somebody may have had it leave off; what was asked for is not there then. */

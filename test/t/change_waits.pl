@@ -224,6 +224,8 @@ sql(q{CREATE ROLE reader; CREATE TABLE named (id int PRIMARY KEY, v int); INSERT
 	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.job WHERE state = 'paused'}) or die 'it is not paused';
 	$changer->query('SELECT 1');
 	like($changer->{stderr}, qr/ERROR:  job \d+, which does this, is paused/, 'a call whose job is paused says so');
+	my ($code, $out, $error) = $node->psql('postgres', q{CALL dbops.add_column('other', 'p', 'int', '1', max_wait => '300ms')});
+	like($error, qr/ERROR:  .* has met a lock of another session, again and again/, 'the same call goes on with it as patiently as it was asked to itself');
 	$holder->query_safe('COMMIT');
 	$holder->quit;
 	$changer->quit;
