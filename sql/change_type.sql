@@ -98,6 +98,8 @@ CALL dbops.change_type('refused', 'e', 'date', '''2020-01-01''::date');
 CALL dbops.change_type('refused', 'd', 'nothing');
 CALL dbops.change_type('refused', 'd', 'serial');
 CALL dbops.change_type('refused', 'd', 'anyelement');
+CALL dbops.change_type('refused', 'd', ' ');
+CALL dbops.change_type('refused', 'd', 'setof bigint');
 CALL dbops.change_type('refused', 'd', 'bigint, x integer');
 CALL dbops.change_type('refused', 'd', 'bigint NOT NULL');
 CALL dbops.change_type('refused', 'd', 'bigint); DROP TABLE refused; --');

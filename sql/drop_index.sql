@@ -79,6 +79,11 @@ CALL dbops.drop_index('t_a; DROP TABLE t');
 CALL dbops.drop_index('t_pkey', dry_run => NULL);
 SELECT dbops.drop_index('t_pkey');
 \set VERBOSITY default
+-- of a partition: what keeps it is the partitioned table's
+CREATE TABLE kept (id int PRIMARY KEY) PARTITION BY LIST (id);
+CREATE TABLE kept_1 PARTITION OF kept FOR VALUES IN (1);
+CALL dbops.drop_index('kept_1_pkey');
+DROP TABLE kept;
 SET client_min_messages = warning;
 CREATE TEMP TABLE tmp (a int);
 CREATE INDEX tmp_a ON tmp (a);

@@ -40,6 +40,7 @@ PG_FUNCTION_INFO_V1(dbops_add_unique);
 static void plan_steps(OnlinePlan *plan, FunctionCallInfo fcinfo);
 static void check_types(Oid table, const OnlineColumns *columns);
 static void check_other_primary(Oid table, const char *name);
+static void check_same_primary(Oid table, const OnlineColumns *columns);
 static void check_partition_keys(Oid table, const OnlineColumns *columns);
 static char *name_it(const void *request, Oid table, const char *given, const List *taken);
 static List *usable_indexes(const UniqueRequest *request, Oid table);
@@ -81,6 +82,8 @@ plan_steps(OnlinePlan *plan, FunctionCallInfo fcinfo)
 	plan->columns = dbops_online_same_columns(request.columns, plan->table);
 	check_types(plan->table, request.columns);
 	check_partition_keys(plan->table, request.columns);
+	if (!request.primary)
+		check_same_primary(plan->table, request.columns);
 	name = name_it(&request, plan->table, request.name, NIL);
 	parts = dbops_online_parts(plan, name, name_it, &request);
 	foreach(cell, parts)
@@ -125,6 +128,23 @@ check_other_primary(Oid table, const char *name)
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("table \"%s\" has another primary key, \"%s\"", get_rel_name(table), other),
 				 errhint("Leave primary_key out for a unique key beside it.")));
+}
+
+/* What is unique as the primary key would have a second index, for nothing. */
+static void
+check_same_primary(Oid table, const OnlineColumns *columns)
+{
+	DbopsParam	params[] = {dbops_param_oid(table), dbops_online_numbers(columns)};
+	char	   *primary = dbops_query_text("SELECT p.conname::text FROM pg_constraint p WHERE p.conrelid = $1 AND p.contype = 'p' AND NOT p.condeferrable"
+										   " AND p.conkey @> $2 AND p.conkey <@ $2"
+										   " AND NOT EXISTS (SELECT FROM pg_constraint u WHERE u.conrelid = $1 AND u.contype = 'u' AND u.conkey = $2)",
+										   lengthof(params), params);
+
+	if (primary != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("the primary key \"%s\" of table \"%s\" keeps (%s) unique already", primary, get_rel_name(table), columns->list),
+				 errhint("Foreign keys can refer to it, and ON CONFLICT can name it.")));
 }
 
 /* Partitions can only keep apart what their key does. */

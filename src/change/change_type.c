@@ -85,11 +85,12 @@ plan_change(OnlinePlan *plan, const char *name, const char *type_name, const cha
 static TwinType
 read_type(const char *text)
 {
-	List	   *parsed = dbops_sql_parse(psprintf("CREATE TABLE t (c %s)", text), RAW_PARSE_DEFAULT);
+	bool		is_empty = (text[strspn(text, " \t\r\n")] == '\0');
+	List	   *parsed = is_empty ? NIL : dbops_sql_parse(psprintf("CREATE TABLE t (c %s)", text), RAW_PARSE_DEFAULT);
 	TwinType	type = {0};
 	ColumnDef  *definition;
 
-	if (!is_one_type(parsed))
+	if (is_empty || !is_one_type(parsed))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("new_type must be exactly one type"),
@@ -117,7 +118,8 @@ is_one_type(const List *parsed)
 		create->accessMethod != NULL || create->tablespacename != NULL || create->oncommit != ONCOMMIT_NOOP)
 		return false;
 	definition = linitial(create->tableElts);
-	return IsA(definition, ColumnDef) && definition->constraints == NIL && definition->compression == NULL;
+	return IsA(definition, ColumnDef) && definition->constraints == NIL && definition->compression == NULL &&
+		!definition->typeName->setof;
 }
 
 /* Then nothing is to be done, also where a change to it is finished: it must not be done twice. */
@@ -207,6 +209,7 @@ plan_twin(OnlinePlan *plan, const TwinColumn *column, const TwinType *type, cons
 	dbops_twin_check_shared(&change);
 	dbops_twin_store(&change, plan->dry_run);
 	dbops_twin_tell_place(column, known);
+	dbops_twin_tell_deferrable(column, known == NULL ? clones : NIL);
 	dbops_twin_expand(plan, column, &change, type,
 					  psprintf("%s = %s", quote_identifier(change.new_name),
 							   conversion->expression != NULL ? conversion->expression : quote_identifier(column->name)));

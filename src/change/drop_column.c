@@ -14,7 +14,6 @@
 #include "change/drop_column.h"
 
 #include "access/attnum.h"
-#include "catalog/catalog.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -121,17 +120,12 @@ refuse_kind_of_table(const ColumnDrop *drop)
 						 drop->table_name, format_type_be_qualified(type), drop->name)));
 }
 
-/* The server's own tables, and those that the code of an extension reads. */
+/* Those that the code of an extension reads. */
 static void
 refuse_foreign_owner(const ColumnDrop *drop)
 {
 	Oid			extension = getExtensionOfObject(RelationRelationId, drop->table);
 
-	if (IsCatalogRelationOid(drop->table))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("%s is a system catalog", drop->table_name),
-				 errhint("Give a table of your own.")));
 	if (OidIsValid(extension))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

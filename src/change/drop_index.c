@@ -121,9 +121,11 @@ check_needs(const Call *call)
 {
 	DbopsParam	param = dbops_param_oid(call->index);
 
-	dbops_query_each("SELECT conname::text, contype = 'f', conrelid, conindid FROM pg_constraint"
+	dbops_query_each("SELECT k.conname::text, contype = 'f', k.conrelid, conindid, u.conname::text, u.conrelid FROM pg_constraint k, LATERAL"
+					 " (WITH RECURSIVE up AS (SELECT k.conparentid, k.conname, k.conrelid UNION ALL SELECT p.conparentid, p.conname, p.conrelid"
+					 " FROM up JOIN pg_constraint p ON p.oid = up.conparentid) SELECT * FROM up WHERE conparentid = 0 LIMIT 1) u"
 					 " WHERE conindid IN (SELECT $1 UNION SELECT relid FROM pg_partition_tree($1))"
-					 " ORDER BY contype = 'f', conindid <> $1, conname LIMIT 1",
+					 " ORDER BY contype = 'f', conindid <> $1, k.conname LIMIT 1",
 					 1, &param, refuse_constraint, NULL);
 	if (get_rel_relispartition(call->index))
 		refuse_attached(call->index);
@@ -141,7 +143,8 @@ refuse_constraint(HeapTuple row, TupleDesc desc, void *arg)
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg(refers ? "foreign key \"%s\" of table %s relies on index %s" : "constraint \"%s\" of table %s is kept by index %s",
 					name, table, index),
-			 errhint("If that is no longer wanted: ALTER TABLE %s DROP CONSTRAINT %s;", table, quote_identifier(name))));
+			 errhint("If that is no longer wanted: ALTER TABLE %s DROP CONSTRAINT %s;", dbops_quote_relation(dbops_row_oid(row, desc, 6)),
+					 quote_identifier(dbops_row_text(row, desc, 5)))));
 }
 
 static void

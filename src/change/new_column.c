@@ -67,6 +67,7 @@ typedef struct TypeSearch
 static void check_table(Oid table);
 static void check_name(const NewColumn *column);
 static void take_type(NewColumn *column, const char *text);
+static void hint_type(void *arg);
 static void refuse_serial(const TypeName *parsed);
 static void understand_type(void *arg);
 static void check_type(const NewColumn *column);
@@ -139,11 +140,20 @@ static void
 take_type(NewColumn *column, const char *text)
 {
 	TypeSearch	search = {.column = column,.path = dbops_query_submission_path()};
+	ErrorContextCallback context = {.previous = error_context_stack,.callback = hint_type};
 
+	error_context_stack = &context;
 	search.parsed = linitial_node(TypeName, dbops_sql_parse(text, RAW_PARSE_TYPE_NAME));
+	error_context_stack = context.previous;
 	refuse_serial(search.parsed);
 	dbops_run_as(dbops_relation_owner(column->table), understand_type, &search);
 	check_type(column);
+}
+
+static void
+hint_type(void *arg)
+{
+	errhint("Give a type alone, such as numeric(10,2): default_value, not_null and with_index are arguments of their own.");
 }
 
 static void
@@ -214,6 +224,7 @@ look_at_column(NewColumn *column)
 	if (!HeapTupleIsValid(tuple))
 	{
 		refuse_in_children(column);
+		dbops_online_require_room(column->table);
 		return;
 	}
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);

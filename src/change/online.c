@@ -12,8 +12,11 @@
 #include "change/migration.h"
 #include "core/sql.h"
 
+#include "catalog/catalog.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -21,6 +24,7 @@
 
 static void take_arguments(FunctionCallInfo fcinfo, OnlinePlan *plan, const char *call);
 static bool has_rows(char relkind);
+static void refuse_foreign(Oid table);
 static bool is_idle(const OnlinePlan *plan);
 
 /* Begin a CALL: open the procedure, and read its last three arguments. */
@@ -70,6 +74,7 @@ dbops_online_take_table(OnlinePlan *plan, Oid table)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", get_rel_name(table)),
 				 errhint("%s works on ordinary and on partitioned tables.", plan->call)));
+	refuse_foreign(table);
 	dbops_require_table_owner(table);
 	plan->table = table;
 }
@@ -78,6 +83,19 @@ static bool
 has_rows(char relkind)
 {
 	return relkind == RELKIND_RELATION || relkind == RELKIND_PARTITIONED_TABLE || relkind == RELKIND_MATVIEW;
+}
+
+/* The server's own tables, and those of dbops, whose code reads them. */
+static void
+refuse_foreign(Oid table)
+{
+	bool		is_own = (getExtensionOfObject(RelationRelationId, table) == get_extension_oid("dbops", false));
+
+	if (IsCatalogRelationOid(table) || is_own)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg(is_own ? "%s is a table of dbops itself" : "%s is a system catalog", dbops_quote_relation(table)),
+				 errhint("Give a table of your own.")));
 }
 
 void

@@ -5,7 +5,7 @@
 #include "change/constraint.h"
 #include "change/online_index.h"
 
-#include "catalog/catalog.h"
+#include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -35,11 +35,6 @@ dbops_online_take_for_rows(OnlinePlan *plan, Oid table)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is a materialized view", get_rel_name(table)),
 				 errhint("Change the query that it is made of, or the tables that it reads.")));
-	if (IsCatalogRelationOid(table))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("\"%s\" is a system catalog", get_rel_name(table)),
-				 errhint("Name a table of your own.")));
 	dbops_online_lock_for_plan(table);
 	check_owners(table);
 }
@@ -240,4 +235,21 @@ dbops_online_numbers(const OnlineColumns *columns)
 	for (int i = 0; i < columns->n; i++)
 		values[i] = Int16GetDatum(columns->numbers[i]);
 	return dbops_param_array(values, columns->n, INT2OID);
+}
+
+/* Refuse one more column where the table, or one below it, has as many as there can be; those that were dropped count. */
+void
+dbops_online_require_room(Oid table)
+{
+	DbopsParam	params[] = {dbops_param_oid(table), dbops_param_int4(MaxHeapAttributeNumber)};
+	char	   *full = dbops_query_text("SELECT c.oid::regclass::text FROM pg_class c WHERE c.relnatts >= $2 AND"
+										" (c.oid = $1 OR c.oid IN (SELECT relid FROM pg_partition_tree($1)) OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = $1)) LIMIT 1",
+										lengthof(params), params);
+
+	if (full != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_TOO_MANY_COLUMNS),
+				 errmsg("table %s has %d columns, which is as many as there can be", full, MaxHeapAttributeNumber),
+				 errdetail("Columns that were dropped count."),
+				 errhint("Move its rows to a new table, which has only those that are there, or put some columns into another one.")));
 }

@@ -25,6 +25,7 @@ static int	next_phase(OnlineWork *work);
 static void forget_step(OnlineWork *work);
 static void tell_done(const OnlineWork *work);
 static const char *abandon(const DbopsJob *job, long patience);
+static long patience(const DbopsJob *job);
 static const char *keeps(const DbopsJob *job);
 static bool has_other_steps(int64 job, Jsonb *spec);
 static bool is_replaced(int64 job, const DbopsJobRequest *request);
@@ -53,6 +54,7 @@ static const DbopsJobKind kind = {
 	.result = result,
 	.leave = dbops_online_leave,
 	.abandon = abandon,
+	.patience = patience,
 	.keeps = keeps,
 	.watch = dbops_online_watch,
 	.check_settings = dbops_backfill_check_settings,
@@ -317,6 +319,13 @@ static const char *
 abandon(const DbopsJob *job, long patience)
 {
 	return dbops_backfill_kind.abandon(job, patience);
+}
+
+/* What is waited for is waited for no longer than each step does for its locks. */
+static long
+patience(const DbopsJob *job)
+{
+	return (long) dbops_jsonb_integer(job->spec, "max_wait");
 }
 
 static const char *

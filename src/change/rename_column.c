@@ -58,6 +58,7 @@ plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 	const TwinColumn *column = dbops_twin_column(plan->table, name);
 	TwinChange *known = dbops_twin_find(plan->table, plan->call, name);
 	TwinType	type = {column->type, column->typmod, column->collation, false};
+	List	   *clones = dbops_twin_clones(column, new_name);
 	TwinChange	change = {
 		.relid = plan->table,
 		.table = column->table,
@@ -79,12 +80,13 @@ plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 	dbops_twin_check_triggers(plan->table, name);
 	dbops_twin_check_type(column->type);
 	dbops_twin_check_free(column, new_name, known);
-	dbops_twin_check_clones(dbops_twin_clones(column, new_name));
+	dbops_twin_check_clones(clones);
 	dbops_twin_tell_triggers(column, new_name);
 	dbops_twin_put_copy(&change, NULL, true, dbops_twin_owners(plan->table));
 	dbops_twin_check_shared(&change);
 	dbops_twin_store(&change, plan->dry_run);
 	dbops_twin_tell_place(column, known);
+	dbops_twin_tell_deferrable(column, known == NULL ? clones : NIL);
 	dbops_twin_expand(plan, column, &change, &type,
 					  psprintf("%s = %s", quote_identifier(new_name), quote_identifier(name)));
 }

@@ -204,6 +204,7 @@ extern void dbops_twin_check_shared(const TwinChange *change);
 
 /* twin_unique.c */
 #define TWIN_DUPLICATES_HINT	"Correct or delete all but one of each, and make the same call again."
+extern void dbops_twin_tell_deferrable(const TwinColumn *column, const List *clones);
 extern void dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached);
 
 /* twin_plan.c */

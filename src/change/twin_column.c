@@ -4,6 +4,8 @@
  */
 #include "change/twin.h"
 
+#include "change/constraint.h"
+
 #include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
@@ -121,6 +123,8 @@ dbops_twin_check_free(const TwinColumn *column, const char *name, const TwinChan
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("the name of a column cannot be empty"),
 				 errhint("Give the name that column \"%s\" is to have.", column->name)));
+	if (attnum == InvalidAttrNumber)
+		dbops_online_require_room(column->relid);
 	if (attnum == InvalidAttrNumber || (known != NULL && attnum > 0 && dbops_twin_has_made(known, column->relid)))
 		return;
 	ereport(ERROR,

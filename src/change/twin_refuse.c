@@ -10,7 +10,6 @@
 #include "change/twin.h"
 
 #include "access/htup_details.h"
-#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -64,10 +63,10 @@ dbops_twin_check_table(OnlinePlan *plan)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", get_rel_name(plan->table)),
 				 errhint("%s works on ordinary and on partitioned tables.", plan->call)));
-	if (IsCatalogRelationOid(plan->table) || isAnyTempNamespace(get_rel_namespace(plan->table)))
+	if (isAnyTempNamespace(get_rel_namespace(plan->table)))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a system catalog or a temporary table", get_rel_name(plan->table)),
+				 errmsg("\"%s\" is a temporary table", get_rel_name(plan->table)),
 				 errhint("Use ALTER TABLE: nobody else uses a temporary table.")));
 	if (relkind == RELKIND_RELATION && list_length(find_all_inheritors(plan->table, NoLock, NULL)) > 1)
 		ereport(ERROR,

@@ -46,3 +46,22 @@ add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, con
 		.hint = TWIN_DUPLICATES_HINT
 	});
 }
+
+/* The copy of a constraint that is checked at the end of a transaction becomes one in the swap; as an index alone it is checked at once. */
+void
+dbops_twin_tell_deferrable(const TwinColumn *column, const List *clones)
+{
+	ListCell   *cell;
+
+	foreach(cell, clones)
+	{
+		const TwinClone *clone = lfirst(cell);
+
+		if (clone->deferrable)
+			ereport(WARNING,
+					(errmsg("from when finish_change() builds a copy of %s of table %s, which is deferrable, until the change ends, that copy is checked at once",
+							quote_identifier(clone->name), column->table),
+					 errdetail("A statement, or a transaction, in which two rows have the same values for a while fails then."),
+					 errhint("Have them not rely on that when you finish the change, or drop the constraint for that time.")));
+	}
+}

@@ -170,6 +170,9 @@ typedef struct DbopsJobKind
 	/* The result of a job that ends so: what was done and stays done. Or NULL. */
 	Jsonb	   *(*remains) (const DbopsJob *job);
 
+	/* ms that a call in the foreground waits for jobs that its own must not run beside; NULL: as long as they take. */
+	long		(*patience) (const DbopsJob *job);
+
 	/* What stays in place while a job is blocked or paused, as a user reads it; NULL: nothing. Or NULL. */
 	const char *(*keeps) (const DbopsJob *job);
 

@@ -43,6 +43,7 @@ typedef struct Keeping
 	int64		done;			/* as the last of them said */
 	int64		rows;
 	TimestampTz looked;			/* when the last look within a step was */
+	TimestampTz met;			/* when a job was first in the way of this phase; 0: none is */
 	long		waited;			/* ms, for what kept it from going on, since the cursor was written */
 	HelpersKept helpers;
 	TimestampTz clears_since;	/* tries to remove what must not stay when the job is left; 0: does not */
@@ -79,6 +80,7 @@ static void follow_configuration(void);
 static char *look_once(Keeping *keeping);
 static bool is_helpful(Keeping *keeping);
 static char *find_obstacle(Keeping *keeping);
+static char *meet_job(Keeping *keeping, int64 other);
 static char *clear_up(Keeping *keeping, char *obstacle);
 static void leave(Keeping *keeping, const char *state, const char *why);
 static void start_timer(long ms);
@@ -520,10 +522,36 @@ find_obstacle(Keeping *keeping)
 		int64		other = dbops_runner_enter_class(keeping->slot, keeping->kind->phases[job->job.phase].class);
 
 		if (other != 0)
-			return dbops_job_class_obstacle(other);
+			return meet_job(keeping, other);
 		keeping->phase = job->job.phase;
+		keeping->met = 0;
 	}
 	return obstacle;
+}
+
+/* Another job is in the way: nobody looks after one that runs in the background, but who calls is told, and has asked how long to wait. */
+static char *
+meet_job(Keeping *keeping, int64 other)
+{
+	StoredJob  *job = keeping->job;
+	char	   *obstacle = dbops_job_class_obstacle(other);
+	TimestampTz now = GetCurrentTimestamp();
+	long		patience;
+
+	if (!job->job.foreground)
+		return obstacle;
+	if (keeping->met == 0)
+		keeping->met = now;
+	patience = (keeping->kind->patience != NULL) ? keeping->kind->patience(&job->job) : LONG_MAX;
+	if ((long) (now - keeping->met) / 1000 < patience)
+	{
+		dbops_job_tell_gate(obstacle);
+		return obstacle;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("job " INT64_FORMAT " has waited for %g s %s", job->job.id, patience / 1000.0, obstacle),
+			 errhint("What that waits for: SELECT waiting FROM dbops.jobs() WHERE id = " INT64_FORMAT "; Make the same call again when it has ended, or with a longer max_wait; what was done stays.", other)));
 }
 
 /*

@@ -119,6 +119,23 @@ sql(q{CREATE FUNCTION slow(v int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 	$changer->quit;
 }
 
+# Nor does it wait longer, or in silence, for what it must not run beside: here the build of an index on another table.
+{
+	sql('CREATE TABLE busy (a int); CREATE TABLE calm (a int NOT NULL)');
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe(q{BEGIN; INSERT INTO busy VALUES (1)});
+	my $job = sql(q{SELECT dbops.start_create_index('CREATE INDEX ON busy (a)')});
+	$node->poll_query_until('postgres', "SELECT waiting LIKE '%waiting for writers before build%' FROM dbops.jobs() WHERE id = $job") or die 'it is not built';
+	my ($code, $out, $error) = $node->psql('postgres', q{CALL dbops.add_check_constraint('calm', 'a > 0', max_wait => '1 s')});
+	like($error, qr/NOTICE:  waiting: for job $job, because one of the two would wait for the other's snapshots/, 'a call says for which job it waits');
+	like($error, qr/ERROR:  job \d+ has waited for 1 s for job $job, .*\nHINT:  .*dbops\.jobs\(\) WHERE id = $job;/, 'and for no longer than it was told');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$node->poll_query_until('postgres', "SELECT state = 'succeeded' FROM dbops.job WHERE id = $job") or die 'it is not built';
+	sql(q{CALL dbops.add_check_constraint('calm', 'a > 0')});
+	is(sql(q{SELECT count(*) FROM pg_constraint WHERE conrelid = 'calm'::regclass AND convalidated AND contype = 'c'}), 1, 'the same call is done afterwards');
+}
+
 # What is proven when it is planned, and not any more when it has its lock, is not set: that would read all rows while nobody else may.
 {
 	my $holder = hold('t');
