@@ -134,6 +134,10 @@ plan_abort(OnlinePlan *plan, const TwinChange *change)
 		step.still = psprintf("%s AND %s", dbops_twin_has_column(change->relid, change->column), dbops_twin_has_columns(change));
 		step.message = psprintf("change " INT64_FORMAT " has been finished, or a column of it dropped, meanwhile", change->id);
 	}
+	else if (change->new_name != NULL && strcmp(change->state, "ready") == 0)
+		ereport(WARNING,
+				(errmsg("column \"%s\" of table %s, which change " INT64_FORMAT " has added, is not there", change->new_name, change->table, change->id),
+				 errhint("If it has been renamed it stays, with what has been written to it since.")));
 	if (has_added(change))
 		dbops_twin_add_end(plan, change, "aborted", step);
 	else

@@ -61,6 +61,7 @@ plan_steps(OnlinePlan *plan, FunctionCallInfo fcinfo)
 	name = name_it(plan->table, condition,
 				   PG_ARGISNULL(ARG_NAME) ? NULL : NameStr(*PG_GETARG_NAME(ARG_NAME)));
 	dbops_online_take_name(plan, name);
+	plan->columns = dbops_online_same_read(plan->table, condition);
 	add_steps(plan, name, condition->sql);
 }
 

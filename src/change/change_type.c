@@ -7,6 +7,7 @@
  * to use, and takes its place in the end. Where the server needs to look at no row
  * the type is changed plainly: then a twin would only cost.
  */
+#include "change/constraint.h"
 #include "change/twin.h"
 
 #include "core/sql.h"
@@ -209,7 +210,13 @@ plan_twin(OnlinePlan *plan, const TwinColumn *column, const TwinType *type, cons
 	dbops_twin_check_shared(&change);
 	dbops_twin_store(&change, plan->dry_run);
 	dbops_twin_tell_place(column, known);
-	dbops_twin_tell_deferrable(column, known == NULL ? clones : NIL);
+	plan->columns = dbops_online_same_columns(dbops_online_columns_of(plan->table, list_make1(unconstify(char *, column->name))), plan->table);
+	if (known == NULL)
+	{
+		dbops_twin_tell_deferrable(column, clones);
+		dbops_online_tell_published(plan->table, change.new_name);
+		dbops_online_tell_fired(plan->table, change.new_name);
+	}
 	dbops_twin_expand(plan, column, &change, type,
 					  psprintf("%s = %s", quote_identifier(change.new_name),
 							   conversion->expression != NULL ? conversion->expression : quote_identifier(column->name)));

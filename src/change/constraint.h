@@ -24,6 +24,7 @@ extern OnlineExpression *dbops_online_condition(Oid table, const char *text);
 extern OnlineExpression *dbops_online_fill(Oid table, const char *column, const char *text);
 extern OnlineExpression *dbops_online_default(Oid table, const char *column, Oid type, int32 typmod, const char *text);
 extern AttrNumber dbops_online_only_column(const OnlineExpression *expression);
+extern char *dbops_online_same_read(Oid table, const OnlineExpression *expression);
 extern bool dbops_online_is_stored_as(const OnlineExpression *expression, const char *stored);
 
 /* ---- online_column.c: columns as arguments ---- */
@@ -117,5 +118,11 @@ extern void dbops_online_add_whole(OnlinePlan *plan, const char *name, const cha
 /* ---- online_key_index.c: an index on columns of a table ---- */
 
 extern void dbops_online_add_index(OnlinePlan *plan, Oid table, List *columns, const char *why);
+
+/* ---- online_tell.c: what a new column sets off elsewhere ---- */
+
+extern void dbops_online_tell_published(Oid table, const char *column);
+extern void dbops_online_tell_subscribed(Oid table, const char *column);
+extern void dbops_online_tell_fired(Oid table, const char *column);
 
 #endif							/* DBOPS_CONSTRAINT_H */

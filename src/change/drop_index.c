@@ -206,8 +206,10 @@ plan_steps(Call *call)
 	{
 		.kind = concurrent ? ONLINE_ALONE : ONLINE_SHORT,
 		.sql = psprintf("DROP INDEX %s%s", concurrent ? "CONCURRENTLY " : "", call->plan.name),
-		.reached = psprintf("NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND indrelid = %u)",
-							name, call->plan.table),
+		.index = call->index,
+		.reached = psprintf("NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = %u)", call->index),
+		.still = psprintf("to_regclass(%s) = %u", name, call->index),
+		.message = psprintf("index %s has got another name meanwhile", call->plan.name),
 		.why = concurrent ? NULL : "The server drops it in no other way: in that moment nobody reads or writes the table or any of its partitions."
 	});
 }

@@ -8,6 +8,7 @@
  * NOT NULL, the sequence, and the names of indexes and constraints that the old one
  * had. What would take longer, a look at all rows, comes before it.
  */
+#include "change/constraint.h"
 #include "change/drop_column.h"
 #include "change/twin.h"
 
@@ -152,7 +153,10 @@ plan_swap(OnlinePlan *plan, const TwinChange *change)
 	dbops_twin_check_column(column, true);
 	dbops_twin_check_default(column, &(TwinType) {twin->type, twin->typmod, twin->collation, false});
 	if (change->type == NULL)
+	{
 		dbops_twin_tell_privileges(column, change->new_name);
+		dbops_online_tell_subscribed(change->relid, change->column);
+	}
 	if (change->type != NULL)
 		add_look(plan, change);
 	else

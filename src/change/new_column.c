@@ -225,6 +225,7 @@ look_at_column(NewColumn *column)
 	{
 		refuse_in_children(column);
 		dbops_online_require_room(column->table);
+		dbops_online_tell_published(column->table, column->name);
 		return;
 	}
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);

@@ -38,6 +38,7 @@ typedef struct OnlineStep
 	const char *then;			/* SHORT: a statement of dbops' own that belongs to it, in the same transaction, as the extension's owner; or NULL */
 	int64		holds;			/* SHORT: the change that the process is at work on from here until it leaves the job, as the steps behind rely on; 0: none. See online_hold.c */
 
+	Oid			index;			/* SHORT and ALONE: that it drops by its name; InvalidOid: none */
 	List	   *tables;			/* SHORT, SCAN and ALONE: OIDs of those that it is about */
 
 	/* BACKFILL */
@@ -128,6 +129,7 @@ extern char *dbops_online_asked(FunctionCallInfo fcinfo);
 
 extern List *dbops_online_tables_of(List *statements);	/* of RawStmt * */
 extern void dbops_online_require_same(const OnlinePlan *plan, const OnlineStep *step, List *statements);
+extern LOCKTAG dbops_online_keep_index(const OnlineStep *step, bool for_session);
 
 /* ---- online_print.c: a plan as a user reads it ---- */
 

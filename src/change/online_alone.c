@@ -244,10 +244,22 @@ is_interrupted(int sqlerrcode)
 static void
 run_statement(OnlineWork *work)
 {
-	const char *sql = dbops_online_next(work)->sql;
+	const OnlineStep *step = dbops_online_next(work);
+	LOCKTAG		kept = {0};
 
-	dbops_job_setting_put("lock_timeout", "0");
-	dbops_clock_restart_timeouts();
-	(void) dbops_sql_run_own(parse(sql), sql, true);
+	if (OidIsValid(step->index))
+		kept = dbops_online_keep_index(step, true);
+	PG_TRY();
+	{
+		dbops_job_setting_put("lock_timeout", "0");
+		dbops_clock_restart_timeouts();
+		(void) dbops_sql_run_own(parse(step->sql), step->sql, true);
+	}
+	PG_FINALLY();
+	{
+		if (OidIsValid(step->index))
+			(void) LockRelease(&kept, ShareUpdateExclusiveLock, true);
+	}
+	PG_END_TRY();
 	work->ran = true;
 }

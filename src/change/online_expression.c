@@ -235,6 +235,24 @@ dbops_online_only_column(const OnlineExpression *expression)
 	return bms_get_singleton_member(read, &member) ? (AttrNumber) (member + FirstLowInvalidHeapAttributeNumber) : 0;
 }
 
+/* SQL: the columns that it reads have the names that they have now. NULL: it reads none. */
+char *
+dbops_online_same_read(Oid table, const OnlineExpression *expression)
+{
+	Bitmapset  *read = NULL;
+	List	   *names = NIL;
+
+	pull_varattnos(expression->tree, 1, &read);
+	for (int member = -1; (member = bms_next_member(read, member)) >= 0;)
+	{
+		AttrNumber	number = (AttrNumber) (member + FirstLowInvalidHeapAttributeNumber);
+
+		if (number > 0)
+			names = lappend(names, get_attname(table, number, false));
+	}
+	return (names == NIL) ? NULL : dbops_online_same_columns(dbops_online_columns_of(table, names), table);
+}
+
 /* Is this what the catalog has, as nodes? */
 bool
 dbops_online_is_stored_as(const OnlineExpression *expression, const char *stored)

@@ -155,6 +155,8 @@ lock_all(List *targets, long lock_timeout)
 		if (!lock_at_once(target, begin == 0 ? LOOKS : 1))
 		{
 			refuse_old_holder(target);
+			/* Who has it in use, and wants a lock that waits for this one, would be in a deadlock with who queues behind him. */
+			UnlockRelationOid(target->relid, ShareUpdateExclusiveLock);
 			wait_in_queue(target->relid, target->mode, left);
 		}
 		if (begin == 0)

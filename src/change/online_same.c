@@ -11,8 +11,14 @@
 
 #include "change/migration.h"
 
+#include "core/sql.h"
+
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -65,6 +71,34 @@ dbops_online_require_same(const OnlinePlan *plan, const OnlineStep *step, List *
 				 errmsg("a column of table %s that was to be changed has got another name meanwhile, or has been dropped",
 						dbops_quote_relation(plan->table)),
 				 errhint("Make the same call again, for the columns that are meant.")));
+}
+
+/*
+ * Have the index that a step drops keep its name, until the transaction ends, or
+ * for the session until the lock is released; an error where it has another one.
+ * The lock on its table keeps nobody from renaming it.
+ */
+LOCKTAG
+dbops_online_keep_index(const OnlineStep *step, bool for_session)
+{
+	LOCKTAG		tag;
+	const DropStmt *drop = castNode(DropStmt, linitial_node(RawStmt, dbops_sql_parse(step->sql, RAW_PARSE_DEFAULT))->stmt);
+	RangeVar   *name = makeRangeVarFromNameList(linitial_node(List, drop->objects));
+
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, step->index);
+	if (LockAcquire(&tag, ShareUpdateExclusiveLock, for_session, true) == LOCKACQUIRE_NOT_AVAIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("index %s is being changed by another session", NameListToString(linitial_node(List, drop->objects)))));
+	AcceptInvalidationMessages();
+	if (RangeVarGetRelid(name, NoLock, true) == step->index)
+		return tag;
+	if (for_session)
+		(void) LockRelease(&tag, ShareUpdateExclusiveLock, true);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg_internal("%s", step->message),
+			 errhint("Make the same call again: it goes by what is there now.")));
 }
 
 /* SQL: columns of a table have the names that they have now. */

@@ -73,6 +73,7 @@ put_step(DbopsJson *json, const OnlineStep *step)
 	dbops_json_boolean(json, "asks_ours", step->asks_ours);
 	dbops_json_text(json, "then", step->then);
 	dbops_json_integer(json, "holds", step->holds);
+	dbops_json_integer(json, "index", step->index);
 	dbops_json_array(json, "tables");
 	foreach(cell, step->tables)
 		dbops_json_integer(json, NULL, lfirst_oid(cell));
@@ -130,6 +131,7 @@ read_step(const Jsonb *document)
 	step->asks_ours = dbops_jsonb_boolean(document, "asks_ours");
 	step->then = dbops_jsonb_text(document, "then");
 	step->holds = dbops_jsonb_integer(document, "holds");
+	step->index = (Oid) dbops_jsonb_integer(document, "index");
 	step->tables = read_tables(document);
 	step->table = (Oid) dbops_jsonb_integer(document, "table");
 	step->set_clause = dbops_jsonb_text(document, "set_clause");

@@ -82,6 +82,8 @@ lock_and_run(void *arg)
 	if (step->holds != 0)
 		dbops_online_hold(step->holds);
 	dbops_online_lock_tables(statements->parsed, work->plan->lock_timeout);
+	if (forward && OidIsValid(step->index))
+		(void) dbops_online_keep_index(step, false);
 	if (forward)
 		dbops_online_require_same(work->plan, step, statements->parsed);
 	if (!(forward && work->covered && dbops_online_is_reached(step)))

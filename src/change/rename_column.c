@@ -8,6 +8,7 @@
  * new name is a column of its own, which a trigger keeps equal to the old one,
  * until finish_change() drops the old one.
  */
+#include "change/constraint.h"
 #include "change/twin.h"
 
 #include "utils/builtins.h"
@@ -86,7 +87,13 @@ plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 	dbops_twin_check_shared(&change);
 	dbops_twin_store(&change, plan->dry_run);
 	dbops_twin_tell_place(column, known);
-	dbops_twin_tell_deferrable(column, known == NULL ? clones : NIL);
+	plan->columns = dbops_online_same_columns(dbops_online_columns_of(plan->table, list_make1(unconstify(char *, name))), plan->table);
+	if (known == NULL)
+	{
+		dbops_twin_tell_deferrable(column, clones);
+		dbops_online_tell_published(plan->table, new_name);
+		dbops_online_tell_fired(plan->table, new_name);
+	}
 	dbops_twin_expand(plan, column, &change, &type,
 					  psprintf("%s = %s", quote_identifier(new_name), quote_identifier(name)));
 }

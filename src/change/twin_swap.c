@@ -155,7 +155,7 @@ dbops_twin_is_as_planned(const TwinChange *change)
 	char	   *old = psprintf("a.attname = %s AND a.attrelid IN (SELECT %u UNION ALL SELECT relid FROM pg_partition_tree(%u))",
 							   quote_literal_cstr(change->column), change->relid, change->relid);
 	char	   *facts = psprintf("(SELECT string_agg(fact, ' ' ORDER BY fact) FROM ("
-								 "SELECT concat('column ', attrelid, ' ', atttypid, ' ', atttypmod, ' ', attcollation, ' ', attnotnull, ' ', attacl, ' ', pg_get_expr(d.adbin, d.adrelid))"
+								 "SELECT concat('column ', attrelid, ' ', attnum, ' ', atttypid, ' ', atttypmod, ' ', attcollation, ' ', attnotnull, ' ', attacl, ' ', pg_get_expr(d.adbin, d.adrelid))"
 								 " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE %s"
 								 " UNION ALL SELECT concat('constraint ', c.oid, ' ', c.convalidated) FROM pg_constraint c JOIN pg_attribute a"
 								 " ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) WHERE %s"

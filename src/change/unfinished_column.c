@@ -29,7 +29,9 @@ dbops_unfinished_columns(ReportRow *row)
 	List	   *changes = NIL;
 	ListCell   *cell;
 
-	dbops_store_each("SELECT c.id, c.relid, c.call, c.column_name, c.state, c.created_at, c.new_name, c.new_type, c.set_clause, c.reverse_set"
+	dbops_store_each("SELECT c.id, c.relid, c.call, c.column_name, c.state, c.created_at, c.new_name, c.new_type, c.set_clause, c.reverse_set,"
+					 " c.new_name IS NOT NULL AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.relid"
+					 " AND (a.attnum = c.attnum AND a.attname = c.column_name OR a.attname = c.new_name) AND NOT a.attisdropped) < 2"
 					 " FROM dbops.column_change c WHERE c.state IN ('expanding', 'ready') AND c.home = $1"
 					 " AND NOT EXISTS (SELECT FROM dbops.job j WHERE j.kind = 'change' AND j.dedupe_key IN (" UNFINISHED_COLUMN_KEYS("c") ")"
 					 " AND (j.finished_at IS NULL OR j.state = 'failed' AND NOT EXISTS (SELECT FROM dbops.job l WHERE l.id > j.id"
@@ -65,7 +67,8 @@ take_change(HeapTuple row, TupleDesc desc, void *arg)
 		.table = there ? relid : InvalidOid,
 		.detail = !there ? psprintf("%s, whose table is gone", call) :
 		psprintf("%s, %s; or CALL dbops.abort_change(" INT64_FORMAT ");", call,
-				 ready ? "ready: finish it when applications use only the new columns" : "cut off", id),
+				 !ready ? "cut off" : dbops_row_bool(row, desc, 11) ? "of which a column has been renamed or dropped by hand, so that rows may differ" :
+				 "ready: finish it when applications use only the new columns", id),
 		.since = dbops_row_time(row, desc, 6),
 		.command = !there ? psprintf("CALL dbops.abort_change(" INT64_FORMAT ");", id) :
 		ready ? psprintf("CALL dbops.finish_change(" INT64_FORMAT ");", id) :
