@@ -186,7 +186,24 @@ ROLLBACK;
 RESET ROLE;
 SELECT count(*) FROM dbops.column_change WHERE state IN ('expanding', 'ready');
 
+-- What it sets off elsewhere is told.
+SET client_min_messages = error;
+CREATE TABLE told (a int, b int);
+CREATE PUBLICATION told_all FOR TABLE told;
+CREATE PUBLICATION told_some FOR TABLE told (b);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN new; END$$;
+CREATE TRIGGER fires BEFORE UPDATE ON told FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER does_not BEFORE UPDATE OF b ON told FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER not_either BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION touch();
 SET client_min_messages = warning;
+\set VERBOSITY default
+CALL dbops.rename_column('told', 'a', 'aa', dry_run => true);
+CALL dbops.add_column('told', 'c', 'int');
+\set VERBOSITY terse
+DROP PUBLICATION told_all, told_some;
+DROP TABLE told;
+DROP FUNCTION touch;
+
 DROP TABLE passing;
 DROP SCHEMA twin CASCADE;
 SELECT dbops.revoke_access('regress_change_owner');

@@ -235,6 +235,7 @@ static void
 plan_sync_end(OnlinePlan *plan, const TwinChange *change, bool drop_old)
 {
 	StringInfoData sql;
+	List	   *dropped = NIL;
 	ListCell   *cell;
 
 	initStringInfo(&sql);
@@ -247,8 +248,11 @@ plan_sync_end(OnlinePlan *plan, const TwinChange *change, bool drop_old)
 			continue;
 		dbops_twin_check_column(dbops_twin_column(change->relid, lfirst(cell)), false);
 		tell_lost(change, lfirst(cell));
+		dropped = lappend(dropped, lfirst(cell));
 		appendStringInfo(&sql, "; ALTER TABLE %s DROP COLUMN %s", change->table, quote_identifier(lfirst(cell)));
 	}
+	if (dropped != NIL)
+		plan->columns = dbops_online_same_columns(dbops_online_columns_of(change->relid, dropped), change->relid);
 	dbops_twin_add_end(plan, change, "finished", (OnlineStep)
 	{
 		.sql = sql.data,

@@ -10,7 +10,7 @@
 #include "change/constraint.h"
 
 #include "catalog/pg_trigger.h"
-#include "utils/lsyscache.h"
+#include "utils/builtins.h"
 
 /* The table, those that hold its rows, and those that it is part of; $1 is the table. */
 #define TABLE_AND_AROUND \
@@ -63,5 +63,6 @@ dbops_online_tell_fired(Oid table, const char *column)
 		ereport(WARNING,
 				(errmsg("column %s of table %s is filled by updates, which fire its triggers: %s", dbops_quote_name(column), dbops_quote_relation(table), triggers),
 				 errdetail("What they do for an update, such as set a time or write an audit, they do for each row."),
-				 errhint("Where that is not meant, have them fire for UPDATE OF the columns that they are about.")));
+				 errhint("Where that is not meant, have their functions return where nothing else differs: to_jsonb(new) - %s = to_jsonb(old) - %s.",
+						 quote_literal_cstr(column), quote_literal_cstr(column))));
 }

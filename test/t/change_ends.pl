@@ -113,6 +113,22 @@ for my $kind ('rename_column', 'change_type')
 	is(sql('SELECT (row_to_json(passed)::jsonb - \'id\')::text FROM passed'), $kind eq 'rename_column' ? '{"w": "7"}' : '{"v": 7}', 'when it is set right the change is finished');
 }
 
+# Another column gets the name of the one that is to go.
+for my $end ('finish_change(%d)', 'finish_change(%d, drop_old_columns => true)')
+{
+	sql(q{DROP TABLE IF EXISTS swapped; CREATE TABLE swapped (id int PRIMARY KEY, v text, z text, w text); INSERT INTO swapped VALUES (1, 'a', 'precious')});
+	sql($end =~ /drop_old/ ? q{CALL dbops.sync_columns('swapped', 'w = v')} : q{ALTER TABLE swapped DROP w; CALL dbops.rename_column('swapped', 'v', 'w')});
+	my $holder = hold('swapped');
+	my $finish = call('CALL dbops.' . sprintf($end, change()));
+	waits('finish_change', 'true');
+	$holder->query_safe('ALTER TABLE swapped RENAME v TO v_old');
+	$holder->query_safe('ALTER TABLE swapped RENAME z TO v');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	like(error_of($finish), qr/ERROR:  .*(altered meanwhile|has got another name meanwhile)/, "a column that has got the name meanwhile is not taken for the old one by $end");
+	is(sql('SELECT v FROM swapped'), 'precious', 'and stays');
+}
+
 # A partition with rows of its own is attached meanwhile.
 sql(q{CREATE TABLE parts (id int, k int, v text, f text) PARTITION BY RANGE (k);
 	CREATE TABLE part_1 PARTITION OF parts FOR VALUES FROM (0) TO (10); INSERT INTO parts VALUES (1, 1, 'a b');

@@ -230,6 +230,61 @@ sql(q{CREATE ROLE reader; CREATE TABLE named (id int PRIMARY KEY, v int); INSERT
 	is(sql(q{SELECT has_column_privilege('reader', 'named', 'w', 'select')}), 't', 'and carried over by the same call');
 }
 
+# What is planned for a column, and waits, is not done to another one that has got its name.
+for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', 'bigint', 'v + 1')}, q{add_check_constraint('moved', 'v > 0')})
+{
+	sql(q{DROP TABLE IF EXISTS moved; CREATE TABLE moved (id int PRIMARY KEY, v int, z int)});
+	my $holder = hold('moved');
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.$call;\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
+	  or die 'it does not wait';
+	$holder->query_safe('ALTER TABLE moved RENAME v TO v_old');
+	$holder->query_safe('ALTER TABLE moved RENAME z TO v');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$changer->query('SELECT 1');
+	like($changer->{stderr}, qr/ERROR:  a column of table public\.moved that was to be changed has got another name meanwhile/, "$call does not go on with another column");
+	$changer->quit;
+}
+
+# Nor is another index dropped that has got the name of the one that was meant: the call holds that to its name.
+{
+	sql(q{CREATE TABLE indexed (a int, b int); CREATE INDEX indexed_x ON indexed (a); CREATE INDEX indexed_good ON indexed (b)});
+	my $holder = $node->background_psql('postgres', on_error_stop => 0);
+	$holder->query_safe(q{SET application_name = 'holder'});
+	$holder->query_safe('BEGIN; LOCK TABLE indexed IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(1.1)');
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.drop_index('indexed_x');\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
+	  or die 'it does not wait';
+	$holder->query_safe('ALTER INDEX indexed_x RENAME TO indexed_old');
+	$holder->query_safe('ALTER INDEX indexed_good RENAME TO indexed_x');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$changer->query('SELECT 1');
+	like($changer->{stderr}, qr/ERROR:  index public\.indexed_x has got another name meanwhile/, 'drop_index does not go on with another index');
+	$changer->quit;
+	is(sql(q{SELECT count(*) FROM pg_index WHERE indrelid = 'indexed'::regclass}), 2, 'both are there');
+}
+
+# Who has read the table, and wants a lock that it would queue before, is no deadlock's victim.
+{
+	my $reader = $node->background_psql('postgres', on_error_stop => 0);
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+
+	sql(q{CREATE TABLE read (a int NOT NULL, x int); INSERT INTO read VALUES (1)});
+	$reader->query_safe('BEGIN; SELECT FROM read');
+	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.drop_column('read', 'x', lock_timeout => '10s');\n");
+	$reader->query_safe('SELECT pg_sleep(0.4)');
+	$reader->query('LOCK TABLE read IN SHARE ROW EXCLUSIVE MODE');
+	unlike($reader->{stderr}, qr/deadlock/, 'a reader that locks the table while a call queues for it gets its lock');
+	$reader->query('COMMIT');
+	$reader->quit;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_attribute WHERE attrelid = 'read'::regclass AND attname = 'x'}), 'and the call is done behind it');
+	$changer->quit;
+}
+
 # A call whose job is paused has not done what it was for.
 {
 	my $holder = hold('other');
