@@ -113,5 +113,19 @@ DROP VIEW of_part;
 ALTER TABLE l1 ADD PRIMARY KEY (v);
 CALL dbops.rename_column('l', 'v', 'w');
 
+-- So is a table of which a partition is half detached: that gets no column any more.
+CREATE TABLE h (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE h1 PARTITION OF h FOR VALUES FROM (0) TO (10);
+CREATE TABLE h2 PARTITION OF h FOR VALUES FROM (10) TO (20);
+INSERT INTO h VALUES (1), (11);
+UPDATE pg_inherits SET inhdetachpending = true WHERE inhrelid = 'h1'::regclass;
+\set VERBOSITY default
+CALL dbops.rename_column('h', 'v', 'w');
+CALL dbops.set_not_null('h', 'v', fill => '0');
+ALTER TABLE parted.h DETACH PARTITION parted.h1 FINALIZE;
+\set VERBOSITY terse
+CALL dbops.rename_column('h', 'v', 'w');
+SELECT count(*) FROM dbops.column_change WHERE relid = 'h'::regclass;
+
 DROP SCHEMA parted CASCADE;
 TRUNCATE dbops.column_change RESTART IDENTITY;

@@ -53,6 +53,20 @@ IMPORT FOREIGN SCHEMA s FROM SERVER s INTO needs;
 EXPLAIN ANALYZE CREATE TABLE u AS SELECT 1 AS a;
 EXPLAIN ANALYZE CREATE MATERIALIZED VIEW u AS SELECT 1 AS a;
 
+-- What dbops does of its own, with all that belongs to it.
+SET client_min_messages = error;
+CALL dbops.rename_column('t', 'b', 'c');
+SELECT max(id) AS id FROM dbops.column_change \gset
+CALL dbops.finish_change(:id);
+CALL dbops.change_type('t', 'c', 'bigint', 'c + 0');
+SELECT max(id) AS id FROM dbops.column_change \gset
+CALL dbops.finish_change(:id);
+CALL dbops.rename_column('t', 'c', 'b');
+SELECT max(id) AS id FROM dbops.column_change \gset
+CALL dbops.finish_change(:id);
+SET client_min_messages = warning;
+\d t
+
 -- What does not change it.
 EXPLAIN (COSTS off) CREATE TABLE u AS SELECT 1 AS a;
 EXPLAIN (ANALYZE off, COSTS off) CREATE TABLE u AS SELECT 1 AS a;

@@ -83,6 +83,7 @@ CALL dbops.sync_columns('refused', 'a = b * random()');
 CALL dbops.sync_columns('refused', 'a = (SELECT b)');
 CALL dbops.sync_columns('refused', 'nothing = b');
 CALL dbops.sync_columns('refused', 'a = b', 'b = (SELECT a)');
+CALL dbops.sync_columns('refused', 'a = b', 'id = a');
 CALL dbops.sync_columns('refused', 'c = b', 'b = c');
 CALL dbops.sync_columns('refused', 'id = b');
 CALL dbops.sync_columns('refused', 'a = id', 'id = a');

@@ -49,6 +49,7 @@ extern OnlineColumns *dbops_online_columns(FunctionCallInfo fcinfo, int argument
 extern OnlineColumns *dbops_online_columns_of(Oid table, List *names);
 extern AttrNumber dbops_online_column_number(Oid table, const char *column);
 extern void dbops_online_require_room(Oid table);
+extern void dbops_online_refuse_detaching(Oid table);
 extern char *dbops_online_column_nowhere(Oid table, const char *column);
 extern List *dbops_online_leaves(Oid table);
 extern DbopsParam dbops_online_numbers(const OnlineColumns *columns);

@@ -306,8 +306,11 @@ add_step(OnlinePlan *plan, const ColumnDrop *drop)
 					 .sql = psprintf("ALTER TABLE %s DROP COLUMN %s", drop->table_name, drop->name),
 					 .reached = psprintf("NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname = %s AND NOT attisdropped)",
 										 drop->table, quote_literal_cstr(drop->column)),
-					 .still = dbops_drop_column_still(drop),
-					 .message = psprintf("column %s of %s is another, or has other things that depend on it, than when it was looked at",
+					 .still = psprintf("%s AND NOT EXISTS (SELECT FROM dbops.column_change WHERE relid = %u AND home = %s AND state IN ('expanding', 'ready')"
+									   " AND %s = ANY (old_columns || new_columns))", dbops_drop_column_still(drop), drop->table,
+									   quote_literal_cstr(dbops_backfill_sync_home()), quote_literal_cstr(drop->column)),
+					 .asks_ours = true,
+					 .message = psprintf("column %s of %s is another, is in a change, or has other things that depend on it, than when it was looked at",
 										 drop->name, drop->table_name),
 					 .why = referenced == NULL ? "Its values stay in the rows until these are written again." :
 					 psprintf("Its values stay in the rows until these are written again. A foreign key goes with it, so that %s is locked as well.", referenced)

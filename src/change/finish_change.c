@@ -20,6 +20,7 @@
 PG_FUNCTION_INFO_V1(dbops_finish_change);
 
 static void plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old);
+static void tell_half_filled(const TwinChange *change);
 static char *trigger_drop(const TwinChange *change);
 static bool has_taken_place(const TwinChange *change);
 static void refuse_late_drop(const TwinChange *change);
@@ -71,6 +72,8 @@ plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old)
 	dbops_twin_check_old(change);
 	if (has_taken_place(change))
 	{
+		if (strcmp(change->state, "ready") != 0)
+			tell_half_filled(change);
 		dbops_twin_add_end(plan, change, "finished", (OnlineStep)
 		{
 			.sql = trigger_drop(change),
@@ -84,6 +87,15 @@ plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old)
 		plan_sync_end(plan, change, drop_old);
 	else
 		plan_swap(plan, change);
+}
+
+/* What has not been carried over by then is gone. */
+static void
+tell_half_filled(const TwinChange *change)
+{
+	ereport(WARNING,
+			(errmsg("column \"%s\" of table %s was dropped before \"%s\" was filled from it", change->column, change->table, change->new_name),
+			 errdetail("Rows that were not filled have NULL there.")));
 }
 
 static char *

@@ -7,7 +7,7 @@
  * own session. So the same call makes the same plan and goes on with the job
  * that does it, or finds that nothing is left to be done.
  */
-#include "change/online.h"
+#include "change/constraint.h"
 
 #include "change/migration.h"
 #include "core/sql.h"
@@ -104,6 +104,8 @@ dbops_online_add(OnlinePlan *plan, OnlineStep step)
 	OnlineStep *copy = palloc(sizeof(OnlineStep));
 
 	*copy = step;
+	if (step.kind == ONLINE_BACKFILL)
+		dbops_online_refuse_detaching(step.table);
 	if (step.kind != ONLINE_BACKFILL && step.kind != ONLINE_REFUSE)
 		copy->tables = dbops_online_tables_of(dbops_sql_parse(step.sql, RAW_PARSE_DEFAULT));
 	plan->steps = lappend(plan->steps, copy);

@@ -237,6 +237,22 @@ dbops_online_numbers(const OnlineColumns *columns)
 	return dbops_param_array(values, columns->n, INT2OID);
 }
 
+/* Refuse a table whose partition is half detached: it is neither in it nor out, gets no column any more, and has its rows still. */
+void
+dbops_online_refuse_detaching(Oid table)
+{
+	DbopsParam	param = dbops_param_oid(table);
+	char	   *finalize = dbops_query_text("SELECT format('ALTER TABLE %s DETACH PARTITION %s FINALIZE;', i.inhparent::regclass, i.inhrelid::regclass)"
+											" FROM pg_inherits i WHERE i.inhdetachpending AND i.inhparent IN (SELECT $1 UNION SELECT relid FROM pg_partition_tree($1)) LIMIT 1",
+											1, &param);
+
+	if (finalize != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a partition of table %s is half detached", dbops_quote_relation(table)),
+				 errhint("Have that done first: %s", finalize)));
+}
+
 /* Refuse one more column where the table, or one below it, has as many as there can be; those that were dropped count. */
 void
 dbops_online_require_room(Oid table)

@@ -29,6 +29,7 @@ static void run_short(Statements *statements, bool forward);
 static void uncover(const OnlineWork *work);
 static void prepare(Statements *statements, OnlineWork *work, const char *sql);
 static void lock_and_run(void *arg);
+static void run_then(void *sql);
 static void run_ours(void *arg);
 static void run_as_owner(void *arg);
 static void run(void *arg);
@@ -104,7 +105,7 @@ run_short(Statements *statements, bool forward)
 	else
 		run_as_owner(statements);
 	if (step->then != NULL && forward)
-		dbops_store_each(step->then, 0, NULL, NULL, NULL);
+		dbops_as_own(run_then, unconstify(char *, step->then));
 }
 
 /* What the trigger of the backfill before has seen to, this step does from now on. */
@@ -129,6 +130,12 @@ dbops_online_require_still(const OnlineStep *step)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg_internal("%s", step->message),
 			 errhint("Make the same call again: it goes by what is there now.")));
+}
+
+static void
+run_then(void *sql)
+{
+	dbops_store_each(sql, 0, NULL, NULL, NULL);
 }
 
 /* What is dbops' own, with nothing in it that anybody else could have a name for. */

@@ -15,6 +15,7 @@
 static BackfillChange *assignment(const TwinChange *change, const char *set_list, const char *matches);
 static void put_direction(DbopsJson *json, const char *name, const BackfillChange *change);
 static void put_owners(DbopsJson *json, const List *owners);
+static void require_read(const TwinChange *change, const BackfillChange *reverse);
 static BackfillChange *understand(const TwinChange *change, const char *set_list, const char *argument);
 static List *read_columns(const BackfillChange *change);
 static List *read_and_check(const TwinChange *change, const BackfillChange *understood);
@@ -128,6 +129,7 @@ dbops_twin_put_sets(TwinChange *change, List *owners)
 	{
 		refuse_defaults(change);
 		reverse = understand(change, change->reverse_set, "reverse_set");
+		require_read(change, reverse);
 		reverse->matches = forward->pending;
 		reverse->pending = "true";
 		put_direction(&json, "reverse", reverse);
@@ -139,6 +141,20 @@ dbops_twin_put_sets(TwinChange *change, List *owners)
 	dbops_json_texts(&json, "new_columns", change->new_columns);
 	put_owners(&json, owners);
 	change->document = dbops_json_finish(&json);
+}
+
+/* The way back is for what the way forth reads. */
+static void
+require_read(const TwinChange *change, const BackfillChange *reverse)
+{
+	ListCell   *cell;
+
+	foreach(cell, reverse->assigned)
+		if (!dbops_texts_have(change->old_columns, lfirst(cell)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("reverse_set assigns column \"%s\", which set_clause does not read", (char *) lfirst(cell)),
+					 errhint("Have it give back only columns that set_clause reads.")));
 }
 
 static BackfillChange *

@@ -248,6 +248,24 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 	$changer->quit;
 }
 
+# A column that comes into a change while its drop waits is not dropped.
+{
+	sql(q{DROP TABLE moved; CREATE TABLE moved (id int PRIMARY KEY, v int)});
+	my $holder = hold('moved');
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.drop_column('moved', 'v');\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
+	  or die 'it does not wait';
+	$node->psql('postgres', q{CALL dbops.rename_column('moved', 'v', 'w', max_wait => '300ms')});
+	is(sql(q{SELECT count(*) FROM dbops.column_change WHERE relid = 'moved'::regclass AND state = 'expanding'}), 1, 'a change of the column begins');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$changer->query('SELECT 1');
+	like($changer->{stderr}, qr/ERROR:  column v of public\.moved is another, is in a change, or/, 'which the drop notices');
+	$changer->quit;
+	is(sql(q{SELECT count(v) FROM moved}), 0, 'and the column is there');
+}
+
 # Nor is another index dropped that has got the name of the one that was meant: the call holds that to its name.
 {
 	sql(q{CREATE TABLE indexed (a int, b int); CREATE INDEX indexed_x ON indexed (a); CREATE INDEX indexed_good ON indexed (b)});
