@@ -7,8 +7,12 @@
  */
 #include "change/change.h"
 
+#include "core/server.h"
+
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -51,15 +55,26 @@ void
 dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid)
 {
 	char	   *table = dbops_backfill_table_name(relid);
+	LOCKTAG		tag;
+	char	   *holder;
 
+	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
+	holder = dbops_blocker(&tag, ShareRowExclusiveLock);
 	if (run->table_waited >= BACKFILL_TABLE_PATIENCE)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table %s has been locked by other sessions for %ld s",
 						table, run->table_waited / 1000),
-				 errhint("Look in pg_locks who holds it.")));
+				 holder != NULL ? errdetail_internal("%s", holder) : 0,
+				 errhint("Make the same call again when they have left it; who is there: SELECT * FROM dbops.blockers(%s, 'SHARE ROW EXCLUSIVE');",
+						 quote_literal_cstr(table))));
+	if (run->table_waited == 0 && run->job->foreground)
+		ereport(NOTICE,
+				(errmsg("waiting for a lock on table %s that another session holds", table),
+				 holder != NULL ? errdetail_internal("%s", holder) : 0));
 	step->pause = (long) (BACKFILL_TABLE_WAIT * (0.5 + pg_prng_double(&pg_global_prng_state)));
-	step->waiting = psprintf("for a lock on table %s that another session holds", table);
+	step->waiting = psprintf("for a lock on table %s that another session holds%s%s", table,
+							 holder != NULL ? ": " : "", holder != NULL ? holder : "");
 	run->table_waited += step->pause + dbops_polite_lock_wait();
 }
 

@@ -248,6 +248,23 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 	$changer->quit;
 }
 
+# Filling waits for who writes the table, and says who that is.
+{
+	sql(q{DROP TABLE moved; CREATE TABLE moved (id int PRIMARY KEY, v int); INSERT INTO moved VALUES (1, 1), (2, NULL)});
+	my $holder = $node->background_psql('postgres');
+	$holder->query_safe(q{SET application_name = 'holder'});
+	$holder->query_safe('BEGIN; UPDATE moved SET v = 2 WHERE id = 1');
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.set_not_null('moved', 'v', '0');\n");
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND waiting LIKE 'for a lock on table public.moved %: Process % (holder)%'}), 'a call that fills says whom it waits for');
+	$holder->query_safe('COMMIT');
+	$holder->quit;
+	$changer->query('SELECT 1');
+	like($changer->{stderr}, qr/NOTICE:  waiting for a lock on table public\.moved that another session holds\nDETAIL:  Process \d+ \(holder\)/, 'and tells the caller');
+	$changer->quit;
+	is(sql(q{SELECT sum(v) FROM moved}), 2, 'and goes on when that has ended');
+}
+
 # A column that comes into a change while its drop waits is not dropped.
 {
 	sql(q{DROP TABLE moved; CREATE TABLE moved (id int PRIMARY KEY, v int)});
