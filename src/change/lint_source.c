@@ -10,6 +10,8 @@
 #include "parser/scanner.h"
 #include "utils/builtins.h"
 
+#define MOST_READ	(64 * 1024)	/* bytes of a statement */
+
 static int	keyword_code(const char *word);
 
 /* The whole statement, without the semicolon. */
@@ -19,19 +21,24 @@ dbops_lint_source(const Lint *lint)
 	return pnstrdup(lint->text->sql + lint->statement->start, lint->statement->length);
 }
 
-/* What stands in the first parentheses behind a place of the statement, such as that of a CHECK; NULL: there are none. */
+/*
+ * What stands in the first parentheses behind a place of the statement, such as
+ * that of a CHECK; NULL: there are none, or it is so long that thousands of them
+ * would have it read again for each.
+ */
 char *
 dbops_lint_parenthesis(const Lint *lint, int location)
 {
-	char	   *source = dbops_lint_source(lint);
+	char	   *source;
 	MigrationScan *scan;
 	MigrationToken token;
 	int			depth = 0;
 	size_t		start = 0;
 	char	   *inside = NULL;
 
-	if (location < 0 || location >= strlen(source))
+	if (location < 0 || location >= lint->statement->length || lint->statement->length > MOST_READ)
 		return NULL;
+	source = dbops_lint_source(lint);
 	scan = dbops_migration_scan_begin("sql", source + location);
 	while (inside == NULL && dbops_migration_scan_next(scan, &token) && !token.ends)
 	{
