@@ -142,6 +142,15 @@ ALTER TABLE ended_once DROP COLUMN dbops_new_v;
 CALL dbops.finish_change(:fourth);
 CALL dbops.abort_change(:fourth);
 
+-- What uses the new column by then keeps it from being taken back.
+CREATE TABLE used (id int PRIMARY KEY, v text);
+CALL dbops.rename_column('used', 'v', 'w');
+SELECT max(id) AS used FROM dbops.column_change \gset
+CREATE VIEW uses AS SELECT w FROM used;
+CALL dbops.abort_change(:used);
+DROP VIEW uses;
+CALL dbops.abort_change(:used);
+DROP TABLE used;
 -- A change that was cut off before it had made its column: one of that name is somebody else's.
 CREATE TABLE precious (id int PRIMARY KEY, v text);
 CREATE FUNCTION no_column() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;

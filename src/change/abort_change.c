@@ -130,6 +130,7 @@ plan_abort(OnlinePlan *plan, const TwinChange *change)
 
 	if (change->new_name != NULL && dbops_twin_has_made(change, change->relid))
 	{
+		dbops_twin_check_unused(dbops_twin_column(change->relid, change->new_name));
 		step.sql = psprintf("%s; ALTER TABLE %s DROP COLUMN IF EXISTS %s", step.sql, change->table, quote_identifier(change->new_name));
 		step.still = psprintf("%s AND %s", dbops_twin_has_column(change->relid, change->column), dbops_twin_has_columns(change));
 		step.message = psprintf("change " INT64_FORMAT " has been finished, or a column of it dropped, meanwhile", change->id);

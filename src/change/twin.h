@@ -143,6 +143,7 @@ extern void dbops_twin_check_old(const TwinChange *change);
 extern void dbops_twin_check_table(OnlinePlan *plan);
 extern void dbops_twin_check_triggers(Oid relid, const char *column);
 extern char *dbops_twin_is_last_trigger(Oid relid, const char *column);
+extern void dbops_twin_check_unused(const TwinColumn *column);
 extern void dbops_twin_check_column(const TwinColumn *column, bool copied);
 extern void dbops_twin_check_key(const TwinColumn *column, bool copied);
 extern List *dbops_twin_owners(Oid relid);

@@ -37,6 +37,8 @@ static void refuse_first(const TwinColumn *column, const Obstacle *obstacles, in
 static void check_index_keys(const TwinColumn *column, bool copied);
 static void check_partition_keys(const TwinColumn *column);
 static void check_dependents(const TwinColumn *column);
+static void each_dependent(const TwinColumn *column, DbopsRowCallback refuse);
+static void refuse_use(HeapTuple row, TupleDesc desc, void *arg);
 static void refuse_dependent(HeapTuple row, TupleDesc desc, void *arg);
 
 /* The owners of a table and its partitions, whose rows are changed with their rights; the caller must be a member of each. */
@@ -222,6 +224,19 @@ check_partition_keys(const TwinColumn *column)
 static void
 check_dependents(const TwinColumn *column)
 {
+	each_dependent(column, refuse_dependent);
+}
+
+/* Refuse to drop a new column that something uses by then, such as a view that was moved to it. */
+void
+dbops_twin_check_unused(const TwinColumn *column)
+{
+	each_dependent(column, refuse_use);
+}
+
+static void
+each_dependent(const TwinColumn *column, DbopsRowCallback refuse)
+{
 	DbopsParam	params[] = {dbops_param_oid(column->relid), dbops_param_int4(column->attnum)};
 
 	dbops_query_each("SELECT coalesce(pg_describe_object('pg_rewrite'::regclass, r.oid, 0), pg_describe_object(d.classid, d.objid, d.objsubid))"
@@ -234,7 +249,7 @@ check_dependents(const TwinColumn *column)
 					 " AND (c.oid IS NULL OR c.relkind NOT IN ('i', 'I', 'S'))"
 					 " AND (k.oid IS NULL OR k.conrelid <> $1 OR k.contype NOT IN ('c', 'f', 'u', 'n') OR (k.confrelid = $1 AND $2 = ANY (k.confkey)))"
 					 " ORDER BY 1 LIMIT 1",
-					 lengthof(params), params, refuse_dependent, unconstify(TwinColumn *, column));
+					 lengthof(params), params, refuse, unconstify(TwinColumn *, column));
 }
 
 static void
@@ -247,4 +262,15 @@ refuse_dependent(HeapTuple row, TupleDesc desc, void *arg)
 			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
 			 errmsg("column \"%s\" of table %s cannot be changed because %s depends on it", column->name, column->table, what),
 			 errhint("Drop that first, and make it anew for the new column.")));
+}
+
+static void
+refuse_use(HeapTuple row, TupleDesc desc, void *arg)
+{
+	const TwinColumn *column = arg;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("column \"%s\" of table %s, which is to go, is used by %s", column->name, column->table, dbops_row_text(row, desc, 1)),
+			 errhint("Have that use the old column again first.")));
 }
