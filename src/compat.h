@@ -8,8 +8,10 @@
 #ifndef DBOPS_COMPAT_H
 #define DBOPS_COMPAT_H
 
+#include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -546,6 +548,19 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 #else
 #define write_completion_tag(tag, completion) \
 	BuildQueryCompletionString(tag, completion, false)
+#endif
+
+/* From 18 on a column may be NOT NULL for what is written, and have rows with NULL from before. */
+#if PG_VERSION_NUM < 180000
+#define not_null_is_valid(relid, attnum)	true
+#else
+static inline bool
+not_null_is_valid(Oid relid, AttrNumber attnum)
+{
+	HeapTuple	tuple = findNotNullConstraintAttnum(relid, attnum);
+
+	return !HeapTupleIsValid(tuple) || ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+}
 #endif
 
 /* 18 runs each portal once. */

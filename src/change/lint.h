@@ -392,6 +392,7 @@ extern const DbopsRuleSet dbops_lint_reference_rules;
 extern const DbopsRuleSet dbops_lint_depend_rules;
 
 extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
+extern const char *dbops_lint_made_not_null(const AlterTableCmd *command);
 extern List *dbops_lint_conditions(const LintTable *table, Relation rel);
 extern List *dbops_lint_index_columns(const LintTable *table, const char *index);
 

@@ -321,7 +321,10 @@ follow_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			set_not_null(lint, table, command->name, false);
 			break;
 		case AT_AddConstraint:
-			add_constraint(lint, table, castNode(Constraint, command->def));
+			if (dbops_lint_made_not_null(command) != NULL)
+				set_not_null(lint, table, dbops_lint_made_not_null(command), true);
+			else
+				add_constraint(lint, table, castNode(Constraint, command->def));
 			break;
 		case AT_ValidateConstraint:
 			validate(lint, table, command->name);

@@ -65,21 +65,35 @@ static void
 judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 {
 	LintColumn	column;
+	const char *name = dbops_lint_made_not_null(command);
 
 	if (command->subtype == AT_DropNotNull)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[DROP_NOT_NULL], .weight = LINT_BREAK, .table = table, .part = command->name,
 			.why = "code that reads the column may not expect NULL"
 		});
-	if (command->subtype != AT_SetNotNull ||
-		(dbops_lint_column(table, command->name, &column) && column.not_null) ||
-		dbops_lint_is_proven(table, command->name))
+	if (name == NULL || (dbops_lint_column(table, name, &column) && column.not_null) || dbops_lint_is_proven(table, name))
 		return;
 	dbops_lint_report(lint, (LintFinding) {
-		.rule = &rules[SET_NOT_NULL], .weight = LINT_WORK, .table = table, .part = command->name,
+		.rule = &rules[SET_NOT_NULL], .weight = LINT_WORK, .table = table, .part = name,
 		.why = "all rows are read under ACCESS EXCLUSIVE, as no valid constraint proves that none has NULL",
-		.safer = psprintf("%s, %s);", dbops_lint_call("set_not_null", table), dbops_quote_text(command->name))
+		.safer = psprintf("%s, %s);", dbops_lint_call("set_not_null", table), dbops_quote_text(name))
 	});
+}
+
+/* The column of which no row may have NULL behind the command, also as 18 writes that; NULL: none is made so. */
+const char *
+dbops_lint_made_not_null(const AlterTableCmd *command)
+{
+	const Constraint *constraint;
+
+	if (command->subtype == AT_SetNotNull)
+		return command->name;
+	if (command->subtype != AT_AddConstraint)
+		return NULL;
+	constraint = castNode(Constraint, command->def);
+	return (constraint->contype == CONSTR_NOTNULL && !constraint->skip_validation && constraint->keys != NIL) ?
+		strVal(linitial(constraint->keys)) : NULL;
 }
 
 /* Do valid constraints of the catalog, or of the text, prove that the column has no NULL? */

@@ -295,7 +295,7 @@ column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
 		return false;
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
 	column->name = name;
-	column->not_null = attribute->attnotnull;
+	column->not_null = attribute->attnotnull && not_null_is_valid(table->relid, attribute->attnum);
 	column->type = attribute->atttypid;
 	column->typmod = attribute->atttypmod;
 	ReleaseSysCache(tuple);
