@@ -25,7 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
-#define OLD_TRANSACTION	5		/* s; of younger ones nothing is said */
+#define OLD_TRANSACTION	1		/* s; of younger ones nothing is said */
 
 static void begin(OnlineWork *work);
 static RawStmt *parse(const char *sql);

@@ -144,5 +144,5 @@ check_room(const OnlinePlan *plan, Oid index)
 				 errhint("REINDEX INDEX CONCURRENTLY %s; then make the same call again.", dbops_quote_relation(index))));
 	if (!dbops_online_is_live(plan))
 		ereport(NOTICE,
-			(errmsg("index %s is invalid, left by a build that was cut off: it is dropped and built again", dbops_quote_relation(index))));
+			(errmsg("index %s is invalid, as a build or a drop of it has not come to its end: it is dropped and built again", dbops_quote_relation(index))));
 }

@@ -51,6 +51,7 @@ dbops_online_short_step(DbopsJob *job, void *state, DbopsStep *step)
 	if (is_over(work, step))
 		return;
 	prepare(&statements, work, dbops_online_next(work)->sql);
+	dbops_lock_wait_shows(&work->wait, job, work->next, list_length(work->plan->steps));
 	if (dbops_online_try(work, step, work->plan->lock_timeout, lock_and_run, &statements))
 		dbops_online_go_on(work, step);
 }

@@ -17,6 +17,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
@@ -386,10 +387,12 @@ dbops_runner_enter_class(int index, DbopsJobClass class)
 void
 dbops_runner_set_waiting(int index, const char *reason)
 {
+	const char *text = reason ? reason : "";
+
 	if (index < 0)
 		return;
 	LWLockAcquire(dbops_engine_lock, LW_EXCLUSIVE);
-	strlcpy(dbops_engine->runners[index].waiting, reason ? reason : "", ENGINE_WAITING);
+	strlcpy(dbops_engine->runners[index].waiting, text, pg_mbcliplen(text, strlen(text), ENGINE_WAITING - 1) + 1);
 	LWLockRelease(dbops_engine_lock);
 }
 
