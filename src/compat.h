@@ -563,6 +563,13 @@ not_null_is_valid(Oid relid, AttrNumber attnum)
 }
 #endif
 
+/* 18 has keys of periods. */
+#if PG_VERSION_NUM < 180000
+#define is_without_overlaps(constraint)	false
+#else
+#define is_without_overlaps(constraint)	((constraint)->without_overlaps)
+#endif
+
 /* 18 runs each portal once. */
 #if PG_VERSION_NUM < 180000
 #define run_portal(portal, at_top, receiver, completion) \

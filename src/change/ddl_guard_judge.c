@@ -84,7 +84,7 @@ judge(void *arg)
 	Judging    *judging = arg;
 	int			nest_level;
 
-	judging->lint.lock_timeout = lock_timeout(judging->guarded);
+	judging->lint.limits.lock_timeout = lock_timeout(judging->guarded);
 	nest_level = dbops_begin_bounded_wait(LONGEST_WAIT);
 	dbops_set_nested("client_min_messages", "error");
 	read_text(judging);

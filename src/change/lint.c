@@ -183,8 +183,8 @@ dbops_lint_read(Lint *lint, const char *sql)
 	lint->in_block = false;
 	lint->transaction++;
 	lint->findings = NIL;
-	lint->lock_timeout = GetConfigOption("lock_timeout", false, false);
-	lint->told_timeout = false;
+	dbops_lint_limits_begin(lint);
+	lint->told_timeout = 0;
 }
 
 /* Judge it; the findings stand in lint, as the text goes. */

@@ -166,7 +166,6 @@ extern bool dbops_lint_wants(Lint *lint, const DbopsRule *rule);
 /* ---- lint_follow.c: what a statement does to them ---- */
 
 extern void dbops_lint_follow(Lint *lint, Node *statement);
-extern void dbops_lint_follow_setting(Lint *lint, Node *statement);
 
 /* ---- lint_schema.c: the statements in a CREATE SCHEMA ---- */
 
@@ -200,6 +199,13 @@ enum
 	LINT_TIMEOUTS
 };
 
+/* lint_limit.c: what ends a wait, or what takes too long. */
+typedef struct LintLimits
+{
+	const char *lock_timeout;
+	const char *timeouts[LINT_TIMEOUTS];	/* NULL: that of the session */
+} LintLimits;
+
 struct Lint
 {
 	MemoryContext memory;		/* of what lasts */
@@ -215,8 +221,10 @@ struct Lint
 	List	   *schemas;		/* that the text makes: of char * */
 	HTAB	   *schemas_were;	/* that it renames or drops, as the catalog has them; or NULL */
 	List	   *findings;		/* of LintFinding * */
-	const char *lock_timeout;	/* of the session, or that the text has set */
-	const char *timeouts[LINT_TIMEOUTS];	/* the same of others */
+	LintLimits	limits;			/* of the session, or that the text has set */
+	LintLimits	limits_kept;	/* when the transaction commits */
+	LintLimits	limits_before;	/* when it is rolled back */
+	List	   *savepoints;		/* the last one first */
 	bool		has_choices;	/* lint_choice.c has read them */
 	List	   *choices;		/* of rules that are on or off other than they are shipped, of char * */
 
@@ -224,7 +232,7 @@ struct Lint
 	int			began;			/* line of the last BEGIN */
 	int			locking;		/* the transaction that locked is of */
 	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
-	bool		told_timeout;
+	int			told_timeout;	/* the worst severity of that was told, and one; 0: it was not */
 	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
 
 	/* lint_setting.c */
@@ -349,6 +357,7 @@ extern bool dbops_lint_changes_all(const LintTable *table, Node *change);
 
 extern char *dbops_lint_source(const Lint *lint);
 extern char *dbops_lint_parenthesis(const Lint *lint, int location);
+extern char *dbops_lint_behind(const Lint *lint, int location, const char *word);
 extern char *dbops_lint_between(const Lint *lint, const char *word, const char *end);
 extern char *dbops_lint_names(const List *names);
 extern char *dbops_lint_call(const char *name, const LintTable *table);
@@ -405,6 +414,12 @@ extern void dbops_lint_judge_transaction(Lint *lint, Node *statement);
 extern void dbops_lint_judge_end(Lint *lint);
 extern void dbops_lint_hold(Lint *lint, Oid relid);
 extern bool dbops_lint_has_lock_timeout(const Lint *lint);
+
+/* ---- lint_limit.c: what the text sets, and until when ---- */
+
+extern void dbops_lint_limits_begin(Lint *lint);
+extern int	dbops_lint_limit(const Lint *lint, int timeout);
+extern void dbops_lint_follow_setting(Lint *lint, Node *statement);
 extern void dbops_lint_judge_objects(Lint *lint, Node *statement);
 extern void dbops_lint_judge_rewrites(Lint *lint, Node *statement);
 extern void dbops_lint_judge_partitions(Lint *lint, Node *statement);
@@ -430,6 +445,5 @@ extern void dbops_lint_judge_unseen(Lint *lint, Node *statement);
 extern void dbops_lint_judge_along(Lint *lint, Node *statement);
 extern void dbops_lint_judge_policies_at_end(Lint *lint);
 extern void dbops_lint_judge_keys_at_end(Lint *lint);
-extern void dbops_lint_set_timeout(Lint *lint, const VariableSetStmt *statement);
 
 #endif							/* DBOPS_LINT_H */

@@ -11,6 +11,7 @@
 #include "change/unrun.h"
 
 #include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 
 enum
@@ -72,9 +73,11 @@ typedef struct NewColumn
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static void judge_column(Lint *lint, LintTable *table, const ColumnDef *definition);
 static NewColumn read_column(const ColumnDef *definition);
+static bool is_null(const Node *value);
 static bool is_serial(const TypeName *type);
 static bool is_checked_domain(const TypeName *name);
 static void judge_default(Lint *lint, LintTable *table, const NewColumn *column);
+static bool takes_numbers(Node *value, void *arg);
 static bool is_constant(const Node *value);
 static char *added_by_call(const LintTable *table, const NewColumn *column, const char *default_sql);
 static char *numbered_by_hand(const LintTable *table, const NewColumn *column);
@@ -149,9 +152,20 @@ read_column(const ColumnDef *definition)
 		column.stored |= constraint->contype == CONSTR_GENERATED && !is_virtual(constraint);
 		column.numbered |= constraint->contype == CONSTR_IDENTITY;
 	}
+	if (column.default_value != NULL && is_null(column.default_value))
+		column.default_value = NULL;
 	column.numbered |= is_serial(definition->typeName);
 	column.checked_domain = is_checked_domain(definition->typeName);
 	return column;
+}
+
+/* Is it a default that is none? */
+static bool
+is_null(const Node *value)
+{
+	while (IsA(value, TypeCast))
+		value = ((const TypeCast *) value)->arg;
+	return IsA(value, A_Const) && ((const A_Const *) value)->isnull;
 }
 
 /* Words that the server takes for types. */
@@ -183,7 +197,13 @@ judge_default(Lint *lint, LintTable *table, const NewColumn *column)
 
 	if (!value.known && is_constant(column->default_value) && dbops_lint_makes_type(lint, column->definition->typeName))
 		return;
-	if (!value.known)
+	if (!value.known && takes_numbers(column->default_value, NULL))
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[VOLATILE_DEFAULT], .weight = LINT_WORK, .table = table, .part = column->definition->colname,
+			.why = "nextval() is called for each row: the table is written anew under ACCESS EXCLUSIVE",
+			.safer = "Make the sequence in an earlier migration, and let dbops.add_column() add the column with that default."
+		});
+	else if (!value.known)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[DEFAULT_UNKNOWN], .weight = LINT_WORK, .table = table, .part = column->definition->colname,
 			.why = psprintf("its default cannot be judged (%s); if it is volatile, the table is written anew", value.error),
@@ -195,6 +215,17 @@ judge_default(Lint *lint, LintTable *table, const NewColumn *column)
 			.why = psprintf("%s is computed for each row: the table is written anew under ACCESS EXCLUSIVE", value.sql),
 			.safer = added_by_call(table, column, value.sql)
 		});
+}
+
+/* Does it call nextval(), of a sequence that the text makes? */
+static bool
+takes_numbers(Node *value, void *arg)
+{
+	if (value == NULL)
+		return false;
+	if (IsA(value, FuncCall) && strcmp(strVal(llast(((FuncCall *) value)->funcname)), "nextval") == 0)
+		return true;
+	return raw_expression_tree_walker(value, takes_numbers, arg);
 }
 
 /* What every row gets alike, whatever the type makes of it. */
@@ -217,6 +248,8 @@ is_constant(const Node *value)
 static char *
 added_by_call(const LintTable *table, const NewColumn *column, const char *default_sql)
 {
+	if (column->definition->collClause != NULL)
+		return "Add the column with its collation, and without a default, first; then set that, and fill the rows with dbops.batched_backfill().";
 	return psprintf("%s%s, %s, %s, %s%s)%s", default_sql == NULL ? "Say which value rows get: " : "",
 					dbops_lint_call("add_column", table), dbops_quote_text(column->definition->colname),
 					dbops_quote_text(dbops_lint_type_name(column->definition->typeName)),
@@ -230,7 +263,8 @@ numbered_by_hand(const LintTable *table, const NewColumn *column)
 {
 	char	   *sequence = dbops_quote_qualified(table->schema, psprintf("%s_%s_seq", table->name, column->definition->colname));
 
-	return psprintf("CREATE SEQUENCE %s;\n%s, %s, 'bigint', %s, not_null => true);",
+	return psprintf("CREATE SEQUENCE %s; -- with the options that it is to have\n%s, %s, 'bigint', %s, not_null => true);\nALTER SEQUENCE %s OWNED BY %s.%s;",
 					sequence, dbops_lint_call("add_column", table), dbops_quote_text(column->definition->colname),
-					dbops_quote_text(psprintf("nextval(%s)", dbops_quote_text(sequence))));
+					dbops_quote_text(psprintf("nextval(%s)", dbops_quote_text(sequence))),
+					sequence, dbops_quote_qualified(table->schema, table->name), dbops_quote_name(column->definition->colname));
 }

@@ -76,22 +76,31 @@ static const DbopsRule rules[] = {
 	}
 };
 
+/* For what our calls have no argument. */
+#define BY_HAND	"Add it as it stands with NOT VALID, which holds for what is written from then on, and in another transaction ALTER TABLE ... VALIDATE CONSTRAINT."
+
 const DbopsRuleSet dbops_lint_constraint_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
 static void judge_create(Lint *lint, const CreateStmt *statement);
+static void judge_created(Lint *lint, const CreateStmt *statement, const Constraint *constraint, const List *columns);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static void judge_column(Lint *lint, LintTable *table, const ColumnDef *column);
-static void judge_constraint(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, bool rows_are_null);
+static void judge_constraint(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, const List *added, bool rows_are_null);
 static void judge_check(Lint *lint, LintTable *table, const Constraint *constraint);
-static void judge_foreign_key(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, bool rows_are_null);
+static void judge_foreign_key(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, const List *added, bool rows_are_null);
 static void judge_references(Lint *lint, const Constraint *constraint);
-static char *add_foreign_key_call(const LintTable *table, LintTable *referenced, const Constraint *constraint, const List *columns);
+static const char *add_foreign_key_call(const LintTable *table, LintTable *referenced, const Constraint *constraint, const List *columns);
 static const char *action_argument(const char *argument, char action);
 static bool is_indexed(const LintTable *table, List *columns);
 static bool is_indexed_by_text(const LintTable *table, const List *columns);
 static bool begins_with(const IndexStmt *index, const List *columns);
-static void judge_types(Lint *lint, LintTable *table, LintTable *referenced, const Constraint *constraint, const List *columns);
+static void judge_types(Lint *lint, LintTable *table, const List *definitions, LintTable *referenced,
+						const Constraint *constraint, const List *columns);
+static void take_name(HeapTuple row, TupleDesc desc, void *arg);
+static List *referenced_columns(LintTable *referenced, const Constraint *constraint);
+static bool type_of(const LintTable *table, const List *definitions, const char *name, Oid *type);
 static void judge_key(Lint *lint, LintTable *table, const Constraint *constraint, const List *columns);
+static bool is_plain_key(const Constraint *constraint);
 static void judge_nullable(Lint *lint, LintTable *table, const List *columns);
 static void judge_validation(Lint *lint, LintTable *table, const char *name);
 
@@ -115,11 +124,21 @@ judge_create(Lint *lint, const CreateStmt *statement)
 	foreach(cell, statement->tableElts)
 	{
 		if (IsA(lfirst(cell), Constraint))
-			judge_references(lint, lfirst(cell));
+			judge_created(lint, statement, lfirst(cell), ((Constraint *) lfirst(cell))->fk_attrs);
 		else if (IsA(lfirst(cell), ColumnDef))
 			foreach(inner, ((ColumnDef *) lfirst(cell))->constraints)
-				judge_references(lint, lfirst_node(Constraint, inner));
+				judge_created(lint, statement, lfirst_node(Constraint, inner), list_make1(makeString(((ColumnDef *) lfirst(cell))->colname)));
 	}
+}
+
+static void
+judge_created(Lint *lint, const CreateStmt *statement, const Constraint *constraint, const List *columns)
+{
+	LintTable  *referenced = (constraint->contype == CONSTR_FOREIGN) ? dbops_lint_find(lint, constraint->pktable) : NULL;
+
+	judge_references(lint, constraint);
+	if (referenced != NULL)
+		judge_types(lint, NULL, statement->tableElts, referenced, constraint, columns);
 }
 
 static void
@@ -131,7 +150,7 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			judge_column(lint, table, castNode(ColumnDef, command->def));
 			break;
 		case AT_AddConstraint:
-			judge_constraint(lint, table, castNode(Constraint, command->def), ((Constraint *) command->def)->fk_attrs, false);
+			judge_constraint(lint, table, castNode(Constraint, command->def), ((Constraint *) command->def)->fk_attrs, NIL, false);
 			break;
 		case AT_ValidateConstraint:
 			judge_validation(lint, table, command->name);
@@ -156,11 +175,11 @@ judge_column(Lint *lint, LintTable *table, const ColumnDef *column)
 		rows_are_null &= type != CONSTR_DEFAULT && type != CONSTR_GENERATED && type != CONSTR_IDENTITY;
 	}
 	foreach(cell, column->constraints)
-		judge_constraint(lint, table, lfirst_node(Constraint, cell), columns, rows_are_null);
+		judge_constraint(lint, table, lfirst_node(Constraint, cell), columns, list_make1(unconstify(ColumnDef *, column)), rows_are_null);
 }
 
 static void
-judge_constraint(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, bool rows_are_null)
+judge_constraint(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, const List *added, bool rows_are_null)
 {
 	switch (constraint->contype)
 	{
@@ -168,7 +187,7 @@ judge_constraint(Lint *lint, LintTable *table, const Constraint *constraint, Lis
 			judge_check(lint, table, constraint);
 			break;
 		case CONSTR_FOREIGN:
-			judge_foreign_key(lint, table, constraint, columns, rows_are_null);
+			judge_foreign_key(lint, table, constraint, columns, added, rows_are_null);
 			break;
 		case CONSTR_PRIMARY:
 		case CONSTR_UNIQUE:
@@ -197,16 +216,17 @@ judge_check(Lint *lint, LintTable *table, const Constraint *constraint)
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[CHECK_CHECKED], .weight = LINT_WORK, .table = table, .part = constraint->conname,
 		.why = "all rows are read under ACCESS EXCLUSIVE",
-		.safer = psprintf("%s, %s%s);", dbops_lint_call("add_check_constraint", table),
-						  expression == NULL ? "'...'" : dbops_quote_text(expression),
-						  constraint->conname == NULL ? "" : psprintf(", %s", dbops_quote_text(constraint->conname)))
+		.safer = constraint->is_no_inherit ? BY_HAND :
+		psprintf("%s, %s%s);", dbops_lint_call("add_check_constraint", table),
+				 expression == NULL ? "'...'" : dbops_quote_text(expression),
+				 constraint->conname == NULL ? "" : psprintf(", %s", dbops_quote_text(constraint->conname)))
 	});
 }
 
 /* ---- foreign keys ---- */
 
 static void
-judge_foreign_key(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, bool rows_are_null)
+judge_foreign_key(Lint *lint, LintTable *table, const Constraint *constraint, List *columns, const List *added, bool rows_are_null)
 {
 	LintTable  *referenced = dbops_lint_find(lint, constraint->pktable);
 
@@ -224,7 +244,7 @@ judge_foreign_key(Lint *lint, LintTable *table, const Constraint *constraint, Li
 			.safer = add_foreign_key_call(table, referenced, constraint, columns)
 		});
 	if (referenced != NULL)
-		judge_types(lint, table, referenced, constraint, columns);
+		judge_types(lint, table, added, referenced, constraint, columns);
 }
 
 static void
@@ -241,11 +261,13 @@ judge_references(Lint *lint, const Constraint *constraint)
 	});
 }
 
-static char *
+static const char *
 add_foreign_key_call(const LintTable *table, LintTable *referenced, const Constraint *constraint, const List *columns)
 {
 	StringInfoData call;
 
+	if (constraint->fk_matchtype == FKCONSTR_MATCH_FULL || constraint->deferrable || constraint->fk_del_set_cols != NIL)
+		return BY_HAND;
 	initStringInfo(&call);
 	appendStringInfo(&call, "%s, %s, %s", dbops_lint_call("add_foreign_key", table), dbops_lint_names(columns),
 					 dbops_quote_text(referenced != NULL ? dbops_lint_label(referenced) : constraint->pktable->relname));
@@ -338,27 +360,80 @@ begins_with(const IndexStmt *index, const List *columns)
 	return list_difference(columns, first) == NIL;
 }
 
+/* table: NULL: it is made by the statement; definitions: of columns that are new (ColumnDef *, among others). */
 static void
-judge_types(Lint *lint, LintTable *table, LintTable *referenced, const Constraint *constraint, const List *columns)
+judge_types(Lint *lint, LintTable *table, const List *definitions, LintTable *referenced,
+			const Constraint *constraint, const List *columns)
 {
 	ListCell   *cell;
 	ListCell   *other;
 
-	forboth(cell, columns, other, constraint->pk_attrs)
+	forboth(cell, columns, other, referenced_columns(referenced, constraint))
 	{
-		LintColumn	from;
-		LintColumn	to;
+		Oid			from;
+		Oid			to;
 
-		if (!dbops_lint_column(table, strVal(lfirst(cell)), &from) || !dbops_lint_column(referenced, strVal(lfirst(other)), &to) ||
-			!OidIsValid(from.type) || !OidIsValid(to.type) || getBaseType(from.type) == getBaseType(to.type))
+		if (!type_of(table, definitions, strVal(lfirst(cell)), &from) || !type_of(referenced, NIL, strVal(lfirst(other)), &to) ||
+			getBaseType(from) == getBaseType(to))
 			continue;
 		dbops_lint_report(lint, (LintFinding) {
-			.rule = &rules[FOREIGN_KEY_TYPES], .weight = LINT_ALWAYS, .table = table, .part = strVal(lfirst(cell)),
-			.why = psprintf("it is %s and refers to %s: each lookup converts the value, and one type holds what the other cannot",
-							format_type_be(from.type), format_type_be(to.type)),
+			.rule = &rules[FOREIGN_KEY_TYPES], .weight = LINT_ALWAYS, .table = table != NULL ? table : referenced,
+			.part = table != NULL ? strVal(lfirst(cell)) : NULL,
+			.why = psprintf("%s is %s and refers to %s: each lookup converts the value, and one type holds what the other cannot",
+							table != NULL ? "it" : psprintf("column %s of the new table", quote_identifier(strVal(lfirst(cell)))),
+							format_type_be(from), format_type_be(to)),
 			.safer = "Give the column the type of the one that it refers to."
 		});
 	}
+}
+
+/* That are named, or else those of the primary key. */
+static List *
+referenced_columns(LintTable *referenced, const Constraint *constraint)
+{
+	ListCell   *cell;
+	DbopsParam	param = dbops_param_oid(referenced->relid);
+	List	   *columns = NIL;
+
+	if (constraint->pk_attrs != NIL)
+		return constraint->pk_attrs;
+	foreach(cell, referenced->constraints)
+		if (((LintConstraint *) lfirst(cell))->definition->contype == CONSTR_PRIMARY)
+			return ((LintConstraint *) lfirst(cell))->definition->keys;
+	if (OidIsValid(referenced->relid))
+		dbops_query_each("SELECT a.attname::text FROM pg_constraint c, unnest(c.conkey) WITH ORDINALITY k (attnum, n)"
+						 " JOIN pg_attribute a ON a.attnum = k.attnum WHERE c.conrelid = $1 AND c.contype = 'p' AND a.attrelid = $1 ORDER BY k.n",
+						 1, &param, take_name, &columns);
+	return columns;
+}
+
+static void
+take_name(HeapTuple row, TupleDesc desc, void *arg)
+{
+	List	  **names = arg;
+
+	*names = lappend(*names, makeString(dbops_row_text(row, desc, 1)));
+}
+
+/* Of a column that is new, or is there. False: it is not known. */
+static bool
+type_of(const LintTable *table, const List *definitions, const char *name, Oid *type)
+{
+	LintColumn	column;
+	ListCell   *cell;
+	int32		typmod;
+
+	foreach(cell, definitions)
+	{
+		const ColumnDef *definition = lfirst(cell);
+
+		if (IsA(definition, ColumnDef) && strcmp(definition->colname, name) == 0)
+			return definition->typeName != NULL && dbops_lint_type(definition->typeName, type, &typmod);
+	}
+	if (table == NULL || !dbops_lint_column(table, name, &column) || !OidIsValid(column.type))
+		return false;
+	*type = column.type;
+	return true;
 }
 
 /* ---- keys ---- */
@@ -372,12 +447,22 @@ judge_key(Lint *lint, LintTable *table, const Constraint *constraint, const List
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[INDEX_BUILT], .weight = LINT_WORK, .table = table, .part = constraint->conname,
 			.why = "its index is built under ACCESS EXCLUSIVE",
-			.safer = psprintf("%s, %s%s%s);", dbops_lint_call("add_unique", table), dbops_lint_names(columns),
-							  constraint->conname == NULL ? "" : psprintf(", constraint_name => %s", dbops_quote_text(constraint->conname)),
-							  primary ? ", primary_key => true" : "")
+			.safer = is_plain_key(constraint) ?
+			psprintf("%s, %s%s%s);", dbops_lint_call("add_unique", table), dbops_lint_names(columns),
+					 constraint->conname == NULL ? "" : psprintf(", constraint_name => %s", dbops_quote_text(constraint->conname)),
+					 primary ? ", primary_key => true" : "") :
+			"CREATE UNIQUE INDEX CONCURRENTLY with what it has besides its columns, and then ALTER TABLE ... ADD CONSTRAINT ... USING INDEX."
 		});
 	else if (primary)
 		judge_nullable(lint, table, dbops_lint_index_columns(table, constraint->indexname));
+}
+
+/* Is there nothing about it that add_unique() has no argument for? */
+static bool
+is_plain_key(const Constraint *constraint)
+{
+	return !constraint->nulls_not_distinct && constraint->including == NIL && constraint->options == NIL && constraint->indexspace == NULL &&
+		!constraint->deferrable && !is_without_overlaps(constraint);
 }
 
 static void

@@ -12,10 +12,7 @@
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
-#include "pgtime.h"
-#include "utils/guc.h"
 
-static void follow_timezone(const char *name);
 static void follow_transaction(Lint *lint, const TransactionStmt *statement);
 static void follow_schema(Lint *lint, const CreateSchemaStmt *statement);
 static void follow_create(Lint *lint, const CreateStmt *statement);
@@ -111,32 +108,6 @@ dbops_lint_follow(Lint *lint, Node *statement)
 	}
 	if (was_alone)
 		lint->transaction++;
-}
-
-/* The path that later names are looked up by, and how long locks are waited for. */
-void
-dbops_lint_follow_setting(Lint *lint, Node *statement)
-{
-	VariableSetStmt *set = (VariableSetStmt *) statement;
-
-	if (!IsA(statement, VariableSetStmt) || set->name == NULL)
-		return;
-	if (set->kind == VAR_SET_VALUE && strcmp(set->name, "search_path") == 0)
-		dbops_set_nested("search_path", ExtractSetVariableArgs(set));
-	if (set->kind == VAR_SET_VALUE && pg_strcasecmp(set->name, "timezone") == 0)
-		follow_timezone(ExtractSetVariableArgs(set));
-	if (strcmp(set->name, "lock_timeout") == 0)
-		lint->lock_timeout = (set->kind == VAR_SET_VALUE) ? MemoryContextStrdup(lint->memory, ExtractSetVariableArgs(set)) :
-			GetConfigOptionResetString("lock_timeout");
-	dbops_lint_set_timeout(lint, set);
-}
-
-/* It says whether a timestamp is stored as one with a time zone; a name that is none changes nothing. */
-static void
-follow_timezone(const char *name)
-{
-	if (name != NULL && pg_tzset(name) != NULL)
-		dbops_set_nested("timezone", name);
 }
 
 static void

@@ -246,7 +246,7 @@ judge_lock_timeout(Lint *lint, Node *statement, LintTable *table)
 		return;
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[UNDER_LOCK_TIMEOUT], .weight = LINT_WORK, .table = table,
-		.why = psprintf("lock_timeout is %s, and waiting for old transactions counts as waiting for a lock: it fails, and leaves an invalid index", lint->lock_timeout),
+		.why = psprintf("lock_timeout is %s, and waiting for old transactions counts as waiting for a lock: it fails, and leaves an invalid index", lint->limits.lock_timeout),
 		.safer = IsA(statement, IndexStmt) ? create_call(lint) : "SET lock_timeout = 0 before it."
 	});
 }

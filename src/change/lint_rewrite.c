@@ -64,6 +64,7 @@ static void report_moved(Lint *lint, LintTable *table);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static bool is_stored_so(const LintTable *table, const AlterTableCmd *command);
 static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static char *change_call(const Lint *lint, const LintTable *table, const AlterTableCmd *command, const char *type);
 static Oid	collation_of(const ColumnDef *definition, Oid type);
 static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation);
 static void report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
@@ -209,9 +210,23 @@ judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
 		.why = psprintf("%s is stored otherwise than %s, or may not fit: the table and its indexes are written anew under ACCESS EXCLUSIVE",
 						format_type_with_typemod(type, typmod), format_type_with_typemod(column.type, column.typmod)),
-		.safer = psprintf("%s, %s, %s);", dbops_lint_call("change_type", table), dbops_quote_text(command->name),
-						  dbops_quote_text(format_type_with_typemod(type, typmod)))
+		.safer = change_call(lint, table, command, format_type_with_typemod(type, typmod))
 	});
+}
+
+/* With its expression, as it is typed, and its collation. */
+static char *
+change_call(const Lint *lint, const LintTable *table, const AlterTableCmd *command, const char *type)
+{
+	const ColumnDef *definition = castNode(ColumnDef, command->def);
+	char	   *using = NULL;
+
+	if (definition->raw_default != NULL && (using = dbops_lint_behind(lint, definition->location, "using")) == NULL)
+		return "CALL dbops.change_type(), with what stands behind USING as its using_expression.";
+	if (definition->collClause != NULL)
+		type = psprintf("%s COLLATE %s", type, NameListToQuotedString(definition->collClause->collname));
+	return psprintf("%s, %s, %s%s%s);", dbops_lint_call("change_type", table), dbops_quote_text(command->name), dbops_quote_text(type),
+					using != NULL ? ", " : "", using != NULL ? dbops_quote_text(using) : "");
 }
 
 static Oid

@@ -7,8 +7,6 @@
  */
 #include "change/lint.h"
 
-#include "utils/guc.h"
-
 enum
 {
 	NO_STATEMENT_TIMEOUT,
@@ -30,31 +28,12 @@ static const DbopsRule rules[] = {
 
 const DbopsRuleSet dbops_lint_setting_rules = {.review = "lint", .rules = rules, .n_rules = lengthof(rules)};
 
-/* Before PostgreSQL 17 there is no transaction_timeout. */
-static const char *const names[] = {
-	[LINT_STATEMENT_TIMEOUT] = "statement_timeout",
-	[LINT_IDLE_TIMEOUT] = "idle_in_transaction_session_timeout",
-	[LINT_TRANSACTION_TIMEOUT] = "transaction_timeout"
-};
-
-static bool is_set(const Lint *lint, int timeout);
-
-/* Note a timeout that the text sets. */
-void
-dbops_lint_set_timeout(Lint *lint, const VariableSetStmt *statement)
-{
-	for (int i = 0; i < LINT_TIMEOUTS; i++)
-		if (strcmp(statement->name, names[i]) == 0)
-			lint->timeouts[i] = (statement->kind == VAR_SET_VALUE) ?
-				MemoryContextStrdup(lint->memory, ExtractSetVariableArgs(unconstify(VariableSetStmt *, statement))) : NULL;
-}
-
 /* Judge what nothing would end. */
 void
 dbops_lint_judge_settings(Lint *lint, Node *statement)
 {
 	if (lint->worked_on != NULL && !lint->told_statement_timeout && !lint->statement->alone &&
-		!is_set(lint, LINT_STATEMENT_TIMEOUT) && !is_set(lint, LINT_TRANSACTION_TIMEOUT))
+		dbops_lint_limit(lint, LINT_STATEMENT_TIMEOUT) <= 0 && dbops_lint_limit(lint, LINT_TRANSACTION_TIMEOUT) <= 0)
 	{
 		lint->told_statement_timeout = true;
 		dbops_lint_report(lint, (LintFinding) {
@@ -64,7 +43,7 @@ dbops_lint_judge_settings(Lint *lint, Node *statement)
 		});
 	}
 	if (lint->in_block && lint->locked != NIL && !lint->told_idle_timeout &&
-		!is_set(lint, LINT_IDLE_TIMEOUT) && !is_set(lint, LINT_TRANSACTION_TIMEOUT))
+		dbops_lint_limit(lint, LINT_IDLE_TIMEOUT) <= 0 && dbops_lint_limit(lint, LINT_TRANSACTION_TIMEOUT) <= 0)
 	{
 		lint->told_idle_timeout = true;
 		dbops_lint_report(lint, (LintFinding) {
@@ -73,14 +52,4 @@ dbops_lint_judge_settings(Lint *lint, Node *statement)
 			.safer = "SET idle_in_transaction_session_timeout = '10s';"
 		});
 	}
-}
-
-/* By the text, or else in the session. */
-static bool
-is_set(const Lint *lint, int timeout)
-{
-	const char *value = lint->timeouts[timeout] != NULL ? lint->timeouts[timeout] : GetConfigOption(names[timeout], true, false);
-	int			ms;
-
-	return value != NULL && parse_int(value, &ms, GUC_UNIT_MS, NULL) && ms > 0;
 }

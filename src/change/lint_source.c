@@ -51,6 +51,33 @@ dbops_lint_parenthesis(const Lint *lint, int location)
 	return inside;
 }
 
+/* What stands behind a word, from a place of the statement on, and before the next comma outside of parentheses; NULL: there is no such word, or the statement is so long. */
+char *
+dbops_lint_behind(const Lint *lint, int location, const char *word)
+{
+	int			code = keyword_code(word);
+	char	   *source;
+	MigrationScan *scan;
+	MigrationToken token;
+	int			depth = 0;
+	size_t		start = 0;
+	size_t		last = 0;
+
+	if (location < 0 || location >= lint->statement->length || lint->statement->length > MOST_READ)
+		return NULL;
+	source = dbops_lint_source(lint) + location;
+	scan = dbops_migration_scan_begin("sql", source);
+	while (dbops_migration_scan_next(scan, &token) && !token.ends && !(depth == 0 && token.code == ','))
+	{
+		depth += (token.code == '(' || token.code == '[') - (token.code == ')' || token.code == ']');
+		if (start == 0 && depth == 0 && token.code == code)
+			start = token.end + strspn(source + token.end, " \t\r\n");
+		last = token.end;
+	}
+	dbops_migration_scan_end(scan);
+	return last > start && start > 0 ? pnstrdup(source + start, last - start) : NULL;
+}
+
 /* What stands behind a word of the statement and before another, outside of parentheses; NULL: it has none such. The latter may be missing. */
 char *
 dbops_lint_between(const Lint *lint, const char *word, const char *end)

@@ -63,6 +63,7 @@ const DbopsRuleSet dbops_lint_transaction_rules = {.review = "lint", .rules = ru
 static void judge_bracket(Lint *lint, const TransactionStmt *statement);
 static void judge_locks(Lint *lint, Node *statement);
 static void judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode);
+static bool is_worse(Lint *lint, LintTable *table);
 static void note_locked(Lint *lint, LintTable *table);
 static bool is_index(const LintTable *table);
 static void judge_work(Lint *lint, Node *statement);
@@ -85,7 +86,7 @@ dbops_lint_judge_transaction(Lint *lint, Node *statement)
 {
 	if (IsA(statement, TransactionStmt))
 		judge_bracket(lint, (TransactionStmt *) statement);
-	if (lint->statement->alone && (lint->in_block || (lint->in_transaction && list_length(lint->text->statements) > 1)))
+	if (lint->statement->alone && (lint->in_block || lint->in_transaction))
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[CANNOT_BE_IN_ONE], .weight = LINT_ALWAYS,
 			.why = "the server refuses it in a transaction",
@@ -132,7 +133,7 @@ dbops_lint_has_lock_timeout(const Lint *lint)
 {
 	int			ms;
 
-	return parse_int(lint->lock_timeout, &ms, GUC_UNIT_MS, NULL) && ms > 0;
+	return parse_int(lint->limits.lock_timeout, &ms, GUC_UNIT_MS, NULL) && ms > 0;
 }
 
 static void
@@ -153,16 +154,13 @@ judge_locks(Lint *lint, Node *statement)
 static void
 judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 {
-	if (mode >= ShareRowExclusiveLock && !lint->told_timeout && !lint->is_migration && !dbops_lint_has_lock_timeout(lint))
-	{
-		lint->told_timeout = true;
+	if (mode >= ShareRowExclusiveLock && !lint->is_migration && !dbops_lint_has_lock_timeout(lint) && is_worse(lint, table))
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[NO_LOCK_TIMEOUT], .weight = LINT_LOCK, .table = table,
 			.why = psprintf("it waits for %s without a limit, and all who come to the table wait behind it",
 							GetLockmodeName(DEFAULT_LOCKMETHOD, mode)),
 			.safer = "SET lock_timeout = '200ms'; -- and try again when it is over, as dbops.apply_migration() does by itself"
 		});
-	}
 	if (mode < AccessExclusiveLock || is_index(table) || list_member_ptr(lint->locked, table))
 		return;
 	if (lint->locked != NIL)
@@ -173,6 +171,18 @@ judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 			.safer = "Make a transaction of each."
 		});
 	note_locked(lint, table);
+}
+
+/* It is told once of a text, and again where a table makes it graver. */
+static bool
+is_worse(Lint *lint, LintTable *table)
+{
+	DbopsSeverity severity = rules[NO_LOCK_TIMEOUT].severity;
+
+	if (!dbops_lint_weigh(table, LINT_LOCK, lint->only, &severity) || (int) severity + 1 <= lint->told_timeout)
+		return false;
+	lint->told_timeout = (int) severity + 1;
+	return true;
 }
 
 /* Note that the transaction keeps others out of a relation since before the text. */

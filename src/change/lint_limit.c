@@ -1,0 +1,230 @@
+/*
+ * lint_limit.c
+ *		What the text sets for itself, and until when: limits of time, search_path
+ *		and the time zone.
+ *
+ * SET lasts until the session ends, if its transaction commits; SET LOCAL until
+ * the transaction ends, and does nothing outside of one; both are undone with a
+ * savepoint that is rolled back to. set_config() is the same as a function.
+ */
+#include "change/lint.h"
+
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+/* Where ROLLBACK TO goes back to. */
+typedef struct Savepoint
+{
+	const char *name;
+	LintLimits	limits;
+	LintLimits	kept;
+} Savepoint;
+
+/* Before PostgreSQL 17 there is no transaction_timeout. */
+static const char *const names[] = {
+	[LINT_STATEMENT_TIMEOUT] = "statement_timeout",
+	[LINT_IDLE_TIMEOUT] = "idle_in_transaction_session_timeout",
+	[LINT_TRANSACTION_TIMEOUT] = "transaction_timeout"
+};
+
+static void follow_set(Lint *lint, VariableSetStmt *statement);
+static void follow_call(Lint *lint, const SelectStmt *statement);
+static const A_Const *constant(Node *node);
+static bool is_true(const A_Const *value);
+static void set(Lint *lint, const char *name, const char *value, bool is_local);
+static void set_in(LintLimits *limits, const char *name, const char *value);
+static void reset_all(Lint *lint);
+static void follow_timezone(const char *name);
+static void follow_transaction(Lint *lint, const TransactionStmt *statement);
+static void save(Lint *lint, const char *name);
+static void go_back(Lint *lint, const char *name);
+
+/* What holds when the text begins: the session's. */
+void
+dbops_lint_limits_begin(Lint *lint)
+{
+	lint->limits = (LintLimits) {.lock_timeout = GetConfigOption("lock_timeout", false, false)};
+	lint->limits_kept = lint->limits_before = lint->limits;
+	lint->savepoints = NIL;
+}
+
+/* In ms; 0: none. It is set by the text, or else in the session. */
+int
+dbops_lint_limit(const Lint *lint, int timeout)
+{
+	const char *value = lint->limits.timeouts[timeout] != NULL ? lint->limits.timeouts[timeout] : GetConfigOption(names[timeout], true, false);
+	int			ms;
+
+	return (value != NULL && parse_int(value, &ms, GUC_UNIT_MS, NULL)) ? ms : 0;
+}
+
+/* Follow what a statement sets for those behind it, or takes back. */
+void
+dbops_lint_follow_setting(Lint *lint, Node *statement)
+{
+	if (IsA(statement, VariableSetStmt))
+		follow_set(lint, (VariableSetStmt *) statement);
+	else if (IsA(statement, SelectStmt))
+		follow_call(lint, (SelectStmt *) statement);
+	else if (IsA(statement, TransactionStmt))
+		follow_transaction(lint, (TransactionStmt *) statement);
+}
+
+static void
+follow_set(Lint *lint, VariableSetStmt *statement)
+{
+	if (statement->kind == VAR_RESET_ALL)
+		reset_all(lint);
+	else if (statement->kind == VAR_SET_VALUE)
+		set(lint, statement->name, ExtractSetVariableArgs(statement), statement->is_local);
+	else if (statement->kind == VAR_SET_DEFAULT || statement->kind == VAR_RESET)
+		set(lint, statement->name, NULL, statement->is_local);
+}
+
+/* SELECT set_config('lock_timeout', '1s', false) */
+static void
+follow_call(Lint *lint, const SelectStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->targetList)
+	{
+		const FuncCall *call = (const FuncCall *) lfirst_node(ResTarget, cell)->val;
+		const A_Const *name;
+		const A_Const *value;
+		const A_Const *is_local;
+
+		if (call == NULL || !IsA(call, FuncCall) || list_length(call->args) != 3 || strcmp(strVal(llast(call->funcname)), "set_config") != 0)
+			continue;
+		name = constant(linitial(call->args));
+		value = constant(lsecond(call->args));
+		is_local = constant(lthird(call->args));
+		if (name != NULL && IsA(&name->val, String) && value != NULL && IsA(&value->val, String) && is_local != NULL)
+			set(lint, strVal(&name->val), strVal(&value->val), is_true(is_local));
+	}
+}
+
+static const A_Const *
+constant(Node *node)
+{
+	while (IsA(node, TypeCast))
+		node = ((TypeCast *) node)->arg;
+	return (IsA(node, A_Const) && !((A_Const *) node)->isnull) ? (A_Const *) node : NULL;
+}
+
+static bool
+is_true(const A_Const *value)
+{
+	bool		is_so = false;
+
+	if (IsA(&value->val, Boolean))
+		return boolVal(&value->val);
+	return IsA(&value->val, String) && parse_bool(strVal(&value->val), &is_so) && is_so;
+}
+
+/* value: NULL: the default. */
+static void
+set(Lint *lint, const char *name, const char *value, bool is_local)
+{
+	MemoryContext caller;
+
+	if (is_local && !lint->in_transaction && !lint->in_block)
+		return;
+	caller = MemoryContextSwitchTo(lint->memory);
+	value = (value != NULL) ? pstrdup(value) : NULL;
+	MemoryContextSwitchTo(caller);
+	if (value != NULL && strcmp(name, "search_path") == 0)
+		dbops_set_nested("search_path", value);
+	if (value != NULL && pg_strcasecmp(name, "timezone") == 0)
+		follow_timezone(value);
+	set_in(&lint->limits, name, value);
+	if (!is_local)
+		set_in(&lint->limits_kept, name, value);
+}
+
+static void
+set_in(LintLimits *limits, const char *name, const char *value)
+{
+	if (strcmp(name, "lock_timeout") == 0)
+		limits->lock_timeout = (value != NULL) ? value : GetConfigOptionResetString("lock_timeout");
+	for (int i = 0; i < LINT_TIMEOUTS; i++)
+		if (strcmp(name, names[i]) == 0)
+			limits->timeouts[i] = value;
+}
+
+static void
+reset_all(Lint *lint)
+{
+	lint->limits = (LintLimits) {.lock_timeout = GetConfigOptionResetString("lock_timeout")};
+	lint->limits_kept = lint->limits;
+}
+
+/* It says whether a timestamp is stored as one with a time zone; a name that is none changes nothing. */
+static void
+follow_timezone(const char *name)
+{
+	if (pg_tzset(name) != NULL)
+		dbops_set_nested("timezone", name);
+}
+
+/* ---- when it ends ---- */
+
+static void
+follow_transaction(Lint *lint, const TransactionStmt *statement)
+{
+	switch (statement->kind)
+	{
+		case TRANS_STMT_BEGIN:
+		case TRANS_STMT_START:
+			lint->limits_before = lint->limits_kept = lint->limits;
+			break;
+		case TRANS_STMT_COMMIT:
+		case TRANS_STMT_PREPARE:
+			lint->limits = lint->limits_before = lint->limits_kept;
+			lint->savepoints = NIL;
+			break;
+		case TRANS_STMT_ROLLBACK:
+			lint->limits = lint->limits_kept = lint->limits_before;
+			lint->savepoints = NIL;
+			break;
+		case TRANS_STMT_SAVEPOINT:
+			save(lint, statement->savepoint_name);
+			break;
+		case TRANS_STMT_ROLLBACK_TO:
+			go_back(lint, statement->savepoint_name);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+save(Lint *lint, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	Savepoint  *savepoint = palloc(sizeof(Savepoint));
+
+	*savepoint = (Savepoint) {.name = pstrdup(name),.limits = lint->limits,.kept = lint->limits_kept};
+	lint->savepoints = lcons(savepoint, lint->savepoints);
+	MemoryContextSwitchTo(caller);
+}
+
+/* To the last of that name; those behind it are gone. */
+static void
+go_back(Lint *lint, const char *name)
+{
+	ListCell   *cell;
+
+	foreach(cell, lint->savepoints)
+	{
+		const Savepoint *savepoint = lfirst(cell);
+
+		if (strcmp(savepoint->name, name) != 0)
+			continue;
+		lint->limits = savepoint->limits;
+		lint->limits_kept = savepoint->kept;
+		lint->savepoints = list_delete_first_n(lint->savepoints, foreach_current_index(cell));
+		return;
+	}
+}
