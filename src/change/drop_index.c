@@ -5,6 +5,7 @@
  * What needs the index is looked for first, so that nothing is begun that the
  * server would refuse in the middle, and nothing is lost that nobody thinks of.
  */
+#include "change/constraint.h"
 #include "change/online_index.h"
 
 #include "access/htup_details.h"
@@ -75,7 +76,9 @@ plan_call(FunctionCallInfo fcinfo, Call *call)
 
 	dbops_require_argument(fcinfo, 0, "index_name");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	call->index = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), NoLock, true);
+	dbops_online_bound_waits(&call->plan);
+	/* It stays while it is looked at; a job that was cut off may be dropping it. */
+	call->index = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock, true);
 	if (!OidIsValid(call->index))
 	{
 		ereport(NOTICE,

@@ -124,6 +124,8 @@ judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bo
 
 	if ((part == NULL || part->is_new) && other == NULL)
 		return;
+	if (OidIsValid(parent->relid) && get_rel_relkind(parent->relid) != RELKIND_PARTITIONED_TABLE)
+		return;					/* the server refuses it */
 	if (OidIsValid(parent->relid) && is_plain(bound))
 		(void) dbops_attempt(ask_with_snapshot, &question, &error);
 	if (part != NULL && !question.part_proven)
