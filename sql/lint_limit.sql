@@ -59,6 +59,17 @@ SELECT text, rule, safer_sql FROM unnest(ARRAY[
            $$ALTER TABLE t ADD y int NOT NULL DEFAULT NULL::int$$]) WITH ORDINALITY x(text, n), dbops.lint_sql(text)
  WHERE rule NOT LIKE 'transaction.%' AND rule NOT LIKE '%unindexed' AND rule NOT LIKE 'statement.%' ORDER BY n, rule;
 
+-- A constraint of the catalog proves something of its own column, as long as it is there.
+CREATE TABLE proved (id int, b int CONSTRAINT b_there CHECK (b IS NOT NULL), g int);
+INSERT INTO proved SELECT g, g, g FROM generate_series(1, 1000) g;
+SELECT text, rule FROM unnest(ARRAY[
+           $$ALTER TABLE proved ALTER b SET NOT NULL$$,
+           $$ALTER TABLE proved DROP CONSTRAINT b_there, ALTER b SET NOT NULL$$,
+           $$ALTER TABLE proved DROP CONSTRAINT b_there; ALTER TABLE proved ALTER b SET NOT NULL$$,
+           $$ALTER TABLE proved RENAME b TO b2; ALTER TABLE proved RENAME g TO b; ALTER TABLE proved ALTER b SET NOT NULL$$,
+           $$ALTER TABLE proved DROP b; ALTER TABLE proved ADD b int; ALTER TABLE proved ALTER b SET NOT NULL$$]) WITH ORDINALITY x(text, n)
+       LEFT JOIN LATERAL dbops.lint_sql(text) ON rule = 'column.set_not_null' ORDER BY n;
+
 -- A column that refers to one of another type, whoever makes it, and what of.
 SELECT text, relation, why FROM unnest(ARRAY[
            $$ALTER TABLE t ADD z bigint REFERENCES key (id)$$,

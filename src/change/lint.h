@@ -72,6 +72,7 @@ typedef struct LintColumn
 {
 	const char *name;
 	bool		is_new;			/* made by the text */
+	bool		is_renamed;		/* has got its name by the text */
 	bool		gone;
 	bool		not_null;
 	Oid			type;			/* InvalidOid: one that the text makes */
@@ -234,6 +235,9 @@ struct Lint
 	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
 	int			told_timeout;	/* the worst severity of that was told, and one; 0: it was not */
 	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
+
+	/* lint_null.c */
+	bool		drops_constraint;	/* the statement in turn does, before it asks what they prove */
 
 	/* lint_setting.c */
 	bool		told_statement_timeout;

@@ -432,6 +432,7 @@ follow_rename(Lint *lint, const RenameStmt *statement)
 			old = dbops_lint_column_of_text(lint, table, statement->subname);
 			new = dbops_lint_column_of_text(lint, table, statement->newname);
 			new->is_new = old->is_new;
+			new->is_renamed = true;
 			new->gone = false;
 			new->not_null = old->not_null;
 			new->type = old->type;

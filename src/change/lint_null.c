@@ -50,6 +50,7 @@ typedef struct Proof
 } Proof;
 
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static bool drops_constraint(Node *statement);
 static bool is_proven_by_text(const LintTable *table, const char *column);
 static void prove(void *arg);
 static Node *understand(const LintConstraint *constraint, Relation rel);
@@ -58,7 +59,21 @@ static Node *understand(const LintConstraint *constraint, Relation rel);
 void
 dbops_lint_judge_nulls(Lint *lint, Node *statement)
 {
+	lint->drops_constraint = drops_constraint(statement);
 	dbops_lint_each_command(lint, statement, judge_command);
+}
+
+/* The server drops them first, wherever that stands in ALTER TABLE. */
+static bool
+drops_constraint(Node *statement)
+{
+	ListCell   *cell;
+
+	if (IsA(statement, AlterTableStmt))
+		foreach(cell, ((AlterTableStmt *) statement)->cmds)
+			if (lfirst_node(AlterTableCmd, cell)->subtype == AT_DropConstraint)
+				return true;
+	return false;
 }
 
 static void
@@ -72,7 +87,8 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			.rule = &rules[DROP_NOT_NULL], .weight = LINT_BREAK, .table = table, .part = command->name,
 			.why = "code that reads the column may not expect NULL"
 		});
-	if (name == NULL || (dbops_lint_column(table, name, &column) && column.not_null) || dbops_lint_is_proven(table, name))
+	if (name == NULL || (dbops_lint_column(table, name, &column) && column.not_null) ||
+		(!lint->drops_constraint && dbops_lint_is_proven(table, name)))
 		return;
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[SET_NOT_NULL], .weight = LINT_WORK, .table = table, .part = name,
@@ -100,8 +116,12 @@ dbops_lint_made_not_null(const AlterTableCmd *command)
 bool
 dbops_lint_is_proven(const LintTable *table, const char *column)
 {
+	LintColumn	known;
+
 	if (!OidIsValid(table->relid) || get_attnum(table->relid, column) == InvalidAttrNumber)
 		return false;
+	if (dbops_lint_column(table, column, &known) && (known.is_new || known.is_renamed))
+		return false;			/* the catalog speaks of another column */
 	return is_proven_by_text(table, column) ||
 		(table->dropped == NIL && dbops_online_proves_not_null(table->relid, column));
 }
