@@ -30,8 +30,8 @@ static const char *const names[] = {
 
 static void follow_set(Lint *lint, VariableSetStmt *statement);
 static void follow_call(Lint *lint, const SelectStmt *statement);
-static const A_Const *constant(Node *node);
-static bool is_true(const A_Const *value);
+static A_Const *constant(Node *node);
+static bool is_true(A_Const *value);
 static void set(Lint *lint, const char *name, const char *value, bool is_local);
 static void set_in(LintLimits *limits, const char *name, const char *value);
 static void reset_all(Lint *lint);
@@ -91,9 +91,9 @@ follow_call(Lint *lint, const SelectStmt *statement)
 	foreach(cell, statement->targetList)
 	{
 		const FuncCall *call = (const FuncCall *) lfirst_node(ResTarget, cell)->val;
-		const A_Const *name;
-		const A_Const *value;
-		const A_Const *is_local;
+		A_Const    *name;
+		A_Const    *value;
+		A_Const    *is_local;
 
 		if (call == NULL || !IsA(call, FuncCall) || list_length(call->args) != 3 || strcmp(strVal(llast(call->funcname)), "set_config") != 0)
 			continue;
@@ -105,7 +105,7 @@ follow_call(Lint *lint, const SelectStmt *statement)
 	}
 }
 
-static const A_Const *
+static A_Const *
 constant(Node *node)
 {
 	while (IsA(node, TypeCast))
@@ -114,7 +114,7 @@ constant(Node *node)
 }
 
 static bool
-is_true(const A_Const *value)
+is_true(A_Const *value)
 {
 	bool		is_so = false;
 
