@@ -41,6 +41,18 @@ sub hold
 	return $holder;
 }
 
+# A call, in a session of its own, that waits for the holder by now.
+sub waiting_call
+{
+	my ($call) = @_;
+	my $changer = $node->background_psql('postgres', on_error_stop => 0);
+
+	$changer->query_until(qr/go/, "\\echo go\n$call;\n");
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
+	  or die 'it does not wait';
+	return $changer;
+}
+
 # Others read and write, and each statement would fail that waits.
 sub go_on
 {
@@ -69,10 +81,7 @@ for my $change (@changes)
 	my ($code, $out, $error) = $node->psql('postgres', "CALL $call;" =~ s/\);$/, max_wait => '300ms');/r, on_error_stop => 0);
 	like($error, qr/waits for a lock of another session, with none of its own.*\(holder\) holds it/s, "$call says whom it waits for");
 	like($error, qr/ERROR:  .* has met a lock of another session, again and again/, 'and gives up');
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL $call;\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL $call");
 	is(go_on($table), 0, 'nobody waits behind it');
 	$holder->query_safe('COMMIT');
 	$holder->quit;
@@ -141,10 +150,7 @@ sql(q{CREATE FUNCTION slow(v int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 	my $holder = hold('t');
 	sql(q{ALTER TABLE p ADD CONSTRAINT proof CHECK (v IS NOT NULL)});
 	$holder->query_safe(q{COMMIT; BEGIN; SELECT count(*) FROM p, pg_sleep(1.1)});
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.set_not_null('p', 'v');\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL dbops.set_not_null('p', 'v')");
 	$holder->query_safe('ALTER TABLE p DROP CONSTRAINT proof');
 	$holder->query_safe('COMMIT');
 	$holder->quit;
@@ -235,10 +241,7 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 {
 	sql(q{DROP TABLE IF EXISTS moved; CREATE TABLE moved (id int PRIMARY KEY, v int, z int)});
 	my $holder = hold('moved');
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.$call;\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL dbops.$call");
 	$holder->query_safe('ALTER TABLE moved RENAME v TO v_old');
 	$holder->query_safe('ALTER TABLE moved RENAME z TO v');
 	$holder->query_safe('COMMIT');
@@ -269,10 +272,7 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 {
 	sql(q{DROP TABLE moved; CREATE TABLE moved (id int PRIMARY KEY, v int)});
 	my $holder = hold('moved');
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.drop_column('moved', 'v');\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL dbops.drop_column('moved', 'v')");
 	$node->psql('postgres', q{CALL dbops.rename_column('moved', 'v', 'w', max_wait => '300ms')});
 	is(sql(q{SELECT count(*) FROM dbops.column_change WHERE relid = 'moved'::regclass AND state = 'expanding'}), 1, 'a change of the column begins');
 	$holder->query_safe('COMMIT');
@@ -289,10 +289,7 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 	my $holder = $node->background_psql('postgres', on_error_stop => 0);
 	$holder->query_safe(q{SET application_name = 'holder'});
 	$holder->query_safe('BEGIN; LOCK TABLE indexed IN SHARE UPDATE EXCLUSIVE MODE; SELECT pg_sleep(1.1)');
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.drop_index('indexed_x');\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL dbops.drop_index('indexed_x')");
 	$holder->query_safe('ALTER INDEX indexed_x RENAME TO indexed_old');
 	$holder->query_safe('ALTER INDEX indexed_good RENAME TO indexed_x');
 	$holder->query_safe('COMMIT');
@@ -323,10 +320,7 @@ for my $call (q{rename_column('moved', 'v', 'w')}, q{change_type('moved', 'v', '
 # A call whose job is paused has not done what it was for.
 {
 	my $holder = hold('other');
-	my $changer = $node->background_psql('postgres', on_error_stop => 0);
-	$changer->query_until(qr/go/, "\\echo go\nCALL dbops.add_column('other', 'p', 'int', '1');\n");
-	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.jobs() WHERE kind = 'change' AND state = 'running' AND waiting LIKE 'for a lock of another session: Process%holder%'})
-	  or die 'it does not wait';
+	my $changer = waiting_call("CALL dbops.add_column('other', 'p', 'int', '1')");
 	sql(q{SELECT dbops.pause_job(id) FROM dbops.job WHERE state = 'running'});
 	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM dbops.job WHERE state = 'paused'}) or die 'it is not paused';
 	$changer->query('SELECT 1');
