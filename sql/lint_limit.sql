@@ -23,6 +23,7 @@ SELECT n, text, string_agg(DISTINCT rule || ' ' || relation, ', ') AS rules
            $$BEGIN; SET LOCAL lock_timeout = '1s'; ALTER TABLE none ADD z int; COMMIT; CREATE INDEX CONCURRENTLY ON t (id)$$,
            $$SELECT set_config('lock_timeout', '1s', false); ALTER TABLE t ADD a int$$,
            $$BEGIN; SELECT pg_catalog.set_config('lock_timeout', '1s', true); COMMIT; ALTER TABLE t ADD a int$$,
+           $$SELECT set_config('search_path', '"a', false); SELECT set_config('timezone', 'none', false); ALTER TABLE t ALTER id TYPE text$$,
            $$SELECT set_config('search_path', '', false); SET lock_timeout = '1s'; ALTER TABLE t ALTER id TYPE text$$]) WITH ORDINALITY x(text, n)
        LEFT JOIN LATERAL dbops.lint_sql(text) ON rule IN ('transaction.no_lock_timeout', 'index.under_lock_timeout', 'column.type_changed')
  GROUP BY n, text ORDER BY n;

@@ -43,7 +43,6 @@ typedef struct OnlineColumns
 } OnlineColumns;
 
 extern void dbops_online_take_for_rows(OnlinePlan *plan, Oid table);
-extern void dbops_online_bound_waits(const OnlinePlan *plan);
 extern void dbops_online_lock_for_plan(Oid table);
 extern void dbops_online_add_refusal(OnlinePlan *plan, OnlineStep step);
 extern OnlineColumns *dbops_online_columns(FunctionCallInfo fcinfo, int argument, const char *name, Oid table);

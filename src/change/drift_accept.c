@@ -17,7 +17,6 @@ PG_FUNCTION_INFO_V1(dbops_accept_drift);
 
 static List *find_objects(const Drift *drift, const char *name);
 static void refuse(const char *name);
-static bool is_in(const List *names, const char *name);
 static void take_whole(const Drift *drift, const SchemaDifference *difference, const char *whole,
 					   const char *project, const char *version);
 static void take_part(Oid number, const char *project, const char *version);
@@ -84,7 +83,7 @@ refuse(const char *name)
 void
 dbops_drift_take(const Drift *drift, const List *differences, const char *project, const char *version)
 {
-	List	   *taken = NIL;	/* of const char *, tables and the like */
+	List	   *taken = NIL;	/* of char *, tables and the like */
 	ListCell   *cell;
 
 	foreach(cell, differences)
@@ -94,23 +93,12 @@ dbops_drift_take(const Drift *drift, const List *differences, const char *projec
 
 		if (dbops_drift_is_of_few(difference))
 			dbops_drift_store_object(difference, drift->now, true);
-		else if (!is_in(taken, whole))
+		else if (!dbops_texts_have(taken, whole))
 		{
 			take_whole(drift, difference, whole, project, version);
 			taken = lappend(taken, unconstify(char *, whole));
 		}
 	}
-}
-
-static bool
-is_in(const List *names, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, names)
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	return false;
 }
 
 /* By its name: what has its number may have another one by now. */

@@ -5,7 +5,6 @@
  * What needs the index is looked for first, so that nothing is begun that the
  * server would refuse in the middle, and nothing is lost that nobody thinks of.
  */
-#include "change/constraint.h"
 #include "change/online_index.h"
 
 #include "access/htup_details.h"
@@ -19,9 +18,12 @@
 #include "catalog/pg_inherits.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+
+#define LONGEST_LOOK	1000		/* ms, for who has the index locked */
 
 typedef struct Call
 {
@@ -34,6 +36,7 @@ PG_FUNCTION_INFO_V1(dbops_drop_index);
 PG_FUNCTION_INFO_V1(dbops_start_drop_index);
 
 static bool plan_call(FunctionCallInfo fcinfo, Call *call);
+static Oid	look_up(text *name);
 static void check_kind(const Call *call);
 static void check_needs(const Call *call);
 static void refuse_constraint(HeapTuple row, TupleDesc desc, void *arg);
@@ -76,9 +79,7 @@ plan_call(FunctionCallInfo fcinfo, Call *call)
 
 	dbops_require_argument(fcinfo, 0, "index_name");
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	dbops_online_bound_waits(&call->plan);
-	/* It stays while it is looked at; a job that was cut off may be dropping it. */
-	call->index = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock, true);
+	call->index = look_up(PG_GETARG_TEXT_PP(0));
 	if (!OidIsValid(call->index))
 	{
 		ereport(NOTICE,
@@ -93,6 +94,17 @@ plan_call(FunctionCallInfo fcinfo, Call *call)
 	dbops_online_index_refuse_busy(&call->plan, call->index);
 	plan_steps(call);
 	return true;
+}
+
+/* It stays while it is looked at: a job that was cut off, and goes on, may be dropping it. */
+static Oid
+look_up(text *name)
+{
+	int			nest_level = dbops_begin_bounded_wait(LONGEST_LOOK);
+	Oid			index = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(name)), AccessShareLock, true);
+
+	AtEOXact_GUC(false, nest_level);
+	return index;
 }
 
 static void

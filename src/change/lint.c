@@ -184,7 +184,7 @@ dbops_lint_read(Lint *lint, const char *sql)
 	lint->transaction++;
 	lint->findings = NIL;
 	dbops_lint_limits_begin(lint);
-	lint->told_timeout = 0;
+	lint->told_timeout = DBOPS_OK;
 }
 
 /* Judge it; the findings stand in lint, as the text goes. */

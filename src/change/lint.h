@@ -233,7 +233,7 @@ struct Lint
 	int			began;			/* line of the last BEGIN */
 	int			locking;		/* the transaction that locked is of */
 	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
-	int			told_timeout;	/* the worst severity of that was told, and one; 0: it was not */
+	DbopsSeverity told_timeout;	/* the worst of that was told; DBOPS_OK: it was not */
 	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
 
 	/* lint_null.c */
@@ -418,12 +418,6 @@ extern void dbops_lint_judge_transaction(Lint *lint, Node *statement);
 extern void dbops_lint_judge_end(Lint *lint);
 extern void dbops_lint_hold(Lint *lint, Oid relid);
 extern bool dbops_lint_has_lock_timeout(const Lint *lint);
-
-/* ---- lint_limit.c: what the text sets, and until when ---- */
-
-extern void dbops_lint_limits_begin(Lint *lint);
-extern int	dbops_lint_limit(const Lint *lint, int timeout);
-extern void dbops_lint_follow_setting(Lint *lint, Node *statement);
 extern void dbops_lint_judge_objects(Lint *lint, Node *statement);
 extern void dbops_lint_judge_rewrites(Lint *lint, Node *statement);
 extern void dbops_lint_judge_partitions(Lint *lint, Node *statement);
@@ -449,5 +443,11 @@ extern void dbops_lint_judge_unseen(Lint *lint, Node *statement);
 extern void dbops_lint_judge_along(Lint *lint, Node *statement);
 extern void dbops_lint_judge_policies_at_end(Lint *lint);
 extern void dbops_lint_judge_keys_at_end(Lint *lint);
+
+/* ---- lint_limit.c: what the text sets, and until when ---- */
+
+extern void dbops_lint_limits_begin(Lint *lint);
+extern int	dbops_lint_limit(const Lint *lint, int timeout);
+extern void dbops_lint_follow_setting(Lint *lint, Node *statement);
 
 #endif							/* DBOPS_LINT_H */

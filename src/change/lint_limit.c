@@ -12,6 +12,7 @@
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 /* Where ROLLBACK TO goes back to. */
 typedef struct Savepoint
@@ -35,6 +36,7 @@ static bool is_true(A_Const *value);
 static void set(Lint *lint, const char *name, const char *value, bool is_local);
 static void set_in(LintLimits *limits, const char *name, const char *value);
 static void reset_all(Lint *lint);
+static void follow_path(const char *path);
 static void follow_timezone(const char *name);
 static void follow_transaction(Lint *lint, const TransactionStmt *statement);
 static void save(Lint *lint, const char *name);
@@ -135,7 +137,7 @@ set(Lint *lint, const char *name, const char *value, bool is_local)
 	value = (value != NULL) ? pstrdup(value) : NULL;
 	MemoryContextSwitchTo(caller);
 	if (value != NULL && strcmp(name, "search_path") == 0)
-		dbops_set_nested("search_path", value);
+		follow_path(value);
 	if (value != NULL && pg_strcasecmp(name, "timezone") == 0)
 		follow_timezone(value);
 	set_in(&lint->limits, name, value);
@@ -158,6 +160,16 @@ reset_all(Lint *lint)
 {
 	lint->limits = (LintLimits) {.lock_timeout = GetConfigOptionResetString("lock_timeout")};
 	lint->limits_kept = lint->limits;
+}
+
+/* One that set_config() is given may be no list, which the server refuses. */
+static void
+follow_path(const char *path)
+{
+	List	   *schemas;
+
+	if (SplitIdentifierString(pstrdup(path), ',', &schemas))
+		dbops_set_nested("search_path", path);
 }
 
 /* It says whether a timestamp is stored as one with a time zone; a name that is none changes nothing. */

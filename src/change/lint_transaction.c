@@ -179,9 +179,9 @@ is_worse(Lint *lint, LintTable *table)
 {
 	DbopsSeverity severity = rules[NO_LOCK_TIMEOUT].severity;
 
-	if (!dbops_lint_weigh(table, LINT_LOCK, lint->only, &severity) || (int) severity + 1 <= lint->told_timeout)
+	if (!dbops_lint_weigh(table, LINT_LOCK, lint->only, &severity) || severity <= lint->told_timeout)
 		return false;
-	lint->told_timeout = (int) severity + 1;
+	lint->told_timeout = severity;
 	return true;
 }
 

@@ -19,6 +19,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
+static void bound_waits(const OnlinePlan *plan);
 static void check_owners(Oid table);
 static List *take_names(FunctionCallInfo fcinfo, int argument, const char *name);
 static void check_names(List *names, const char *argument);
@@ -27,7 +28,7 @@ static void check_names(List *names, const char *argument);
 void
 dbops_online_take_for_rows(OnlinePlan *plan, Oid table)
 {
-	dbops_online_bound_waits(plan);
+	bound_waits(plan);
 	dbops_online_take_table(plan, table);
 	if (get_rel_relkind(table) == RELKIND_MATVIEW)
 		ereport(ERROR,
@@ -71,8 +72,8 @@ dbops_online_lock_for_plan(Oid table)
 }
 
 /* The plan reads what tables are like; that waits for no longer than one of its steps would. */
-void
-dbops_online_bound_waits(const OnlinePlan *plan)
+static void
+bound_waits(const OnlinePlan *plan)
 {
 	long		most = Max(plan->max_wait, 1);
 
