@@ -167,6 +167,7 @@ INSERT INTO cases VALUES
     ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING c::varchar(5)', 'ALTER TABLE big ALTER c TYPE text USING c::text'),
     ('column.type_changed', 'ALTER TABLE big ALTER a TYPE bigint USING a::bigint', 'ALTER TABLE big ALTER c TYPE varchar(20) USING CAST(big.c AS varchar(15))'),
     ('column.type_changed', 'ALTER TABLE big ALTER c TYPE text USING b', 'ALTER TABLE big ALTER c TYPE text'),
+    ('column.type_changed', 'ALTER TABLE big ALTER a TYPE oid', 'ALTER TABLE big ALTER b TYPE oid'),
     ('constraint.check_checked', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0)', 'ALTER TABLE parent ADD CONSTRAINT k CHECK (a > 0) NO INHERIT'),
     ('rows.all_changed', 'UPDATE parent SET a = 1', 'UPDATE ONLY parent SET a = 1; DELETE FROM ONLY parent'),
     ('table.vacuumed_full', 'VACUUM FULL big', 'VACUUM big'),

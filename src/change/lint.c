@@ -222,7 +222,9 @@ judge_text(Lint *lint)
 		CHECK_FOR_INTERRUPTS();
 		lint->statement = statement;
 		lint->worked_on = NULL;
+		lint->type_effect = NULL;
 		statement->is_judged = judge_statement(lint);
+		statement->type_effect = lint->type_effect;
 		statement->works = lint->worked_on != NULL;
 	}
 	lint->statement = NULL;

@@ -46,6 +46,7 @@ typedef struct LintStatement
 	/* When it was judged. */
 	bool		is_judged;		/* false: it could not be */
 	bool		works;			/* on rows, while others wait */
+	const char *type_effect;	/* of the types that it changes; NULL: it changes none */
 } LintStatement;
 
 typedef struct LintText
@@ -146,6 +147,7 @@ typedef void (*LintTableJudge) (Lint *lint, LintTable *table);
 extern LintTable *dbops_lint_find(Lint *lint, const RangeVar *name);
 extern LintTable *dbops_lint_find_list(Lint *lint, List *name);
 extern LintTable *dbops_lint_find_oid(Lint *lint, Oid relid);
+extern bool dbops_lint_is_dropped(const Lint *lint, Oid relid);
 extern LintTable *dbops_lint_make(Lint *lint, const RangeVar *name, char kind);
 extern LintTable *dbops_lint_rename(Lint *lint, LintTable *table, const char *schema, const char *name);
 extern LintTable *dbops_lint_replaced(Lint *lint, const RangeVar *name);
@@ -235,6 +237,9 @@ struct Lint
 	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
 	DbopsSeverity told_timeout;	/* the worst of that was told; DBOPS_OK: it was not */
 	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
+
+	/* lint_rewrite.c */
+	const char *type_effect;	/* of the types that the statement in turn changes, a constant; or NULL */
 
 	/* lint_null.c */
 	bool		drops_constraint;	/* the statement in turn does, before it asks what they prove */
@@ -404,6 +409,7 @@ extern const DbopsRuleSet dbops_lint_detach_rules;
 extern const DbopsRuleSet dbops_lint_reference_rules;
 extern const DbopsRuleSet dbops_lint_depend_rules;
 
+extern char *dbops_lint_built_again(Lint *lint, const LintTable *table, const char *column, Oid type, Oid collation);
 extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
 extern const char *dbops_lint_made_not_null(const AlterTableCmd *command);
 extern List *dbops_lint_conditions(const LintTable *table, Relation rel);

@@ -66,7 +66,9 @@ static bool is_stored_so(const LintTable *table, const AlterTableCmd *command);
 static void judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static char *change_call(const Lint *lint, const LintTable *table, const AlterTableCmd *command, const char *type);
 static Oid	collation_of(const ColumnDef *definition, Oid type);
-static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation);
+static void judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, Oid type, Oid collation);
+static char *checked_again(const LintTable *table, const char *column);
+static void note_effect(Lint *lint, const char *effect);
 static void report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static bool keeps_values(const LintColumn *column, AttrNumber number, const ColumnDef *definition, Oid type, int32 typmod);
 static Node *stored_value(const LintColumn *column, AttrNumber number, Node *using);
@@ -193,19 +195,21 @@ judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 	Oid			type;
 	int32		typmod;
 
-	if (!dbops_lint_column(table, command->name, &column) || !OidIsValid(column.type))
-		return;
-	if (!dbops_lint_type(definition->typeName, &type, &typmod))
+	if (!dbops_lint_column(table, command->name, &column) || !OidIsValid(column.type) || !dbops_lint_type(definition->typeName, &type, &typmod))
 	{
-		if (dbops_lint_makes_type(lint, definition->typeName))
+		note_effect(lint, "rewrite");
+		if (OidIsValid(column.type) && dbops_lint_makes_type(lint, definition->typeName))
 			report_new_type(lint, table, command);
 		return;
 	}
 	if (keeps_values(&column, Max(number, 1), definition, type, typmod))
 	{
-		judge_dependents(lint, table, command, number, collation_of(definition, type));
+		note_effect(lint, "metadata");
+		if (number > 0 && !column.is_new && !column.is_renamed)
+			judge_dependents(lint, table, command, type, collation_of(definition, type));
 		return;
 	}
+	note_effect(lint, "rewrite");
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
 		.why = psprintf("%s is stored otherwise than %s, or may not fit: the table and its indexes are written anew under ACCESS EXCLUSIVE",
@@ -235,32 +239,40 @@ collation_of(const ColumnDef *definition, Oid type)
 	return definition->collClause != NULL ? get_collation_oid(definition->collClause->collname, true) : get_typcollation(type);
 }
 
-/* The server builds indexes with expressions or a predicate, or in another order, again, and checks constraints again. */
+/* The server builds indexes again that the new type makes others of, and checks constraints again. */
 static void
-judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, AttrNumber number, Oid collation)
+judge_dependents(Lint *lint, LintTable *table, const AlterTableCmd *command, Oid type, Oid collation)
 {
-	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_int4(number), dbops_param_oid(collation)};
-	char	   *dependent;
+	char	   *dependent = dbops_lint_built_again(lint, table, command->name, type, collation);
 
-	if (number <= 0)
-		return;
-	dependent = dbops_query_text("SELECT coalesce((SELECT 'index ' || quote_ident(c.relname) || ' is built again'"
-								 " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-								 " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = $2 WHERE i.indrelid = $1"
-								 " AND (($2 = ANY (i.indkey) AND a.attcollation <> coalesce($3, 0)) OR ((i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)"
-								 " AND ($2 = ANY (i.indkey) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid"
-								 " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = $2))))"
-								 " ORDER BY c.relname LIMIT 1),"
-								 " (SELECT 'constraint ' || quote_ident(k.conname) || ' is checked again' FROM pg_constraint k"
-								 " WHERE k.conrelid = $1 AND k.contype = 'c' AND k.convalidated AND $2 = ANY (k.conkey) ORDER BY k.conname LIMIT 1))",
-								 lengthof(params), params);
-	if (dependent == NULL)
+	if (dependent != NULL)
+		note_effect(lint, "index build");
+	else if ((dependent = checked_again(table, command->name)) != NULL)
+		note_effect(lint, "scan");
+	else
 		return;
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
 		.why = psprintf("values stay as they are stored, but %s: all rows are read under ACCESS EXCLUSIVE", dependent),
-		.safer = "Drop it before, and make it again afterwards with CALL dbops.create_index() or dbops.add_check_constraint()."
+		.safer = change_call(lint, table, command, dbops_lint_type_name(castNode(ColumnDef, command->def)->typeName))
 	});
+}
+
+static char *
+checked_again(const LintTable *table, const char *column)
+{
+	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_int4(get_attnum(table->relid, column))};
+
+	return dbops_query_text("SELECT 'constraint ' || quote_ident(k.conname) || ' is checked again' FROM pg_constraint k"
+							" WHERE k.conrelid = $1 AND k.contype = 'c' AND k.convalidated AND $2 = ANY (k.conkey) ORDER BY k.conname LIMIT 1",
+							lengthof(params), params);
+}
+
+/* Of several types in a statement the worst counts. */
+static void
+note_effect(Lint *lint, const char *effect)
+{
+	lint->type_effect = dbops_migration_worse_effect(lint->type_effect, effect);
 }
 
 /* No value is one of a type that is not there yet. */

@@ -230,7 +230,7 @@ judge_work(Lint *lint, Node *statement)
 static bool
 changes_rows(Node *statement)
 {
-	const char *effect = dbops_migration_effect(statement);
+	const char *effect = dbops_migration_effect(statement, NULL);
 
 	return effect != NULL && strcmp(effect, "rows") == 0;
 }

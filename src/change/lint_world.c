@@ -89,6 +89,22 @@ dbops_lint_find_oid(Lint *lint, Oid relid)
 	return schema == NULL ? NULL : find_in(lint, schema, name);
 }
 
+/* Has the text dropped what the catalog has by this name? */
+bool
+dbops_lint_is_dropped(const Lint *lint, Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	char	   *schema = name != NULL ? get_namespace_name(get_rel_namespace(relid)) : NULL;
+	WorldKey	key;
+	const LintTable *table;
+
+	if (schema == NULL)
+		return true;
+	key = world_key(schema, name);
+	table = hash_search(lint->world, &key, HASH_FIND, NULL);
+	return table != NULL && table->gone && !table->renamed;
+}
+
 /* What the text has made of it comes before what the catalog has. */
 static LintTable *
 find_in(Lint *lint, const char *schema, const char *name)

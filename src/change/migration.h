@@ -428,7 +428,8 @@ typedef struct MigrationTarget
 extern List *dbops_migration_targets(Node *statement);
 extern bool dbops_migration_locks_nothing(Node *statement);
 extern Oid	dbops_migration_find_relation(const RangeVar *name);
-extern const char *dbops_migration_effect(Node *statement);
+extern const char *dbops_migration_effect(Node *statement, const char *of_types);
+extern const char *dbops_migration_worse_effect(const char *one, const char *other);
 
 /* ---- migration_targets_type.c: the tables that a type is used in ---- */
 

@@ -249,7 +249,7 @@ foresee_statement(Node *statement, bool alone)
 	ListCell   *cell;
 
 	foreseen->targets = dbops_migration_targets(statement);
-	foreseen->effect = dbops_migration_effect(statement);
+	foreseen->effect = dbops_migration_effect(statement, NULL);
 	foreseen->breaks = dbops_migration_breaks(statement);
 	foreseen->alone = alone;
 	foreseen->runnable = !alone || has_plain_form(statement);

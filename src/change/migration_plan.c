@@ -33,7 +33,8 @@ typedef struct PlannedText
 	const char *direction;
 	const Lint *lint;			/* that has judged it */
 	List	   *findings;		/* of LintFinding *, by statements */
-	MigrationEstimate *estimates;	/* one a statement */
+	const char **effects;		/* one a statement, as the catalog tells them; each may be NULL */
+	MigrationEstimate *estimates;	/* likewise */
 	double	   *held;			/* ms from a statement to the end of its transaction */
 	int			next;			/* of the findings */
 } PlannedText;
@@ -149,20 +150,23 @@ estimate_all(PlannedText *planned)
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext passing = AllocSetContextCreate(caller, "dbops statement", ALLOCSET_DEFAULT_SIZES);
 
+	planned->effects = palloc0(sizeof(char *) * Max(n, 1));
 	planned->estimates = palloc0(sizeof(MigrationEstimate) * Max(n, 1));
 	planned->held = palloc0(sizeof(double) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		const MigrationStatement *statement = list_nth(planned->text->statements, i);
 		const Foreseen *foreseen = list_nth(planned->foreseen, i);
+		const LintStatement *told = judged_at(planned->lint->text, &judged, statement->start);
 		Node	   *tree;
 
 		MemoryContextSwitchTo(passing);
 		tree = dbops_migration_statement_parse(planned->text, statement)->stmt;
 		MemoryContextSwitchTo(caller);
+		planned->effects[i] = told != NULL && told->type_effect != NULL ? dbops_migration_effect(tree, told->type_effect) : foreseen->effect;
 		planned->estimates[i] = (MigrationEstimate) {.duration = -1,.bytes = -1,.rows = -1};
-		if (has_work(planned->text, statement, tree, judged_at(planned->lint->text, &judged, statement->start)))
-			planned->estimates[i] = dbops_migration_estimate(tree, foreseen->effect, foreseen->targets);
+		if (has_work(planned->text, statement, tree, told))
+			planned->estimates[i] = dbops_migration_estimate(tree, planned->effects[i], foreseen->targets);
 		MemoryContextReset(passing);
 	}
 	MemoryContextDelete(passing);
@@ -221,7 +225,7 @@ put_statement(Planning *planning, const PlannedText *planned, int number)
 	MigrationReceipt row = {
 		MIGRATION_RECEIPT,.version = planned->tried->label,.direction = planned->direction,
 		.step = statement->number,.line = statement->line,.command = statement->command,
-		.state = "planned",.effect = foreseen->effect,.locks = foreseen->locks
+		.state = "planned",.effect = planned->effects[number],.locks = foreseen->locks
 	};
 
 	row.rows = estimate->rows;

@@ -568,10 +568,10 @@ dbops_migration_locks_nothing(Node *statement)
 /*
  * Say the worst that a statement may do with its tables; NULL: not known, since
  * it runs other code. What the server can prove, or finds compatible, turns out
- * better.
+ * better; what new types of columns take is of_types, where somebody has found out.
  */
 const char *
-dbops_migration_effect(Node *statement)
+dbops_migration_effect(Node *statement, const char *of_types)
 {
 	const char *worst = effects[0];
 	ListCell   *cell;
@@ -606,12 +606,18 @@ dbops_migration_effect(Node *statement)
 	}
 	foreach(cell, ((AlterTableStmt *) statement)->cmds)
 	{
-		const char *effect = effect_of_command(lfirst_node(AlterTableCmd, cell));
+		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
 
-		if (effect_rank(effect) > effect_rank(worst))
-			worst = effect;
+		worst = dbops_migration_worse_effect(worst, command->subtype == AT_AlterColumnType && of_types != NULL ? of_types : effect_of_command(command));
 	}
 	return worst;
+}
+
+/* The worse of two effects, of which each may be NULL. */
+const char *
+dbops_migration_worse_effect(const char *one, const char *other)
+{
+	return one == NULL || (other != NULL && effect_rank(other) > effect_rank(one)) ? other : one;
 }
 
 static int
@@ -661,8 +667,7 @@ effect_of_column(const ColumnDef *column)
 
 		if (constraint->contype == CONSTR_DEFAULT && IsA(constraint->raw_expr, FuncCall))
 			effect = "rewrite";
-		if (effect_rank(effect) > effect_rank(worst))
-			worst = effect;
+		worst = dbops_migration_worse_effect(worst, effect);
 	}
 	return worst;
 }
