@@ -42,6 +42,15 @@ INSERT INTO owned VALUES (1);
 INSERT INTO many VALUES (ARRAY[1]);
 CREATE TABLE empty (o outer_domain);
 CLUSTER held USING held_pkey;
+CREATE TABLE days (a int) PARTITION BY LIST (a);
+CREATE TABLE days_1 PARTITION OF days FOR VALUES IN (1);
+CREATE TABLE days_2 PARTITION OF days FOR VALUES IN (2) PARTITION BY LIST (a);
+CREATE TABLE days_2_2 PARTITION OF days_2 FOR VALUES IN (2);
+CREATE TABLE days_rest PARTITION OF days DEFAULT;
+INSERT INTO days VALUES (1), (2), (3);
+CREATE INDEX days_a ON days (a);
+CREATE TABLE day (a int);
+INSERT INTO day VALUES (4);
 
 -- what is said of each
 CREATE TEMP TABLE cases (n serial, sql text);
@@ -58,9 +67,11 @@ INSERT INTO cases (sql) VALUES
     ('DROP SCHEMA lna CASCADE'), ('DROP SCHEMA lna_other CASCADE'), ('DROP SCHEMA lna_other'),
     ('DROP TABLE refers'), ('DROP TABLE lna_other.parted'), ('DROP TABLE held CASCADE'),
     ('DROP FUNCTION twice(int) CASCADE'), ('DROP FUNCTION twice(int)'),
+    ('DROP TABLE days_1'), ('DROP TABLE days_1, days_2'), ('DROP TABLE days_2_2'), ('DROP TABLE days_rest'), ('DROP TABLE days'), ('DROP INDEX days_a'), ('DROP INDEX CONCURRENTLY days_a'),
+    ('CREATE TABLE days_4 PARTITION OF days FOR VALUES IN (4)'), ('ALTER TABLE days ATTACH PARTITION day FOR VALUES IN (4)'), ('ALTER TABLE days DETACH PARTITION days_1'),
     ('DROP OWNED BY regress_lint_along'), ('REASSIGN OWNED BY regress_lint_along TO CURRENT_USER');
 SELECT c.n, c.sql, l.rule, l.severity, l.relation, l.why, l.safer_sql FROM cases c
- LEFT JOIN dbops.lint_sql(c.sql) l ON l.rule ~ 'along$|type.not_changeable|vacuumed_full|rebuilt_not|stored_anew'
+ LEFT JOIN dbops.lint_sql(c.sql) l ON l.rule ~ 'along$|type.not_changeable|vacuumed_full|rebuilt_not|stored_anew|index.dropped_not|partitioned_conc'
    AND (l.relation ~ '^lna' OR c.sql !~ '^(VACUUM|REINDEX SYSTEM)') ORDER BY c.n, l.rule, l.relation;
 
 -- of all tables, those that are large each by itself
@@ -92,6 +103,9 @@ BEGIN
 END$$;
 CREATE TEMP TABLE cases_tables AS SELECT oid AS relid, relnamespace::regnamespace || '.' || relname AS name FROM pg_class WHERE relnamespace IN ('lna'::regnamespace, 'lna_other'::regnamespace) AND relkind IN ('r', 'p');
 SELECT c.sql, locks(c.sql) FROM cases c WHERE c.sql ~ '^(DROP|REASSIGN|ALTER (TYPE|DOMAIN))' ORDER BY c.n;
+-- and check_migration() foresees them, where no name stands for all partitions
+SELECT c.sql, locks(c.sql) AS locked, (SELECT string_agg(k, ' ' ORDER BY k) FROM dbops.check_migration(c.sql, depth => 'plan') m, jsonb_each_text(m.locks) l (k, mode)
+    WHERE m.step = 1 AND mode = 'AccessExclusiveLock') AS foreseen FROM cases c WHERE c.sql ~ 'days' ORDER BY c.n;
 
 DROP OWNED BY regress_lint_along;
 DROP SCHEMA lna, lna_other CASCADE;

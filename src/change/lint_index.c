@@ -39,8 +39,8 @@ static const DbopsRule rules[] = {
 	},
 	[PARTITIONED_CONCURRENTLY] = {
 		.name = "index.partitioned_concurrently", .severity = DBOPS_CRITICAL,
-		.about = "CREATE INDEX CONCURRENTLY on a partitioned table, which the server refuses",
-		.source = "PostgreSQL: CREATE INDEX"
+		.about = "CREATE and DROP INDEX CONCURRENTLY of a partitioned table, which the server refuses",
+		.source = "PostgreSQL: CREATE INDEX, DROP INDEX"
 	},
 	[IF_NOT_EXISTS] = {
 		.name = "index.if_not_exists", .severity = DBOPS_WARNING,
@@ -182,7 +182,7 @@ judge_drop(Lint *lint, const DropStmt *statement)
 	{
 		LintTable  *index = dbops_lint_find_list(lint, lfirst_node(List, cell));
 
-		if (index != NULL && index->kind != RELKIND_PARTITIONED_INDEX)
+		if (index != NULL)
 			judge_dropped(lint, index, statement);
 	}
 }
@@ -194,12 +194,19 @@ judge_dropped(Lint *lint, LintTable *index, const DropStmt *statement)
 
 	if (table == NULL)
 		return;
-	if (statement->concurrent)
+	if (statement->concurrent && index->kind == RELKIND_PARTITIONED_INDEX)
+		dbops_lint_report(lint, (LintFinding) {
+			.rule = &rules[PARTITIONED_CONCURRENTLY], .weight = LINT_ALWAYS, .table = table, .part = index->name,
+			.why = "the server drops no index of a partitioned table concurrently",
+			.safer = psprintf("CALL dbops.drop_index(%s);", dbops_quote_text(dbops_lint_label(index)))
+		});
+	else if (statement->concurrent)
 		judge_lock_timeout(lint, (Node *) statement, table);
 	else
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[DROPPED_NOT_CONCURRENTLY], .weight = LINT_LOCK, .table = table, .part = index->name,
-			.why = "nobody reads or writes the table from the moment it waits for its lock",
+			.why = index->kind == RELKIND_PARTITIONED_INDEX ? "nobody reads or writes the table or any of its partitions from the moment it waits for its locks" :
+			"nobody reads or writes the table from the moment it waits for its lock",
 			.safer = psprintf("CALL dbops.drop_index(%s);", dbops_quote_text(dbops_lint_label(index)))
 		});
 }

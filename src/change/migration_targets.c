@@ -16,6 +16,8 @@
 #include "catalog/heap.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "commands/tablecmds.h"
@@ -44,6 +46,8 @@ static void gather_create_table(Gathering *gathering, const CreateStmt *statemen
 static void gather_referenced(Gathering *gathering, const Constraint *constraint);
 static void gather_keys(Gathering *gathering, const RangeVar *name, const AlterTableCmd *command);
 static void gather_drop(Gathering *gathering, const DropStmt *statement);
+static void gather_parts_of_index(Gathering *gathering, List *name, LOCKMODE mode);
+static void gather_default(Gathering *gathering, const RangeVar *parent);
 static void gather_owner(Gathering *gathering, List *name);
 static void gather_truncate(Gathering *gathering, const TruncateStmt *statement);
 static void gather_vacuum(Gathering *gathering, const VacuumStmt *statement);
@@ -211,6 +215,8 @@ gather_alter_table(Gathering *gathering, const AlterTableStmt *statement)
 			add_name(gathering, ((PartitionCmd *) command->def)->name,
 					 command->subtype == AT_DetachPartition && ((PartitionCmd *) command->def)->concurrent ?
 					 ShareUpdateExclusiveLock : AccessExclusiveLock);
+		if (command->subtype == AT_AttachPartition || command->subtype == AT_DetachPartition)
+			gather_default(gathering, statement->relation);
 		if (command->def != NULL && IsA(command->def, Constraint))
 			gather_referenced(gathering, (Constraint *) command->def);
 		if (command->def != NULL && IsA(command->def, ColumnDef))
@@ -248,6 +254,8 @@ gather_create_table(Gathering *gathering, const CreateStmt *statement)
 
 	add_all(gathering, statement->inhRelations,
 			statement->partbound != NULL ? AccessExclusiveLock : ShareUpdateExclusiveLock);
+	if (statement->partbound != NULL)
+		gather_default(gathering, linitial_node(RangeVar, statement->inhRelations));
 	foreach(cell, statement->tableElts)
 	{
 		Node	   *element = lfirst(cell);
@@ -298,6 +306,8 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 						 dbops_migration_find_relation(makeRangeVarFromNameList(castNode(List, object))), NULL), mode);
 				/* FALLTHROUGH */
 			case OBJECT_INDEX:
+				gather_parts_of_index(gathering, castNode(List, object), mode);
+				/* FALLTHROUGH */
 			case OBJECT_SEQUENCE:
 			case OBJECT_VIEW:
 			case OBJECT_MATVIEW:
@@ -313,6 +323,33 @@ gather_drop(Gathering *gathering, const DropStmt *statement)
 				break;
 		}
 	}
+}
+
+/* An index of a partitioned table has all of its partitions locked. */
+static void
+gather_parts_of_index(Gathering *gathering, List *name, LOCKMODE mode)
+{
+	Oid			index = dbops_migration_find_relation(makeRangeVarFromNameList(name));
+
+	if (!OidIsValid(index) || get_rel_relkind(index) != RELKIND_PARTITIONED_INDEX)
+		return;
+	add_name(gathering, makeRangeVarFromNameList(name), mode);
+	gathering->along = true;
+	add_oids(gathering, find_all_inheritors(IndexGetRelation(index, false), NoLock, NULL), mode);
+	gathering->along = false;
+}
+
+/* The default partition has another bound when one beside it comes or goes. */
+static void
+gather_default(Gathering *gathering, const RangeVar *parent)
+{
+	Oid			relid = dbops_migration_find_relation(parent);
+
+	if (!OidIsValid(relid))
+		return;
+	gathering->along = true;
+	add(gathering, get_default_partition_oid(relid), AccessExclusiveLock);
+	gathering->along = false;
 }
 
 /* The table that a trigger, a policy or a rule is of. */

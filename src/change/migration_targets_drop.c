@@ -6,7 +6,8 @@
  * what is a part of it, as a foreign key is of its table. The catalog's own
  * dependencies are followed to their end, as the server follows them. A table
  * that goes, loses a column or an index, or has the other end of a foreign key
- * that goes is locked against everybody.
+ * that goes is locked against everybody; so are the table that a partition goes
+ * from, and the default partition beside it.
  */
 #include "change/migration.h"
 
@@ -121,7 +122,8 @@ add_dropped(Roots *roots, const DropStmt *statement)
 	ListCell   *cell;
 
 	roots->cascade = statement->behavior == DROP_CASCADE;
-	if (statement->concurrent || (!roots->cascade && statement->removeType != OBJECT_TABLE && statement->removeType != OBJECT_EXTENSION))
+	if (statement->concurrent || (!roots->cascade && statement->removeType != OBJECT_TABLE &&
+								   statement->removeType != OBJECT_FOREIGN_TABLE && statement->removeType != OBJECT_EXTENSION))
 		return;
 	foreach(cell, statement->objects)
 	{
@@ -320,6 +322,9 @@ walk(Roots *roots)
 					 "  WHERE g.classid = 'pg_constraint'::regclass AND k.conrelid <> 0 AND k.conparentid = 0 AND k.coninhcount = 0 AND k.contype <> 'n'"
 					 " UNION ALL SELECT k.confrelid, 'locks', 'constraint', k.conname::text FROM gone g JOIN pg_constraint k ON k.oid = g.objid"
 					 "  WHERE g.classid = 'pg_constraint'::regclass AND k.contype = 'f' AND k.conparentid = 0"
+					 " UNION ALL SELECT o.relid, 'locks', o.what, min(c.relname::text COLLATE \"C\") FROM gone_tables g JOIN pg_class c USING (oid) JOIN pg_inherits i ON i.inhrelid = c.oid"
+					 "  JOIN pg_partitioned_table p ON p.partrelid = i.inhparent CROSS JOIN LATERAL (VALUES (i.inhparent, 'partition'), (p.partdefid, 'neighbouring partition')) o (relid, what)"
+					 "  WHERE c.relispartition AND o.relid NOT IN (0, c.oid) GROUP BY o.relid, o.what"
 					 " UNION ALL SELECT t.tgrelid, 'strips', 'trigger', t.tgname::text FROM gone g JOIN pg_trigger t ON t.oid = g.objid"
 					 "  WHERE g.classid = 'pg_trigger'::regclass AND NOT t.tgisinternal AND t.tgparentid = 0"
 					 " UNION ALL SELECT p.polrelid, 'strips', 'policy', p.polname::text FROM gone g JOIN pg_policy p ON p.oid = g.objid WHERE g.classid = 'pg_policy'::regclass"
