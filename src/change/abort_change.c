@@ -7,6 +7,7 @@
  * with the column the copies of indexes and constraints; the old column was in use
  * all the time and stays as it is.
  */
+#include "change/drop_column.h"
 #include "change/twin.h"
 
 #include "catalog/pg_type.h"
@@ -131,7 +132,9 @@ plan_abort(OnlinePlan *plan, const TwinChange *change)
 	if (change->new_name != NULL && dbops_twin_has_made(change, change->relid))
 	{
 		dbops_twin_check_unused(dbops_twin_column(change->relid, change->new_name));
-		step.sql = psprintf("%s; ALTER TABLE %s DROP COLUMN IF EXISTS %s", step.sql, change->table, quote_identifier(change->new_name));
+		dbops_drop_column_refuse_row_functions(change->relid, change->new_name, "CREATE OR REPLACE them with bodies that read the old column again.");
+		step.sql = psprintf("%s; ALTER TABLE %s DROP COLUMN IF EXISTS %s%s", step.sql, change->table, quote_identifier(change->new_name),
+							dbops_drop_column_renew_indexes(change->relid, change->new_name));
 		step.still = psprintf("%s AND %s", dbops_twin_has_column(change->relid, change->column), dbops_twin_has_columns(change));
 		step.message = psprintf("change " INT64_FORMAT " has been finished, or a column of it dropped, meanwhile", change->id);
 	}

@@ -8,6 +8,7 @@
  * the type is changed plainly: then a twin would only cost.
  */
 #include "change/constraint.h"
+#include "change/drop_column.h"
 #include "change/twin.h"
 
 #include "core/sql.h"
@@ -216,6 +217,8 @@ plan_twin(OnlinePlan *plan, const TwinColumn *column, const TwinType *type, cons
 		dbops_twin_tell_deferrable(column, clones);
 		dbops_online_tell_published(plan->table, change.new_name);
 		dbops_online_tell_fired(plan->table, change.new_name);
+		dbops_drop_column_tell_row_functions(plan->table, column->name,
+											 "From finish_change() on they find another type there: see that they take it. An index whose expression yields other values then is to be built anew.");
 	}
 	dbops_twin_expand(plan, column, &change, type,
 					  psprintf("%s = %s", quote_identifier(change.new_name),

@@ -97,6 +97,8 @@ check(const ColumnDrop *drop, const OnlinePlan *plan)
 	refuse_primary_key(drop);
 	refuse_replica_identity(drop);
 	dbops_drop_column_refuse_dependents(drop);
+	dbops_drop_column_refuse_row_functions(drop->table, drop->column,
+										   "Drop those objects, or CREATE OR REPLACE the functions with bodies that do without the column, and REINDEX where an index calls them.");
 }
 
 /* The columns of a materialized view are its query's, and those of a typed table its type's. */
@@ -303,7 +305,8 @@ add_step(OnlinePlan *plan, const ColumnDrop *drop)
 
 	dbops_online_add(plan, (OnlineStep) {
 					 .kind = ONLINE_SHORT,
-					 .sql = psprintf("ALTER TABLE %s DROP COLUMN %s", drop->table_name, drop->name),
+					 .sql = psprintf("ALTER TABLE %s DROP COLUMN %s%s", drop->table_name, drop->name,
+									 dbops_drop_column_renew_indexes(drop->table, drop->column)),
 					 .reached = psprintf("NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %u AND attname = %s AND NOT attisdropped)",
 										 drop->table, quote_literal_cstr(drop->column)),
 					 .still = psprintf("%s AND NOT EXISTS (SELECT FROM dbops.column_change WHERE relid = %u AND home = %s AND state IN ('expanding', 'ready')"

@@ -31,6 +31,13 @@ extern void dbops_drop_column_tell_lost(const ColumnDrop *drop);
 /* ---- drop_column_mention.c: texts that may name it ---- */
 
 extern void dbops_drop_column_tell_mentions(const ColumnDrop *drop);
+extern bool dbops_text_has_field(const char *text, const char *column);
+
+/* ---- drop_column_row.c: functions of a whole row that read it ---- */
+
+extern void dbops_drop_column_tell_row_functions(Oid table, const char *column, const char *what_to_do);
+extern void dbops_drop_column_refuse_row_functions(Oid table, const char *column, const char *what_to_do);
+extern char *dbops_drop_column_renew_indexes(Oid table, const char *column);
 
 /* ---- drop_column_still.c: is it still the one that was looked at? ---- */
 

@@ -180,6 +180,23 @@ has_word(const char *text, const char *word)
 	return false;
 }
 
+/* Does a text have the column behind a dot, as what reads it of a row has? */
+bool
+dbops_text_has_field(const char *text, const char *column)
+{
+	const char *word = as_written(column);
+	size_t		length = strlen(word);
+
+	for (const char *dot = strchr(text, '.'); dot != NULL; dot = strchr(dot + 1, '.'))
+	{
+		const char *at = dot + 1 + strspn(dot + 1, " \t\r\n\"");
+
+		if (pg_strncasecmp(at, word, length) == 0 && !is_in_word(at[length]))
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_in_word(char letter)
 {

@@ -17,6 +17,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#define ROW_FUNCTION_HINT	"CREATE OR REPLACE them with bodies that read the new column instead, or drop those objects."
+
 PG_FUNCTION_INFO_V1(dbops_finish_change);
 
 static void plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old);
@@ -29,6 +31,8 @@ static void refuse_drop(const TwinChange *change);
 static void plan_swap(OnlinePlan *plan, const TwinChange *change);
 static char *proofs(const OnlinePlan *plan);
 static void add_look(OnlinePlan *plan, const TwinChange *change);
+static char *values_to_set(const TwinChange *change);
+static char *fill_again(const TwinChange *change);
 static void add_equal(OnlinePlan *plan, const TwinChange *change);
 static void plan_sync_end(OnlinePlan *plan, const TwinChange *change, bool drop_old);
 static void tell_lost(const TwinChange *change, const char *column);
@@ -166,6 +170,7 @@ plan_swap(OnlinePlan *plan, const TwinChange *change)
 	dbops_twin_check_default(column, &(TwinType) {twin->type, twin->typmod, twin->collation, false});
 	if (change->type == NULL)
 	{
+		dbops_drop_column_refuse_row_functions(change->relid, change->column, ROW_FUNCTION_HINT);
 		dbops_twin_tell_privileges(column, change->new_name);
 		dbops_online_tell_subscribed(change->relid, change->column);
 	}
@@ -215,10 +220,29 @@ add_look(OnlinePlan *plan, const TwinChange *change)
 	look.message = psprintf("table %s has rows whose %s could not be converted to %s", change->table,
 							quote_identifier(change->column), change->type);
 	look.sqlerrcode = ERRCODE_DATA_EXCEPTION;
-	look.hint = psprintf("They are among these, whose %s is to be set right before the next call: SELECT * FROM %s WHERE %s::pg_catalog.text IS DISTINCT FROM %s::pg_catalog.text;",
-						 quote_identifier(change->column), change->table,
-						 quote_identifier(change->new_name), quote_identifier(change->column));
+	look.hint = change->set_clause != NULL ? fill_again(change) : values_to_set(change);
 	dbops_twin_add_look(plan, change, look);
+}
+
+/* The values are the old ones, as the new type has them. */
+static char *
+values_to_set(const TwinChange *change)
+{
+	return psprintf("They are among these, whose %s is to be set right before the next call: SELECT * FROM %s WHERE %s::pg_catalog.text IS DISTINCT FROM %s::pg_catalog.text;",
+					quote_identifier(change->column), change->table,
+					quote_identifier(change->new_name), quote_identifier(change->column));
+}
+
+/* They are what using_expression yields, which may have failed when they were written. */
+static char *
+fill_again(const TwinChange *change)
+{
+	const char *new = quote_identifier(change->new_name);
+
+	return psprintf("They are among these: SELECT * FROM %s WHERE %s::pg_catalog.text IS DISTINCT FROM CAST(%s AS %s)::pg_catalog.text; "
+					"Set right what the expression reads, or, where it works by now, fill them: CALL dbops.batched_backfill(%s, %s);",
+					change->table, new, change->set_clause, change->type,
+					quote_literal_cstr(change->table), quote_literal_cstr(psprintf("%s = %s", new, change->set_clause)));
 }
 
 /* Rows that came past the trigger: with a partition that was attached, or while it was disabled. */
@@ -259,9 +283,11 @@ plan_sync_end(OnlinePlan *plan, const TwinChange *change, bool drop_old)
 		if (get_attnum(change->relid, lfirst(cell)) == InvalidAttrNumber)
 			continue;
 		dbops_twin_check_column(dbops_twin_column(change->relid, lfirst(cell)), false);
+		dbops_drop_column_refuse_row_functions(change->relid, lfirst(cell), ROW_FUNCTION_HINT);
 		tell_lost(change, lfirst(cell));
 		dropped = lappend(dropped, lfirst(cell));
-		appendStringInfo(&sql, "; ALTER TABLE %s DROP COLUMN %s", change->table, quote_identifier(lfirst(cell)));
+		appendStringInfo(&sql, "; ALTER TABLE %s DROP COLUMN %s%s", change->table, quote_identifier(lfirst(cell)),
+						 dbops_drop_column_renew_indexes(change->relid, lfirst(cell)));
 	}
 	if (dropped != NIL)
 		plan->columns = dbops_online_same_columns(dbops_online_columns_of(change->relid, dropped), change->relid);

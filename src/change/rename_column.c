@@ -9,6 +9,7 @@
  * until finish_change() drops the old one.
  */
 #include "change/constraint.h"
+#include "change/drop_column.h"
 #include "change/twin.h"
 
 #include "utils/builtins.h"
@@ -93,6 +94,8 @@ plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 		dbops_twin_tell_deferrable(column, clones);
 		dbops_online_tell_published(plan->table, new_name);
 		dbops_online_tell_fired(plan->table, new_name);
+		dbops_drop_column_tell_row_functions(plan->table, name,
+											 "Before finish_change(), which refuses until then, CREATE OR REPLACE them with bodies that read the new column.");
 	}
 	dbops_twin_expand(plan, column, &change, &type,
 					  psprintf("%s = %s", quote_identifier(new_name), quote_identifier(name)));

@@ -6,6 +6,7 @@
  * The old column goes with its indexes and constraints before their copies get
  * their names. No statement reads a row: what would is proved before.
  */
+#include "change/drop_column.h"
 #include "change/twin.h"
 
 #include "catalog/pg_class.h"
@@ -35,7 +36,8 @@ dbops_twin_swap(const TwinColumn *column, const TwinChange *change)
 		take_sequences(&sql, lfirst(cell), change);
 		appendStringInfoString(&sql, dbops_twin_privileges(lfirst(cell), change->new_name, true, change->type != NULL));
 	}
-	appendStringInfo(&sql, "; ALTER TABLE %s DROP COLUMN %s", change->table, quote_identifier(change->column));
+	appendStringInfo(&sql, "; ALTER TABLE %s DROP COLUMN %s%s", change->table, quote_identifier(change->column),
+					 dbops_drop_column_renew_indexes(change->relid, change->column));
 	take_names(&sql, clones);
 	if (change->type != NULL)
 		appendStringInfo(&sql, "; ALTER TABLE %s RENAME COLUMN %s TO %s", change->table,
