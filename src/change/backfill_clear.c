@@ -60,14 +60,13 @@ dbops_backfill_await_table(BackfillRun *run, DbopsStep *step, Oid relid)
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, relid);
 	holder = dbops_blocker(&tag, ShareRowExclusiveLock);
-	if (run->table_waited >= BACKFILL_TABLE_PATIENCE)
+	if (!dbops_backfill_is_patient(run, run->table_waited))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table %s has been locked by other sessions for %ld s",
 						table, run->table_waited / 1000),
 				 holder != NULL ? errdetail_internal("%s", holder) : 0,
-				 errhint("Make the same call again when they have left it; who is there: SELECT * FROM dbops.blockers(%s, 'SHARE ROW EXCLUSIVE');",
-						 quote_literal_cstr(table))));
+				 errhint("Make the same call again when they have left it. %s", dbops_backfill_who(table, "SHARE ROW EXCLUSIVE"))));
 	if (run->table_waited == 0 && run->job->foreground)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds", table),

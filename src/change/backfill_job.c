@@ -529,7 +529,8 @@ give_up(const BackfillRun *run)
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 			 errmsg("%s left that other transactions lock: %s",
-					dbops_backfill_rows(dbops_backfill_left(run)), run->obstacle)));
+					dbops_backfill_rows(dbops_backfill_left(run)), run->obstacle),
+			 errhint("%s", dbops_backfill_who(dbops_backfill_table_name(run->request.relid), "EXCLUSIVE"))));
 }
 
 /* Look the tables up in a process that takes over, and go on where the last one was. */

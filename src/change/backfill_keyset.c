@@ -600,7 +600,7 @@ settle(const KeyBatch *batch, DbopsStep *step, BackfillOutcome outcome)
 			return false;
 
 		case BATCH_TABLE_LOCKED:
-			dbops_backfill_note_wait(walk->table->leaf, &walk->waited);
+			dbops_backfill_note_wait(run, walk->table->leaf, &walk->waited);
 			step->pause = BACKFILL_TABLE_WAIT;
 			step->waiting = psprintf("for a lock on table %s that another session holds",
 									 walk->table->leaf->name);
@@ -651,12 +651,12 @@ wait_for_rows(BackfillRun *run, DbopsStep *step)
 	BackfillKeyWalk *walk = &run->keys;
 	const char *table = walk->table->leaf->name;
 
-	if (walk->waited >= BACKFILL_TABLE_PATIENCE)
+	if (!dbops_backfill_is_patient(run, walk->waited))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("a row of table %s has been locked by other sessions for %ld s: %s",
 						table, walk->waited / 1000, dbops_backfill_obstacle(walk->table->batcher)),
-				 errhint("Look for them in pg_locks. The backfill goes on with this row when it is run again.")));
+				 errhint("The backfill goes on with this row when it is run again. %s", dbops_backfill_who(table, "EXCLUSIVE"))));
 	step->pause = Min(Max(walk->waited / 4, BACKFILL_TABLE_WAIT), LONGEST_WAIT);
 	step->pause = (long) (step->pause * (0.5 + pg_prng_double(&pg_global_prng_state)));
 	step->waiting = psprintf("for a row of table %s that another session has locked", table);

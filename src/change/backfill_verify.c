@@ -186,7 +186,7 @@ count_range(Count *count, BlockNumber from)
 		case BATCH_ROWS_LOCKED:
 		case BATCH_TABLE_LOCKED:
 			/* The snapshot must last, so that this wait is inside the step. */
-			dbops_backfill_note_wait(leaf, &count->waited);
+			dbops_backfill_note_wait(run, leaf, &count->waited);
 			dbops_clock_pause(BACKFILL_TABLE_WAIT);
 			return from;
 

@@ -19,6 +19,8 @@
  */
 #include "change/change.h"
 
+#include "utils/builtins.h"
+
 /*
  * Where no rows match, a batch grows to this many times the size that it began
  * with: what comes next is not known.
@@ -223,7 +225,7 @@ do_batch(BackfillRun *run, DbopsStep *step)
 			break;
 
 		case BATCH_TABLE_LOCKED:
-			dbops_backfill_note_wait(walk->leaf, &walk->waited);
+			dbops_backfill_note_wait(run, walk->leaf, &walk->waited);
 			step->pause = BACKFILL_TABLE_WAIT;
 			step->waiting = psprintf("for a lock on table %s that another session holds",
 									 walk->leaf->name);
@@ -546,17 +548,33 @@ dbops_backfill_certain_blocks(const BackfillLeaf *leaf)
 
 /* Note a wait for the lock on a table, up to the end of patience. */
 void
-dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited)
+dbops_backfill_note_wait(const BackfillRun *run, const BackfillLeaf *leaf, long *waited)
 {
-	if (*waited >= BACKFILL_TABLE_PATIENCE)
+	if (!dbops_backfill_is_patient(run, *waited))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("table %s has been locked by other sessions for %ld s",
 						leaf->name, *waited / 1000),
-				 errhint("Look for them in pg_locks, and CALL again with the same arguments to go on: rows that no longer match, or have their value, are left alone.")));
+				 errhint("Make the same call again when they have left it: rows that no longer match, or have their value, are left alone. %s",
+						 dbops_backfill_who(leaf->name, "ROW EXCLUSIVE"))));
 	if (*waited == 0)
 		ereport(NOTICE,
 				(errmsg("waiting for a lock on table %s that another session holds",
-						leaf->name)));
+						leaf->name),
+				 errhint("%s", dbops_backfill_who(leaf->name, "ROW EXCLUSIVE"))));
 	*waited += BACKFILL_TABLE_WAIT + dbops_polite_lock_wait();
+}
+
+/* May a wait that has lasted for so long go on? */
+bool
+dbops_backfill_is_patient(const BackfillRun *run, long waited)
+{
+	return waited < (run->patience > 0 ? run->patience : BACKFILL_TABLE_PATIENCE);
+}
+
+/* For a hint: the query that shows who keeps a lock of a mode from being had. Rows are locked by who has ROW SHARE or more. */
+char *
+dbops_backfill_who(const char *table, const char *mode)
+{
+	return psprintf("Who is there: SELECT * FROM dbops.blockers(%s, '%s');", quote_literal_cstr(table), mode);
 }

@@ -282,6 +282,7 @@ typedef struct BackfillRun
 	BackfillPoint counted_at;	/* when the last count's snapshot was taken */
 	int			counted_tables;
 	uint64		counted_blocks;
+	long		patience;		/* ms that a lock is waited for, each time; 0: BACKFILL_TABLE_PATIENCE */
 	long		table_waited;	/* ms waited for a table's lock to put or drop a trigger */
 	bool		count_spoiled;	/* a table was rewritten during the count */
 	uint64		last_pending;	/* of the count before; of the first one, the rows changed */
@@ -303,7 +304,7 @@ typedef struct BackfillRun
 #define BACKFILL_BLOCK_PLACES (MaxHeapTuplesPerPage + 1)
 #define BACKFILL_PLACE(block) ((uint64) (block) * BACKFILL_BLOCK_PLACES)
 
-/* ms that a lock on a table is waited for in all */
+/* ms that a lock on a table is waited for in all, where the call says nothing of it */
 #define BACKFILL_TABLE_PATIENCE 60000L
 
 /* bytes a second: the smallest budget of WAL */
@@ -513,7 +514,9 @@ extern void dbops_backfill_ask_for_vacuum(BackfillRun *run, DbopsStep *step,
 										  const BackfillLeaf *leaf, BlockNumber changed);
 extern void dbops_backfill_walk_leave(BackfillWalk *walk);
 extern BlockNumber dbops_backfill_certain_blocks(const BackfillLeaf *leaf);
-extern void dbops_backfill_note_wait(const BackfillLeaf *leaf, long *waited);
+extern void dbops_backfill_note_wait(const BackfillRun *run, const BackfillLeaf *leaf, long *waited);
+extern bool dbops_backfill_is_patient(const BackfillRun *run, long waited);
+extern char *dbops_backfill_who(const char *table, const char *mode);
 
 /* backfill_share.c */
 extern List *dbops_backfill_cut(BackfillRun *run);

@@ -118,6 +118,7 @@ open_fill(OnlineWork *work, const DbopsJob *job)
 	work->fill_job.position = work->fill_position;
 	work->fill_job.call = NULL;
 	work->fill_run = dbops_backfill_kind.open(&work->fill_job);
+	((BackfillRun *) work->fill_run)->patience = Max(work->plan->max_wait, 1);
 	MemoryContextSwitchTo(passing);
 }
 

@@ -128,6 +128,19 @@ sql(q{CREATE FUNCTION slow(v int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS
 	$changer->quit;
 }
 
+# Rows that are to be filled first: a writer of another row is waited for no longer either.
+{
+	sql('CREATE TABLE sparse (id int PRIMARY KEY, v int); INSERT INTO sparse SELECT g, nullif(g, 7) FROM generate_series(1, 100) g');
+	my $writer = $node->background_psql('postgres');
+	$writer->query_safe(q{BEGIN; UPDATE sparse SET v = v WHERE id = 5});
+	my ($code, $out, $error) = $node->psql('postgres', q{CALL dbops.set_not_null('sparse', 'v', fill => '0', max_wait => '1 s')});
+	like($error, qr/ERROR:  table public\.sparse has been locked by other sessions for [12] s\n.*SELECT \* FROM dbops\.blockers\('public\.sparse', 'SHARE ROW EXCLUSIVE'\);/s,
+		'a fill gives up after max_wait, and says how to see who is there');
+	$writer->query_safe('COMMIT');
+	$writer->quit;
+	is(($node->psql('postgres', q{CALL dbops.set_not_null('sparse', 'v', fill => '0')}))[0], 0, 'and is done when they have gone');
+}
+
 # Nor does it wait longer, or in silence, for what it must not run beside: here the build of an index on another table.
 {
 	sql('CREATE TABLE busy (a int); CREATE TABLE calm (a int NOT NULL)');
