@@ -64,6 +64,15 @@ GRANT SELECT ON other TO regress_lint_rules;
 CREATE TABLE owned (a int);
 INSERT INTO owned VALUES (1);
 ALTER TABLE owned OWNER TO regress_lint_rules;
+CREATE TABLE held (a int);
+INSERT INTO held VALUES (1);
+BEGIN;
+SELECT FROM held;
+PREPARE TRANSACTION 'lint_rules holder';
+SELECT set_config('dbops.test_now', (extract(epoch FROM now()) + 3600)::text, false) IS NOT NULL AS later;
+CREATE TABLE endless (a int);
+INSERT INTO endless VALUES (1);
+UPDATE pg_class SET reltuples = 1e15 WHERE oid = 'endless'::regclass;
 RESET client_min_messages;
 
 CREATE TEMP TABLE cases (rule text, fires text, misses text, in_transaction boolean DEFAULT false);
@@ -215,6 +224,11 @@ INSERT INTO cases VALUES
     ('extension.dropped', 'DROP EXTENSION plpgsql CASCADE', 'DROP EXTENSION plpgsql'),
     ('table.replica_identity_full', 'ALTER TABLE big REPLICA IDENTITY FULL', 'ALTER TABLE big REPLICA IDENTITY USING INDEX big_id'),
     ('table.published_without_key', 'CREATE PUBLICATION p FOR TABLE big', $$CREATE PUBLICATION p FOR TABLE other; CREATE PUBLICATION q FOR TABLE big WITH (publish = 'insert')$$),
+    -- who is around, and how much room there is
+    ('transaction.lock_taken', 'ALTER TABLE held ADD x int', 'CREATE INDEX ON held (a); ALTER TABLE owned ADD x int'),
+    ('transaction.lock_replayed', 'ALTER TABLE big ADD x int', 'CREATE INDEX ON big (b)'),
+    ('table.no_room', 'CREATE INDEX CONCURRENTLY ON endless (a)', 'CREATE INDEX ON big (b); ALTER TABLE endless ADD b int'),
+    ('table.no_room', 'CREATE INDEX ON endless (a)', 'ALTER TABLE big ALTER b TYPE bigint; TRUNCATE endless; CREATE INDEX ON endless (a)'),
     ('table.without_key', 'CREATE TABLE new (a int)', 'CREATE TABLE new (a int); ALTER TABLE new ADD PRIMARY KEY (a)');
 
 -- those that are a matter of taste are asked for
@@ -223,7 +237,7 @@ SELECT count(dbops.set_check(rule_name, enabled => true)) > 5 AS asked FROM dbop
 SELECT rule_name FROM dbops.rule_list() WHERE review = 'lint' EXCEPT SELECT rule FROM cases;
 SELECT rule FROM cases EXCEPT SELECT rule_name FROM dbops.rule_list() WHERE review = 'lint';
 -- where nothing is said of what fires
-SELECT c.rule, c.fires FROM cases c WHERE c.rule <> 'extension.not_permitted' AND NOT (c.rule = 'constraint.foreign_key_partitioned' AND current_setting('server_version_num')::int >= 180000) AND NOT EXISTS (SELECT FROM dbops.lint_sql(c.fires, c.in_transaction) l WHERE l.rule = c.rule) ORDER BY 1;
+SELECT c.rule, c.fires FROM cases c WHERE c.rule NOT IN ('extension.not_permitted', 'transaction.lock_replayed') AND NOT (c.rule = 'constraint.foreign_key_partitioned' AND current_setting('server_version_num')::int >= 180000) AND NOT EXISTS (SELECT FROM dbops.lint_sql(c.fires, c.in_transaction) l WHERE l.rule = c.rule) ORDER BY 1;
 -- and something of what is near, which is judged as well
 SELECT c.rule, c.misses, l.rule, l.why FROM cases c, dbops.lint_sql(c.misses, c.in_transaction) l WHERE l.rule IN (c.rule, 'text.unjudged', 'text.syntax') ORDER BY 1, 3;
 SELECT c.rule, l.why FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l WHERE l.rule = 'text.unjudged' AND c.rule <> l.rule;
@@ -231,7 +245,7 @@ SELECT c.rule, l.why FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l W
 SELECT c.rule, l.severity, l.relation, l.why, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
  WHERE l.rule = c.rule AND (c.rule ~ '^(trigger|function|view.not|privilege|policy|extension|name|schema.renamed|type|partition.detach)' OR c.rule ~ '^column.(json|char|small|money)'
    OR c.rule IN ('table.altered_again', 'table.made_again', 'table.published_without_key', 'table.replica_identity_full', 'table.without_key', 'index.dropped_first',
-                 'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.all_changed', 'rows.assigned_twice', 'statement.unseen', 'transaction.many_foreign_keys', 'table.option_locks', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3, 4, 5;
+                 'transaction.lock_taken', 'transaction.no_statement_timeout', 'transaction.no_idle_timeout', 'rows.all_changed', 'rows.assigned_twice', 'statement.unseen', 'transaction.many_foreign_keys', 'table.option_locks', 'statement.not_repeatable', 'constraint.unnamed')) ORDER BY 1, 3, 4, 5;
 -- What is advised is statements that the server can read, or a sentence.
 CREATE TEMP TABLE advised AS SELECT DISTINCT c.rule, l.safer_sql FROM cases c, dbops.lint_sql(c.fires, c.in_transaction) l
  WHERE l.safer_sql ~ '^(ALTER|CALL|COMMIT|CREATE|DROP|GRANT|REFRESH|REINDEX|REVOKE|SELECT|SET|VALIDATE)\M' OR l.safer_sql ~ ';$';
@@ -246,6 +260,7 @@ RESET ROLE;
 SET client_min_messages = warning;
 SELECT count(dbops.reset_check(rule_name)) > 5 AS reset FROM dbops.rule_list() WHERE review = 'lint' AND NOT on_by_default;
 SELECT dbops.revoke_access('regress_lint_rules');
+ROLLBACK PREPARED 'lint_rules holder';
 DROP EXTENSION pg_trgm;
 DROP SCHEMA lnr, lnr_open, lnr_empty CASCADE;
 DROP ROLE regress_lint_rules;

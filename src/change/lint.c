@@ -75,7 +75,9 @@ static const DbopsRuleSet *const rule_sets[] = {
 	&dbops_lint_name_rules,
 	&dbops_lint_habit_rules,
 	&dbops_lint_unseen_rules,
-	&dbops_lint_along_rules
+	&dbops_lint_along_rules,
+	&dbops_lint_wait_rules,
+	&dbops_lint_room_rules
 };
 
 static const LintJudge judges[] = {
@@ -106,7 +108,8 @@ static const LintJudge judges[] = {
 	dbops_lint_judge_along,
 	dbops_lint_judge_transaction,	/* from here on they ask what the others have found */
 	dbops_lint_judge_repetitions,
-	dbops_lint_judge_settings
+	dbops_lint_judge_settings,
+	dbops_lint_judge_room
 };
 
 /* A statement on its way to the rules. */
@@ -185,6 +188,8 @@ dbops_lint_read(Lint *lint, const char *sql)
 	lint->findings = NIL;
 	dbops_lint_limits_begin(lint);
 	lint->told_timeout = DBOPS_OK;
+	lint->told_replayed = DBOPS_OK;
+	lint->holders = NULL;
 }
 
 /* Judge it; the findings stand in lint, as the text goes. */

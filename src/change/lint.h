@@ -236,6 +236,8 @@ struct Lint
 	int			locking;		/* the transaction that locked is of */
 	List	   *locked;			/* of LintTable *, under ACCESS EXCLUSIVE */
 	DbopsSeverity told_timeout;	/* the worst of that was told; DBOPS_OK: it was not */
+	DbopsSeverity told_replayed;	/* likewise, that standbys replay locks */
+	HTAB	   *holders;		/* of old locks, as lint_wait.c has read them; or NULL */
 	LintTable  *worked_on;		/* by the statement in turn, as a rule has found; or NULL */
 
 	/* lint_rewrite.c */
@@ -408,6 +410,8 @@ extern const DbopsRuleSet dbops_lint_enum_rules;
 extern const DbopsRuleSet dbops_lint_detach_rules;
 extern const DbopsRuleSet dbops_lint_reference_rules;
 extern const DbopsRuleSet dbops_lint_depend_rules;
+extern const DbopsRuleSet dbops_lint_wait_rules;
+extern const DbopsRuleSet dbops_lint_room_rules;
 
 extern char *dbops_lint_built_again(Lint *lint, const LintTable *table, const char *column, Oid type, Oid collation);
 extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
@@ -422,6 +426,9 @@ extern void dbops_lint_judge_indexes(Lint *lint, Node *statement);
 extern void dbops_lint_begin_statement(Lint *lint);
 extern void dbops_lint_judge_transaction(Lint *lint, Node *statement);
 extern void dbops_lint_judge_end(Lint *lint);
+extern bool dbops_lint_is_worse(Lint *lint, LintTable *table, DbopsSeverity worst, DbopsSeverity *told);
+extern void dbops_lint_judge_wait(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode);
+extern void dbops_lint_judge_room(Lint *lint, Node *statement);
 extern void dbops_lint_hold(Lint *lint, Oid relid);
 extern bool dbops_lint_has_lock_timeout(const Lint *lint);
 extern void dbops_lint_judge_objects(Lint *lint, Node *statement);

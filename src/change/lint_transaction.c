@@ -63,7 +63,6 @@ const DbopsRuleSet dbops_lint_transaction_rules = {.review = "lint", .rules = ru
 static void judge_bracket(Lint *lint, const TransactionStmt *statement);
 static void judge_locks(Lint *lint, Node *statement);
 static void judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode);
-static bool is_worse(Lint *lint, LintTable *table);
 static void note_locked(Lint *lint, LintTable *table);
 static bool is_index(const LintTable *table);
 static void judge_work(Lint *lint, Node *statement);
@@ -144,9 +143,12 @@ judge_locks(Lint *lint, Node *statement)
 	foreach(cell, dbops_migration_targets(statement))
 	{
 		const MigrationTarget *target = lfirst(cell);
-		LintTable  *table = target->along ? NULL : dbops_lint_find_oid(lint, target->relid);
+		LintTable  *table = dbops_lint_find_oid(lint, target->relid);
 
-		if (table != NULL && !table->is_new)
+		if (table == NULL || table->is_new)
+			continue;
+		dbops_lint_judge_wait(lint, statement, table, target->mode);
+		if (!target->along)
 			judge_lock(lint, statement, table, target->mode);
 	}
 }
@@ -154,7 +156,7 @@ judge_locks(Lint *lint, Node *statement)
 static void
 judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 {
-	if (mode >= ShareRowExclusiveLock && !lint->is_migration && !dbops_lint_has_lock_timeout(lint) && is_worse(lint, table))
+	if (mode >= ShareRowExclusiveLock && !lint->is_migration && !dbops_lint_has_lock_timeout(lint) && dbops_lint_is_worse(lint, table, rules[NO_LOCK_TIMEOUT].severity, &lint->told_timeout))
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[NO_LOCK_TIMEOUT], .weight = LINT_LOCK, .table = table,
 			.why = psprintf("it waits for %s without a limit, and all who come to the table wait behind it",
@@ -173,15 +175,15 @@ judge_lock(Lint *lint, Node *statement, LintTable *table, LOCKMODE mode)
 	note_locked(lint, table);
 }
 
-/* It is told once of a text, and again where a table makes it graver. */
-static bool
-is_worse(Lint *lint, LintTable *table)
+/* What is told once of a text is told again where a table makes it graver. */
+bool
+dbops_lint_is_worse(Lint *lint, LintTable *table, DbopsSeverity worst, DbopsSeverity *told)
 {
-	DbopsSeverity severity = rules[NO_LOCK_TIMEOUT].severity;
+	DbopsSeverity severity = worst;
 
-	if (!dbops_lint_weigh(table, LINT_LOCK, lint->only, &severity) || severity <= lint->told_timeout)
+	if (!dbops_lint_weigh(table, LINT_LOCK, lint->only, &severity) || severity <= *told)
 		return false;
-	lint->told_timeout = severity;
+	*told = severity;
 	return true;
 }
 

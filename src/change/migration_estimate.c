@@ -37,6 +37,8 @@ typedef struct Extent
 } Extent;
 
 static bool reads_all(const Node *statement);
+static double written(const char *effect, const Extent *extent);
+static Extent extent_of(const List *targets);
 static bool is_worked_on(const MigrationTarget *target);
 static void add_extent(Extent *extent, Oid relid);
 static double bytes_of_indexes(Oid relid);
@@ -54,25 +56,37 @@ MigrationEstimate
 dbops_migration_estimate(const Node *statement, const char *effect, const List *targets)
 {
 	MigrationEstimate estimate = {.duration = -1,.bytes = -1,.rows = -1};
-	Extent		extent = {0};
-	ListCell   *cell;
+	Extent		extent;
 
 	if (effect == NULL || strcmp(effect, "metadata") == 0 || !reads_all(statement))
 		return estimate;
-	foreach(cell, targets)
-		if (is_worked_on(lfirst(cell)))
-			add_extent(&extent, ((MigrationTarget *) lfirst(cell))->relid);
+	extent = extent_of(targets);
 	if (extent.heap == 0)
 		return estimate;
 	if (strcmp(effect, "scan") == 0)
 		guess_reading(&estimate, extent.heap);
-	else if (strcmp(effect, "index build") == 0)
-		guess_writing(&estimate, effect, extent.heap, extent.rows < 0 ? extent.heap / 4 : extent.rows * ENTRY_BYTES);
 	else
-		guess_writing(&estimate, effect, 0, extent.all);
+		guess_writing(&estimate, effect, strcmp(effect, "index build") == 0 ? extent.heap : 0, written(effect, &extent));
 	if (strcmp(effect, "rows") == 0)
 		estimate.rows = (int64) extent.rows;
 	return estimate;
+}
+
+/* Guess the bytes that are written by what writes a table anew, changes all rows or builds an index. */
+double
+dbops_migration_written(const char *effect, const List *targets)
+{
+	Extent		extent = extent_of(targets);
+
+	return written(effect, &extent);
+}
+
+static double
+written(const char *effect, const Extent *extent)
+{
+	if (strcmp(effect, "index build") != 0)
+		return extent->all;
+	return extent->rows < 0 ? extent->heap / 4 : extent->rows * ENTRY_BYTES;
 }
 
 /* A size as a user reads it. */
@@ -101,6 +115,18 @@ reads_all(const Node *statement)
 		default:
 			return true;
 	}
+}
+
+static Extent
+extent_of(const List *targets)
+{
+	Extent		extent = {0};
+	ListCell   *cell;
+
+	foreach(cell, targets)
+		if (is_worked_on(lfirst(cell)))
+			add_extent(&extent, ((MigrationTarget *) lfirst(cell))->relid);
+	return extent;
 }
 
 /* What a query only reads is not counted. */

@@ -20,6 +20,7 @@ typedef struct MigrationEstimate
 } MigrationEstimate;
 
 extern MigrationEstimate dbops_migration_estimate(const Node *statement, const char *effect, const List *targets);
+extern double dbops_migration_written(const char *effect, const List *targets);
 extern char *dbops_migration_size(double bytes);
 
 /* ---- migration_check.c ---- */

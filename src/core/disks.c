@@ -33,6 +33,16 @@ dbops_disks_read(Disks *disks)
 	read_tablespaces(disks);
 }
 
+/* Ask that of one tablespace, unless it is known not to answer; false: its figures are not known. */
+bool
+dbops_disk_of(Oid tablespace, Disk *disk)
+{
+	if (!dbops_disk_watched(tablespace, disk))
+		dbops_disk_ask(tablespace == DEFAULTTABLESPACE_OID ? "base" : tablespace == GLOBALTABLESPACE_OID ? "global" :
+					   psprintf("pg_tblspc/%u", tablespace), disk);
+	return disk->silent == NULL && disk->total > 0;
+}
+
 /* Free of what is used or usable, in percent; NaN if it is not known. */
 double
 dbops_disk_free_percent(const Disk *disk)

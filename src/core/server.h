@@ -210,6 +210,7 @@ typedef struct Disks
 
 extern double dbops_disk_free_percent(const Disk *disk);
 extern void dbops_disks_read(Disks *disks);
+extern bool dbops_disk_of(Oid tablespace, Disk *disk);
 extern void dbops_disk_ask(const char *path, Disk *disk);
 
 /* ---- disk_watch.c: what they say, for who must not hang at one that does not answer ---- */
