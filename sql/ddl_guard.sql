@@ -17,6 +17,7 @@ CREATE TABLE parted (id int, k int) PARTITION BY RANGE (k);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10000);
 CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (10000) TO (20000);
 INSERT INTO parted SELECT g, g FROM generate_series(0, 19999) g;
+SELECT pg_stat_force_next_flush();
 
 -- Off, as shipped; and on, what is small.
 SHOW dbops.ddl_guard;
