@@ -186,6 +186,7 @@ dbops_lint_read(Lint *lint, const char *sql)
 	lint->in_block = false;
 	lint->transaction++;
 	lint->findings = NIL;
+	dbops_lint_forget_kept(lint);
 	dbops_lint_limits_begin(lint);
 	lint->told_timeout = DBOPS_OK;
 	lint->told_replayed = DBOPS_OK;

@@ -121,6 +121,8 @@ typedef struct LintTable
 	List	   *dropped;		/* names of constraints, of char * */
 	List	   *gone_parts;		/* "trigger", "policy", "partition" or "default" and a name, of char * */
 	bool		renamed;		/* gone by that */
+	bool		unknown;		/* what was known has been rolled back; it is gone and renamed too */
+	int			kept_at;		/* by lint_undo.c, last */
 	bool		has_parent;		/* made like another, which may have its key */
 	char		identity;		/* of rows for a replica, that the text sets; 0: not */
 	const LintStatement *made;	/* by which it was; NULL: not by the text */
@@ -157,6 +159,7 @@ extern char *dbops_lint_label(const LintTable *table);
 extern bool dbops_lint_column(const LintTable *table, const char *name, LintColumn *column);
 extern LintColumn *dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name);
 extern bool dbops_lint_makes_type(const Lint *lint, const TypeName *name);
+extern bool dbops_lint_makes_schema(const Lint *lint, const char *name);
 extern bool dbops_lint_has_schema(const Lint *lint, const char *name);
 extern void dbops_lint_rename_schema(Lint *lint, const char *old, const char *new);
 extern void dbops_lint_drop_schema(Lint *lint, const char *name);
@@ -169,6 +172,14 @@ extern bool dbops_lint_wants(Lint *lint, const DbopsRule *rule);
 /* ---- lint_follow.c: what a statement does to them ---- */
 
 extern void dbops_lint_follow(Lint *lint, Node *statement);
+
+/* ---- lint_undo.c: what a text takes back ---- */
+
+extern void dbops_lint_follow_transaction(Lint *lint, const TransactionStmt *statement);
+extern void dbops_lint_keep(Lint *lint, void *place, Size size);
+extern void dbops_lint_keep_list(Lint *lint, List **list);
+extern void dbops_lint_keep_table(Lint *lint, LintTable *table);
+extern void dbops_lint_forget_kept(Lint *lint);
 
 /* ---- lint_schema.c: the statements in a CREATE SCHEMA ---- */
 
@@ -221,13 +232,17 @@ struct Lint
 	int			transaction;	/* the number of that in turn */
 	HTAB	   *world;			/* of LintTable, by schema and name */
 	List	   *types;			/* that the text makes: of List *, names as they are written */
-	List	   *schemas;		/* that the text makes: of char * */
-	HTAB	   *schemas_were;	/* that it renames or drops, as the catalog has them; or NULL */
+	HTAB	   *schemas;		/* that the text makes, renames or drops; or NULL */
 	List	   *findings;		/* of LintFinding * */
 	LintLimits	limits;			/* of the session, or that the text has set */
 	LintLimits	limits_kept;	/* when the transaction commits */
-	LintLimits	limits_before;	/* when it is rolled back */
-	List	   *savepoints;		/* the last one first */
+
+	/* lint_undo.c */
+	MemoryContext kept_memory;	/* of what is kept; or NULL */
+	List	   *kept;			/* what has changed since the transaction began, of Kept * */
+	List	   *savepoints;		/* of Savepoint * */
+	int			kept_until;		/* counts the transactions and savepoints */
+
 	bool		has_choices;	/* lint_choice.c has read them */
 	List	   *choices;		/* of rules that are on or off other than they are shipped, of char * */
 

@@ -108,6 +108,7 @@ judge_create(Lint *lint, const CreateExtensionStmt *statement)
 	if (!superuser())
 		judge_right(lint, statement->extname, version);
 	caller = MemoryContextSwitchTo(lint->memory);
+	dbops_lint_keep_list(lint, &lint->extensions);
 	lint->extensions = lappend(lint->extensions, pstrdup(statement->extname));
 	MemoryContextSwitchTo(caller);
 }

@@ -13,7 +13,9 @@
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 
-static void follow_transaction(Lint *lint, const TransactionStmt *statement);
+/* What a constraint says that the text has added and dropped. */
+static const Constraint nothing = {.type = T_Constraint,.contype = CONSTR_NULL};
+
 static void follow_schema(Lint *lint, const CreateSchemaStmt *statement);
 static void follow_create(Lint *lint, const CreateStmt *statement);
 static void add_column(Lint *lint, LintTable *table, const ColumnDef *definition);
@@ -28,6 +30,7 @@ static void set_not_null(Lint *lint, LintTable *table, const char *column, bool 
 static void validate(Lint *lint, LintTable *table, const char *name);
 static void drop_constraint(Lint *lint, LintTable *table, const char *name);
 static void follow_drop(Lint *lint, const DropStmt *statement);
+static void note_dropped(Lint *lint, LintTable *table);
 static void follow_rename(Lint *lint, const RenameStmt *statement);
 static void follow_move(Lint *lint, const AlterObjectSchemaStmt *statement);
 static void follow_comment(Lint *lint, const CommentStmt *statement);
@@ -46,7 +49,7 @@ dbops_lint_follow(Lint *lint, Node *statement)
 	switch (nodeTag(statement))
 	{
 		case T_TransactionStmt:
-			follow_transaction(lint, (TransactionStmt *) statement);
+			dbops_lint_follow_transaction(lint, (TransactionStmt *) statement);
 			break;
 		case T_CreateStmt:
 			follow_create(lint, (CreateStmt *) statement);
@@ -108,27 +111,6 @@ dbops_lint_follow(Lint *lint, Node *statement)
 	}
 	if (was_alone)
 		lint->transaction++;
-}
-
-static void
-follow_transaction(Lint *lint, const TransactionStmt *statement)
-{
-	switch (statement->kind)
-	{
-		case TRANS_STMT_BEGIN:
-		case TRANS_STMT_START:
-			lint->in_block = true;
-			lint->transaction++;
-			break;
-		case TRANS_STMT_COMMIT:
-		case TRANS_STMT_ROLLBACK:
-		case TRANS_STMT_PREPARE:
-			lint->in_block = statement->chain;
-			lint->transaction++;
-			break;
-		default:
-			break;
-	}
 }
 
 /* ---- what is made ---- */
@@ -241,6 +223,7 @@ follow_index(Lint *lint, const IndexStmt *statement)
 
 	if (table == NULL)
 		return;
+	dbops_lint_keep_table(lint, table);
 	caller = MemoryContextSwitchTo(lint->memory);
 	index = palloc0(sizeof(LintIndex));
 	index->definition = copyObject(statement);
@@ -256,6 +239,7 @@ make_type(Lint *lint, const List *name)
 {
 	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
 
+	dbops_lint_keep_list(lint, &lint->types);
 	lint->types = lappend(lint->types, copyObject((List *) name));
 	MemoryContextSwitchTo(caller);
 }
@@ -270,6 +254,7 @@ follow_alter(Lint *lint, const AlterTableStmt *statement)
 
 	if (table == NULL || statement->objtype == OBJECT_TYPE)
 		return;
+	dbops_lint_keep_table(lint, table);
 	foreach(cell, statement->cmds)
 		follow_command(lint, table, lfirst_node(AlterTableCmd, cell));
 }
@@ -350,8 +335,10 @@ validate(Lint *lint, LintTable *table, const char *name)
 	{
 		LintConstraint *constraint = lfirst(cell);
 
-		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
-			constraint->valid = true;
+		if (constraint->name == NULL || strcmp(constraint->name, name) != 0)
+			continue;
+		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
+		constraint->valid = true;
 	}
 }
 
@@ -363,10 +350,12 @@ drop_constraint(Lint *lint, LintTable *table, const char *name)
 
 	foreach(cell, table->constraints)
 	{
-		const LintConstraint *constraint = lfirst(cell);
+		LintConstraint *constraint = lfirst(cell);
 
-		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
-			table->constraints = foreach_delete_current(table->constraints, cell);
+		if (constraint->name == NULL || strcmp(constraint->name, name) != 0)
+			continue;
+		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
+		*constraint = (LintConstraint) {.definition = &nothing};
 	}
 	table->dropped = lappend(table->dropped, pstrdup(name));
 	MemoryContextSwitchTo(caller);
@@ -390,7 +379,7 @@ follow_drop(Lint *lint, const DropStmt *statement)
 			case OBJECT_SEQUENCE:
 			case OBJECT_INDEX:
 				if (table != NULL)
-					table->gone = true;
+					note_dropped(lint, table);
 				break;
 			case OBJECT_SCHEMA:
 				dbops_lint_drop_schema(lint, strVal(lfirst(cell)));
@@ -408,6 +397,13 @@ follow_drop(Lint *lint, const DropStmt *statement)
 }
 
 static void
+note_dropped(Lint *lint, LintTable *table)
+{
+	dbops_lint_keep_table(lint, table);
+	table->gone = true;
+}
+
+static void
 follow_rename(Lint *lint, const RenameStmt *statement)
 {
 	LintTable  *table = dbops_lint_find(lint, statement->relation);
@@ -418,6 +414,7 @@ follow_rename(Lint *lint, const RenameStmt *statement)
 		dbops_lint_rename_schema(lint, statement->subname, statement->newname);
 	if (table == NULL)
 		return;
+	dbops_lint_keep_table(lint, table);
 	switch (statement->renameType)
 	{
 		case OBJECT_TABLE:
@@ -462,8 +459,10 @@ follow_truncate(Lint *lint, const TruncateStmt *statement)
 	{
 		LintTable  *table = dbops_lint_find(lint, lfirst_node(RangeVar, cell));
 
-		if (table != NULL)
-			table->emptied = true;
+		if (table == NULL)
+			continue;
+		dbops_lint_keep_table(lint, table);
+		table->emptied = true;
 	}
 }
 
@@ -474,8 +473,10 @@ follow_policy(Lint *lint, const CreatePolicyStmt *statement)
 {
 	LintTable  *table = dbops_lint_find(lint, statement->table);
 
-	if (table != NULL && statement->permissive && table->policy_in == 0)
-		table->policy_in = lint->transaction;
+	if (table == NULL || !statement->permissive || table->policy_in != 0)
+		return;
+	dbops_lint_keep_table(lint, table);
+	table->policy_in = lint->transaction;
 }
 
 /* The last of the name is the part's own, the rest its table's. */
@@ -493,6 +494,7 @@ note_gone(Lint *lint, LintTable *table, const char *kind, const char *name)
 {
 	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
 
+	dbops_lint_keep_table(lint, table);
 	table->gone_parts = lappend(table->gone_parts, psprintf("%s %s", kind, name));
 	MemoryContextSwitchTo(caller);
 }
@@ -502,6 +504,8 @@ follow_comment(Lint *lint, const CommentStmt *statement)
 {
 	LintTable  *table = (statement->objtype == OBJECT_TABLE) ? dbops_lint_find_list(lint, castNode(List, statement->object)) : NULL;
 
-	if (table != NULL)
-		table->is_documented = statement->comment != NULL;
+	if (table == NULL)
+		return;
+	dbops_lint_keep_table(lint, table);
+	table->is_documented = statement->comment != NULL;
 }

@@ -4,8 +4,8 @@
  *		and the time zone.
  *
  * SET lasts until the session ends, if its transaction commits; SET LOCAL until
- * the transaction ends, and does nothing outside of one; both are undone with a
- * savepoint that is rolled back to. set_config() is the same as a function.
+ * the transaction ends, and does nothing outside of one; both are undone when it
+ * is rolled back, or a savepoint. set_config() is the same as a function.
  */
 #include "change/lint.h"
 
@@ -13,14 +13,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
-
-/* Where ROLLBACK TO goes back to. */
-typedef struct Savepoint
-{
-	const char *name;
-	LintLimits	limits;
-	LintLimits	kept;
-} Savepoint;
 
 /* Before PostgreSQL 17 there is no transaction_timeout. */
 static const char *const names[] = {
@@ -34,21 +26,20 @@ static void follow_call(Lint *lint, const SelectStmt *statement);
 static A_Const *constant(Node *node);
 static bool is_true(A_Const *value);
 static void set(Lint *lint, const char *name, const char *value, bool is_local);
-static void set_in(LintLimits *limits, const char *name, const char *value);
+static void set_in(Lint *lint, LintLimits *limits, const char *name, const char *value);
+static void keep(Lint *lint);
+static const char *lock_timeout_of_reset(Lint *lint);
 static void reset_all(Lint *lint);
 static void follow_path(const char *path);
 static void follow_timezone(const char *name);
-static void follow_transaction(Lint *lint, const TransactionStmt *statement);
-static void save(Lint *lint, const char *name);
-static void go_back(Lint *lint, const char *name);
+static void follow_end(Lint *lint, const TransactionStmt *statement);
 
 /* What holds when the text begins: the session's. */
 void
 dbops_lint_limits_begin(Lint *lint)
 {
-	lint->limits = (LintLimits) {.lock_timeout = GetConfigOption("lock_timeout", false, false)};
-	lint->limits_kept = lint->limits_before = lint->limits;
-	lint->savepoints = NIL;
+	lint->limits = (LintLimits) {.lock_timeout = MemoryContextStrdup(lint->memory, GetConfigOption("lock_timeout", false, false))};
+	lint->limits_kept = lint->limits;
 }
 
 /* In ms; 0: none. It is set by the text, or else in the session. */
@@ -70,7 +61,7 @@ dbops_lint_follow_setting(Lint *lint, Node *statement)
 	else if (IsA(statement, SelectStmt))
 		follow_call(lint, (SelectStmt *) statement);
 	else if (IsA(statement, TransactionStmt))
-		follow_transaction(lint, (TransactionStmt *) statement);
+		follow_end(lint, (TransactionStmt *) statement);
 }
 
 static void
@@ -140,25 +131,41 @@ set(Lint *lint, const char *name, const char *value, bool is_local)
 		follow_path(value);
 	if (value != NULL && pg_strcasecmp(name, "timezone") == 0)
 		follow_timezone(value);
-	set_in(&lint->limits, name, value);
+	keep(lint);
+	set_in(lint, &lint->limits, name, value);
 	if (!is_local)
-		set_in(&lint->limits_kept, name, value);
+		set_in(lint, &lint->limits_kept, name, value);
 }
 
 static void
-set_in(LintLimits *limits, const char *name, const char *value)
+set_in(Lint *lint, LintLimits *limits, const char *name, const char *value)
 {
 	if (strcmp(name, "lock_timeout") == 0)
-		limits->lock_timeout = (value != NULL) ? value : GetConfigOptionResetString("lock_timeout");
+		limits->lock_timeout = (value != NULL) ? value : lock_timeout_of_reset(lint);
 	for (int i = 0; i < LINT_TIMEOUTS; i++)
 		if (strcmp(name, names[i]) == 0)
 			limits->timeouts[i] = value;
 }
 
 static void
+keep(Lint *lint)
+{
+	dbops_lint_keep(lint, &lint->limits, sizeof(LintLimits));
+	dbops_lint_keep(lint, &lint->limits_kept, sizeof(LintLimits));
+}
+
+/* The server gives back what it writes over the next time. */
+static const char *
+lock_timeout_of_reset(Lint *lint)
+{
+	return MemoryContextStrdup(lint->memory, GetConfigOptionResetString("lock_timeout"));
+}
+
+static void
 reset_all(Lint *lint)
 {
-	lint->limits = (LintLimits) {.lock_timeout = GetConfigOptionResetString("lock_timeout")};
+	keep(lint);
+	lint->limits = (LintLimits) {.lock_timeout = lock_timeout_of_reset(lint)};
 	lint->limits_kept = lint->limits;
 }
 
@@ -180,63 +187,10 @@ follow_timezone(const char *name)
 		dbops_set_nested("timezone", name);
 }
 
-/* ---- when it ends ---- */
-
+/* What is rolled back lint_undo.c has put back. */
 static void
-follow_transaction(Lint *lint, const TransactionStmt *statement)
+follow_end(Lint *lint, const TransactionStmt *statement)
 {
-	switch (statement->kind)
-	{
-		case TRANS_STMT_BEGIN:
-		case TRANS_STMT_START:
-			lint->limits_before = lint->limits_kept = lint->limits;
-			break;
-		case TRANS_STMT_COMMIT:
-		case TRANS_STMT_PREPARE:
-			lint->limits = lint->limits_before = lint->limits_kept;
-			lint->savepoints = NIL;
-			break;
-		case TRANS_STMT_ROLLBACK:
-			lint->limits = lint->limits_kept = lint->limits_before;
-			lint->savepoints = NIL;
-			break;
-		case TRANS_STMT_SAVEPOINT:
-			save(lint, statement->savepoint_name);
-			break;
-		case TRANS_STMT_ROLLBACK_TO:
-			go_back(lint, statement->savepoint_name);
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-save(Lint *lint, const char *name)
-{
-	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
-	Savepoint  *savepoint = palloc(sizeof(Savepoint));
-
-	*savepoint = (Savepoint) {.name = pstrdup(name),.limits = lint->limits,.kept = lint->limits_kept};
-	lint->savepoints = lcons(savepoint, lint->savepoints);
-	MemoryContextSwitchTo(caller);
-}
-
-/* To the last of that name; those behind it are gone. */
-static void
-go_back(Lint *lint, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, lint->savepoints)
-	{
-		const Savepoint *savepoint = lfirst(cell);
-
-		if (strcmp(savepoint->name, name) != 0)
-			continue;
-		lint->limits = savepoint->limits;
-		lint->limits_kept = savepoint->kept;
-		lint->savepoints = list_delete_first_n(lint->savepoints, foreach_current_index(cell));
-		return;
-	}
+	if (statement->kind == TRANS_STMT_COMMIT || statement->kind == TRANS_STMT_PREPARE)
+		lint->limits = lint->limits_kept;
 }

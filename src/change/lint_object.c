@@ -234,7 +234,7 @@ judge_schema(Lint *lint, const RenameStmt *statement)
 	DbopsParam	name = dbops_param_text(statement->subname);
 	Datum		used;
 
-	if (dbops_texts_have(lint->schemas, statement->subname) ||
+	if (dbops_lint_makes_schema(lint, statement->subname) ||
 		!dbops_query_value("SELECT true FROM pg_namespace n WHERE nspname = $1 AND (EXISTS (SELECT FROM pg_class WHERE relnamespace = n.oid)"
 						   " OR EXISTS (SELECT FROM pg_proc WHERE pronamespace = n.oid) OR EXISTS (SELECT FROM pg_type WHERE typnamespace = n.oid))",
 						   1, &name, BOOLOID, &used))

@@ -114,6 +114,8 @@ judge_publication(Lint *lint, const char *name, const List *options, const List 
 
 	if (leaves_changes_out(options))
 		return;
+	read_publications(lint);
+	dbops_lint_keep_list(lint, &lint->published);
 	if (for_all)
 	{
 		judge_many(lint, name, NULL);
@@ -210,10 +212,14 @@ note_published(Lint *lint, const char *publication, const char *schema)
 static void
 forget_published(Lint *lint, const DropStmt *statement)
 {
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
 	ListCell   *cell;
 	ListCell   *inner;
 
 	read_publications(lint);
+	dbops_lint_keep_list(lint, &lint->published);
+	lint->published = list_copy(lint->published);
+	MemoryContextSwitchTo(caller);
 	foreach(cell, statement->objects)
 		foreach(inner, lint->published)
 			if (strcmp(((LintPublished *) lfirst(inner))->publication, strVal(lfirst(cell))) == 0)

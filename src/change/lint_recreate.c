@@ -98,6 +98,7 @@ note_dropped(Lint *lint, const DropStmt *statement)
 			.table = table, .name = pstrdup(index->name), .label = dbops_lint_label(index),
 			.first = (columns == NIL) ? NULL : pstrdup(strVal(linitial(columns))), .line = lint->statement->line
 		};
+		dbops_lint_keep_list(lint, &lint->dropped_indexes);
 		lint->dropped_indexes = lappend(lint->dropped_indexes, dropped);
 	}
 	MemoryContextSwitchTo(caller);

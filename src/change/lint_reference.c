@@ -116,6 +116,7 @@ judge_many(Lint *lint, const Constraint *constraint)
 			.safer = "Make a transaction of each; CALL dbops.add_foreign_key() does it by itself."
 		});
 	caller = MemoryContextSwitchTo(lint->memory);
+	dbops_lint_keep_list(lint, &lint->referred);
 	lint->referred = lappend(lint->referred, referenced);
 	MemoryContextSwitchTo(caller);
 }

@@ -203,6 +203,7 @@ note_locked(Lint *lint, LintTable *table)
 {
 	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
 
+	dbops_lint_keep_list(lint, &lint->locked);
 	lint->locked = lappend(lint->locked, table);
 	MemoryContextSwitchTo(caller);
 }

@@ -33,15 +33,18 @@ typedef struct WorldKey
 	char		name[NAMEDATALEN];
 } WorldKey;
 
-/* A schema that the text renames or drops. The key comes first. */
-typedef struct SchemaWas
+/* A schema that the text makes, renames or drops. The key comes first. */
+typedef struct Schema
 {
 	char		name[NAMEDATALEN];
 	Oid			oid;			/* of the catalog's that has the name now; InvalidOid: none */
-} SchemaWas;
+	bool		is_new;			/* made by the text */
+} Schema;
 
 static LintTable *find_in(Lint *lint, const char *schema, const char *name);
 static LintTable *enter(Lint *lint, const char *schema, const char *name);
+static void make_unknown(LintTable *table);
+static void clear(LintTable *table);
 static WorldKey world_key(const char *schema, const char *name);
 static const char *schema_of_new(const Lint *lint, const RangeVar *name);
 static bool is_temporary(const RangeVar *name);
@@ -49,8 +52,8 @@ static bool column_of_catalog(const LintTable *table, const char *name, LintColu
 static LintColumn *known_column(const LintTable *table, const char *name);
 static Oid	schema_of_catalog(const Lint *lint, const char *name);
 static List *tables_in(Lint *lint, const char *schema);
-static void note_schema_was(Lint *lint, const char *name, Oid oid);
-static void forget_schema(Lint *lint, const char *name);
+static const Schema *known_schema(const Lint *lint, const char *name);
+static void note_schema(Lint *lint, const char *name, Oid oid, bool is_new);
 
 /* Find the relation of a name; NULL: there is none at this place of the text. */
 LintTable *
@@ -114,7 +117,7 @@ find_in(Lint *lint, const char *schema, const char *name)
 	Oid			namespace;
 	Oid			relid;
 
-	if (table != NULL)
+	if (table != NULL && !table->unknown)
 		return table->gone ? NULL : table;
 	namespace = schema_of_catalog(lint, key.schema);
 	relid = OidIsValid(namespace) ? get_relname_relid(key.name, namespace) : InvalidOid;
@@ -133,9 +136,32 @@ enter(Lint *lint, const char *schema, const char *name)
 	WorldKey	key = world_key(schema, name);
 	bool		found;
 	LintTable  *table = hash_search(lint->world, &key, HASH_ENTER, &found);
+	int			kept_at;
 
-	memset((char *) table + sizeof(WorldKey), 0, sizeof(LintTable) - sizeof(WorldKey));
+	if (!found)
+		make_unknown(table);
+	dbops_lint_keep_table(lint, table);
+	kept_at = table->kept_at;
+	clear(table);
+	table->kept_at = kept_at;
 	return table;
+}
+
+/* What it is again when a transaction is rolled back that was the first to name it: looked for in the catalog. */
+static void
+make_unknown(LintTable *table)
+{
+	clear(table);
+	table->unknown = true;
+	table->gone = true;
+	table->renamed = true;
+	table->kept_at = -1;
+}
+
+static void
+clear(LintTable *table)
+{
+	memset((char *) table + sizeof(WorldKey), 0, sizeof(LintTable) - sizeof(WorldKey));
 }
 
 /* Names as long as the server cuts them. */
@@ -241,10 +267,12 @@ dbops_lint_rename(Lint *lint, LintTable *table, const char *schema, const char *
 	LintTable	before = *table;
 	LintTable  *renamed;
 
+	dbops_lint_keep_table(lint, table);
 	table->gone = true;
 	table->renamed = true;
 	renamed = enter(lint, schema, name);
 	memcpy((char *) renamed + sizeof(WorldKey), (char *) &before + sizeof(WorldKey), sizeof(LintTable) - sizeof(WorldKey));
+	renamed->kept_at = lint->kept_until;
 	return renamed;
 }
 
@@ -285,6 +313,7 @@ dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name)
 		if (list_length(table->columns) < MOST_COLUMNS)
 			table->columns = lappend(table->columns, column);
 	}
+	dbops_lint_keep(lint, column, sizeof(LintColumn));
 	MemoryContextSwitchTo(caller);
 	return column;
 }
@@ -324,20 +353,36 @@ column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
 bool
 dbops_lint_has_schema(const Lint *lint, const char *name)
 {
-	return dbops_texts_have(lint->schemas, name) || OidIsValid(schema_of_catalog(lint, name));
+	return dbops_lint_makes_schema(lint, name) || OidIsValid(schema_of_catalog(lint, name));
+}
+
+/* Is it one that the text makes? */
+bool
+dbops_lint_makes_schema(const Lint *lint, const char *name)
+{
+	const Schema *known = known_schema(lint, name);
+
+	return known != NULL && known->is_new;
 }
 
 /* The schema that has the name at this place of the text, and was there before; or InvalidOid. */
 static Oid
 schema_of_catalog(const Lint *lint, const char *name)
 {
-	const SchemaWas *was = NULL;
+	const Schema *known = known_schema(lint, name);
 	char		key[NAMEDATALEN];
 
 	strlcpy(key, name, NAMEDATALEN);
-	if (lint->schemas_were != NULL)
-		was = hash_search(lint->schemas_were, key, HASH_FIND, NULL);
-	return (was == NULL) ? LookupNamespaceNoError(key) : was->oid;
+	return (known == NULL) ? LookupNamespaceNoError(key) : known->oid;
+}
+
+static const Schema *
+known_schema(const Lint *lint, const char *name)
+{
+	char		key[NAMEDATALEN];
+
+	strlcpy(key, name, NAMEDATALEN);
+	return (lint->schemas == NULL) ? NULL : hash_search(lint->schemas, key, HASH_FIND, NULL);
 }
 
 /* Give a schema another name; what is in it goes along. */
@@ -345,16 +390,13 @@ void
 dbops_lint_rename_schema(Lint *lint, const char *old, const char *new)
 {
 	Oid			oid = schema_of_catalog(lint, old);
-	bool		is_new = dbops_texts_have(lint->schemas, old);
+	bool		is_new = dbops_lint_makes_schema(lint, old);
 	ListCell   *cell;
 
 	foreach(cell, tables_in(lint, old))
 		(void) dbops_lint_rename(lint, lfirst(cell), new, pstrdup(((LintTable *) lfirst(cell))->name));
-	note_schema_was(lint, old, InvalidOid);
-	note_schema_was(lint, new, oid);
-	forget_schema(lint, old);
-	if (is_new)
-		dbops_lint_note_schema(lint, new);
+	note_schema(lint, old, InvalidOid, false);
+	note_schema(lint, new, oid, is_new);
 }
 
 /* Note that the text drops a schema, and all that is in it. */
@@ -364,9 +406,11 @@ dbops_lint_drop_schema(Lint *lint, const char *name)
 	ListCell   *cell;
 
 	foreach(cell, tables_in(lint, name))
+	{
+		dbops_lint_keep_table(lint, lfirst(cell));
 		((LintTable *) lfirst(cell))->gone = true;
-	note_schema_was(lint, name, InvalidOid);
-	forget_schema(lint, name);
+	}
+	note_schema(lint, name, InvalidOid, false);
 }
 
 /* Those that the text has named, also when they are gone: they hide what the catalog has (List of LintTable *). */
@@ -379,45 +423,43 @@ tables_in(Lint *lint, const char *schema)
 
 	hash_seq_init(&status, lint->world);
 	while ((table = hash_seq_search(&status)) != NULL)
-		if (strncmp(table->schema, schema, NAMEDATALEN - 1) == 0)
+		if (!table->unknown && strncmp(table->schema, schema, NAMEDATALEN - 1) == 0)
 			tables = lappend(tables, table);
 	return tables;
 }
 
 static void
-note_schema_was(Lint *lint, const char *name, Oid oid)
+note_schema(Lint *lint, const char *name, Oid oid, bool is_new)
 {
 	HASHCTL		control = {
 		.keysize = NAMEDATALEN,
-		.entrysize = sizeof(SchemaWas),
+		.entrysize = sizeof(Schema),
 		.hcxt = lint->memory
 	};
+	Oid			oid_before = schema_of_catalog(lint, name);
 	char		key[NAMEDATALEN];
+	Schema	   *schema;
+	bool		found;
 
-	if (lint->schemas_were == NULL)
-		lint->schemas_were = hash_create("dbops lint schemas", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	if (lint->schemas == NULL)
+		lint->schemas = hash_create("dbops lint schemas", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	strlcpy(key, name, NAMEDATALEN);
-	((SchemaWas *) hash_search(lint->schemas_were, key, HASH_ENTER, NULL))->oid = oid;
-}
-
-static void
-forget_schema(Lint *lint, const char *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, lint->schemas)
-		if (strcmp(lfirst(cell), name) == 0)
-			lint->schemas = foreach_delete_current(lint->schemas, cell);
+	schema = hash_search(lint->schemas, key, HASH_ENTER, &found);
+	if (!found)
+	{
+		schema->oid = oid_before;
+		schema->is_new = false;
+	}
+	dbops_lint_keep(lint, schema, sizeof(Schema));
+	schema->oid = oid;
+	schema->is_new = is_new;
 }
 
 /* Note that the text makes a schema. */
 void
 dbops_lint_note_schema(Lint *lint, const char *name)
 {
-	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
-
-	lint->schemas = lappend(lint->schemas, pstrdup(name));
-	MemoryContextSwitchTo(caller);
+	note_schema(lint, name, schema_of_catalog(lint, name), true);
 }
 
 /* Is it a type that the text makes, or may be, by its name? */
