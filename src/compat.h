@@ -550,6 +550,9 @@ fkey_lookup_names_collation(Oid referenced, Oid referencing)
 	BuildQueryCompletionString(tag, completion, false)
 #endif
 
+/* From 18 on NOT NULL is a constraint with a name. */
+#define has_named_not_null (PG_VERSION_NUM >= 180000)
+
 /* From 18 on a column may be NOT NULL for what is written, and have rows with NULL from before. */
 #if PG_VERSION_NUM < 180000
 #define not_null_is_valid(relid, attnum)	true

@@ -74,6 +74,7 @@ typedef struct LintColumn
 	const char *name;
 	bool		is_new;			/* made by the text */
 	bool		is_renamed;		/* has got its name by the text */
+	const char *was_name;		/* in the catalog; NULL: it is new */
 	bool		gone;
 	bool		not_null;
 	Oid			type;			/* InvalidOid: one that the text makes */
@@ -87,7 +88,15 @@ typedef struct LintConstraint
 	const char *name;			/* or NULL: the server chooses one */
 	int			transaction;	/* that added it */
 	bool		valid;
+	bool		is_of_new;		/* it speaks of a column that the catalog has not */
 } LintConstraint;
+
+/* Another name of a constraint. */
+typedef struct LintRenamed
+{
+	const char *name;
+	const char *was_name;		/* in the catalog */
+} LintRenamed;
 
 /* An index that the text has made. */
 typedef struct LintIndex
@@ -118,7 +127,8 @@ typedef struct LintTable
 	bool		is_documented;	/* by COMMENT */
 	List	   *columns;		/* of LintColumn * */
 	List	   *constraints;	/* of LintConstraint * */
-	List	   *dropped;		/* names of constraints, of char * */
+	List	   *dropped;		/* names of constraints, as they are in the catalog, of char * */
+	List	   *renamed_constraints;	/* of LintRenamed *, the last one last */
 	List	   *gone_parts;		/* "trigger", "policy", "partition" or "default" and a name, of char * */
 	bool		renamed;		/* gone by that */
 	bool		unknown;		/* what was known has been rolled back; it is gone and renamed too */
@@ -172,6 +182,7 @@ extern bool dbops_lint_wants(Lint *lint, const DbopsRule *rule);
 /* ---- lint_follow.c: what a statement does to them ---- */
 
 extern void dbops_lint_follow(Lint *lint, Node *statement);
+extern const char *dbops_lint_constraint_was(const LintTable *table, const char *name);
 
 /* ---- lint_undo.c: what a text takes back ---- */
 
@@ -180,6 +191,13 @@ extern void dbops_lint_keep(Lint *lint, void *place, Size size);
 extern void dbops_lint_keep_list(Lint *lint, List **list);
 extern void dbops_lint_keep_table(Lint *lint, LintTable *table);
 extern void dbops_lint_forget_kept(Lint *lint);
+
+/* ---- lint_proof.c: what constraints say of rows ---- */
+
+extern bool dbops_lint_is_proven(const Lint *lint, const LintTable *table, const char *column);
+extern List *dbops_lint_conditions(const Lint *lint, const LintTable *table, Relation rel);
+extern List *dbops_lint_fold(Node *condition);
+extern void dbops_lint_note_names(const LintTable *table, LintConstraint *constraint);
 
 /* ---- lint_schema.c: the statements in a CREATE SCHEMA ---- */
 
@@ -259,7 +277,7 @@ struct Lint
 	const char *type_effect;	/* of the types that the statement in turn changes, a constant; or NULL */
 
 	/* lint_null.c */
-	bool		drops_constraint;	/* the statement in turn does, before it asks what they prove */
+	List	   *dropping;		/* constraints that the statement in turn drops before it asks what they prove, by their names in the catalog, of char * */
 
 	/* lint_setting.c */
 	bool		told_statement_timeout;
@@ -429,9 +447,7 @@ extern const DbopsRuleSet dbops_lint_wait_rules;
 extern const DbopsRuleSet dbops_lint_room_rules;
 
 extern char *dbops_lint_built_again(Lint *lint, const LintTable *table, const char *column, Oid type, Oid collation);
-extern bool dbops_lint_is_proven(const LintTable *table, const char *column);
 extern const char *dbops_lint_made_not_null(const AlterTableCmd *command);
-extern List *dbops_lint_conditions(const LintTable *table, Relation rel);
 extern List *dbops_lint_index_columns(const LintTable *table, const char *index);
 
 extern void dbops_lint_judge_columns(Lint *lint, Node *statement);

@@ -475,7 +475,7 @@ judge_nullable(Lint *lint, LintTable *table, const List *columns)
 		const char *name = strVal(lfirst(cell));
 		LintColumn	column;
 
-		if ((dbops_lint_column(table, name, &column) && column.not_null) || dbops_lint_is_proven(table, name))
+		if ((dbops_lint_column(table, name, &column) && column.not_null) || dbops_lint_is_proven(lint, table, name))
 			continue;
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[KEY_OF_NULLABLE], .weight = LINT_WORK, .table = table, .part = name,

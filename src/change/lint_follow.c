@@ -29,6 +29,10 @@ static void follow_command(Lint *lint, LintTable *table, const AlterTableCmd *co
 static void set_not_null(Lint *lint, LintTable *table, const char *column, bool not_null);
 static void validate(Lint *lint, LintTable *table, const char *name);
 static void drop_constraint(Lint *lint, LintTable *table, const char *name);
+static void rename_constraint(Lint *lint, LintTable *table, const char *name, const char *new_name);
+static LintConstraint *find_constraint(const LintTable *table, const char *name);
+static void note_name(Lint *lint, List **names, const char *name);
+static void follow_not_null(Lint *lint, LintTable *table, const char *name, bool not_null);
 static void follow_drop(Lint *lint, const DropStmt *statement);
 static void note_dropped(Lint *lint, LintTable *table);
 static void follow_rename(Lint *lint, const RenameStmt *statement);
@@ -153,6 +157,8 @@ add_column(Lint *lint, LintTable *table, const ColumnDef *definition)
 	ListCell   *cell;
 
 	column->is_new = true;
+	column->is_renamed = false;
+	column->was_name = NULL;
 	column->gone = false;
 	column->not_null = definition->is_not_null;
 	if (definition->typeName == NULL || !dbops_lint_type(definition->typeName, &column->type, &column->typmod))
@@ -190,6 +196,7 @@ add_constraint(Lint *lint, LintTable *table, const Constraint *definition)
 	LintConstraint *constraint = palloc0(sizeof(LintConstraint));
 
 	constraint->definition = copyObject(definition);
+	dbops_lint_note_names(table, constraint);
 	constraint->name = constraint->definition->conname;
 	constraint->transaction = lint->transaction;
 	constraint->valid = !definition->skip_validation;
@@ -325,40 +332,118 @@ set_not_null(Lint *lint, LintTable *table, const char *column, bool not_null)
 static void
 validate(Lint *lint, LintTable *table, const char *name)
 {
-	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
-	ListCell   *cell;
+	LintConstraint *constraint = find_constraint(table, name);
 
-	table->validated = lappend(table->validated, pstrdup(name));
-	MemoryContextSwitchTo(caller);
-
-	foreach(cell, table->constraints)
+	if (constraint != NULL)
 	{
-		LintConstraint *constraint = lfirst(cell);
-
-		if (constraint->name == NULL || strcmp(constraint->name, name) != 0)
-			continue;
 		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
 		constraint->valid = true;
+	}
+	else
+	{
+		note_name(lint, &table->validated, dbops_lint_constraint_was(table, name));
+		follow_not_null(lint, table, name, true);
 	}
 }
 
 static void
 drop_constraint(Lint *lint, LintTable *table, const char *name)
 {
+	LintConstraint *constraint = find_constraint(table, name);
+
+	if (constraint != NULL)
+	{
+		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
+		*constraint = (LintConstraint) {.definition = &nothing};
+	}
+	else
+	{
+		note_name(lint, &table->dropped, dbops_lint_constraint_was(table, name));
+		follow_not_null(lint, table, name, false);
+	}
+}
+
+static void
+rename_constraint(Lint *lint, LintTable *table, const char *name, const char *new_name)
+{
 	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+	LintConstraint *constraint = find_constraint(table, name);
+	LintRenamed *renamed;
+
+	if (constraint != NULL)
+	{
+		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
+		constraint->name = pstrdup(new_name);
+	}
+	else
+	{
+		renamed = palloc(sizeof(LintRenamed));
+		*renamed = (LintRenamed) {.name = pstrdup(new_name),.was_name = pstrdup(dbops_lint_constraint_was(table, name))};
+		table->renamed_constraints = lappend(table->renamed_constraints, renamed);
+	}
+	MemoryContextSwitchTo(caller);
+}
+
+/* That the text has added; or NULL. */
+static LintConstraint *
+find_constraint(const LintTable *table, const char *name)
+{
 	ListCell   *cell;
 
 	foreach(cell, table->constraints)
 	{
 		LintConstraint *constraint = lfirst(cell);
 
-		if (constraint->name == NULL || strcmp(constraint->name, name) != 0)
-			continue;
-		dbops_lint_keep(lint, constraint, sizeof(LintConstraint));
-		*constraint = (LintConstraint) {.definition = &nothing};
+		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
+			return constraint;
 	}
-	table->dropped = lappend(table->dropped, pstrdup(name));
+	return NULL;
+}
+
+/* The name in the catalog of a constraint that was there before the text. */
+const char *
+dbops_lint_constraint_was(const LintTable *table, const char *name)
+{
+	for (int i = list_length(table->renamed_constraints) - 1; i >= 0; i--)
+	{
+		const LintRenamed *renamed = list_nth(table->renamed_constraints, i);
+
+		if (strcmp(renamed->name, name) == 0)
+			return renamed->was_name;
+	}
+	return name;
+}
+
+static void
+note_name(Lint *lint, List **names, const char *name)
+{
+	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
+
+	*names = lappend(*names, pstrdup(name));
 	MemoryContextSwitchTo(caller);
+}
+
+/* From 18 on NOT NULL is a constraint with a name. */
+static void
+follow_not_null(Lint *lint, LintTable *table, const char *name, bool not_null)
+{
+	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_text(dbops_lint_constraint_was(table, name))};
+	char	   *column = NULL;
+	ListCell   *cell;
+
+	if (has_named_not_null && OidIsValid(table->relid))
+		column = dbops_query_text("SELECT a.attname::text FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]"
+								  " WHERE c.conrelid = $1 AND c.conname = $2 AND c.contype = 'n'", lengthof(params), params);
+	if (column == NULL)
+		return;
+	foreach(cell, table->columns)
+	{
+		const LintColumn *known = lfirst(cell);
+
+		if (!known->gone && known->was_name != NULL && strcmp(known->was_name, column) == 0)
+			column = pstrdup(known->name);
+	}
+	set_not_null(lint, table, column, not_null);
 }
 
 static void
@@ -429,12 +514,16 @@ follow_rename(Lint *lint, const RenameStmt *statement)
 			old = dbops_lint_column_of_text(lint, table, statement->subname);
 			new = dbops_lint_column_of_text(lint, table, statement->newname);
 			new->is_new = old->is_new;
+			new->was_name = old->was_name;
 			new->is_renamed = true;
 			new->gone = false;
 			new->not_null = old->not_null;
 			new->type = old->type;
 			new->typmod = old->typmod;
 			old->gone = true;
+			break;
+		case OBJECT_TABCONSTRAINT:
+			rename_constraint(lint, table, statement->subname, statement->newname);
 			break;
 		default:
 			break;

@@ -56,6 +56,7 @@ const DbopsRuleSet dbops_lint_partition_rules = {.review = "lint", .rules = rule
 /* A question to the prover. */
 typedef struct Question
 {
+	const Lint *lint;
 	const LintTable *parent;
 	const LintTable *part;		/* that is attached; NULL: a new one */
 	const LintTable *other;		/* the default partition beside it, or NULL */
@@ -76,12 +77,9 @@ static bool is_of_server(const TypeName *name);
 static void ask_with_snapshot(void *arg);
 static void ask(void *arg);
 static bool is_key_of_server(PartitionKey key);
-static List *fold(Node *condition);
-static bool is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs);
-static bool are_parts_proven(Relation rel, Relation parent, List *bound);
-static bool is_implied(const LintTable *table, Relation rel, List *conditions);
-static List *conditions_of_catalog(Relation rel);
-static Expr *is_not_null(const FormData_pg_attribute *attribute);
+static bool is_proven(const Lint *lint, const LintTable *table, Oid relid, Relation parent, List *bound, char **needs);
+static bool are_parts_proven(const Lint *lint, Relation rel, Relation parent, List *bound);
+static bool is_implied(const Lint *lint, const LintTable *table, Relation rel, List *conditions);
 static List *without_users(List *conditions);
 static char *written(Relation rel, List *conditions);
 static char *add_check(const LintTable *table, const char *needs);
@@ -119,7 +117,7 @@ static void
 judge_new(Lint *lint, LintTable *parent, LintTable *part, PartitionBoundSpec *bound)
 {
 	LintTable  *other = default_of(lint, parent);
-	Question	question = {.parent = parent,.part = part,.other = other,.bound = bound};
+	Question	question = {.lint = lint,.parent = parent,.part = part,.other = other,.bound = bound};
 	ErrorData  *error;
 
 	if ((part == NULL || part->is_new) && other == NULL)
@@ -213,11 +211,11 @@ ask(void *arg)
 	own = get_qual_from_partbound(parent, bound);
 	all = list_concat_copy(own, RelationGetPartitionQual(parent));
 	if (question->part != NULL && OidIsValid(question->part->relid))
-		question->part_proven = is_proven(question->part, question->part->relid, parent,
-										  fold((Node *) make_ands_explicit(all)),
+		question->part_proven = is_proven(question->lint, question->part, question->part->relid, parent,
+										  dbops_lint_fold((Node *) make_ands_explicit(all)),
 										  &question->part_needs);
 	if (question->other != NULL && OidIsValid(question->other->relid))
-		question->other_proven = is_proven(question->other, question->other->relid, parent, get_proposed_default_constraint(own), &question->other_needs);
+		question->other_proven = is_proven(question->lint, question->other, question->other->relid, parent, get_proposed_default_constraint(own), &question->other_needs);
 	table_close(parent, NoLock);
 }
 
@@ -232,21 +230,14 @@ is_key_of_server(PartitionKey key)
 	return !dbops_runs_users((Node *) key->partexprs);
 }
 
-/* As the server does it, but that nothing of a user's runs. */
-static List *
-fold(Node *condition)
-{
-	return make_ands_implicit((Expr *) canonicalize_qual((Expr *) dbops_fold_unrun(condition), true));
-}
-
 /* A partitioned table is as good as all of its partitions. */
 static bool
-is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char **needs)
+is_proven(const Lint *lint, const LintTable *table, Oid relid, Relation parent, List *bound, char **needs)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
 	List	   *conditions = map_partition_varattnos(bound, 1, rel, parent);
-	bool		proven = is_implied(table, rel, conditions) ||
-		(rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && are_parts_proven(rel, parent, bound));
+	bool		proven = is_implied(lint, table, rel, conditions) ||
+		(rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE && are_parts_proven(lint, rel, parent, bound));
 
 	if (!proven && needs != NULL)
 		*needs = written(rel, conditions);
@@ -255,25 +246,22 @@ is_proven(const LintTable *table, Oid relid, Relation parent, List *bound, char 
 }
 
 static bool
-are_parts_proven(Relation rel, Relation parent, List *bound)
+are_parts_proven(const Lint *lint, Relation rel, Relation parent, List *bound)
 {
 	ListCell   *cell;
 
 	foreach(cell, find_inheritance_children(RelationGetRelid(rel), NoLock))
-		if (!is_proven(NULL, lfirst_oid(cell), parent, bound, NULL))
+		if (!is_proven(lint, NULL, lfirst_oid(cell), parent, bound, NULL))
 			return false;
 	return true;
 }
 
-/* Each condition by the catalog or by the text, which may have no more than dropped what the catalog has. */
+/* Each condition, by constraints of the catalog or of the text. */
 static bool
-is_implied(const LintTable *table, Relation rel, List *conditions)
+is_implied(const Lint *lint, const LintTable *table, Relation rel, List *conditions)
 {
-	List	   *known = (table == NULL) ? NIL : without_users(dbops_lint_conditions(table, rel));
+	List	   *known = without_users(dbops_lint_conditions(lint, table, rel));
 	ListCell   *cell;
-
-	if (table == NULL || table->dropped == NIL)
-		known = list_concat(known, conditions_of_catalog(rel));
 
 	foreach(cell, conditions)
 	{
@@ -281,33 +269,6 @@ is_implied(const LintTable *table, Relation rel, List *conditions)
 			return false;
 	}
 	return true;
-}
-
-/* What its valid CHECKs and NOT NULLs say of each row. */
-static List *
-conditions_of_catalog(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	List	   *conditions = NIL;
-
-	for (int i = 0; i < desc->natts; i++)
-		if (column_is_not_null(desc, i) && !TupleDescAttr(desc, i)->attisdropped)
-			conditions = lappend(conditions, is_not_null(TupleDescAttr(desc, i)));
-	for (int i = 0; desc->constr != NULL && i < desc->constr->num_check; i++)
-		if (desc->constr->check[i].ccvalid)
-			conditions = list_concat(conditions, without_users(fold(stringToNode(desc->constr->check[i].ccbin))));
-	return conditions;
-}
-
-static Expr *
-is_not_null(const FormData_pg_attribute *attribute)
-{
-	NullTest   *test = makeNode(NullTest);
-
-	test->arg = (Expr *) makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
-	test->nulltesttype = IS_NOT_NULL;
-	test->location = -1;
-	return (Expr *) test;
 }
 
 /* Those of conditions that the prover may evaluate. */

@@ -95,6 +95,7 @@ dbops_lint_keep_table(Lint *lint, LintTable *table)
 	dbops_lint_keep_list(lint, &table->columns);
 	dbops_lint_keep_list(lint, &table->constraints);
 	dbops_lint_keep_list(lint, &table->dropped);
+	dbops_lint_keep_list(lint, &table->renamed_constraints);
 	dbops_lint_keep_list(lint, &table->gone_parts);
 	dbops_lint_keep_list(lint, &table->validated);
 	dbops_lint_keep_list(lint, &table->indexes);

@@ -310,6 +310,8 @@ dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name)
 		column = palloc0(sizeof(LintColumn));
 		(void) column_of_catalog(table, name, column);
 		column->name = pstrdup(name);
+		if (column->was_name != NULL)
+			column->was_name = column->name;
 		if (list_length(table->columns) < MOST_COLUMNS)
 			table->columns = lappend(table->columns, column);
 	}
@@ -340,6 +342,7 @@ column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
 		return false;
 	attribute = (Form_pg_attribute) GETSTRUCT(tuple);
 	column->name = name;
+	column->was_name = name;
 	column->not_null = attribute->attnotnull && not_null_is_valid(table->relid, attribute->attnum);
 	column->type = attribute->atttypid;
 	column->typmod = attribute->atttypmod;
