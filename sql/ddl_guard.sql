@@ -217,6 +217,17 @@ DROP EVENT TRIGGER guarded_empties;
 CALL dbops.add_check_constraint('busy', 'b > 0', 'b_positive');
 ALTER TABLE busy DROP CONSTRAINT b_positive;
 
+-- What its own transaction has added is not validated at once, in whichever statement.
+BEGIN;
+ALTER TABLE busy ADD CONSTRAINT b_positive CHECK (b > 0) NOT VALID;
+SAVEPOINT s;
+ALTER TABLE busy VALIDATE CONSTRAINT b_positive;
+ROLLBACK TO s;
+COMMIT;
+ALTER TABLE busy VALIDATE CONSTRAINT b_positive;
+ALTER TABLE busy DROP CONSTRAINT b_positive, ADD CONSTRAINT b_positive CHECK (b > 0) NOT VALID, VALIDATE CONSTRAINT b_positive;
+ALTER TABLE busy DROP CONSTRAINT b_positive;
+
 -- What migrations do is a client's DDL.
 SELECT state, message FROM dbops.apply_migration('1', 'ALTER TABLE guarded.busy ALTER b SET NOT NULL', project => 'ddl_guard');
 

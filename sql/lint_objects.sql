@@ -158,6 +158,13 @@ ALTER TABLE lno.plain ADD m lno.mood DEFAULT 'quiet';$$) WHERE rule ~ '^(column|
 CREATE TABLE lno.moody (m lno.mood);
 SELECT line, rule, relation, why, safer FROM pg_temp.found($$ALTER TYPE lno.mood RENAME VALUE 'calm' TO 'quiet';
 ALTER TABLE lno.plain ADD m lno.mood DEFAULT 'quiet';$$) WHERE rule ~ '^(column|type|text)';
+-- SELECT INTO makes a table, in whichever schema
+SELECT line, rule, relation FROM pg_temp.found($$SELECT * INTO lno.made FROM lno.moody;
+CREATE INDEX ON lno.made (m);
+SELECT 1 AS a INTO lno.joined UNION SELECT 2 UNION SELECT 3;
+CREATE INDEX ON lno.joined (a);
+SELECT 1 AS a INTO TEMP passing;
+CREATE INDEX ON passing (a); CREATE INDEX ON lno.passing (a);$$) WHERE rule ~ '^(object.missing|index|text)';
 SET client_min_messages = warning;
 DROP SCHEMA lno CASCADE;
 DROP ROLE regress_lint_grantee;

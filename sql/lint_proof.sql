@@ -73,5 +73,16 @@ SELECT n, text, string_agg(DISTINCT rule || ' ' || relation, ', ') AS rules
            $$ALTER TABLE part DROP CONSTRAINT within; ALTER TABLE part ADD CHECK (k BETWEEN 1 AND 1500); ALTER TABLE p ATTACH PARTITION part FOR VALUES FROM (0) TO (2000)$$]) WITH ORDINALITY x(text, n)
        LEFT JOIN LATERAL dbops.lint_sql(text) ON rule = 'partition.attached_unproven'
  GROUP BY n, text ORDER BY n;
+-- One that is validated in the transaction, or the statement, that adds it.
+SELECT n, text, string_agg(DISTINCT rule || ' ' || relation, ', ') AS rules
+  FROM unnest(ARRAY[
+           $$ALTER TABLE t ADD CONSTRAINT x CHECK (c > 0) NOT VALID, VALIDATE CONSTRAINT x$$,
+           $$ALTER TABLE t VALIDATE CONSTRAINT x, ADD CONSTRAINT x CHECK (c > 0) NOT VALID$$,
+           $$ALTER TABLE t ADD CONSTRAINT x FOREIGN KEY (b) REFERENCES t NOT VALID, VALIDATE CONSTRAINT x$$,
+           $$ALTER TABLE t ADD CONSTRAINT x CHECK (c > 0) NOT VALID, VALIDATE CONSTRAINT d_there$$,
+           $$BEGIN; ALTER TABLE t ADD CONSTRAINT x CHECK (c > 0) NOT VALID; ALTER TABLE t RENAME CONSTRAINT x TO y; ALTER TABLE t VALIDATE CONSTRAINT y; COMMIT$$,
+           $$BEGIN; ALTER TABLE t ADD CONSTRAINT x CHECK (c > 0) NOT VALID; COMMIT; ALTER TABLE t VALIDATE CONSTRAINT x$$]) WITH ORDINALITY x(text, n)
+       LEFT JOIN LATERAL dbops.lint_sql(text) ON rule = 'constraint.validated_at_once'
+ GROUP BY n, text ORDER BY n;
 SET client_min_messages = warning;
 DROP SCHEMA lint_proof CASCADE;

@@ -245,6 +245,7 @@ dbops_lint_begin_alone(Lint *lint)
 {
 	lint->world = make_world();
 	lint->transaction = 1;
+	lint->is_running = true;
 	dbops_lint_begin_statement(lint);
 }
 

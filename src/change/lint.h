@@ -246,6 +246,7 @@ struct Lint
 	bool		only;			/* that reaches no partition or child of what it names */
 	bool		in_transaction; /* the text is run in one transaction, but where it says otherwise */
 	bool		in_block;		/* BEGIN was the last of its kind */
+	bool		is_running;		/* the statement is about to be run, in the transaction that is open */
 	bool		is_migration;	/* dbops runs it, and limits how long it waits for locks */
 	int			transaction;	/* the number of that in turn */
 	HTAB	   *world;			/* of LintTable, by schema and name */
@@ -278,6 +279,9 @@ struct Lint
 
 	/* lint_null.c */
 	List	   *dropping;		/* constraints that the statement in turn drops before it asks what they prove, by their names in the catalog, of char * */
+
+	/* lint_constraint.c */
+	List	   *adding;			/* constraints that the statement in turn adds NOT VALID, of char * */
 
 	/* lint_setting.c */
 	bool		told_statement_timeout;

@@ -9,11 +9,14 @@
  */
 #include "change/lint.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 enum
 {
@@ -103,11 +106,16 @@ static void judge_key(Lint *lint, LintTable *table, const Constraint *constraint
 static bool is_plain_key(const Constraint *constraint);
 static void judge_nullable(Lint *lint, LintTable *table, const List *columns);
 static void judge_validation(Lint *lint, LintTable *table, const char *name);
+static bool is_added_by_text(const Lint *lint, const LintTable *table, const char *name);
+static bool is_added_by_transaction(const LintTable *table, const char *name);
+static void note_adding(Lint *lint, LintTable *table, const AlterTableCmd *command);
 
 /* Judge the constraints that a statement adds or validates. */
 void
 dbops_lint_judge_constraints(Lint *lint, Node *statement)
 {
+	lint->adding = NIL;
+	dbops_lint_each_command(lint, statement, note_adding);
 	if (IsA(statement, CreateStmt))
 		judge_create(lint, (CreateStmt *) statement);
 	else
@@ -489,18 +497,52 @@ judge_nullable(Lint *lint, LintTable *table, const List *columns)
 static void
 judge_validation(Lint *lint, LintTable *table, const char *name)
 {
+	if (!is_added_by_text(lint, table, name) && !dbops_texts_have(lint->adding, name) &&
+		!(lint->is_running && is_added_by_transaction(table, name)))
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[VALIDATED_AT_ONCE], .weight = LINT_WORK, .table = table, .part = name,
+		.why = "the transaction that added it holds that lock while all rows are read",
+		.safer = "Let it be validated in a transaction of its own, as CALL dbops.add_check_constraint() and dbops.add_foreign_key() do."
+	});
+}
+
+static bool
+is_added_by_text(const Lint *lint, const LintTable *table, const char *name)
+{
 	ListCell   *cell;
 
 	foreach(cell, table->constraints)
 	{
 		const LintConstraint *constraint = lfirst(cell);
 
-		if (constraint->name == NULL || strcmp(constraint->name, name) != 0 || constraint->transaction != lint->transaction)
-			continue;
-		dbops_lint_report(lint, (LintFinding) {
-			.rule = &rules[VALIDATED_AT_ONCE], .weight = LINT_WORK, .table = table, .part = name,
-			.why = "the transaction that added it holds that lock while all rows are read",
-			.safer = "Let it be validated in a transaction of its own, as CALL dbops.add_check_constraint() and dbops.add_foreign_key() do."
-		});
+		if (constraint->name != NULL && strcmp(constraint->name, name) == 0)
+			return constraint->transaction == lint->transaction;
 	}
+	return false;
+}
+
+/* By an earlier statement of that which runs, or changed; either has locked the table. */
+static bool
+is_added_by_transaction(const LintTable *table, const char *name)
+{
+	Oid			constraint = OidIsValid(table->relid) ? get_relation_constraint_oid(table->relid, name, true) : InvalidOid;
+	HeapTuple	row = OidIsValid(constraint) ? SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint)) : NULL;
+	bool		is_added;
+
+	if (!HeapTupleIsValid(row))
+		return false;
+	is_added = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data));
+	ReleaseSysCache(row);
+	return is_added;
+}
+
+/* Within its statement, too, the server adds it first. */
+static void
+note_adding(Lint *lint, LintTable *table, const AlterTableCmd *command)
+{
+	const Constraint *constraint = (const Constraint *) command->def;
+
+	if (command->subtype == AT_AddConstraint && constraint->skip_validation && constraint->conname != NULL)
+		lint->adding = lappend(lint->adding, constraint->conname);
 }

@@ -22,6 +22,7 @@ static void add_column(Lint *lint, LintTable *table, const ColumnDef *definition
 static Constraint *with_column(const Constraint *constraint, const char *column);
 static void add_constraint(Lint *lint, LintTable *table, const Constraint *definition);
 static void follow_create_as(Lint *lint, const CreateTableAsStmt *statement);
+static void follow_select(Lint *lint, const SelectStmt *statement);
 static void follow_view(Lint *lint, const ViewStmt *statement);
 static void follow_index(Lint *lint, const IndexStmt *statement);
 static void follow_alter(Lint *lint, const AlterTableStmt *statement);
@@ -60,6 +61,9 @@ dbops_lint_follow(Lint *lint, Node *statement)
 			break;
 		case T_CreateTableAsStmt:
 			follow_create_as(lint, (CreateTableAsStmt *) statement);
+			break;
+		case T_SelectStmt:
+			follow_select(lint, (SelectStmt *) statement);
 			break;
 		case T_ViewStmt:
 			follow_view(lint, (ViewStmt *) statement);
@@ -211,6 +215,16 @@ follow_create_as(Lint *lint, const CreateTableAsStmt *statement)
 		return;
 	(void) dbops_lint_make(lint, statement->into->rel,
 						   statement->objtype == OBJECT_MATVIEW ? RELKIND_MATVIEW : RELKIND_RELATION);
+}
+
+/* INTO is in the first of those that UNION and the like join. */
+static void
+follow_select(Lint *lint, const SelectStmt *statement)
+{
+	while (statement->larg != NULL)
+		statement = statement->larg;
+	if (statement->intoClause != NULL)
+		(void) dbops_lint_make(lint, statement->intoClause->rel, RELKIND_RELATION);
 }
 
 /* One that is replaced stays what it was. */
