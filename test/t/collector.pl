@@ -216,7 +216,7 @@ $standby->start;
 ok($standby->poll_query_until('postgres', 'SELECT samples >= 1 AND NOT stale FROM dbops.collector_status()'), 'a standby samples');
 is(status($standby, 'failures'), '0', 'and nothing fails there');
 ok(comes($standby, 'replication.lag', sub { $_[0] < 2 }), 'its lag is known while nobody writes but the heart beats');
-cmp_ok(metric($primary, 'replication.standbys'), '==', 1, 'its primary counts it');
+ok(comes($primary, 'replication.standbys', sub { $_[0] == 1 }), 'its primary counts it');
 
 # a standby that is stuck is late by the beats that it has not replayed
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
