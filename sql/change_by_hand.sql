@@ -29,20 +29,24 @@ ALTER TABLE q DROP COLUMN w;
 ALTER TABLE q ADD COLUMN w text;
 CALL dbops.finish_change(2);
 CALL dbops.abort_change(2);
+\set VERBOSITY default
 CALL dbops.rename_column('q', 'w', 'x');
-ALTER TABLE q DROP COLUMN w;
+\set VERBOSITY terse
+ALTER TABLE q RENAME COLUMN w TO w_other;
 CALL dbops.finish_change(2);
 SELECT * FROM q ORDER BY id;
+ALTER TABLE q DROP COLUMN w_other;
 CALL dbops.change_type('q', 'x', 'bytea', 'decode(x, ''escape'')');
 ALTER TABLE q DROP COLUMN x;
 ALTER TABLE q ADD COLUMN x bytea;
 \set VERBOSITY default
 CALL dbops.abort_change(3);
 \set VERBOSITY terse
-ALTER TABLE q DROP COLUMN x;
+ALTER TABLE q RENAME COLUMN x TO x_other;
 ALTER TABLE q RENAME COLUMN dbops_new_x TO x;
 CALL dbops.abort_change(3);
 SELECT * FROM q ORDER BY id;
+ALTER TABLE q DROP COLUMN x_other;
 
 -- A name that is none.
 CALL dbops.rename_column('q', 'x', '');

@@ -88,6 +88,19 @@ SELECT sequencename, data_type, max_value FROM pg_sequences WHERE schemaname = '
 SET client_min_messages = notice;
 CALL dbops.change_type('unread', 'b', 'int', 'b * 2');
 
+-- Rows that fail: the error says how to see them all, and what gives the change up.
+SET client_min_messages = warning;
+CREATE TABLE unfit (id int PRIMARY KEY, d bigint);
+INSERT INTO unfit VALUES (1, 99999999999), (2, 2), (3, 99999999999);
+TRUNCATE dbops.column_change RESTART IDENTITY;
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+CALL dbops.change_type('unfit', 'd', 'int');
+\set VERBOSITY terse
+CALL dbops.batched_backfill('valued.unfit', 'dbops_new_d = d', on_error => 'quarantine');
+SELECT * FROM unfit ORDER BY id;
+CALL dbops.abort_change(1);
+
 SET client_min_messages = warning;
 DROP SCHEMA valued CASCADE;
 TRUNCATE dbops.column_change RESTART IDENTITY;

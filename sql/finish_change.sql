@@ -317,11 +317,18 @@ SELECT * FROM same;
 -- What goes with the old columns is told.
 CREATE TABLE lost (id int PRIMARY KEY, k int, v text, f text, UNIQUE (k, v));
 CREATE INDEX lost_v ON lost (lower(v));
+CREATE FUNCTION of_lost() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT v FROM ended.lost LIMIT 1); END';
 CALL dbops.sync_columns('lost', 'f = v');
 SELECT max(id) AS change FROM dbops.column_change \gset
 SET client_min_messages = notice;
 \set VERBOSITY default
 CALL dbops.finish_change(:change, drop_old_columns => true);
+CREATE FUNCTION of_same() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT w FROM ended.same LIMIT 1); END';
+SET client_min_messages = warning;
+CALL dbops.rename_column('same', 'w', 'x');
+SET client_min_messages = notice;
+SELECT max(id) AS change FROM dbops.column_change \gset
+CALL dbops.finish_change(:change, dry_run => true);
 \set VERBOSITY terse
 SET client_min_messages = warning;
 

@@ -18,6 +18,12 @@ ALTER TABLE there ALTER a SET NOT NULL;
 -- dbops: ignore E2
 ALTER TABLE there ALTER a SET NOT NULL;
 -- eugene: ignore E3
+ALTER TABLE there ALTER a SET NOT NULL;
+-- pgt-ignore lint/safety/addingNotNullField: known
+ALTER TABLE there ALTER a SET NOT NULL;
+-- pgls-ignore lint/safety: known
+ALTER TABLE there ALTER a SET NOT NULL;
+-- pgls-ignore typecheck: known
 ALTER TABLE there ALTER a SET NOT NULL;$$);
 
 -- what is a matter of taste is off until somebody asks for it
@@ -33,6 +39,28 @@ SELECT dbops.reset_check('Constraint-Missing-Not-Valid');
 SELECT * FROM pg_temp.found('ALTER TABLE there ADD CHECK (a > 0)');
 SELECT dbops.set_check('constraint-missing-not-valid', warning => 1);
 SELECT dbops.set_check('constraint-missing-valid', enabled => false);
+SELECT dbops.set_check('nothing.like.it', enabled => false);
+
+-- all names of squawk's, but unused-ignore, and of postgres-language-server's
+CREATE TEMP TABLE theirs AS SELECT regexp_split_to_table('adding-field-with-default adding-foreign-key-constraint adding-not-nullable-field adding-required-field
+adding-serial-primary-key-field ban-alter-domain-with-add-constraint ban-char-field ban-concurrent-index-creation-in-transaction ban-create-domain-with-constraint
+ban-drop-column ban-drop-database ban-drop-not-null ban-drop-table ban-duplicate-column-assignments ban-truncate-cascade ban-uncommitted-transaction changing-column-type
+constraint-missing-not-valid disallowed-unique-constraint identifier-too-long prefer-bigint-over-int prefer-bigint-over-smallint prefer-identity prefer-repack
+prefer-robust-stmts prefer-text-field prefer-timestamp-tz prefer-timestamptz renaming-column renaming-table require-concurrent-index-creation require-concurrent-index-deletion
+require-concurrent-partition-detach require-concurrent-reindex require-enum-value-ordering require-lock-timeout require-statement-timeout require-table-schema
+require-timeout-settings transaction-nesting
+addSerialColumn addingFieldWithDefault addingForeignKeyConstraint addingNotNullField addingPrimaryKeyConstraint addingRequiredField avoidAddingExclusionConstraint
+avoidAlterEnumAddValue avoidAttachingPartition avoidCreateTrigger avoidEnableDisableTrigger avoidWideLockWindow banAlterEnumAddValue banCharField
+banConcurrentIndexCreationInTransaction banDeleteWithoutWhere banDropColumn banDropDatabase banDropNotNull banDropSchema banDropTable banDropTrigger
+banNotValidValidateSameTransaction banTruncate banTruncateCascade banUpdateWithoutWhere banVacuumFull changingColumnType concurrentRefreshMatviewLock
+constraintMissingNotValid creatingEnum disallowUniqueConstraint lockTimeoutWarning multipleAlterTable preferBigInt preferBigintOverInt preferBigintOverSmallint
+preferIdentity preferJsonb preferRobustStmts preferTextField preferTimestamptz renamingColumn renamingTable requireConcurrentDetachPartition
+requireConcurrentIndexCreation requireConcurrentIndexDeletion requireConcurrentRefreshMatview requireConcurrentReindex requireIdleInTransactionTimeout
+requireSeparateConstraintValidation requireStatementTimeout runningStatementWhileHoldingAccessExclusive transactionNesting', '\s+') AS name;
+BEGIN;
+SELECT count(*), count(dbops.mute_finding(name, 'known', now() + interval '1 day')) AS taken FROM theirs;
+SELECT count(*) > 40 AS rules FROM dbops.muted_findings();
+ROLLBACK;
 
 -- muted: one finding, and all of a name
 SELECT dbops.mute_finding('e2:lnn.there.a', 'known', now() + interval '1 day');

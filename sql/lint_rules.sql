@@ -167,6 +167,7 @@ INSERT INTO cases VALUES
     ('type.value_used_at_once', $$BEGIN; ALTER TYPE mood ADD VALUE 'glad'; UPDATE moody SET m = 'glad' WHERE id = 1; COMMIT$$, $$BEGIN; ALTER TYPE mood ADD VALUE 'glad'; UPDATE big SET c = 'glad' WHERE id = 1; COMMIT; UPDATE moody SET m = 'glad' WHERE id = 1$$),
     ('type.value_unplaced', $$ALTER TYPE mood ADD VALUE 'glad'$$, $$ALTER TYPE mood ADD VALUE 'glad' BEFORE 'calm'$$),
     ('type.enum', $$CREATE TYPE new AS ENUM ('a')$$, 'CREATE TYPE new AS (a int)'),
+    ('type.checked_domain', 'CREATE DOMAIN new AS int CHECK (value > 0)', 'CREATE DOMAIN new AS int DEFAULT 0 NULL'),
     -- what is written anew, and rows
     ('table.option_locks', 'ALTER TABLE big SET (user_catalog_table = true)', 'ALTER TABLE big SET (fillfactor = 90, autovacuum_enabled = false)'),
     ('table.stored_anew', 'ALTER TABLE big SET UNLOGGED', 'ALTER TABLE big SET (fillfactor = 90)'),

@@ -198,6 +198,8 @@ CREATE TRIGGER not_either BEFORE INSERT ON told FOR EACH ROW EXECUTE FUNCTION to
 SET client_min_messages = warning;
 \set VERBOSITY default
 CALL dbops.rename_column('told', 'a', 'aa', dry_run => true);
+ALTER TABLE told ADD PRIMARY KEY (b);
+CALL dbops.rename_column('told', 'a', 'aa', dry_run => true);
 CALL dbops.add_column('told', 'c', 'int');
 \set VERBOSITY terse
 DROP PUBLICATION told_all, told_some;

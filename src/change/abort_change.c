@@ -124,7 +124,7 @@ static void
 plan_abort(OnlinePlan *plan, const TwinChange *change)
 {
 	OnlineStep	step = {
-		.sql = psprintf("DROP TRIGGER IF EXISTS %s ON %s", quote_identifier(dbops_twin_trigger_name(change->column)), change->table),
+		.sql = dbops_twin_trigger_drop(change),
 		.message = psprintf("change " INT64_FORMAT " has been finished meanwhile", change->id),
 		.why = "What the change has added goes."
 	};

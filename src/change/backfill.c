@@ -15,13 +15,10 @@
  */
 #include "change/change.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "replication/syncrep.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -43,7 +40,6 @@ static bool have_keys(const BackfillRun *run);
 static void require_keys(const BackfillRun *run);
 static bool needs_job(const BackfillRequest *request);
 static bool is_job_already(const BackfillRequest *request);
-static void make_durable(void);
 static void report_set_aside(const BackfillRun *run);
 static void report_came(const BackfillRun *run);
 static void report_locked(const BackfillRun *run);
@@ -87,7 +83,7 @@ dbops_batched_backfill(PG_FUNCTION_ARGS)
 	}
 	dbops_procedure_commit();
 	dbops_job_work(&dbops_backfill_kind, &job, NULL, &result);
-	make_durable();
+	dbops_durable_await();		/* each batch alone was committed without waiting */
 
 	error_context_stack = context.previous;
 	dbops_backfill_report(run);
@@ -250,23 +246,6 @@ is_job_already(const BackfillRequest *request)
 	return get_rel_persistence(request->relid) != RELPERSISTENCE_TEMP &&
 		dbops_store_value("SELECT id FROM dbops.job WHERE owner = $1 AND dedupe_key = $2 AND finished_at IS NULL",
 						  lengthof(params), params, INT8OID, &id);
-}
-
-/*
- * Make all batches as durable as the session's synchronous_commit asks for;
- * each of them alone was committed without waiting.
- */
-static void
-make_durable(void)
-{
-	if (synchronous_commit <= SYNCHRONOUS_COMMIT_OFF || XLogRecPtrIsInvalid(XactLastCommitEnd))
-		return;
-	XLogFlush(XactLastCommitEnd);
-
-	/* As at a commit, the wait for standbys handles interrupts itself. */
-	HOLD_INTERRUPTS();
-	SyncRepWaitForLSN(XactLastCommitEnd, true);
-	RESUME_INTERRUPTS();
 }
 
 /* Say what was done. */

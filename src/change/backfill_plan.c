@@ -105,6 +105,7 @@ look(void *arg)
 	BackfillPlan *plan = arg;
 	double		pending;
 
+	plan->run->request.foreseen = true;
 	plan->run->request.patience = dbops_polite_lock_wait();
 	dbops_set_local("lock_timeout", psprintf("%ld", plan->run->request.patience));
 	dbops_backfill_prepare(plan->fcinfo, plan->run, true);

@@ -467,6 +467,8 @@ judge(BackfillRun *run, const BadRow *row, const ErrorData *error)
 	if (run->job->id != 0)
 		run->failure->message = psprintf("row %s of table %s fails: %s",
 										 tid_text(row->tid), row->leaf->name, error->message);
+	if (run->row_hint != NULL)
+		run->failure->hint = pstrdup(run->row_hint);
 	run->failure->context = psprintf("%s%s%s", name_row(row),
 									 error->context ? "\n" : "", error->context ? error->context : "");
 	MemoryContextSwitchTo(caller);

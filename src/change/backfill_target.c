@@ -20,6 +20,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/array.h"
@@ -313,6 +314,8 @@ check_leaf(const BackfillRequest *request, Relation rel)
 				 errdetail("Its table access method does not support scans of a range of blocks.")));
 	check_rules(rel);
 	check_row_security(rel);
+	if (!request->foreseen)
+		CheckCmdReplicaIdentity(rel, CMD_UPDATE);	/* of a published table without one the server refuses each row */
 	check_deferred_triggers(request, rel);
 }
 

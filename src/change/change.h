@@ -40,6 +40,7 @@ typedef struct BackfillRequest
 	BackfillMethod method;		/* never auto once the change is understood */
 	bool		sync;			/* a trigger covers what is written meanwhile */
 	bool		app_writes;		/* the application does */
+	bool		foreseen;		/* it is only planned: what the server would refuse is told */
 	bool		kept;			/* what a change of columns has put in place does */
 	bool		quarantine;		/* rows that fail are set aside, or else end it */
 	int			max_errors;		/* rows that may be set aside */
@@ -292,6 +293,7 @@ typedef struct BackfillRun
 	uint64		quarantined;	/* rows set aside; known when a pass has ended */
 	ErrorData  *failure;		/* that the next step is to stop with; or NULL */
 	bool		too_many;		/* it is the last of too many */
+	const char *row_hint;		/* of the error of a row; NULL: the server's own */
 } BackfillRun;
 
 /* Ranges of blocks that a position tells apart. */

@@ -759,7 +759,7 @@ CREATE FUNCTION dbops.unfinished_changes(
 COMMENT ON FUNCTION dbops.unfinished_changes() IS
     'Lists what changes of schema and data have left half done, each with the one command that finishes it, to be run outside a transaction block by a member of the owner. '
     'kind: backfill, migration or change (a job that is paused, blocked or failed, unless the same was asked for again since, or a change has left nothing; where dbops is not preloaded, also one that nobody works on); '
-    'trigger left (of a backfill that is over); column change (of rename_column, change_type or sync_columns: ready, or cut off); constraint not validated (CHECK, FOREIGN KEY and, from 18 on, NOT NULL; of domains too; detail is its definition); '
+    'trigger left (of a backfill that is over); column change (of rename_column, change_type or sync_columns: ready, cut off, or brought by a dump, a copy or an upgrade); constraint not validated (CHECK, FOREIGN KEY and, from 18 on, NOT NULL; of domains too; detail is its definition); '
     'index invalid (see find_invalid_indexes(); what is being built, or a job has begun that has not ended, is not listed); index incomplete (of a partitioned table: partitions lack theirs); '
     'detach pending (a DETACH PARTITION CONCURRENTLY that was cut off). '
     'table_name: null where there is none. age: of jobs since they stopped, of others since their row was written, where track_commit_timestamp is on; null is not known. '

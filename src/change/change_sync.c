@@ -83,6 +83,7 @@ static bool has_value(const TriggerData *data, List *columns);
 static HeapTuple apply(SyncUse *use, int direction, const TriggerData *data, MemoryContext memory);
 static void apply_row(void *arg);
 static bool is_strict(const Trigger *trigger);
+static void tell_unknown(SyncEntry *entry, const TriggerData *data);
 static void tell_failure(SyncEntry *entry, const TriggerData *data, const ErrorData *error);
 
 /* change_sync() → trigger */
@@ -122,17 +123,21 @@ find_entry(const TriggerData *data)
 	Oid			owner = data->tg_relation->rd_rel->relowner;
 	SyncEntry  *entry;
 	Jsonb	   *document;
+	bool		found;
 
 	if (entries == NULL)
 		entries = hash_create("dbops changes", 16, &control, HASH_ELEM | HASH_BLOBS);
-	entry = hash_search(entries, &data->tg_trigger->tgoid, HASH_FIND, NULL);
-	if (entry != NULL && entry->settled && entry->owner == owner)
+	entry = hash_search(entries, &data->tg_trigger->tgoid, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) entry + sizeof(Oid), 0, sizeof(SyncEntry) - sizeof(Oid));
+	if (entry->settled && entry->owner == owner)
 		return entry;
 	document = dbops_twin_document(RelationGetRelid(data->tg_relation), data->tg_trigger->tgargs[0]);
 	if (document == NULL)
+	{
+		tell_unknown(entry, data);
 		return NULL;
-	entry = hash_search(entries, &data->tg_trigger->tgoid, HASH_ENTER, NULL);
-	memset((char *) entry + sizeof(Oid), 0, sizeof(SyncEntry) - sizeof(Oid));
+	}
 	read_document(entry, document, owner);
 	entry->owner = owner;
 	entry->settled = dbops_twin_may_run_as(document, owner);
@@ -310,6 +315,19 @@ static bool
 is_strict(const Trigger *trigger)
 {
 	return trigger->tgnargs == 3 && dbops_online_is_held(strtoll(trigger->tgargs[2], NULL, 10));
+}
+
+/* The writer is told once a session: a dump of single tables has brought the trigger here. */
+static void
+tell_unknown(SyncEntry *entry, const TriggerData *data)
+{
+	if (!entry->warned)
+		ereport(WARNING,
+				(errmsg("trigger \"%s\" of table \"%s\" does nothing, because the change that it serves is not in dbops.column_change",
+						data->tg_trigger->tgname, RelationGetRelationName(data->tg_relation)),
+				 errdetail("What is written to one of the columns of that change does not come to the others."),
+				 errhint("Make the call that has begun it again, or drop the trigger with the statement that dbops.unfinished_changes() has for it.")));
+	entry->warned = true;
 }
 
 /* The writer is told once a session. */

@@ -202,7 +202,9 @@ plan_twin(OnlinePlan *plan, const TwinColumn *column, const TwinType *type, cons
 		change.id = known->id;
 		change.here = known->here;
 	}
-	dbops_twin_check_free(column, change.new_name, known);
+	change.adopts = dbops_twin_is_to_adopt(column, change.new_name, type, known);
+	if (!change.adopts)
+		dbops_twin_check_free(column, change.new_name, known);
 	dbops_twin_check_clones(clones);
 	dbops_twin_check_fit(clones, type);
 	dbops_twin_check_default(column, type);
@@ -215,6 +217,8 @@ plan_twin(OnlinePlan *plan, const TwinColumn *column, const TwinType *type, cons
 	if (known == NULL)
 	{
 		dbops_twin_tell_deferrable(column, clones);
+		if (type->may_fail || conversion->expression != NULL)
+			dbops_twin_tell_merged(column, clones, change.type);
 		dbops_online_tell_published(plan->table, change.new_name);
 		dbops_online_tell_fired(plan->table, change.new_name);
 		dbops_drop_column_tell_row_functions(plan->table, column->name,

@@ -23,13 +23,12 @@ PG_FUNCTION_INFO_V1(dbops_finish_change);
 
 static void plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old);
 static void tell_half_filled(const TwinChange *change);
-static char *trigger_drop(const TwinChange *change);
 static bool has_taken_place(const TwinChange *change);
 static void refuse_late_drop(const TwinChange *change);
 static void check_ready(const TwinChange *change);
 static void refuse_drop(const TwinChange *change);
+static void tell_prepared(const TwinChange *change);
 static void plan_swap(OnlinePlan *plan, const TwinChange *change);
-static char *proofs(const OnlinePlan *plan);
 static void add_look(OnlinePlan *plan, const TwinChange *change);
 static char *values_to_set(const TwinChange *change);
 static char *fill_again(const TwinChange *change);
@@ -80,7 +79,7 @@ plan_finish(OnlinePlan *plan, TwinChange *change, bool drop_old)
 			tell_half_filled(change);
 		dbops_twin_add_end(plan, change, "finished", (OnlineStep)
 		{
-			.sql = trigger_drop(change),
+			.sql = dbops_twin_trigger_drop(change),
 			.message = psprintf("change " INT64_FORMAT " has been aborted meanwhile", change->id)
 		});
 		return;
@@ -100,12 +99,6 @@ tell_half_filled(const TwinChange *change)
 	ereport(WARNING,
 			(errmsg("column \"%s\" of table %s was dropped before \"%s\" was filled from it", change->column, change->table, change->new_name),
 			 errdetail("Rows that were not filled have NULL there.")));
-}
-
-static char *
-trigger_drop(const TwinChange *change)
-{
-	return psprintf("DROP TRIGGER IF EXISTS %s ON %s", quote_identifier(dbops_twin_trigger_name(change->column)), change->table);
 }
 
 /* Has somebody dropped the old column by hand? */
@@ -160,6 +153,16 @@ refuse_drop(const TwinChange *change)
 
 /* ---- a new column takes the place of an old one ---- */
 
+/* The server looks at a plan's result only when it is used again. */
+static void
+tell_prepared(const TwinChange *change)
+{
+	ereport(NOTICE,
+			(errmsg("statements that sessions have prepared, and that return column \"%s\" of table %s, fail once it is of type %s", change->column, change->table, change->type),
+			 errdetail("The error is: cached plan must not change result type."),
+			 errhint("Have them DEALLOCATE those statements or connect anew: pools keep them by themselves.")));
+}
+
 static void
 plan_swap(OnlinePlan *plan, const TwinChange *change)
 {
@@ -173,7 +176,10 @@ plan_swap(OnlinePlan *plan, const TwinChange *change)
 		dbops_drop_column_refuse_row_functions(change->relid, change->column, ROW_FUNCTION_HINT);
 		dbops_twin_tell_privileges(column, change->new_name);
 		dbops_online_tell_subscribed(change->relid, change->column);
+		dbops_drop_column_tell_mentions(&(ColumnDrop) {change->relid, change->table, change->column, dbops_quote_name(change->column)});
 	}
+	else
+		tell_prepared(change);
 	if (change->type != NULL)
 		add_look(plan, change);
 	else
@@ -185,36 +191,18 @@ plan_swap(OnlinePlan *plan, const TwinChange *change)
 	dbops_twin_add_end(plan, change, "finished", (OnlineStep)
 	{
 		.sql = dbops_twin_swap(column, change),
-		.still = psprintf("%s%s", dbops_twin_is_as_planned(change), proofs(plan)),
+		.still = psprintf("%s%s", dbops_twin_is_as_planned(change), dbops_twin_proofs(plan)),
 		.message = psprintf("column %s of table %s, the table's triggers or partitions have been altered meanwhile, or change " INT64_FORMAT " aborted",
 							quote_identifier(change->column), change->table, change->id),
 		.why = "The new column takes the place of the old one."
 	});
 }
 
-/* SQL: what the steps before have built and proved is there still, each behind AND. Without a proof the server would read all rows. */
-static char *
-proofs(const OnlinePlan *plan)
-{
-	StringInfoData sql;
-	ListCell   *cell;
-
-	initStringInfo(&sql);
-	foreach(cell, plan->steps)
-	{
-		const OnlineStep *step = lfirst(cell);
-
-		if (step->kind != ONLINE_REFUSE && step->holds == 0)
-			appendStringInfo(&sql, " AND %s", step->reached);
-	}
-	return sql.data;
-}
-
 /* Values that were written since and could not be converted. */
 static void
 add_look(OnlinePlan *plan, const TwinChange *change)
 {
-	OnlineStep	look = dbops_twin_look(change);
+	OnlineStep	look = dbops_twin_look(change, NULL);
 
 	look.reached = psprintf("NOT %s", dbops_twin_has_column(change->relid, change->new_name));
 	look.message = psprintf("table %s has rows whose %s could not be converted to %s", change->table,
@@ -275,7 +263,7 @@ plan_sync_end(OnlinePlan *plan, const TwinChange *change, bool drop_old)
 	ListCell   *cell;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, trigger_drop(change));
+	appendStringInfoString(&sql, dbops_twin_trigger_drop(change));
 	if (drop_old)
 		add_filled(plan, change);
 	foreach(cell, drop_old ? change->old_columns : NIL)
@@ -312,13 +300,14 @@ tell_lost(const TwinChange *change, const char *column)
 	};
 
 	dbops_drop_column_tell_lost(&drop);
+	dbops_drop_column_tell_mentions(&drop);
 }
 
 /* Rows that came past the trigger, or could not be converted. */
 static void
 add_filled(OnlinePlan *plan, const TwinChange *change)
 {
-	OnlineStep	look = dbops_twin_look(change);
+	OnlineStep	look = dbops_twin_look(change, NULL);
 	char	   *new = list_of(change->new_columns);
 	char	   *old = list_of(change->old_columns);
 

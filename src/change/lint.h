@@ -135,6 +135,7 @@ typedef struct LintTable
 	int			kept_at;		/* by lint_undo.c, last */
 	bool		has_parent;		/* made like another, which may have its key */
 	char		identity;		/* of rows for a replica, that the text sets; 0: not */
+	const LintStatement *key_taken; /* by which what tells its rows apart goes; or NULL */
 	const LintStatement *made;	/* by which it was; NULL: not by the text */
 	const LintStatement *secured;	/* by which row security was turned on; or NULL */
 	int			secured_in;		/* the transaction of that */

@@ -7,7 +7,10 @@
  */
 #include "change/lint.h"
 
-/* squawk's are words, eugene's a letter and a number. */
+/*
+ * squawk's are words with hyphens, postgres-language-server's mostly the same
+ * without, eugene's a letter and a number. squawk's unused-ignore has no like here.
+ */
 static const DbopsRuleAlias aliases[] = {
 	/* squawk */
 	{"adding-field-with-default", "column.volatile_default"},
@@ -51,6 +54,11 @@ static const DbopsRuleAlias aliases[] = {
 	{"require-statement-timeout", "transaction.no_statement_timeout"},
 	{"require-timeout-settings", "transaction.no_statement_timeout"},
 	{"require-table-schema", "name.unqualified"},
+	{"ban-create-domain-with-constraint", "type.checked_domain"},
+	{"ban-alter-domain-with-add-constraint", "table.worked_on_along"},
+	{"ban-alter-domain-with-add-constraint", "type.not_changeable"},
+	{"require-concurrent-partition-detach", "partition.detached"},
+	{"require-enum-value-ordering", "type.value_unplaced"},
 	{"identifier-too-long", "name.cut"},
 	{"identifier-too-long", "name.clash"},
 	/* eugene */
@@ -71,9 +79,16 @@ static const DbopsRuleAlias aliases[] = {
 	{"E3", "column.json"},
 	{"W12", "table.altered_again"},
 	{"W13", "type.enum"},
-	/* postgres-language-server, where it has no name of squawk's in other letters */
+	/* postgres-language-server, where it has no name of squawk's with the words put together */
+	{"addingNotNullField", "column.set_not_null"},
+	{"addingPrimaryKeyConstraint", "column.numbered"},
+	{"addingPrimaryKeyConstraint", "constraint.index_built"},
 	{"addSerialColumn", "column.numbered"},
 	{"avoidAddingExclusionConstraint", "constraint.exclusion"},
+	{"avoidAlterEnumAddValue", "type.value_used_at_once"},
+	{"banAlterEnumAddValue", "type.value_used_at_once"},
+	{"avoidAttachingPartition", "partition.attached_unproven"},
+	{"avoidAttachingPartition", "partition.default_read"},
 	{"avoidCreateTrigger", "trigger.created"},
 	{"avoidEnableDisableTrigger", "trigger.enabled"},
 	{"avoidEnableDisableTrigger", "trigger.disabled"},
@@ -85,10 +100,14 @@ static const DbopsRuleAlias aliases[] = {
 	{"banNotValidValidateSameTransaction", "constraint.validated_at_once"},
 	{"banTruncate", "rows.truncated"},
 	{"banVacuumFull", "table.vacuumed_full"},
+	{"concurrentRefreshMatviewLock", "view.refreshed"},
+	{"creatingEnum", "type.enum"},
+	{"disallowUniqueConstraint", "constraint.index_built"},
 	{"lockTimeoutWarning", "transaction.no_lock_timeout"},
 	{"multipleAlterTable", "table.altered_again"},
 	{"preferBigInt", "column.small_key"},
 	{"preferJsonb", "column.json"},
+	{"requireConcurrentDetachPartition", "partition.detached"},
 	{"requireConcurrentRefreshMatview", "view.refreshed"},
 	{"requireIdleInTransactionTimeout", "transaction.no_idle_timeout"},
 	{"requireStatementTimeout", "transaction.no_statement_timeout"},

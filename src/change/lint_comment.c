@@ -10,8 +10,11 @@
  *		-- squawk-ignore rule, rule
  *		-- squawk-ignore-file rule, rule
  *		-- eugene: ignore E5, E4
+ *		-- pgt-ignore lint/safety/banDropTable: why
+ *		-- pgls-ignore-all lint/safety/banDropTable: why
  *
- * Without a name it is all rules. One for the whole file may stand anywhere.
+ * Without a name it is all rules, as it is with the name of a category or group
+ * of postgres-language-server's. One for the whole file may stand anywhere.
  */
 #include "change/lint.h"
 
@@ -25,12 +28,17 @@ static const struct
 	{"dbops: ignore", false},
 	{"squawk-ignore-file", true},
 	{"squawk-ignore", false},
-	{"eugene: ignore", false}
+	{"eugene: ignore", false},
+	{"pgt-ignore-all", true},
+	{"pgt-ignore", false},
+	{"pgls-ignore-all", true},
+	{"pgls-ignore", false}
 };
 
 static List *read_line(const char *line, const char *end, bool *for_all);
 static const char *behind(const char *line, const char *end, const char *words);
 static List *read_names(const char *from, const char *end);
+static char *without_group(char *name);
 
 /* The rules that comments between two statements name (List of char *); "*" is all. Those for the whole text go to for_all. */
 List *
@@ -105,9 +113,20 @@ read_names(const char *from, const char *end)
 		while (from < end && strchr(" \t\r,:", *from) == NULL)
 			from++;
 		if (from > name)
-			names = lappend(names, pnstrdup(name, from - name));
+			names = lappend(names, without_group(pnstrdup(name, from - name)));
 		else
 			from++;
 	}
 	return (names == NIL) ? list_make1("*") : names;
+}
+
+/* The rule of a category and group that are named before it; all rules, if they are named alone. */
+static char *
+without_group(char *name)
+{
+	static const char group[] = "lint/safety";
+
+	if (strcmp(name, "lint") == 0 || strcmp(name, group) == 0)
+		return "*";
+	return (strncmp(name, group, strlen(group)) == 0 && name[strlen(group)] == '/') ? name + strlen(group) + 1 : name;
 }

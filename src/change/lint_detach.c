@@ -10,6 +10,7 @@
 
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 
 enum
@@ -83,17 +84,18 @@ static void
 judge_pending(Lint *lint, LintTable *table, const LintTable *part, bool concurrent)
 {
 	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_oid(part->relid), dbops_param_bool(concurrent)};
-	char	   *pending;
+	Datum		pending;
+	char	   *name;
 
 	if (!OidIsValid(table->relid) ||
-		(pending = dbops_query_text("SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-									" WHERE i.inhparent = $1 AND i.inhdetachpending AND (i.inhrelid = $2 OR $3)", lengthof(params), params)) == NULL ||
-		dbops_texts_have(table->gone_parts, psprintf("partition %s", pending)))
+		!dbops_query_value("SELECT i.inhrelid FROM pg_inherits i"
+						   " WHERE i.inhparent = $1 AND i.inhdetachpending AND (i.inhrelid = $2 OR $3)", lengthof(params), params, OIDOID, &pending) ||
+		(name = get_rel_name(DatumGetObjectId(pending))) == NULL || dbops_texts_have(table->gone_parts, psprintf("partition %s", name)))
 		return;
 	dbops_lint_report(lint, (LintFinding) {
-		.rule = &rules[PENDING], .table = table, .part = pending,
+		.rule = &rules[PENDING], .table = table, .part = name,
 		.why = "it is half detached already, by a DETACH PARTITION ... CONCURRENTLY that was cut short: the statement fails",
 		.safer = psprintf("ALTER TABLE %s DETACH PARTITION %s FINALIZE;", dbops_lint_label(table),
-						  strcmp(pending, part->name) == 0 ? dbops_lint_label(part) : dbops_quote_name(pending))
+						  DatumGetObjectId(pending) == part->relid ? dbops_lint_label(part) : dbops_quote_relation(DatumGetObjectId(pending)))
 	});
 }

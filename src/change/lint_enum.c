@@ -1,8 +1,9 @@
 /*
  * lint_enum.c
- *		Rules of enum types and their values.
+ *		Rules of types that are made, and of the values of enum types.
  *
- * A value can be added and get another name, but never goes. One that is added
+ * What a domain checks cannot be changed without a look at each column of it. Of enums a
+ * value can be added and get another name, but never goes. One that is added
  * cannot be used before the transaction has ended that adds it; so string
  * constants of that transaction are held against it, where the statement names
  * the type, or a table with a column of it.
@@ -19,7 +20,8 @@ enum
 	VALUE_RENAMED,
 	VALUE_USED_AT_ONCE,
 	VALUE_UNPLACED,
-	MADE
+	MADE,
+	CHECKED_DOMAIN
 };
 
 static const DbopsRule rules[] = {
@@ -42,6 +44,11 @@ static const DbopsRule rules[] = {
 		.name = "type.enum", .severity = DBOPS_INFO, .off = true,
 		.about = "new enum types, whose values can never be taken away",
 		.source = "eugene: W13"
+	},
+	[CHECKED_DOMAIN] = {
+		.name = "type.checked_domain", .severity = DBOPS_INFO, .off = true,
+		.about = "new domains with constraints, which a column that is added of them has the table rewritten for",
+		.source = "squawk: ban-create-domain-with-constraint"
 	}
 };
 
@@ -56,6 +63,7 @@ typedef struct AddedValue
 	const LintStatement *judged;	/* against it, last */
 } AddedValue;
 
+static void judge_domain(Lint *lint, const CreateDomainStmt *statement);
 static void judge_alter(Lint *lint, const AlterEnumStmt *statement);
 static bool is_used(Oid type);
 static void note_added(Lint *lint, const AlterEnumStmt *statement, Oid type);
@@ -78,10 +86,30 @@ dbops_lint_judge_enums(Lint *lint, Node *statement)
 			.why = "its values can be added to and renamed, but never go",
 			.safer = "A table of the values, and a foreign key to it."
 		});
+	if (IsA(statement, CreateDomainStmt))
+		judge_domain(lint, (CreateDomainStmt *) statement);
 	if (IsA(statement, AlterEnumStmt))
 		judge_alter(lint, (AlterEnumStmt *) statement);
 	else if (lint->added_values != NULL)
 		judge_values(lint, statement);
+}
+
+/* A default is no constraint, and NULL is none either. */
+static void
+judge_domain(Lint *lint, const CreateDomainStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->constraints)
+		if (lfirst_node(Constraint, cell)->contype == CONSTR_CHECK || lfirst_node(Constraint, cell)->contype == CONSTR_NOTNULL)
+			break;
+	if (cell == NULL)
+		return;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[CHECKED_DOMAIN], .part = NameListToQuotedString(statement->domainname),
+		.why = "a column that is added of it has its table rewritten, and another constraint reads all tables that have one",
+		.safer = "The type itself, and a CHECK of each table."
+	});
 }
 
 /* Of a type that the text makes nobody knows the values yet. */

@@ -314,6 +314,7 @@ follow_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 				note_gone(lint, table, "default", command->name);
 			break;
 		case AT_DetachPartition:
+		case AT_DetachPartitionFinalize:
 			note_gone(lint, table, "partition", ((PartitionCmd *) command->def)->name->relname);
 			break;
 		case AT_SetLogged:

@@ -8,6 +8,7 @@
  */
 #include "change/lint.h"
 
+#include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -54,6 +55,9 @@ typedef struct LintPublished
 	" OR (c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident)))"
 
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static bool takes_key(const LintTable *table, const AlterTableCmd *command);
+static void judge_dropped_indexes(Lint *lint, const DropStmt *statement);
+static char *key_of(const LintTable *table, char identity);
 static void judge_publication(Lint *lint, const char *name, const List *options, const List *objects, bool for_all);
 static bool leaves_changes_out(const List *options);
 static void judge_published(Lint *lint, const char *publication, const PublicationObjSpec *object);
@@ -65,6 +69,8 @@ static bool is_published(const Lint *lint, const LintTable *table);
 static void read_publications(Lint *lint);
 static void take_published(HeapTuple row, TupleDesc desc, void *arg);
 static void judge_made(Lint *lint, LintTable *table);
+static void judge_left(Lint *lint, LintTable *table);
+static bool is_published_itself(const LintTable *table);
 static bool has_key(const LintTable *table);
 static bool has_primary_key(const LintTable *table);
 static bool has_key_of_catalog(const LintTable *table);
@@ -88,6 +94,8 @@ dbops_lint_judge_publications(Lint *lint, Node *statement)
 		case T_DropStmt:
 			if (((DropStmt *) statement)->removeType == OBJECT_PUBLICATION)
 				forget_published(lint, (DropStmt *) statement);
+			else if (((DropStmt *) statement)->removeType == OBJECT_INDEX)
+				judge_dropped_indexes(lint, (DropStmt *) statement);
 			break;
 		default:
 			dbops_lint_each_command(lint, statement, judge_command);
@@ -103,6 +111,63 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 			.why = "UPDATE and DELETE log the whole old row, and a subscriber without a fitting index reads its whole table for each",
 			.safer = "Give the table a primary key, or REPLICA IDENTITY USING INDEX with a unique index of columns that are not null."
 		});
+	if (takes_key(table, command))
+		table->key_taken = lint->statement;
+}
+
+/* ---- keys that go ---- */
+
+/* Does a command take what tells its rows apart? Whether the text gives it another key its end shows. */
+static bool
+takes_key(const LintTable *table, const AlterTableCmd *command)
+{
+	const char *key;
+	char		identity;
+
+	switch (command->subtype)
+	{
+		case AT_DropConstraint:
+			return (key = key_of(table, table->identity)) != NULL && strcmp(key, command->name) == 0;
+		case AT_DropColumn:
+			return (key = key_of(table, table->identity)) != NULL &&
+				list_member(dbops_lint_index_columns(table, key), makeString(command->name));
+		case AT_ReplicaIdentity:
+			identity = castNode(ReplicaIdentityStmt, command->def)->identity_type;
+			return identity == REPLICA_IDENTITY_NOTHING || (identity == REPLICA_IDENTITY_DEFAULT && key_of(table, identity) == NULL);
+		default:
+			return false;
+	}
+}
+
+static void
+judge_dropped_indexes(Lint *lint, const DropStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->objects)
+	{
+		LintTable  *index = dbops_lint_find_list(lint, lfirst_node(List, cell));
+		LintTable  *table = index != NULL && OidIsValid(index->relid) ? dbops_lint_find_oid(lint, IndexGetRelation(index->relid, true)) : NULL;
+		const char *key = table == NULL ? NULL : key_of(table, table->identity);
+
+		if (key != NULL && strcmp(key, index->name) == 0)
+			table->key_taken = lint->statement;
+	}
+}
+
+/* The index of the catalog that a replica identity means, whose name is that of its constraint; 0: as it is. NULL: there is none. */
+static char *
+key_of(const LintTable *table, char identity)
+{
+	DbopsParam	params[] = {dbops_param_oid(table->relid), dbops_param_text(identity == 0 ? NULL : psprintf("%c", identity))};
+	char	   *key;
+
+	if (!OidIsValid(table->relid) || (table->kind != RELKIND_RELATION && table->kind != RELKIND_PARTITIONED_TABLE))
+		return NULL;
+	key = dbops_query_text("SELECT k.relname::text FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class k ON k.oid = i.indexrelid"
+						   " AND CASE coalesce($2, c.relreplident::text) WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END"
+						   " WHERE c.oid = $1 AND c.relpersistence = 'p'", lengthof(params), params);
+	return key != NULL && dbops_texts_have(table->dropped, key) ? NULL : key;
 }
 
 /* ---- what is published ---- */
@@ -228,11 +293,12 @@ forget_published(Lint *lint, const DropStmt *statement)
 
 /* ---- at the end of the text ---- */
 
-/* Judge the tables that the text makes and leaves. */
+/* Judge the tables that the text makes or takes the key from, and leaves. */
 void
 dbops_lint_judge_keys_at_end(Lint *lint)
 {
 	dbops_lint_each_table(lint, judge_made);
+	dbops_lint_each_table(lint, judge_left);
 	lint->statement = NULL;
 }
 
@@ -255,6 +321,36 @@ judge_made(Lint *lint, LintTable *table)
 			.why = "new tables of its schema are published, and it has no key: UPDATE and DELETE of it fail",
 			.safer = "Give it a primary key."
 		});
+}
+
+/* One that loses its key is as bad as one that never had it, unless the text gives it another. */
+static void
+judge_left(Lint *lint, LintTable *table)
+{
+	if (table->key_taken == NULL || table->gone || table->identity == REPLICA_IDENTITY_FULL || table->identity == REPLICA_IDENTITY_INDEX ||
+		(table->identity != REPLICA_IDENTITY_NOTHING && has_primary_key(table)))
+		return;
+	read_publications(lint);
+	if (!is_published(lint, table) && !is_published_itself(table))
+		return;
+	lint->statement = table->key_taken;
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[PUBLISHED_WITHOUT_KEY], .table = table,
+		.why = "it is published, and what tells its rows apart goes: UPDATE and DELETE of it fail from then on",
+		.safer = "Give it another key first: a unique index of columns that are NOT NULL, and REPLICA IDENTITY USING INDEX with that; or take it out of its publications."
+	});
+}
+
+/* By its name, or that of a table that it is a part of. */
+static bool
+is_published_itself(const LintTable *table)
+{
+	DbopsParam	relid = dbops_param_oid(table->relid);
+	Datum		published;
+
+	return OidIsValid(table->relid) &&
+		dbops_query_value("SELECT true FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid AND (p.pubupdate OR p.pubdelete)"
+						  " WHERE r.prrelid = $1 OR r.prrelid IN (SELECT pg_partition_ancestors($1)) LIMIT 1", 1, &relid, BOOLOID, &published);
 }
 
 /* As all of its schema are, or all there are. */
@@ -281,7 +377,7 @@ read_publications(Lint *lint)
 		return;
 	lint->has_publications = true;
 	dbops_query_each("SELECT pubname::text, '*' FROM pg_publication WHERE puballtables AND (pubupdate OR pubdelete)"
-					 " UNION ALL SELECT p.pubname, n.nspname FROM pg_publication_namespace s JOIN pg_publication p ON p.oid = s.pnpubid AND (p.pubupdate OR p.pubdelete)"
+					 " UNION ALL SELECT p.pubname::text, n.nspname::text FROM pg_publication_namespace s JOIN pg_publication p ON p.oid = s.pnpubid AND (p.pubupdate OR p.pubdelete)"
 					 " JOIN pg_namespace n ON n.oid = s.pnnspid", 0, NULL, take_published, lint);
 }
 

@@ -518,6 +518,7 @@ typedef struct MigrationTrial
 	/* As it goes. */
 	SchemaState *before;		/* of the schema; NULL: there is no down text to compare it for */
 	struct MigrationReview *review; /* of the schema, before */
+	struct MigrationReview *review_after;	/* the up texts; or NULL */
 	const char *unreviewed;		/* why there is no comparison with it; or NULL */
 	MigrationTried *tried;		/* the one in work */
 	const MigrationText *text;

@@ -16,7 +16,8 @@
 static void take(void *arg);
 static void take_finding(HeapTuple row, TupleDesc desc, void *arg);
 static DbopsSeverity severity_named(const char *name);
-static void put_others(ReturnSetInfo *rsinfo, const MigrationReview *review, const MigrationReview *other, const char *state);
+static List *only_among(const List *findings, const MigrationReview *review, bool has);
+static void put_all(ReturnSetInfo *rsinfo, const List *findings, const char *state);
 
 /* Review the schema as it is now, in this transaction. */
 MigrationReview *
@@ -66,28 +67,52 @@ severity_named(const char *name)
 	return severity;
 }
 
-/* Put what has come and what has gone. */
+/*
+ * Put what has come with a migration that is undone again, and what has gone. A
+ * finding that is there now, or is not, as the second review had it has come or
+ * gone with what others have committed between the two.
+ */
 void
 dbops_migration_review_compare(ReturnSetInfo *rsinfo, const MigrationReview *before, const MigrationReview *after)
 {
-	put_others(rsinfo, after, before, "finding added");
-	put_others(rsinfo, before, after, "finding removed");
+	List	   *added = only_among(after->findings, before, false);
+	List	   *removed = only_among(before->findings, after, false);
+	const MigrationReview *now;
+
+	if (added == NIL && removed == NIL)
+		return;
+	now = dbops_migration_review_take();
+	if (now->error != NULL)
+		now = before;
+	put_all(rsinfo, only_among(added, now, false), "finding added");
+	put_all(rsinfo, only_among(removed, now, true), "finding removed");
 }
 
-/* Put what one review has and the other has not. */
-static void
-put_others(ReturnSetInfo *rsinfo, const MigrationReview *review, const MigrationReview *other, const char *state)
+/* List those of some findings that a review has, or has not. */
+static List *
+only_among(const List *findings, const MigrationReview *review, bool has)
 {
 	HASHCTL		control = {.keysize = KEY_BYTES,.entrysize = KEY_BYTES,.hcxt = CurrentMemoryContext};
 	HTAB	   *keys = hash_create("dbops findings", 256, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	List	   *found = NIL;
 	ListCell   *cell;
 
-	foreach(cell, other->findings)
-		(void) hash_search(keys, ((DbopsFinding *) lfirst(cell))->key, HASH_ENTER, NULL);
 	foreach(cell, review->findings)
-		if (hash_search(keys, ((DbopsFinding *) lfirst(cell))->key, HASH_FIND, NULL) == NULL)
-			dbops_migration_review_put(rsinfo, lfirst(cell), state);
+		(void) hash_search(keys, ((DbopsFinding *) lfirst(cell))->key, HASH_ENTER, NULL);
+	foreach(cell, findings)
+		if ((hash_search(keys, ((DbopsFinding *) lfirst(cell))->key, HASH_FIND, NULL) != NULL) == has)
+			found = lappend(found, lfirst(cell));
 	hash_destroy(keys);
+	return found;
+}
+
+static void
+put_all(ReturnSetInfo *rsinfo, const List *findings, const char *state)
+{
+	ListCell   *cell;
+
+	foreach(cell, findings)
+		dbops_migration_review_put(rsinfo, lfirst(cell), state);
 }
 
 /* Put a finding of the review that the migration adds or removes. */

@@ -45,7 +45,8 @@ static volatile sig_atomic_t time_is_over;
 
 static bool has_down_text(const MigrationTrial *trial);
 static void try_all(void *arg);
-static void compare_reviews(MigrationTrial *trial);
+static void review_again(MigrationTrial *trial);
+static void compare_reviews(const MigrationTrial *trial);
 static void try_up(MigrationTrial *trial, MigrationTried *tried);
 static void try_down(MigrationTrial *trial);
 static void prove(void *arg);
@@ -113,6 +114,7 @@ dbops_migration_try(MigrationTrial *trial)
 		take_failure(trial, error);
 	}
 	PG_END_TRY();
+	compare_reviews(trial);
 	if (trial->before != NULL)
 		dbops_schema_state_release(trial->before);
 }
@@ -135,7 +137,7 @@ try_all(void *arg)
 	{
 		try_up(trial, &trial->texts[i]);
 		if (i == trial->n_texts - 1)
-			compare_reviews(trial);
+			review_again(trial);
 		if (trial->texts[i].down != NULL)
 			try_down(trial);
 	}
@@ -143,10 +145,9 @@ try_all(void *arg)
 
 /* When all up texts have run: what they add to the findings of the schema review, unless others would wait for that. */
 static void
-compare_reviews(MigrationTrial *trial)
+review_again(MigrationTrial *trial)
 {
 	const MigrationReview *before = trial->review;
-	const MigrationReview *after;
 
 	if (before->error == NULL && trial->clock_runs && before->duration > dbops_dry_run_max_hold / REVIEW_SHARE)
 		trial->unreviewed = psprintf("that takes %.0f ms, for which its locks would have been held", before->duration);
@@ -154,10 +155,16 @@ compare_reviews(MigrationTrial *trial)
 		trial->unreviewed = before->error;
 	if (trial->unreviewed != NULL)
 		return;
-	after = dbops_migration_review_take();
-	trial->unreviewed = after->error;
-	if (after->error == NULL)
-		dbops_migration_review_compare(trial->rsinfo, before, after);
+	trial->review_after = dbops_migration_review_take();
+	trial->unreviewed = trial->review_after->error;
+}
+
+/* All is undone: what is as the texts had it all the same is what others have committed meanwhile. */
+static void
+compare_reviews(const MigrationTrial *trial)
+{
+	if (trial->review_after != NULL && trial->review_after->error == NULL)
+		dbops_migration_review_compare(trial->rsinfo, trial->review, trial->review_after);
 }
 
 static void

@@ -145,6 +145,7 @@ dbops_online_call(OnlinePlan *plan)
 		dbops_online_print(plan);
 	else if (!is_idle(plan))
 	{
+		dbops_online_check_all_locks(plan);
 		dbops_job_have_done(dbops_online_submit(plan, true), dbops_online_terms(plan), plan->max_wait);
 		return;
 	}
@@ -158,7 +159,10 @@ dbops_online_start(FunctionCallInfo fcinfo, OnlinePlan *plan)
 	if (plan->dry_run)
 		dbops_online_print(plan);
 	else if (!is_idle(plan))
+	{
+		dbops_online_check_all_locks(plan);
 		PG_RETURN_INT64(dbops_online_submit(plan, false));
+	}
 	PG_RETURN_NULL();
 }
 

@@ -31,6 +31,7 @@ typedef struct OnlineStep
 	const char *sql;			/* SHORT: one or more statements; others: one; REFUSE: a query that returns rows if ...; BACKFILL: its call, to be shown */
 	const char *reached;		/* a boolean expression, for search_path pg_catalog, by names and not OIDs of what is yet to come: nothing of
 								 * this step is left to be done, also as what comes after it is there already; NULL: only that it was done tells */
+	const struct TwinProof *proof;	/* of what reached asks, for who plans; or NULL. See twin_proof.c */
 	const char *why;			/* what it is for, as a user reads it; or NULL */
 	const char *still;			/* SHORT and ALONE: a boolean expression like reached, asked when its tables are locked, or free: what it relies on is so; else the plan ends with an error; or NULL */
 	bool		ours;			/* SHORT: run as the extension's owner; no user's code is in it */
@@ -58,7 +59,7 @@ typedef struct OnlineStep
 	const char *otherwise;		/* a statement that takes back what an earlier step has put; or NULL */
 	const char *message;		/* REFUSE, and a step with still: of the error */
 	int			sqlerrcode;		/* REFUSE */
-	const char *hint;			/* of either, and of ALONE whose rows do not fit; NULL: the server's own */
+	const char *hint;			/* of either, of BACKFILL and of ALONE whose rows do not fit; NULL: the server's own */
 
 	Oid			referred;		/* SCAN: to this table the rows are to refer, which it locks too; InvalidOid: none. To be shown */
 } OnlineStep;
@@ -117,6 +118,15 @@ extern char *dbops_online_same_leaves(Oid table);
 
 #define ONLINE_OTHER_LEAVES(table) \
 	psprintf("table %s has got or lost a partition meanwhile", dbops_quote_relation(table))
+
+/* ---- online_room.c: is there room in the server's table of locks? ---- */
+
+extern int	dbops_online_locks(List *statements);
+extern void dbops_online_check_locks(const OnlinePlan *plan, int needed);
+extern void dbops_online_check_all_locks(const OnlinePlan *plan);
+extern void dbops_online_refuse_full(List *statements);
+
+#define ONLINE_FEW_LOCKS	100		/* at once; any server has room for them */
 
 /* ---- online_again.c: a call as psql runs it ---- */
 

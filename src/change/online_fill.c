@@ -119,6 +119,7 @@ open_fill(OnlineWork *work, const DbopsJob *job)
 	work->fill_job.call = NULL;
 	work->fill_run = dbops_backfill_kind.open(&work->fill_job);
 	((BackfillRun *) work->fill_run)->patience = Max(work->plan->max_wait, 1);
+	((BackfillRun *) work->fill_run)->row_hint = dbops_online_next(work)->hint;
 	MemoryContextSwitchTo(passing);
 }
 

@@ -9,6 +9,7 @@
 #include "change/online.h"
 
 #include "change/migration.h"
+#include "core/server.h"
 #include "core/sql.h"
 
 #include "lib/stringinfo.h"
@@ -17,6 +18,8 @@
 #define MOST_LOCKS	10			/* that are told one by one */
 
 static void print_step(const OnlinePlan *plan, int number, const OnlineStep *step);
+static bool has_short_step(const OnlinePlan *plan);
+static void print_standbys(void);
 static const char *manner(const OnlinePlan *plan, const OnlineStep *step);
 static const char *statements(const OnlineStep *step);
 static char *locks(const OnlineStep *step);
@@ -29,6 +32,35 @@ dbops_online_print(const OnlinePlan *plan)
 
 	foreach(cell, plan->steps)
 		print_step(plan, foreach_current_index(cell) + 1, lfirst(cell));
+	if (has_short_step(plan))
+		print_standbys();
+}
+
+static bool
+has_short_step(const OnlinePlan *plan)
+{
+	ListCell   *cell;
+
+	foreach(cell, plan->steps)
+		if (((const OnlineStep *) lfirst(cell))->kind == ONLINE_SHORT && !dbops_online_is_reached(lfirst(cell)))
+			return true;
+	return false;
+}
+
+/* Locks that keep readers out are replayed, and there nobody looks first. */
+static void
+print_standbys(void)
+{
+	int			n = 0;
+	ListCell   *cell;
+
+	foreach(cell, dbops_standbys_read(dbops_written()))
+		n += ((const Standby *) lfirst(cell))->applies && !((const Standby *) lfirst(cell))->logical;
+	if (n > 0)
+		ereport(INFO,
+				(errmsg_plural("%d standby replays the locks", "%d standbys replay the locks", n, n),
+				 errdetail("A query there that uses the table holds up all replay, until it ends or is cancelled for max_standby_streaming_delay of that server, and those that come after it wait. "
+						   "Nobody looks for it first.")));
 }
 
 static void
@@ -75,13 +107,16 @@ static char *
 locks(const OnlineStep *step)
 {
 	StringInfoData found;
+	List	   *parsed;
 	List	   *targets;
 	ListCell   *cell;
+	int			all;
 
 	initStringInfo(&found);
 	if (step->kind == ONLINE_BACKFILL)
 		return found.data;
-	targets = dbops_online_targets(dbops_sql_parse(statements(step), RAW_PARSE_DEFAULT), AccessShareLock);
+	parsed = dbops_sql_parse(statements(step), RAW_PARSE_DEFAULT);
+	targets = dbops_online_targets(parsed, AccessShareLock);
 	foreach(cell, targets)
 	{
 		const MigrationTarget *target = lfirst(cell);
@@ -93,6 +128,8 @@ locks(const OnlineStep *step)
 		appendStringInfo(&found, " and %d others below so", list_length(targets) - MOST_LOCKS);
 	if (OidIsValid(step->referred))
 		add_lock(&found, step->referred, RowShareLock);
+	if (step->kind == ONLINE_SHORT && (all = dbops_online_locks(parsed)) > ONLINE_FEW_LOCKS)
+		appendStringInfo(&found, ", about %d locks at once", all);
 	if (found.len > 0)
 		appendStringInfoChar(&found, '.');
 	return found.data;

@@ -83,6 +83,7 @@ lock_and_run(void *arg)
 
 	if (step->holds != 0)
 		dbops_online_hold(step->holds);
+	dbops_online_refuse_full(statements->parsed);
 	dbops_online_lock_tables(statements->parsed, work->plan->lock_timeout);
 	if (forward && OidIsValid(step->index))
 		(void) dbops_online_keep_index(step, false);

@@ -81,7 +81,9 @@ plan_twin(OnlinePlan *plan, const char *name, const char *new_name)
 	dbops_twin_check_column(column, true);
 	dbops_twin_check_triggers(plan->table, name);
 	dbops_twin_check_type(column->type);
-	dbops_twin_check_free(column, new_name, known);
+	change.adopts = dbops_twin_is_to_adopt(column, new_name, &type, known);
+	if (!change.adopts)
+		dbops_twin_check_free(column, new_name, known);
 	dbops_twin_check_clones(clones);
 	dbops_twin_tell_triggers(column, new_name);
 	dbops_twin_put_copy(&change, NULL, true, dbops_twin_owners(plan->table));

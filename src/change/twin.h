@@ -13,6 +13,7 @@ typedef struct TwinChange
 {
 	int64		id;				/* 0: not stored */
 	bool		here;			/* it was begun in this database */
+	bool		adopts;			/* the new column and the trigger are there without it; see twin_adopt.c */
 	Oid			relid;			/* the table; where it is not here, found by its name */
 	const char *table;			/* qualified and quoted */
 	const char *call;			/* rename_column and so on */
@@ -46,6 +47,9 @@ typedef struct TwinColumn
 	const char *default_value;	/* SQL; or NULL */
 	bool		same_default;	/* as that table */
 	List	   *sequences;		/* char *: owned by it, qualified and quoted */
+	List	   *family;			/* TwinColumn *: what dbops_twin_columns() returns, when it has been asked */
+	List	   *clones;			/* TwinClone *: what dbops_twin_clones() returns for clones_for, when it has been asked */
+	const char *clones_for;
 } TwinColumn;
 
 /* What the new column is to be. */
@@ -181,8 +185,12 @@ extern void dbops_twin_tell_privileges(const TwinColumn *column, const char *twi
 extern void dbops_twin_check_clones(List *clones);
 extern void dbops_twin_check_fit(List *clones, const TwinType *type);
 
+/* twin_adopt.c */
+extern bool dbops_twin_is_to_adopt(const TwinColumn *column, const char *new_name, const TwinType *type, const TwinChange *known);
+extern void dbops_twin_add_adoption(OnlinePlan *plan, const TwinChange *change);
+
 /* twin_look.c */
-extern OnlineStep dbops_twin_look(const TwinChange *change);
+extern OnlineStep dbops_twin_look(const TwinChange *change, const char *among);
 
 /* twin_swap.c */
 extern char *dbops_twin_swap(const TwinColumn *column, const TwinChange *change);
@@ -205,14 +213,41 @@ extern void dbops_twin_check_shared(const TwinChange *change);
 
 /* twin_unique.c */
 #define TWIN_DUPLICATES_HINT	"Correct or delete all but one of each, and make the same call again."
+extern void dbops_twin_tell_merged(const TwinColumn *column, const List *clones, const char *type);
 extern void dbops_twin_tell_deferrable(const TwinColumn *column, const List *clones);
 extern void dbops_twin_add_unique_looks(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const char *reached);
+
+/* What a step of a change has built or proved. */
+typedef enum TwinProofKind
+{
+	TWIN_INDEX_THERE,
+	TWIN_INDEX_VALID,
+	TWIN_INDEX_ATTACHED,
+	TWIN_CONSTRAINT_THERE,
+	TWIN_CONSTRAINT_VALID
+} TwinProofKind;
+
+#define TWIN_PROOFS	(TWIN_CONSTRAINT_VALID + 1)
+
+typedef struct TwinProof
+{
+	TwinProofKind kind;
+	Oid			relid;			/* whose index or constraint it is */
+	const char *name;
+	Oid			whole;			/* ATTACHED: to an index of this table */
+	const char *whole_name;
+} TwinProof;
+
+/* twin_proof.c */
+extern void dbops_twin_add_proven(OnlinePlan *plan, TwinProof proof, OnlineStep step);
+extern char *dbops_twin_proofs(const OnlinePlan *plan);
 
 /* twin_plan.c */
 extern void dbops_twin_name_plan(OnlinePlan *plan, const char *column);
 extern void dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change,
 							  const TwinType *type, const char *set_clause);
 extern void dbops_twin_add_trigger(OnlinePlan *plan, const TwinChange *change);
+extern char *dbops_twin_trigger_drop(const TwinChange *change);
 extern void dbops_twin_add_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look);
 extern void dbops_twin_add_marked_look(OnlinePlan *plan, const TwinChange *change, OnlineStep look);
 extern void dbops_twin_add_backfill(OnlinePlan *plan, const TwinChange *change, const char *set_clause);

@@ -22,6 +22,7 @@ typedef struct CloneLook
 	List	   *clones;
 } CloneLook;
 
+static List *look_up(const TwinColumn *column, const char *twin);
 static List *look(const TwinColumn *column, const char *twin, const char *sql, DbopsRowCallback take);
 static void take_check(HeapTuple row, TupleDesc desc, void *arg);
 static void take_foreign_key(HeapTuple row, TupleDesc desc, void *arg);
@@ -30,9 +31,22 @@ static char *columns_in_parentheses(const CloneLook *look, List *names, bool rep
 static void put_together(TwinClone *clone, List *clones);
 static char *part_of(const TwinClone *clone);
 
-/* Copies of all of them (TwinClone *), those of a table before those of its partitions, of each the indexes first. */
+/* Copies of all of them (TwinClone *), those of a table before those of its partitions, of each the indexes first; looked up once. */
 List *
 dbops_twin_clones(const TwinColumn *column, const char *twin)
+{
+	TwinColumn *keeper = unconstify(TwinColumn *, column);
+
+	if (column->clones_for == NULL || strcmp(column->clones_for, twin) != 0)
+	{
+		keeper->clones = look_up(column, twin);
+		keeper->clones_for = twin;
+	}
+	return column->clones;
+}
+
+static List *
+look_up(const TwinColumn *column, const char *twin)
 {
 	List	   *clones = NIL;
 	ListCell   *cell;
@@ -72,7 +86,7 @@ look(const TwinColumn *column, const char *twin, const char *sql, DbopsRowCallba
 	CloneLook	look = {.column = column,.twin = quote_identifier(twin)};
 	DbopsParam	params[] = {dbops_param_oid(column->relid), dbops_param_int4(column->attnum), dbops_param_text(column->table)};
 
-	dbops_query_each(sql, lengthof(params), params, take, &look);
+	dbops_query_each_kept(sql, lengthof(params), params, take, &look);
 	return look.clones;
 }
 
@@ -186,11 +200,11 @@ part_of(const TwinClone *clone)
 	};
 
 	if (clone->kind == TWIN_FOREIGN_KEY)
-		return dbops_query_text("SELECT k.conname::text FROM pg_constraint k JOIN pg_constraint w ON w.oid = k.conparentid"
-								" WHERE k.conrelid = $1 AND w.conrelid = $2 AND w.conname = $3",
-								lengthof(params), params);
-	return dbops_query_text("SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = c.oid"
-							" JOIN pg_index wi ON wi.indexrelid = h.inhparent JOIN pg_class w ON w.oid = h.inhparent"
-							" WHERE i.indrelid = $1 AND wi.indrelid = $2 AND w.relname = $3",
-							lengthof(params), params);
+		return dbops_query_text_kept("SELECT k.conname::text FROM pg_constraint k JOIN pg_constraint w ON w.oid = k.conparentid"
+									 " WHERE k.conrelid = $1 AND w.conrelid = $2 AND w.conname = $3",
+									 lengthof(params), params);
+	return dbops_query_text_kept("SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = c.oid"
+								 " JOIN pg_index wi ON wi.indexrelid = h.inhparent JOIN pg_class w ON w.oid = h.inhparent"
+								 " WHERE i.indrelid = $1 AND wi.indrelid = $2 AND w.relname = $3",
+								 lengthof(params), params);
 }

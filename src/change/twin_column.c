@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+static List *look_up_family(const TwinColumn *column);
 static TwinColumn *column_of(List *columns, Oid relid);
 static bool is_same_text(const char *one, const char *other);
 static TwinColumn *describe(Oid relid, Form_pg_attribute attribute);
@@ -41,9 +42,17 @@ dbops_twin_column(Oid relid, const char *name)
 	return column;
 }
 
-/* The column in its table and in all partitions of that, each behind what it is a partition of. */
+/* The column in its table and in all partitions of that, each behind what it is a partition of; looked up once. */
 List *
 dbops_twin_columns(const TwinColumn *column)
+{
+	if (column->family == NIL)
+		unconstify(TwinColumn *, column)->family = look_up_family(column);
+	return column->family;
+}
+
+static List *
+look_up_family(const TwinColumn *column)
 {
 	List	   *columns = list_make1(unconstify(TwinColumn *, column));
 	ListCell   *cell;
@@ -95,11 +104,11 @@ describe(Oid relid, Form_pg_attribute attribute)
 	column->typmod = attribute->atttypmod;
 	column->collation = attribute->attcollation;
 	column->not_null = attribute->attnotnull;
-	dbops_query_each("SELECT (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = $1 AND adnum = $2),"
-					 " (SELECT array_agg(format('%I.%I', n.nspname, c.relname) ORDER BY c.oid) FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
-					 " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE d.classid = 'pg_class'::regclass AND c.relkind = 'S'"
-					 " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2 AND d.deptype = 'a')",
-					 lengthof(params), params, take_rest, column);
+	dbops_query_each_kept("SELECT (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = $1 AND adnum = $2),"
+						  " (SELECT array_agg(format('%I.%I', n.nspname, c.relname) ORDER BY c.oid) FROM pg_depend d JOIN pg_class c ON c.oid = d.objid"
+						  " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE d.classid = 'pg_class'::regclass AND c.relkind = 'S'"
+						  " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2 AND d.deptype = 'a')",
+						  lengthof(params), params, take_rest, column);
 	return column;
 }
 

@@ -28,7 +28,7 @@ static void put_elements(StringInfo text, const IndexLook *look, TwinClone *clon
 static void put_storage(StringInfo text, HeapTuple row, TupleDesc desc, const char *place);
 static char *elements(const IndexLook *look, TwinClone *clone, List *columns, List *endings, List *is_column, int from, int to);
 
-/* Copies of those of one table (TwinClone *). */
+/* Copies of those of one table (TwinClone *). OFFSET 0 has the server look a row up, where it would read a whole catalog for each table. */
 List *
 dbops_twin_index_clones(const TwinColumn *column, const char *twin)
 {
@@ -40,41 +40,41 @@ dbops_twin_index_clones(const TwinColumn *column, const char *twin)
 		dbops_param_text(column->schema)
 	};
 
-	dbops_query_each("SELECT x.relname::text, i.indisunique, am.amname::text, x.relkind::text, k.conname::text, coalesce(k.condeferrable, false),"
-					 " coalesce(k.condeferred, false), i.indnullsnotdistinct, i.indnkeyatts::int4,"
-					 " pg_get_expr(i.indpred, i.indrelid),"
-					 " (SELECT string_agg(format('%I=%L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(x.reloptions) o),"
-					 " (SELECT spcname::text FROM pg_tablespace t WHERE t.oid = x.reltablespace),"
-					 " array_agg(pg_get_indexdef(i.indexrelid, e.n::int4, false) ORDER BY e.n),"
-					 " array_agg(CASE WHEN e.n > i.indnkeyatts THEN '' ELSE concat("
-					 "  CASE WHEN col.oid <> coalesce(a.attcollation, 0) THEN format(' COLLATE %I.%I', cn.nspname, col.collname) END,"
-					 "  CASE WHEN NOT op.opcdefault OR o.options IS NOT NULL THEN format(' %I.%I', opn.nspname, op.opcname) END,"
-					 "  '(' || o.options || ')',"
-					 "  CASE WHEN pg_indexam_has_property(am.oid, 'can_order') AND (i.indoption[e.n - 1]::int4 & 1) <> 0 THEN ' DESC' END,"
-					 "  CASE WHEN NOT pg_indexam_has_property(am.oid, 'can_order') THEN '' WHEN (i.indoption[e.n - 1]::int4 & 2) <> 0 THEN ' NULLS FIRST' ELSE ' NULLS LAST' END)"
-					 "  END ORDER BY e.n),"
-					 " array_agg(CASE WHEN i.indkey[e.n - 1] = $2 THEN 'this' WHEN i.indkey[e.n - 1] = 0 THEN 'expression' ELSE 'other' END ORDER BY e.n),"
-					 " max(op.oid::int8) FILTER (WHERE i.indkey[e.n - 1] = $2), bool_and(op.opcdefault) FILTER (WHERE i.indkey[e.n - 1] = $2), am.oid,"
-					 " i.indexrelid, (SELECT p.indexrelid FROM pg_inherits h JOIN pg_index p ON p.indexrelid = h.inhparent WHERE h.inhrelid = i.indexrelid AND p.indisvalid),"
-					 " concat('; COMMENT ON INDEX ' || n.name || ' IS ' || quote_literal(obj_description(x.oid, 'pg_class')),"
-					 "  '; COMMENT ON CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || $3 || ' IS ' || quote_literal(obj_description(k.oid, 'pg_constraint')),"
-					 "  (SELECT string_agg(format('; ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', n.name, s.attnum, s.attstattarget), '' ORDER BY s.attnum)"
-					 "  FROM pg_attribute s WHERE s.attrelid = x.oid AND s.attstattarget >= 0 AND i.indkey[s.attnum - 1] = 0),"
-					 "  CASE WHEN i.indisclustered THEN format('; ALTER TABLE %s CLUSTER ON %I', $3, x.relname) END,"
-					 "  CASE WHEN i.indisreplident THEN format('; ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I', $3, x.relname) END)"
-					 " FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam"
-					 " LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype = 'u'"
-					 " CROSS JOIN LATERAL (SELECT format('%I.%I', $4, x.relname)) n (name)"
-					 " CROSS JOIN LATERAL generate_series(1, i.indnatts) e (n)"
-					 " LEFT JOIN pg_opclass op ON op.oid = i.indclass[e.n - 1] LEFT JOIN pg_namespace opn ON opn.oid = op.opcnamespace"
-					 " LEFT JOIN pg_collation col ON col.oid = i.indcollation[e.n - 1] LEFT JOIN pg_namespace cn ON cn.oid = col.collnamespace"
-					 " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[e.n - 1]"
-					 " LEFT JOIN pg_attribute ia ON ia.attrelid = i.indexrelid AND ia.attnum = e.n"
-					 " LEFT JOIN LATERAL (SELECT string_agg(u, ', ') FROM unnest(ia.attoptions) u WHERE u !~ '^pg_attver=') o (options) ON true"
-					 " WHERE i.indrelid = $1 AND i.indisvalid AND ($2 = ANY (i.indkey::int2[]) OR EXISTS (SELECT FROM pg_depend d"
-					 " WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2))"
-					 " GROUP BY x.oid, i.indexrelid, am.oid, k.oid, n.name ORDER BY x.relname",
-					 lengthof(params), params, take_index, &look);
+	dbops_query_each_kept("SELECT x.relname::text, i.indisunique, am.amname::text, x.relkind::text, k.conname::text, coalesce(k.condeferrable, false),"
+						  " coalesce(k.condeferred, false), i.indnullsnotdistinct, i.indnkeyatts::int4,"
+						  " pg_get_expr(i.indpred, i.indrelid),"
+						  " (SELECT string_agg(format('%I=%L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ') FROM unnest(x.reloptions) o),"
+						  " (SELECT spcname::text FROM pg_tablespace t WHERE t.oid = x.reltablespace),"
+						  " array_agg(pg_get_indexdef(i.indexrelid, e.n::int4, false) ORDER BY e.n),"
+						  " array_agg(CASE WHEN e.n > i.indnkeyatts THEN '' ELSE concat("
+						  "  CASE WHEN col.oid <> coalesce(a.attcollation, 0) THEN format(' COLLATE %I.%I', cn.nspname, col.collname) END,"
+						  "  CASE WHEN NOT op.opcdefault OR o.options IS NOT NULL THEN format(' %I.%I', opn.nspname, op.opcname) END,"
+						  "  '(' || o.options || ')',"
+						  "  CASE WHEN pg_indexam_has_property(am.oid, 'can_order') AND (i.indoption[e.n - 1]::int4 & 1) <> 0 THEN ' DESC' END,"
+						  "  CASE WHEN NOT pg_indexam_has_property(am.oid, 'can_order') THEN '' WHEN (i.indoption[e.n - 1]::int4 & 2) <> 0 THEN ' NULLS FIRST' ELSE ' NULLS LAST' END)"
+						  "  END ORDER BY e.n),"
+						  " array_agg(CASE WHEN i.indkey[e.n - 1] = $2 THEN 'this' WHEN i.indkey[e.n - 1] = 0 THEN 'expression' ELSE 'other' END ORDER BY e.n),"
+						  " max(op.oid::int8) FILTER (WHERE i.indkey[e.n - 1] = $2), bool_and(op.opcdefault) FILTER (WHERE i.indkey[e.n - 1] = $2), am.oid,"
+						  " i.indexrelid, (SELECT p.indexrelid FROM pg_inherits h JOIN pg_index p ON p.indexrelid = h.inhparent WHERE h.inhrelid = i.indexrelid AND p.indisvalid),"
+						  " concat('; COMMENT ON INDEX ' || n.name || ' IS ' || quote_literal(obj_description(x.oid, 'pg_class')),"
+						  "  '; COMMENT ON CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || $3 || ' IS ' || quote_literal(obj_description(k.oid, 'pg_constraint')),"
+						  "  (SELECT string_agg(format('; ALTER INDEX %s ALTER COLUMN %s SET STATISTICS %s', n.name, s.attnum, s.attstattarget), '' ORDER BY s.attnum)"
+						  "  FROM pg_attribute s WHERE s.attrelid = x.oid AND s.attstattarget >= 0 AND i.indkey[s.attnum - 1] = 0),"
+						  "  CASE WHEN i.indisclustered THEN format('; ALTER TABLE %s CLUSTER ON %I', $3, x.relname) END,"
+						  "  CASE WHEN i.indisreplident THEN format('; ALTER TABLE ONLY %s REPLICA IDENTITY USING INDEX %I', $3, x.relname) END)"
+						  " FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am am ON am.oid = x.relam"
+						  " LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype = 'u'"
+						  " CROSS JOIN LATERAL (SELECT format('%I.%I', $4, x.relname)) n (name)"
+						  " CROSS JOIN LATERAL generate_series(1, i.indnatts) e (n)"
+						  " LEFT JOIN LATERAL (SELECT * FROM pg_opclass WHERE oid = i.indclass[e.n - 1] OFFSET 0) op ON true LEFT JOIN pg_namespace opn ON opn.oid = op.opcnamespace"
+						  " LEFT JOIN LATERAL (SELECT * FROM pg_collation WHERE oid = i.indcollation[e.n - 1] OFFSET 0) col ON true LEFT JOIN pg_namespace cn ON cn.oid = col.collnamespace"
+						  " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[e.n - 1]"
+						  " LEFT JOIN LATERAL (SELECT attoptions FROM pg_attribute WHERE attrelid = i.indexrelid AND attnum = e.n OFFSET 0) ia ON true"
+						  " LEFT JOIN LATERAL (SELECT string_agg(u, ', ') FROM unnest(ia.attoptions) u WHERE u !~ '^pg_attver=') o (options) ON true"
+						  " WHERE i.indrelid = $1 AND i.indisvalid AND ($2 = ANY (i.indkey::int2[]) OR EXISTS (SELECT FROM pg_depend d"
+						  " WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2))"
+						  " GROUP BY x.oid, i.indexrelid, am.oid, k.oid, n.name ORDER BY x.relname",
+						  lengthof(params), params, take_index, &look);
 	return look.clones;
 }
 

@@ -25,9 +25,9 @@ static char *value_of(const char *set_list, const List *targets, int number);
 static char *assigned(const TwinColumn *column, const char *value);
 static Oid	checking_function(Oid type);
 
-/* The look for them, as far as it is the same for all changes. */
+/* The look for them, as far as it is the same for all changes. among: SQL that is true of those that count; or NULL. */
 OnlineStep
-dbops_twin_look(const TwinChange *change)
+dbops_twin_look(const TwinChange *change, const char *among)
 {
 	const Jsonb *forward = dbops_jsonb_document(change->document, "forward");
 	const Jsonb *reverse = dbops_jsonb_document(change->document, "reverse");
@@ -36,6 +36,8 @@ dbops_twin_look(const TwinChange *change)
 	/* What has come back from the new columns need not be what would go forward. */
 	if (reverse != NULL)
 		condition = psprintf("%s AND %s", condition, differs(change, reverse));
+	if (among != NULL)
+		condition = psprintf("%s AND %s", among, condition);
 	return (OnlineStep) {
 		.sql = psprintf("SELECT FROM %s AS %s WHERE %s LIMIT 1", change->table, dbops_jsonb_text(forward, "alias"), condition),
 		.path = dbops_jsonb_text(forward, "path"),

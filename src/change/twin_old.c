@@ -66,11 +66,12 @@ refuse_renamed(const TwinChange *change, const char *name)
 					 quote_identifier(name), quote_identifier(change->column))));
 }
 
-/* Its values are in the new column only. */
+/* Its values are in the new column only; those of the other one are that one's only. */
 static void
 refuse_other(const TwinChange *change)
 {
 	const char *old = quote_identifier(change->column);
+	const char *other = quote_identifier(dbops_text_fit(psprintf("%s_other", change->column), NAMEDATALEN));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -78,7 +79,8 @@ refuse_other(const TwinChange *change)
 					change->column, change->table, change->id),
 			 errdetail("That has been dropped. Its values are in \"%s\".", change->new_name),
 			 change->type == NULL ?
-			 errhint("ALTER TABLE %s DROP COLUMN %s; CALL dbops.finish_change(" INT64_FORMAT ");", change->table, old, change->id) :
-			 errhint("ALTER TABLE %s DROP COLUMN %s; ALTER TABLE %s RENAME COLUMN %s TO %s; CALL dbops.abort_change(" INT64_FORMAT ");",
-					 change->table, old, change->table, quote_identifier(change->new_name), old, change->id)));
+			 errhint("Give the other one another name: ALTER TABLE %s RENAME COLUMN %s TO %s; CALL dbops.finish_change(" INT64_FORMAT ");",
+					 change->table, old, other, change->id) :
+			 errhint("Give the other one another name: ALTER TABLE %s RENAME COLUMN %s TO %s; ALTER TABLE %s RENAME COLUMN %s TO %s; CALL dbops.abort_change(" INT64_FORMAT ");",
+					 change->table, old, other, change->table, quote_identifier(change->new_name), old, change->id)));
 }

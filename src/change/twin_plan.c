@@ -11,6 +11,7 @@
 #include "change/twin.h"
 
 #include "core/server.h"
+#include "core/sql.h"
 
 #include "catalog/pg_class.h"
 #include "utils/builtins.h"
@@ -20,6 +21,7 @@
 	psprintf("the change of column \"%s\" of table %s has been ended meanwhile", (change)->column, (change)->table)
 
 static void add_column(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change, const TwinType *type);
+static void check_locks(const OnlinePlan *plan, const TwinColumn *column, const TwinChange *change);
 static char *trigger_begin(const TwinChange *change);
 static char *trigger(const TwinChange *change, bool strict);
 static void check_trigger(const TwinChange *change);
@@ -59,8 +61,12 @@ void
 dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *change,
 				  const TwinType *type, const char *set_clause)
 {
+	check_locks(plan, column, change);
 	dbops_twin_add_row_look(plan, change);
-	add_column(plan, column, change, type);
+	if (change->adopts)
+		dbops_twin_add_adoption(plan, change);
+	else
+		add_column(plan, column, change, type);
 	if (get_attnum(change->relid, change->new_name) != InvalidAttrNumber)
 		dbops_twin_add_trigger(plan, change);
 	dbops_twin_add_backfill(plan, change, set_clause);
@@ -70,6 +76,16 @@ dbops_twin_expand(OnlinePlan *plan, const TwinColumn *column, const TwinChange *
 	if (!type->may_fail)
 		dbops_twin_add_not_nulls(plan, column, change->new_name);
 	dbops_twin_add_ready(plan, change);
+}
+
+/* A change that is ready must be one that can be finished: there the old column goes, with what the copies get the names of. */
+static void
+check_locks(const OnlinePlan *plan, const TwinColumn *column, const TwinChange *change)
+{
+	const char *end = psprintf("%s; ALTER TABLE %s DROP COLUMN %s", dbops_twin_trigger_drop(change), column->table, quote_identifier(column->name));
+
+	dbops_online_check_locks(plan, dbops_online_locks(dbops_sql_parse(end, RAW_PARSE_DEFAULT)) +
+							  list_length(dbops_twin_clones(column, change->new_name)));
 }
 
 /* With the trigger, so that nobody ever sees the one without the other: the backfill would go over what was written to the column. */
@@ -113,16 +129,16 @@ properties(const TwinColumn *column, const char *twin, bool same_type)
 	};
 	char	   *sql;
 
-	sql = dbops_query_text("SELECT concat("
-						   "CASE WHEN $5 AND a.attstorage <> t.typstorage THEN format('; ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s', $3, $4,"
-						   " CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END) END,"
-						   "CASE WHEN $5 AND a.attcompression <> '' THEN format('; ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION %s', $3, $4,"
-						   " CASE a.attcompression WHEN 'l' THEN 'lz4' ELSE 'pglz' END) END,"
-						   "CASE WHEN coalesce(a.attstattarget, -1) >= 0 THEN format('; ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', $3, $4, a.attstattarget) END,"
-						   "(SELECT string_agg(format('; ALTER TABLE %s ALTER COLUMN %I SET (%s)', $3, $4, o), '') FROM unnest(a.attoptions) o WHERE o ~ '^n_distinct')"
-						   ")"
-						   " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum = $2",
-						   lengthof(params), params);
+	sql = dbops_query_text_kept("SELECT concat("
+								"CASE WHEN $5 AND a.attstorage <> t.typstorage THEN format('; ALTER TABLE %s ALTER COLUMN %I SET STORAGE %s', $3, $4,"
+								" CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END) END,"
+								"CASE WHEN $5 AND a.attcompression <> '' THEN format('; ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION %s', $3, $4,"
+								" CASE a.attcompression WHEN 'l' THEN 'lz4' ELSE 'pglz' END) END,"
+								"CASE WHEN coalesce(a.attstattarget, -1) >= 0 THEN format('; ALTER TABLE %s ALTER COLUMN %I SET STATISTICS %s', $3, $4, a.attstattarget) END,"
+								"(SELECT string_agg(format('; ALTER TABLE %s ALTER COLUMN %I SET (%s)', $3, $4, o), '') FROM unnest(a.attoptions) o WHERE o ~ '^n_distinct')"
+								")"
+								" FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum = $2",
+								lengthof(params), params);
 	return psprintf("%s%s", sql == NULL ? "" : sql, dbops_twin_privileges(column, twin, false, false));
 }
 
@@ -164,6 +180,12 @@ trigger(const TwinChange *change, bool strict)
 					" ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
 					name, change->table, quote_literal_cstr(change->column),
 					strict ? psprintf(", 'strict', '" INT64_FORMAT "'", change->id) : "", change->table, name);
+}
+
+char *
+dbops_twin_trigger_drop(const TwinChange *change)
+{
+	return psprintf("DROP TRIGGER IF EXISTS %s ON %s", quote_identifier(dbops_twin_trigger_name(change->column)), change->table);
 }
 
 /*
@@ -228,7 +250,10 @@ dbops_twin_add_backfill(OnlinePlan *plan, const TwinChange *change, const char *
 		.reached = dbops_twin_is_in_state(change, "ready"),
 		.why = "The rows that were there before, and a proof that none is left.",
 		.table = change->relid,
-		.set_clause = set_clause
+		.set_clause = set_clause,
+		.hint = psprintf("To see all rows that fail: CALL dbops.batched_backfill(%s, %s, on_error => 'quarantine'); which fills the others, and SELECT * FROM dbops.backfill_errors(<its job>); "
+						 "Set them right and make the same call again, or give the change up: CALL dbops.abort_change(" INT64_FORMAT ");",
+						 quote_literal_cstr(change->table), quote_literal_cstr(set_clause), change->id)
 	});
 }
 
@@ -277,26 +302,22 @@ static void
 add_index(OnlinePlan *plan, const TwinClone *clone)
 {
 	const TwinColumn *column = clone->column;
-	const char *name = full_name(clone);
+	const TwinClone *whole = clone->part_of;
 
-	dbops_online_add(plan, (OnlineStep)
+	dbops_twin_add_proven(plan, (TwinProof) {.kind = clone->whole ? TWIN_INDEX_THERE : TWIN_INDEX_VALID,.relid = column->relid,.name = clone->clone}, (OnlineStep)
 	{
 		.kind = clone->whole ? ONLINE_SHORT : ONLINE_ALONE,
 		.sql = psprintf("CREATE %sINDEX %s%s ON %s%s %s", clone->unique ? "UNIQUE " : "",
 						clone->whole ? "" : "CONCURRENTLY IF NOT EXISTS ", quote_identifier(clone->clone),
 						clone->whole ? "ONLY " : "", column->table, clone->definition),
-		.reached = clone->whole ? psprintf("to_regclass(%s) IS NOT NULL", quote_literal_cstr(name)) :
-		dbops_online_index_valid(column->relid, column->schema, clone->clone),
 		.why = psprintf("Takes the place of %s in the end.", quote_identifier(clone->name)),
 		.hint = clone->unique ? TWIN_DUPLICATES_HINT : NULL
 	});
-	if (clone->part_of != NULL && clone->part_of->kind == TWIN_INDEX)
-		dbops_online_add(plan, (OnlineStep)
+	if (whole != NULL && whole->kind == TWIN_INDEX)
+		dbops_twin_add_proven(plan, (TwinProof) {TWIN_INDEX_ATTACHED, column->relid, clone->clone, whole->column->relid, whole->clone}, (OnlineStep)
 		{
 			.kind = ONLINE_SHORT,
-			.sql = psprintf("ALTER INDEX %s ATTACH PARTITION %s", full_name(clone->part_of), name),
-			.reached = psprintf("EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) AND inhparent = to_regclass(%s))",
-								quote_literal_cstr(name), quote_literal_cstr(full_name(clone->part_of)))
+			.sql = psprintf("ALTER INDEX %s ATTACH PARTITION %s", full_name(whole), full_name(clone))
 		});
 }
 
@@ -312,19 +333,17 @@ add_constraint(OnlinePlan *plan, const TwinClone *clone)
 	const TwinColumn *column = clone->column;
 	const char *name = quote_identifier(clone->clone);
 
-	dbops_online_add(plan, (OnlineStep)
+	dbops_twin_add_proven(plan, (TwinProof) {.kind = TWIN_CONSTRAINT_THERE,.relid = column->relid,.name = clone->clone}, (OnlineStep)
 	{
 		.kind = ONLINE_SHORT,
 		.sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", column->table, name, clone->definition),
-		.reached = dbops_online_constraint_there(column->relid, clone->clone),
 		.why = psprintf("Takes the place of %s in the end.", quote_identifier(clone->name))
 	});
 	if (clone->valid)
-		dbops_online_add(plan, (OnlineStep)
+		dbops_twin_add_proven(plan, (TwinProof) {.kind = TWIN_CONSTRAINT_VALID,.relid = column->relid,.name = clone->clone}, (OnlineStep)
 		{
 			.kind = ONLINE_SCAN,
-			.sql = psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", column->table, name),
-			.reached = dbops_online_constraint_valid(column->relid, clone->clone)
+			.sql = psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", column->table, name)
 		});
 }
 
@@ -335,11 +354,10 @@ add_whole(OnlinePlan *plan, const TwinClone *clone)
 	const TwinColumn *column = clone->column;
 
 	if (clone->whole && clone->kind == TWIN_FOREIGN_KEY)
-		dbops_online_add(plan, (OnlineStep)
+		dbops_twin_add_proven(plan, (TwinProof) {.kind = TWIN_CONSTRAINT_VALID,.relid = column->relid,.name = clone->clone}, (OnlineStep)
 		{
 			.kind = ONLINE_SHORT,
 			.sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s %s", column->table, quote_identifier(clone->clone), clone->definition),
-			.reached = dbops_online_constraint_valid(column->relid, clone->clone),
 			.still = dbops_online_same_leaves(column->relid),
 			.message = ONLINE_OTHER_LEAVES(column->relid),
 			.why = "Takes those of the partitions over, and reads no row."
@@ -374,19 +392,17 @@ add_not_null(OnlinePlan *plan, const TwinColumn *column, const char *twin)
 {
 	const char *name = dbops_twin_not_null_name(twin);
 
-	dbops_online_add(plan, (OnlineStep)
+	dbops_twin_add_proven(plan, (TwinProof) {.kind = TWIN_CONSTRAINT_THERE,.relid = column->relid,.name = name}, (OnlineStep)
 	{
 		.kind = ONLINE_SHORT,
 		.sql = psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
 						column->table, quote_identifier(name), quote_identifier(twin)),
-		.reached = dbops_online_constraint_there(column->relid, name),
 		.why = "Spares SET NOT NULL its look at all rows in the end."
 	});
-	dbops_online_add(plan, (OnlineStep)
+	dbops_twin_add_proven(plan, (TwinProof) {.kind = TWIN_CONSTRAINT_VALID,.relid = column->relid,.name = name}, (OnlineStep)
 	{
 		.kind = ONLINE_SCAN,
-		.sql = psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", column->table, quote_identifier(name)),
-		.reached = dbops_online_constraint_valid(column->relid, name)
+		.sql = psprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", column->table, quote_identifier(name))
 	});
 }
 

@@ -37,19 +37,19 @@ dbops_twin_privileges(const TwinColumn *column, const char *twin, bool begun, bo
 		dbops_param_bool(exact)
 	};
 
-	return dbops_query_text("WITH old AS (" OLD_GRANTS "), new AS (" NEW_GRANTS "),"
-							" undone AS (SELECT $6 AND EXISTS (TABLE new EXCEPT TABLE old) AS is_so),"
-							" remark AS (SELECT col_description($1, $2) AS old,"
-							" (SELECT col_description($1, attnum) FROM pg_attribute WHERE attrelid = $1 AND attname = $4 AND $5) AS new)"
-							" SELECT concat("
-							"(SELECT format('; COMMENT ON COLUMN %s.%I IS %s', $3, $4, coalesce(quote_literal(old), 'NULL')) FROM remark"
-							" WHERE old IS DISTINCT FROM new AND ($6 OR new IS NULL)),"
-							"(SELECT string_agg(format('; REVOKE ALL (%I) ON %s FROM %s CASCADE', $4, $3, grantee), '' ORDER BY grantee)"
-							" FROM (SELECT DISTINCT " GRANTEE " FROM new x, undone WHERE is_so) _ (grantee)),"
-							"(SELECT string_agg(format('; GRANT %s (%I) ON %s TO %s%s', x.privilege_type, $4, $3, " GRANTEE ","
-							" CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END), '' ORDER BY pg_get_userbyid(x.grantee), x.privilege_type)"
-							" FROM old x, undone WHERE is_so OR NOT EXISTS (SELECT FROM new n WHERE (n.grantee, n.privilege_type, n.is_grantable) = (x.grantee, x.privilege_type, x.is_grantable))))",
-							lengthof(params), params);
+	return dbops_query_text_kept("WITH old AS (" OLD_GRANTS "), new AS (" NEW_GRANTS "),"
+								 " undone AS (SELECT $6 AND EXISTS (TABLE new EXCEPT TABLE old) AS is_so),"
+								 " remark AS (SELECT col_description($1, $2) AS old,"
+								 " (SELECT col_description($1, attnum) FROM pg_attribute WHERE attrelid = $1 AND attname = $4 AND $5) AS new)"
+								 " SELECT concat("
+								 "(SELECT format('; COMMENT ON COLUMN %s.%I IS %s', $3, $4, coalesce(quote_literal(old), 'NULL')) FROM remark"
+								 " WHERE old IS DISTINCT FROM new AND ($6 OR new IS NULL)),"
+								 "(SELECT string_agg(format('; REVOKE ALL (%I) ON %s FROM %s CASCADE', $4, $3, grantee), '' ORDER BY grantee)"
+								 " FROM (SELECT DISTINCT " GRANTEE " FROM new x, undone WHERE is_so) _ (grantee)),"
+								 "(SELECT string_agg(format('; GRANT %s (%I) ON %s TO %s%s', x.privilege_type, $4, $3, " GRANTEE ","
+								 " CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END), '' ORDER BY pg_get_userbyid(x.grantee), x.privilege_type)"
+								 " FROM old x, undone WHERE is_so OR NOT EXISTS (SELECT FROM new n WHERE (n.grantee, n.privilege_type, n.is_grantable) = (x.grantee, x.privilege_type, x.is_grantable))))",
+								 lengthof(params), params);
 }
 
 /* Tell of those that only the new column of rename_column has: they may have been revoked from the old one. */

@@ -190,12 +190,12 @@ static void
 check_index_keys(const TwinColumn *column, bool copied)
 {
 	DbopsParam	params[] = {dbops_param_oid(column->relid), dbops_param_int4(column->attnum), dbops_param_bool(copied)};
-	char	   *what = dbops_query_text("SELECT CASE WHEN i.indisprimary THEN 'the primary key' WHEN i.indisexclusion THEN 'exclusion constraint ' || c.relname"
-										" WHEN i.indisreplident THEN 'the replica identity' ELSE 'the index that the table is clustered on' END"
-										" FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-										" WHERE i.indrelid = $1 AND $2 = ANY (i.indkey::int2[]) AND (i.indisprimary OR i.indisexclusion OR (i.indisreplident OR i.indisclustered) AND NOT $3)"
-										" ORDER BY i.indisprimary DESC, c.relname LIMIT 1",
-										lengthof(params), params);
+	char	   *what = dbops_query_text_kept("SELECT CASE WHEN i.indisprimary THEN 'the primary key' WHEN i.indisexclusion THEN 'exclusion constraint ' || c.relname"
+											 " WHEN i.indisreplident THEN 'the replica identity' ELSE 'the index that the table is clustered on' END"
+											 " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+											 " WHERE i.indrelid = $1 AND $2 = ANY (i.indkey::int2[]) AND (i.indisprimary OR i.indisexclusion OR (i.indisreplident OR i.indisclustered) AND NOT $3)"
+											 " ORDER BY i.indisprimary DESC, c.relname LIMIT 1",
+											 lengthof(params), params);
 
 	if (what != NULL)
 		ereport(ERROR,
@@ -239,17 +239,17 @@ each_dependent(const TwinColumn *column, DbopsRowCallback refuse)
 {
 	DbopsParam	params[] = {dbops_param_oid(column->relid), dbops_param_int4(column->attnum)};
 
-	dbops_query_each("SELECT coalesce(pg_describe_object('pg_rewrite'::regclass, r.oid, 0), pg_describe_object(d.classid, d.objid, d.objsubid))"
-					 " FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
-					 " LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid"
-					 " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
-					 " LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
-					 " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2"
-					 " AND (a.oid IS NULL OR a.adrelid <> $1 OR a.adnum <> $2)"
-					 " AND (c.oid IS NULL OR c.relkind NOT IN ('i', 'I', 'S'))"
-					 " AND (k.oid IS NULL OR k.conrelid <> $1 OR k.contype NOT IN ('c', 'f', 'u', 'n') OR (k.confrelid = $1 AND $2 = ANY (k.confkey)))"
-					 " ORDER BY 1 LIMIT 1",
-					 lengthof(params), params, refuse, unconstify(TwinColumn *, column));
+	dbops_query_each_kept("SELECT coalesce(pg_describe_object('pg_rewrite'::regclass, r.oid, 0), pg_describe_object(d.classid, d.objid, d.objsubid))"
+						  " FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid"
+						  " LEFT JOIN pg_attrdef a ON d.classid = 'pg_attrdef'::regclass AND a.oid = d.objid"
+						  " LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid"
+						  " LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid"
+						  " WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.refobjsubid = $2"
+						  " AND (a.oid IS NULL OR a.adrelid <> $1 OR a.adnum <> $2)"
+						  " AND (c.oid IS NULL OR c.relkind NOT IN ('i', 'I', 'S'))"
+						  " AND (k.oid IS NULL OR k.conrelid <> $1 OR k.contype NOT IN ('c', 'f', 'u', 'n') OR (k.confrelid = $1 AND $2 = ANY (k.confkey)))"
+						  " ORDER BY 1 LIMIT 1",
+						  lengthof(params), params, refuse, unconstify(TwinColumn *, column));
 }
 
 static void

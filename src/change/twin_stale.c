@@ -46,22 +46,22 @@ look_at(OnlinePlan *plan, const TwinColumn *column, const char *twin)
 	};
 	StaleLook	look = {.plan = plan,.column = column};
 
-	dbops_query_each("SELECT s.name, s.is_constraint FROM pg_attribute w CROSS JOIN LATERAL ("
-					 "SELECT k.conname::text, true, k.contype FROM pg_constraint k WHERE k.conrelid = w.attrelid AND w.attnum = ANY (k.conkey)"
-					 " AND k.contype IN ('c', 'f', 'u') AND k.coninhcount = 0"
-					 " UNION ALL SELECT c.relname::text, false, 'i' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-					 " WHERE i.indrelid = w.attrelid AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.conrelid = w.attrelid)"
-					 " AND (w.attnum = ANY (i.indkey::int2[]) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
-					 " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum))"
-					 ") s (name, is_constraint, kind)"
-					 " WHERE w.attrelid = $1 AND w.attname = $3"
-					 " AND CASE WHEN s.name = $4 THEN s.kind = 'c' AND NOT (SELECT attnotnull FROM pg_attribute WHERE attrelid = $1 AND attnum = $2)"
-					 " ELSE s.name LIKE '%\\_dbops\\_new'"
-					 " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = $1 AND k.conname = left(s.name, -length('_dbops_new')))"
-					 " AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-					 " WHERE i.indrelid = $1 AND c.relname = left(s.name, -length('_dbops_new'))) END"
-					 " ORDER BY s.is_constraint, s.name",
-					 lengthof(params), params, take_stale, &look);
+	dbops_query_each_kept("SELECT s.name, s.is_constraint FROM pg_attribute w CROSS JOIN LATERAL ("
+						  "SELECT k.conname::text, true, k.contype FROM pg_constraint k WHERE k.conrelid = w.attrelid AND w.attnum = ANY (k.conkey)"
+						  " AND k.contype IN ('c', 'f', 'u') AND k.coninhcount = 0"
+						  " UNION ALL SELECT c.relname::text, false, 'i' FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+						  " WHERE i.indrelid = w.attrelid AND NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid AND k.conrelid = w.attrelid)"
+						  " AND (w.attnum = ANY (i.indkey::int2[]) OR EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid"
+						  " AND d.refclassid = 'pg_class'::regclass AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum))"
+						  ") s (name, is_constraint, kind)"
+						  " WHERE w.attrelid = $1 AND w.attname = $3"
+						  " AND CASE WHEN s.name = $4 THEN s.kind = 'c' AND NOT (SELECT attnotnull FROM pg_attribute WHERE attrelid = $1 AND attnum = $2)"
+						  " ELSE s.name LIKE '%\\_dbops\\_new'"
+						  " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = $1 AND k.conname = left(s.name, -length('_dbops_new')))"
+						  " AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+						  " WHERE i.indrelid = $1 AND c.relname = left(s.name, -length('_dbops_new'))) END"
+						  " ORDER BY s.is_constraint, s.name",
+						  lengthof(params), params, take_stale, &look);
 }
 
 static void

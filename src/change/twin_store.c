@@ -225,6 +225,8 @@ dbops_twin_store(TwinChange *change, bool dry_run)
 		change->id = DatumGetInt64(id);
 	ereport(NOTICE,
 			(errmsg("a change of table %s begins or goes on, which finish_change() or abort_change() ends", change->table),
+			 change->new_name != NULL ?
+			 errdetail("Statements that sessions have prepared, and that return all columns (SELECT *, RETURNING *), fail from the first step on (cached plan must not change result type), until they are prepared anew.") : 0,
 			 errhint("CALL dbops.finish_change(" INT64_FORMAT "); when applications use only the new columns, or CALL dbops.abort_change(" INT64_FORMAT ");",
 					 change->id, change->id)));
 }

@@ -47,6 +47,24 @@ add_look(OnlinePlan *plan, const TwinClone *clone, const TwinChange *change, con
 	});
 }
 
+/* Values that no two rows have may become the same: those that are written while the copy is there, and before the old one goes. */
+void
+dbops_twin_tell_merged(const TwinColumn *column, const List *clones, const char *type)
+{
+	ListCell   *cell;
+
+	foreach(cell, clones)
+	{
+		const TwinClone *clone = lfirst(cell);
+
+		if (clone->unique && !clone->whole)
+			ereport(WARNING,
+					(errmsg("from when finish_change() builds a copy of %s of table %s until the change ends, that copy refuses values that are the same in type %s",
+							quote_identifier(clone->name), column->table, type),
+					 errdetail("It stays in force where finish_change() gives up, until that or abort_change() is called again.")));
+	}
+}
+
 /* The copy of a constraint that is checked at the end of a transaction becomes one in the swap; as an index alone it is checked at once. */
 void
 dbops_twin_tell_deferrable(const TwinColumn *column, const List *clones)

@@ -139,6 +139,11 @@ extern bool dbops_texts_have(const List *texts, const char *text);
 extern Size dbops_text_clip(const char *text, Size room);
 extern const char *dbops_text_fit(const char *name, Size bytes);
 
+/* ---- durable.c: standbys are waited for without locks ---- */
+
+extern bool dbops_durable_put_off(void);
+extern void dbops_durable_await(void);
+
 /* ---- query.c: the only user of SPI ---- */
 
 typedef struct DbopsParam
@@ -161,6 +166,9 @@ typedef void (*DbopsPlanCallback) (struct PlannedStmt *plan, void *arg);
 extern uint64 dbops_query_each(const char *sql,
 							   int nparams, const DbopsParam *params,
 							   DbopsRowCallback each, void *arg);
+extern uint64 dbops_query_each_kept(const char *sql,
+									int nparams, const DbopsParam *params,
+									DbopsRowCallback each, void *arg);
 extern uint64 dbops_query_seen(const char *sql,
 							   int nparams, const DbopsParam *params,
 							   DbopsRowCallback each, void *arg);
@@ -170,6 +178,7 @@ extern bool dbops_query_value(const char *sql,
 							  int nparams, const DbopsParam *params,
 							  Oid type, Datum *value);
 extern char *dbops_query_text(const char *sql, int nparams, const DbopsParam *params);
+extern char *dbops_query_text_kept(const char *sql, int nparams, const DbopsParam *params);
 
 /* The same on dbops' own tables, with the rights of the extension's owner. */
 extern uint64 dbops_store_each(const char *sql,

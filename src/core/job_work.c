@@ -109,7 +109,7 @@ do_step(const DbopsJobKind *kind, DbopsJob *job, const DbopsJobKeeper *keeper, v
 	if (keeper != NULL)
 		keeper->save(job, &step, keeper->arg);
 	if (step.finished && keeper != NULL)
-		dbops_set_local("synchronous_commit", strcmp(durable, "off") == 0 ? "on" : durable);
+		dbops_set_local("synchronous_commit", strcmp(durable, "off") == 0 ? "local" : durable);
 	dbops_procedure_commit();
 	if (OidIsValid(step.vacuum))
 		vacuum_after(job, &step);

@@ -107,6 +107,19 @@ dbops_query_each(const char *sql, int nparams, const DbopsParam *params,
 	return run_under(GetTransactionSnapshot(), &query);
 }
 
+/* The same for a constant, of which each of many objects is asked: its plan is kept for the session. */
+uint64
+dbops_query_each_kept(const char *sql, int nparams, const DbopsParam *params,
+					  DbopsRowCallback each, void *arg)
+{
+	StoreQuery	query = {
+		.sql = sql,.kept = true,.nparams = nparams,.params = params,
+		.each = each,.arg = arg,.caller = CurrentMemoryContext
+	};
+
+	return run_under(GetTransactionSnapshot(), &query);
+}
+
 /*
  * The same under the active snapshot, so that several queries see one moment.
  * The text must be a constant: its plan is kept for the session, for any values.
@@ -427,6 +440,17 @@ dbops_query_text(const char *sql, int nparams, const DbopsParam *params)
 	return dbops_query_value(sql, nparams, params, TEXTOID, &value) ? TextDatumGetCString(value) : NULL;
 }
 
+/* The same for a constant whose plan is kept, as by dbops_query_each_kept. */
+char *
+dbops_query_text_kept(const char *sql, int nparams, const DbopsParam *params)
+{
+	Datum		value;
+	ValueResult result = {.type = TEXTOID,.value = &value};
+
+	dbops_query_each_kept(sql, nparams, params, take_value, &result);
+	return result.found ? TextDatumGetCString(value) : NULL;
+}
+
 /* Copy the first column into the caller's memory. */
 static void
 take_value(HeapTuple row, TupleDesc desc, void *arg)
@@ -530,11 +554,15 @@ dbops_procedure_begin_anew(MemoryContext context)
 	return error;
 }
 
-/* Commit what the procedure has done so far and begin a new transaction. */
+/* Commit what the procedure has done so far and begin a new transaction; standbys are waited for without locks. */
 void
 dbops_procedure_commit(void)
 {
+	bool		waits = dbops_durable_put_off();
+
 	SPI_commit();
+	if (waits)
+		dbops_durable_await();
 }
 
 void

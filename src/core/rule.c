@@ -16,6 +16,8 @@ static int	n_rule_sets = 0;
 static const DbopsRuleAlias *aliases = NULL;
 static int	n_aliases = 0;
 
+static bool is_same(const char *a, const char *b);
+
 /* Add a set of rules; called when the library is loaded. */
 void
 dbops_rule_register(const DbopsRuleSet *set)
@@ -68,14 +70,38 @@ dbops_rule_register_aliases(const DbopsRuleAlias *list, int n)
 	n_aliases = n;
 }
 
-/* Is a name, in whatever case, somebody else's for the rule? */
+/* Is a name somebody else's for the rule? */
 bool
 dbops_rule_is_alias(const char *rule, const char *name)
 {
 	for (int i = 0; i < n_aliases; i++)
-		if (strcmp(aliases[i].rule, rule) == 0 && pg_strcasecmp(aliases[i].name, name) == 0)
+		if (strcmp(aliases[i].rule, rule) == 0 && is_same(aliases[i].name, name))
 			return true;
 	return false;
+}
+
+/* In whatever case, and however its words are put together: ban-drop-table is banDropTable. */
+static bool
+is_same(const char *a, const char *b)
+{
+	for (;; a++, b++)
+	{
+		while (*a == '-' || *a == '_')
+			a++;
+		while (*b == '-' || *b == '_')
+			b++;
+		if (pg_tolower((unsigned char) *a) != pg_tolower((unsigned char) *b))
+			return false;
+		if (*a == '\0')
+			return true;
+	}
+}
+
+/* What others call a rule, one after the other; NULL: there are no more. */
+const char *
+dbops_rule_alias_at(int number)
+{
+	return (number < n_aliases) ? aliases[number].name : NULL;
 }
 
 /* The rules that a name may mean; NIL: it is no rule's. */
@@ -88,7 +114,7 @@ dbops_rule_named(const char *name)
 	if (rule != NULL)
 		return list_make1(unconstify(DbopsRule *, rule));
 	for (int i = 0; i < n_aliases; i++)
-		if (pg_strcasecmp(aliases[i].name, name) == 0)
+		if (is_same(aliases[i].name, name))
 			rules = lappend(rules, unconstify(DbopsRule *, dbops_rule_find(aliases[i].rule)));
 	return rules;
 }

@@ -66,6 +66,7 @@ extern const DbopsRule *dbops_rule_at(int number, const char **review); /* from 
 extern const DbopsRule *dbops_rule_find(const char *name);
 extern void dbops_rule_register_aliases(const DbopsRuleAlias *list, int n);
 extern bool dbops_rule_is_alias(const char *rule, const char *name);
+extern const char *dbops_rule_alias_at(int number); /* from 0; NULL: there are no more */
 extern List *dbops_rule_named(const char *name);	/* of DbopsRule *: of its own name or somebody else's */
 
 /* ---- query.c: for who judges a catalog that others change ---- */

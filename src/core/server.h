@@ -69,6 +69,10 @@ extern Process *dbops_processes_read(int *n);
 extern Process *dbops_process_find(Process *processes, int n, int pid);
 extern void dbops_prepared_read(Prepared *prepared);
 
+/* ---- lock_table.c: how full the server's table of locks is ---- */
+
+extern long dbops_lock_table_used(long *room);
+
 /* ---- blocker.c: who has the lock that is waited for? ---- */
 
 extern char *dbops_blocker(const LOCKTAG *tag, LOCKMODE mode);

@@ -157,8 +157,13 @@ is_any_given(FunctionCallInfo fcinfo, int from, int to)
 static const DbopsCheck *
 take_check(FunctionCallInfo fcinfo)
 {
+	const DbopsCheck *check;
+
 	dbops_require_argument(fcinfo, 0, "check_name");
-	return dbops_check_require(dbops_text_argument(fcinfo, 0));
+	check = dbops_check_find(dbops_text_argument(fcinfo, 0));
+	if (check == NULL)
+		dbops_check_or_rule_refuse(dbops_text_argument(fcinfo, 0));
+	return check;
 }
 
 /* A check of the whole cluster obeys one database; a row elsewhere would change nothing. */

@@ -5,16 +5,26 @@
  * The list tells a user what can be changed and muted, also of checks that
  * have nothing to say right now.
  */
+#include "core/rule.h"
 #include "observe/checks.h"
 
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
-#define LIKELY_MEANT	5		/* letters that differ */
+#define LIKELY_MEANT	5		/* letters that differ, if the name has more than twice as many */
+
+/* The name that differs least from one that is unknown, if it does not differ much; or NULL. */
+typedef struct Likely
+{
+	const char *name;
+	int			distance;
+} Likely;
 
 PG_FUNCTION_INFO_V1(dbops_check_list);
 
-static const char *most_like(const char *name);
+static void like_check(const char *name, Likely *likely);
+static void like_rule(const char *name, Likely *likely);
+static void compare(const char *name, const char *known, Likely *likely);
 static void put_check(ReturnSetInfo *result, const DbopsCheck *check);
 static void put_number(Datum *value, bool *isnull, double number);
 
@@ -45,39 +55,68 @@ const DbopsCheck *
 dbops_check_require(const char *name)
 {
 	const DbopsCheck *check = dbops_check_find(name);
-	const char *like;
+	Likely		likely = {NULL};
 
 	if (check != NULL)
 		return check;
-	like = most_like(name);
+	like_check(name, &likely);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("check \"%s\" does not exist", name),
-			 like != NULL ? errhint("Perhaps you mean \"%s\".", like) :
+			 likely.name != NULL ? errhint("Perhaps you mean \"%s\".", likely.name) :
 			 errhint("SELECT check_name FROM dbops.check_list(); lists them.")));
 	return NULL;				/* keep the compiler quiet */
 }
 
-/* The check whose name differs least, if it does not differ much; or NULL. */
-static const char *
-most_like(const char *name)
+/* Refuse what a user has named and is neither a check nor a rule. */
+void
+dbops_check_or_rule_refuse(const char *name)
+{
+	Likely		likely = {NULL};
+
+	like_check(name, &likely);
+	like_rule(name, &likely);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("check or rule \"%s\" does not exist", name),
+			 likely.name != NULL ? errhint("Perhaps you mean \"%s\".", likely.name) :
+			 errhint("SELECT check_name FROM dbops.check_list(); lists the checks, SELECT rule_name FROM dbops.rule_list(); the rules.")));
+}
+
+static void
+like_check(const char *name, Likely *likely)
 {
 	const DbopsCheck *check;
-	const char *like = NULL;
-	int			least = LIKELY_MEANT + 1;
 
-	if (strlen(name) > NAMEDATALEN)
-		return NULL;
 	for (int i = 0; (check = dbops_check_at(i)) != NULL; i++)
-	{
-		int			distance = varstr_levenshtein(name, strlen(name), check->name, strlen(check->name), 1, 1, 1, true);
+		compare(name, check->name, likely);
+}
 
-		if (distance >= least)
-			continue;
-		least = distance;
-		like = check->name;
-	}
-	return like;
+static void
+like_rule(const char *name, Likely *likely)
+{
+	const DbopsRule *rule;
+	const char *alias;
+
+	for (int i = 0; (rule = dbops_rule_at(i, NULL)) != NULL; i++)
+		compare(name, rule->name, likely);
+	for (int i = 0; (alias = dbops_rule_alias_at(i)) != NULL; i++)
+		compare(name, alias, likely);
+}
+
+static void
+compare(const char *name, const char *known, Likely *likely)
+{
+	int			length = strlen(name);
+	int			distance;
+
+	if (length > NAMEDATALEN)
+		return;
+	distance = varstr_levenshtein(name, length, known, strlen(known), 1, 1, 1, true);
+	if (distance > LIKELY_MEANT || distance * 2 >= length || (likely->name != NULL && distance >= likely->distance))
+		return;
+	likely->name = known;
+	likely->distance = distance;
 }
 
 /* check_list() → every check with what it looks at and its shipped thresholds */

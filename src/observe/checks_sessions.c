@@ -19,7 +19,6 @@
 #include "postmaster/autovacuum.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
-#include "storage/shmem.h"
 #include "utils/backend_status.h"
 #include "utils/fmgrprotos.h"
 
@@ -57,7 +56,6 @@ static void judge_workers(const void *facts, DbopsCheckRun *run);
 static void judge_unencrypted(const void *facts, DbopsCheckRun *run);
 static void judge_fast_path(const void *facts, DbopsCheckRun *run);
 static void judge_locks(const void *facts, DbopsCheckRun *run);
-static HTAB *lock_table(long room);
 static void judge_notifications(const void *facts, DbopsCheckRun *run);
 
 static const DbopsCheck checks[] = {
@@ -330,34 +328,17 @@ judge_fast_path(const void *facts, DbopsCheckRun *run)
 							 });
 }
 
-/* The table is shared by all; each session may use more than its part. */
 static void
 judge_locks(const void *facts, DbopsCheckRun *run)
 {
-	long		room = (long) max_locks_per_xact * (MaxBackends + max_prepared_xacts);
-	long		used = hash_get_num_entries(lock_table(room));
+	long		room;
+	long		used = dbops_lock_table_used(&room);
 
 	dbops_check_report_value(run, dbops_figure_percent(used, room), NAN, (DbopsFinding)
 							 {
 								 .message = psprintf("%ld of %ld locks are in use", used, room),
 								 .remedy = "Raise max_locks_per_transaction and restart, or lock fewer tables in a transaction: see pg_locks."
 							 });
-}
-
-/* The server's own table, as it is known by in shared memory; its entries are only counted. */
-static HTAB *
-lock_table(long room)
-{
-	static HTAB *table = NULL;
-	HASHCTL		options = {
-		.keysize = sizeof(LOCKTAG),
-		.entrysize = sizeof(LOCK),
-		.num_partitions = NUM_LOCK_PARTITIONS
-	};
-
-	if (table == NULL)
-		table = ShmemInitHash("LOCK hash", room / 2, room, &options, HASH_ELEM | HASH_BLOBS | HASH_PARTITION);
-	return table;
 }
 
 static void

@@ -122,7 +122,7 @@ take_key(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key must have between 1 and %d bytes", LONGEST_KEY),
-				 errhint("It is in the column key of dbops.health_checks().")));
+				 errhint("It is in the column key of dbops.health_checks(), dbops.review() and dbops.lint_sql(), or the name of a check or rule alone.")));
 	return key;
 }
 
@@ -151,7 +151,7 @@ require_known(const char *key)
 	{
 		if (is_of_own(key, check_name))
 			return;
-		(void) dbops_check_require(check_name);
+		dbops_check_or_rule_refuse(check_name);
 	}
 	if (strcmp(key + length, ":") == 0)
 		ereport(ERROR,

@@ -326,6 +326,7 @@ extern Jsonb *dbops_health_document(const struct Verdict *verdict, bool verbose)
 extern const DbopsCheckSet dbops_health_checks_set;
 
 extern const DbopsCheck *dbops_check_require(const char *name);	/* checks.c; 42704 */
+extern void dbops_check_or_rule_refuse(const char *name);	/* 42704 */
 
 extern const Health *dbops_health_require(const void *facts, HealthPart part);
 
