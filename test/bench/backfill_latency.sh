@@ -3,8 +3,8 @@
 # with two, during the guides' loop, and during one UPDATE, which holds the lock
 # of every row that it has changed until its end.
 #
-# The application runs for a fixed time, and what it did after the other was done
-# does not count.
+# The application runs for a fixed time, and what it began after the other was done
+# does not count: a method that is done early is not praised for the quiet after it.
 #
 # The floor is that of the design: during a backfill the 99th percentile is at
 # most twice what it is alone.

@@ -30,8 +30,10 @@
 #     scaled N                    N, or a twentieth of it in a quick run
 #     compare NAME ROUNDS A_LABEL A_SQL B_LABEL B_SQL [FLOOR]
 #     hold NAME RATIO FLOOR       a floor check of your own; prints ok or not ok
-#     beside NAME SECONDS FILE SQL    the latencies of an application that runs the
-#                                 pgbench script FILE, while SQL runs; '': alone
+#     beside NAME SECONDS FILE SQL [WHOLE]    the latencies of an application that
+#                                 runs the pgbench script FILE, while SQL runs, or
+#                                 with WHOLE so many seconds from SQL's beginning,
+#                                 also when it ends before; '' as SQL: alone
 #     account_transactions ROWS   such a script, on the table accounts with so many rows
 #     restart_with LIBRARIES      restart the server, these preloaded; none: as before
 #
@@ -146,33 +148,47 @@ account_transactions() {
 	SQL
 }
 
-# Run an application, which is four clients, for so long beside a statement, or
-# alone, and print its latencies; what it did after the statement was done does
-# not count. Leaves the 99th percentile in $p99. Beside the script, in its
-# folder, are the files that this needs.
+# Run an application, which is four clients, beside a statement, or alone, and
+# print the latencies of the transactions that it began from the statement's
+# beginning on: until the statement's end, or for the whole time, which is at most
+# so many seconds. The application has been at work a second when the statement
+# comes, so that nothing is measured of how it connects and prepares. Leaves the
+# 99th percentile in $p99. Beside the script, in its folder, are the files that
+# this needs.
 beside() {
-	local name=$1 seconds=$2 script=$3 sql=$4 work='' folder end
+	local name=$1 seconds=$2 script=$3 sql=$4 whole=${5:-} folder application work='' start end
 
 	folder=$(dirname "$script")
 	rm -f "$folder"/log* "$folder/end"
+	pgbench -n -M prepared -c 4 -j 2 -T $((seconds + 2)) -f "$script" -l --log-prefix="$folder/log" >"$folder/out" 2>&1 &
+	application=$!
+	sleep 1
+	start=$(date +%s.%N)
 	if [ -n "$sql" ]; then
 		(
-			PGAPPNAME=beside psql -X -q -c 'SET client_min_messages = warning' -c "$sql" >/dev/null 2>&1 || true
-			date +%s >"$folder/end"
+			PGAPPNAME=beside psql -X -q -v ON_ERROR_STOP=1 -c 'SET client_min_messages = warning' -c "$sql" >/dev/null 2>"$folder/errors" ||
+				touch "$folder/failed"
+			date +%s.%N >"$folder/end"
 		) &
 		work=$!
 	fi
-	pgbench -n -M prepared -c 4 -j 2 -T "$seconds" -f "$script" -l --log-prefix="$folder/log" >"$folder/out" 2>&1 ||
-		{ cat "$folder/out"; exit 1; }
+	wait "$application" || { cat "$folder/out"; exit 1; }
+	end=$(awk -v start="$start" -v seconds="$seconds" 'BEGIN { printf "%.6f", start + seconds }')
 	if [ -n "$work" ]; then
+		if [ -e "$folder/end" ]; then
+			[ ! -e "$folder/failed" ] || { cat "$folder/errors"; exit 1; }
+			[ -n "$whole" ] || end=$(printf '%s\n' "$end" "$(cat "$folder/end")" | sort -g | head -n 1)
+		fi
 		psql_run "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'beside'" >/dev/null
 		psql_run "SELECT dbops.cancel_job(id) FROM dbops.jobs() WHERE finished_at IS NULL" >/dev/null
 		wait "$work" || true
 	fi
-	date +%s >>"$folder/end"
-	end=$(head -n 1 "$folder/end")
-	cat "$folder"/log* | awk -v end="$end" 'NF >= 6 && $5 <= end { print $3 / 1000 }' | sort -g >"$folder/latencies"
+	rm -f "$folder/failed"
+	cat "$folder"/log* | awk -v start="$start" -v end="$end" '
+		NF >= 6 { begun = $5 - $3 / 1e6 + $6 / 1e6 }
+		NF >= 6 && begun >= start && begun < end { print $3 / 1000 }' | sort -g >"$folder/latencies"
 	p99=$(percentile 99 "$folder/latencies")
+	((${#name} <= 24)) || { printf '  %s\n' "$name"; name=''; }
 	printf '  %-24s p50 %8s ms   p99 %8s ms   longest %8s ms   %8d transactions\n' "$name" \
 		"$(percentile 50 "$folder/latencies")" "$p99" "$(percentile 100 "$folder/latencies")" "$(wc -l <"$folder/latencies")"
 }
