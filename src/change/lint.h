@@ -169,12 +169,46 @@ extern List *dbops_lint_schemas_of_path(void);
 extern char *dbops_lint_label(const LintTable *table);
 extern bool dbops_lint_column(const LintTable *table, const char *name, LintColumn *column);
 extern LintColumn *dbops_lint_column_of_text(Lint *lint, LintTable *table, const char *name);
-extern bool dbops_lint_makes_type(const Lint *lint, const TypeName *name);
 extern bool dbops_lint_makes_schema(const Lint *lint, const char *name);
 extern bool dbops_lint_has_schema(const Lint *lint, const char *name);
 extern void dbops_lint_rename_schema(Lint *lint, const char *old, const char *new);
 extern void dbops_lint_drop_schema(Lint *lint, const char *name);
 extern void dbops_lint_note_schema(Lint *lint, const char *name);
+
+/* ---- lint_made.c: types and functions as the text has made or changed them ---- */
+
+/* A type, and what it is if it is a domain. */
+typedef struct LintType
+{
+	List	   *name;			/* as it is written */
+	bool		gone;
+	bool		of_catalog;		/* a domain that was there, and that the text has changed */
+	const TypeName *base;		/* of a domain that the text makes; or NULL */
+	List	   *checks;			/* their names, of String *, "" as long as the server has not chosen one */
+	bool		not_null;
+	bool		has_default;	/* the text says which */
+	Node	   *default_value;	/* as parsed; NULL: none */
+} LintType;
+
+/* A function, or all of its name and some numbers of arguments. */
+typedef struct LintFunction
+{
+	List	   *name;			/* as it is written */
+	bool		gone;
+	int			least;			/* arguments of a call */
+	int			most;
+	const char *volatility;		/* as it is written */
+	bool		may_be_inlined;	/* what it does counts then, and not what it says */
+} LintFunction;
+
+extern void dbops_lint_follow_made(Lint *lint, Node *statement);
+extern bool dbops_lint_makes_type(const Lint *lint, const TypeName *name);
+extern bool dbops_lint_is_checked(const Lint *lint, const TypeName *name);
+extern bool dbops_lint_refuses_null(const Lint *lint, const TypeName *name);
+extern const TypeName *dbops_lint_stored_type(const Lint *lint, const TypeName *name);
+extern bool dbops_lint_default_of_type(const Lint *lint, const TypeName **name, Node **default_value);
+extern const char *dbops_lint_volatile_call(const Lint *lint, Node *default_value);
+extern bool dbops_lint_is_steady_call(const Lint *lint, const Node *default_value);
 
 /* ---- lint_choice.c: which rules a user wants ---- */
 
@@ -251,7 +285,8 @@ struct Lint
 	bool		is_migration;	/* dbops runs it, and limits how long it waits for locks */
 	int			transaction;	/* the number of that in turn */
 	HTAB	   *world;			/* of LintTable, by schema and name */
-	List	   *types;			/* that the text makes: of List *, names as they are written */
+	List	   *types;			/* that the text makes or changes: of LintType *, the last of a name counts */
+	List	   *functions;		/* likewise, of LintFunction * */
 	HTAB	   *schemas;		/* that the text makes, renames or drops; or NULL */
 	List	   *findings;		/* of LintFinding * */
 	LintLimits	limits;			/* of the session, or that the text has set */
@@ -367,7 +402,7 @@ typedef struct LintValue
 {
 	bool		known;			/* or else error says why not */
 	bool		is_volatile;
-	char	   *sql;
+	char	   *sql;			/* NULL: there is no default */
 	const char *error;
 } LintValue;
 

@@ -64,6 +64,8 @@ typedef struct NewColumn
 {
 	const ColumnDef *definition;
 	Node	   *default_value;	/* as parsed; or NULL */
+	bool		has_none;		/* it is said that there is none, whatever the type has */
+	LintValue	of_type;		/* where nothing is said of it: what the catalog says of the type */
 	bool		not_null;
 	bool		stored;			/* generated, and kept in the row */
 	bool		numbered;		/* serial, or an identity */
@@ -72,11 +74,13 @@ typedef struct NewColumn
 
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
 static void judge_column(Lint *lint, LintTable *table, const ColumnDef *definition);
-static NewColumn read_column(const ColumnDef *definition);
+static NewColumn read_column(const Lint *lint, const ColumnDef *definition);
+static void read_default_of_type(const Lint *lint, NewColumn *column);
+static LintValue default_as(const ColumnDef *definition, const TypeName *type, Node *default_value);
 static bool is_null(const Node *value);
 static bool is_serial(const TypeName *type);
-static bool is_checked_domain(const TypeName *name);
 static void judge_default(Lint *lint, LintTable *table, const NewColumn *column);
+static void report_volatile(Lint *lint, LintTable *table, const NewColumn *column, const char *what, const char *sql);
 static bool takes_numbers(Node *value, void *arg);
 static bool is_constant(const Node *value);
 static char *added_by_call(const LintTable *table, const NewColumn *column, const char *default_sql);
@@ -103,7 +107,7 @@ judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command)
 static void
 judge_column(Lint *lint, LintTable *table, const ColumnDef *definition)
 {
-	NewColumn	column = read_column(definition);
+	NewColumn	column = read_column(lint, definition);
 	LintFinding finding = {.weight = LINT_WORK, .table = table, .part = definition->colname};
 
 	if (column.stored)
@@ -128,6 +132,10 @@ judge_column(Lint *lint, LintTable *table, const ColumnDef *definition)
 		dbops_lint_report(lint, finding);
 	if (column.default_value != NULL && !column.stored)
 		judge_default(lint, table, &column);
+	else if (column.of_type.sql != NULL && column.of_type.is_volatile)
+		report_volatile(lint, table, &column, column.of_type.sql, column.of_type.sql);
+	else if (column.of_type.sql != NULL)
+		return;
 	else if (column.not_null && !column.numbered && !column.stored)
 		dbops_lint_report(lint, (LintFinding) {
 			.rule = &rules[NOT_NULL_WITHOUT_DEFAULT], .weight = LINT_WORK, .table = table, .part = definition->colname,
@@ -137,7 +145,7 @@ judge_column(Lint *lint, LintTable *table, const ColumnDef *definition)
 }
 
 static NewColumn
-read_column(const ColumnDef *definition)
+read_column(const Lint *lint, const ColumnDef *definition)
 {
 	NewColumn	column = {.definition = definition,.default_value = definition->raw_default,.not_null = definition->is_not_null};
 	ListCell   *cell;
@@ -152,11 +160,35 @@ read_column(const ColumnDef *definition)
 		column.stored |= constraint->contype == CONSTR_GENERATED && !is_virtual(constraint);
 		column.numbered |= constraint->contype == CONSTR_IDENTITY;
 	}
-	if (column.default_value != NULL && is_null(column.default_value))
+	column.has_none = column.default_value != NULL && is_null(column.default_value);
+	if (column.has_none)
 		column.default_value = NULL;
 	column.numbered |= is_serial(definition->typeName);
-	column.checked_domain = is_checked_domain(definition->typeName);
+	column.checked_domain = dbops_lint_is_checked(lint, definition->typeName);
+	column.not_null |= dbops_lint_refuses_null(lint, definition->typeName);
+	if (column.default_value == NULL && !column.has_none && !column.numbered && !column.stored && definition->typeName != NULL)
+		read_default_of_type(lint, &column);
 	return column;
+}
+
+/* A domain may have one, and a column that has none takes that. */
+static void
+read_default_of_type(const Lint *lint, NewColumn *column)
+{
+	const TypeName *type = column->definition->typeName;
+
+	if (!dbops_lint_default_of_type(lint, &type, &column->default_value) && type->arrayBounds == NIL)
+		column->of_type = default_as(column->definition, type, NULL);
+}
+
+/* The default of a column as if it were of that type. */
+static LintValue
+default_as(const ColumnDef *definition, const TypeName *type, Node *default_value)
+{
+	ColumnDef	column = *definition;
+
+	column.typeName = unconstify(TypeName *, type);
+	return dbops_lint_default(&column, default_value);
 }
 
 /* Is it a default that is none? */
@@ -180,21 +212,19 @@ is_serial(const TypeName *type)
 	return false;
 }
 
-static bool
-is_checked_domain(const TypeName *name)
-{
-	Oid			type;
-	int32		typmod;
-
-	return name != NULL && dbops_lint_type(name, &type, &typmod) &&
-		dbops_domain_is_checked(type);
-}
-
 static void
 judge_default(Lint *lint, LintTable *table, const NewColumn *column)
 {
-	LintValue	value = dbops_lint_default(column->definition, column->default_value);
+	LintValue	value = default_as(column->definition, dbops_lint_stored_type(lint, column->definition->typeName), column->default_value);
+	const char *call = dbops_lint_volatile_call(lint, column->default_value);
 
+	if (call != NULL)
+	{
+		report_volatile(lint, table, column, psprintf("%s(), which the text makes so,", call), NULL);
+		return;
+	}
+	if (dbops_lint_is_steady_call(lint, column->default_value))
+		return;
 	if (!value.known && is_constant(column->default_value) && dbops_lint_makes_type(lint, column->definition->typeName))
 		return;
 	if (!value.known && takes_numbers(column->default_value, NULL))
@@ -210,11 +240,19 @@ judge_default(Lint *lint, LintTable *table, const NewColumn *column)
 			.safer = "Judge it where what it calls exists, or use CALL dbops.add_column()."
 		});
 	else if (value.is_volatile)
-		dbops_lint_report(lint, (LintFinding) {
-			.rule = &rules[VOLATILE_DEFAULT], .weight = LINT_WORK, .table = table, .part = column->definition->colname,
-			.why = psprintf("%s is computed for each row: the table is written anew under ACCESS EXCLUSIVE", value.sql),
-			.safer = added_by_call(table, column, value.sql)
-		});
+		report_volatile(lint, table, column, value.sql, value.sql);
+}
+
+/* sql: NULL, what the text makes is not there for a call of ours yet. */
+static void
+report_volatile(Lint *lint, LintTable *table, const NewColumn *column, const char *what, const char *sql)
+{
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[VOLATILE_DEFAULT], .weight = LINT_WORK, .table = table, .part = column->definition->colname,
+		.why = psprintf("%s is computed for each row: the table is written anew under ACCESS EXCLUSIVE", what),
+		.safer = sql != NULL ? added_by_call(table, column, sql) :
+		"Make the function in an earlier migration, and let dbops.add_column() add the column with that default."
+	});
 }
 
 /* Does it call nextval(), of a sequence that the text makes? */

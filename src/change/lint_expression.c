@@ -12,6 +12,7 @@
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 
@@ -25,7 +26,7 @@ typedef struct Cooking
 
 static void cook(void *arg);
 
-/* Find what the default of a new column is for each row. */
+/* Find what the default of a new column is for each row; raw: as it is written, NULL: that of the type. */
 LintValue
 dbops_lint_default(const ColumnDef *column, Node *raw)
 {
@@ -48,8 +49,13 @@ cook(void *arg)
 	Node	   *tree;
 
 	typenameTypeIdAndMod(NULL, cooking->column->typeName, &type, &typmod);
-	tree = cookDefault(make_parsestate(NULL), copyObject(cooking->raw), type, typmod,
-					   cooking->column->colname, '\0');
+	tree = (cooking->raw == NULL) ? get_typdefault(type) :
+		cookDefault(make_parsestate(NULL), copyObject(cooking->raw), type, typmod, cooking->column->colname, '\0');
+	if (tree == NULL)
+	{
+		cooking->value.known = true;
+		return;
+	}
 	cooking->value.is_volatile = contain_volatile_functions(tree);
 	nest_level = NewGUCNestLevel();
 	dbops_set_nested("search_path", "pg_catalog, pg_temp");

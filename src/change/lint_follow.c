@@ -43,7 +43,6 @@ static void follow_truncate(Lint *lint, const TruncateStmt *statement);
 static void follow_policy(Lint *lint, const CreatePolicyStmt *statement);
 static void drop_part(Lint *lint, const char *kind, List *name);
 static void note_gone(Lint *lint, LintTable *table, const char *kind, const char *name);
-static void make_type(Lint *lint, const List *name);
 
 /* Note what a statement does, when it has been judged. */
 void
@@ -51,6 +50,7 @@ dbops_lint_follow(Lint *lint, Node *statement)
 {
 	bool		was_alone = !lint->in_transaction && !lint->in_block;
 
+	dbops_lint_follow_made(lint, statement);
 	switch (nodeTag(statement))
 	{
 		case T_TransactionStmt:
@@ -97,22 +97,6 @@ dbops_lint_follow(Lint *lint, Node *statement)
 			break;
 		case T_CommentStmt:
 			follow_comment(lint, (CommentStmt *) statement);
-			break;
-		case T_CreateEnumStmt:
-			make_type(lint, ((CreateEnumStmt *) statement)->typeName);
-			break;
-		case T_AlterEnumStmt:
-			make_type(lint, ((AlterEnumStmt *) statement)->typeName);	/* its constants are not those of the catalog any more */
-			break;
-		case T_CreateDomainStmt:
-			if (((CreateDomainStmt *) statement)->constraints == NIL)
-				make_type(lint, ((CreateDomainStmt *) statement)->domainname);
-			break;
-		case T_CreateRangeStmt:
-			make_type(lint, ((CreateRangeStmt *) statement)->typeName);
-			break;
-		case T_CompositeTypeStmt:
-			make_type(lint, list_make1(makeString(((CompositeTypeStmt *) statement)->typevar->relname)));
 			break;
 		default:
 			break;
@@ -252,16 +236,6 @@ follow_index(Lint *lint, const IndexStmt *statement)
 	table->indexes = lappend(table->indexes, index);
 	if (index->name != NULL)
 		(void) dbops_lint_make(lint, makeRangeVar(pstrdup(table->schema), pstrdup(index->name), -1), RELKIND_INDEX);
-	MemoryContextSwitchTo(caller);
-}
-
-static void
-make_type(Lint *lint, const List *name)
-{
-	MemoryContext caller = MemoryContextSwitchTo(lint->memory);
-
-	dbops_lint_keep_list(lint, &lint->types);
-	lint->types = lappend(lint->types, copyObject((List *) name));
 	MemoryContextSwitchTo(caller);
 }
 

@@ -191,15 +191,20 @@ judge_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 {
 	const ColumnDef *definition = castNode(ColumnDef, command->def);
 	AttrNumber	number = OidIsValid(table->relid) ? get_attnum(table->relid, command->name) : InvalidAttrNumber;
+	const TypeName *stored = dbops_lint_stored_type(lint, definition->typeName);
 	LintColumn	column;
 	Oid			type;
 	int32		typmod;
 
-	if (!dbops_lint_column(table, command->name, &column) || !OidIsValid(column.type) || !dbops_lint_type(definition->typeName, &type, &typmod))
+	if (!dbops_lint_column(table, command->name, &column) || !OidIsValid(column.type))
 	{
 		note_effect(lint, "rewrite");
-		if (OidIsValid(column.type) && dbops_lint_makes_type(lint, definition->typeName))
-			report_new_type(lint, table, command);
+		return;
+	}
+	if ((stored != definition->typeName && dbops_lint_is_checked(lint, definition->typeName)) || !dbops_lint_type(stored, &type, &typmod))
+	{
+		note_effect(lint, "rewrite");
+		report_new_type(lint, table, command);
 		return;
 	}
 	if (keeps_values(&column, Max(number, 1), definition, type, typmod))
@@ -275,14 +280,18 @@ note_effect(Lint *lint, const char *effect)
 	lint->type_effect = dbops_migration_worse_effect(lint->type_effect, effect);
 }
 
-/* No value is one of a type that is not there yet. */
+/* No value is one of a type that is not there yet; of one that nobody makes in sight, as an extension may, not more is known. */
 static void
 report_new_type(Lint *lint, LintTable *table, const AlterTableCmd *command)
 {
+	const TypeName *type = castNode(ColumnDef, command->def)->typeName;
+
 	dbops_lint_report(lint, (LintFinding) {
 		.rule = &rules[TYPE_CHANGED], .weight = LINT_WORK, .table = table, .part = command->name,
-		.why = psprintf("the text makes %s, and the table and its indexes are written anew under ACCESS EXCLUSIVE to hold its values",
-						dbops_lint_type_name(castNode(ColumnDef, command->def)->typeName)),
+		.why = psprintf(dbops_lint_makes_type(lint, type) ?
+						"the text makes %s, and the table and its indexes are written anew under ACCESS EXCLUSIVE to hold its values" :
+						"%s does not exist yet: unless its values are stored alike, the table and its indexes are written anew under ACCESS EXCLUSIVE",
+						dbops_lint_type_name(type)),
 		.safer = psprintf("Make the type in an earlier migration, and then %s, %s, ...);", dbops_lint_call("change_type", table), dbops_quote_text(command->name))
 	});
 }

@@ -350,7 +350,7 @@ column_of_catalog(const LintTable *table, const char *name, LintColumn *column)
 	return true;
 }
 
-/* ---- schemas and types ---- */
+/* ---- schemas ---- */
 
 /* Is there a schema of that name at this place of the text? */
 bool
@@ -463,16 +463,4 @@ void
 dbops_lint_note_schema(Lint *lint, const char *name)
 {
 	note_schema(lint, name, schema_of_catalog(lint, name), true);
-}
-
-/* Is it a type that the text makes, or may be, by its name? */
-bool
-dbops_lint_makes_type(const Lint *lint, const TypeName *name)
-{
-	ListCell   *cell;
-
-	foreach(cell, lint->types)
-		if (strcmp(strVal(llast(lfirst_node(List, cell))), strVal(llast(name->names))) == 0)
-			return true;
-	return false;
 }
