@@ -12,7 +12,7 @@ CREATE FUNCTION pg_temp.found(sql text) RETURNS TABLE (line int, rule text, mute
 
 -- in comments
 SELECT * FROM pg_temp.found($$-- squawk-ignore ban-drop-column
-ALTER TABLE there DROP COLUMN a;
+ALTER TABLE there DROP COLUMN b;
 -- squawk-ignore BAN-DROP-COLUMN, adding-not-nullable-field
 ALTER TABLE there ALTER a SET NOT NULL;
 -- dbops: ignore E2

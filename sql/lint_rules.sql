@@ -142,6 +142,7 @@ INSERT INTO cases VALUES
     ('table.altered_again', 'ALTER TABLE big ADD e int; ALTER TABLE big ADD f int', 'ALTER TABLE big ADD CONSTRAINT k CHECK (a > 0) NOT VALID; ALTER TABLE big VALIDATE CONSTRAINT k; ALTER TABLE big ALTER d SET NOT NULL; ALTER TABLE big DROP CONSTRAINT k'),
     -- objects
     ('object.missing', 'ALTER TABLE not_there ADD a int', 'ALTER TABLE IF EXISTS not_there ADD a int'),
+    ('object.missing', 'ALTER TABLE big ALTER not_there SET DEFAULT 1', 'ALTER TABLE big DROP IF EXISTS not_there; ALTER TABLE big ADD made int, ALTER made SET DEFAULT 1; ALTER TABLE big RENAME made TO other; ALTER TABLE big ALTER other DROP DEFAULT'),
     ('table.dropped', 'DROP TABLE other', 'CREATE TABLE new (a int PRIMARY KEY); DROP TABLE new'),
     ('table.made_again', 'DROP TABLE IF EXISTS other; CREATE TABLE other (id int PRIMARY KEY)', 'ALTER TABLE other RENAME TO old; CREATE TABLE other (id int PRIMARY KEY)'),
     ('schema.dropped', 'DROP SCHEMA lnr CASCADE', 'DROP SCHEMA lnr'),

@@ -27,7 +27,7 @@ enum
 static const DbopsRule rules[] = {
 	[MISSING] = {
 		.name = "object.missing", .severity = DBOPS_CRITICAL,
-		.about = "tables and indexes that do not exist at this place of the text",
+		.about = "tables, indexes and columns that do not exist at this place of the text",
 		.source = "the catalog"
 	},
 	[TABLE_DROPPED] = {
@@ -71,6 +71,8 @@ const DbopsRuleSet dbops_lint_object_rules = {.review = "lint", .rules = rules, 
 
 static void judge_alter(Lint *lint, const AlterTableStmt *statement);
 static void judge_command(Lint *lint, LintTable *table, const AlterTableCmd *command);
+static void require_column(Lint *lint, LintTable *table, const AlterTableStmt *statement, const AlterTableCmd *command);
+static bool alters_column(const AlterTableCmd *command);
 static void require(Lint *lint, const RangeVar *name);
 static void report_missing(Lint *lint, const char *name);
 static void judge_drop(Lint *lint, const DropStmt *statement);
@@ -115,11 +117,63 @@ dbops_lint_judge_objects(Lint *lint, Node *statement)
 static void
 judge_alter(Lint *lint, const AlterTableStmt *statement)
 {
+	LintTable  *table;
+	ListCell   *cell;
+
 	if (statement->objtype == OBJECT_TYPE)
 		return;
 	if (!statement->missing_ok)
 		require(lint, statement->relation);
 	dbops_lint_each_command(lint, (Node *) statement, judge_command);
+	if ((table = dbops_lint_find(lint, statement->relation)) != NULL && OidIsValid(table->relid) &&
+		(table->kind == RELKIND_RELATION || table->kind == RELKIND_PARTITIONED_TABLE))
+		foreach(cell, statement->cmds)
+			require_column(lint, table, statement, lfirst_node(AlterTableCmd, cell));
+}
+
+/* The columns of a table that the catalog has are all known; one that the same statement adds is there for its other commands. Of what is run the server says it. */
+static void
+require_column(Lint *lint, LintTable *table, const AlterTableStmt *statement, const AlterTableCmd *command)
+{
+	LintColumn	column;
+	ListCell   *cell;
+
+	if (lint->is_running || !alters_column(command) || command->name == NULL || command->missing_ok || dbops_lint_column(table, command->name, &column))
+		return;
+	foreach(cell, statement->cmds)
+	{
+		const AlterTableCmd *other = lfirst_node(AlterTableCmd, cell);
+
+		if (other->subtype == AT_AddColumn && strcmp(castNode(ColumnDef, other->def)->colname, command->name) == 0)
+			return;
+	}
+	dbops_lint_report(lint, (LintFinding) {
+		.rule = &rules[MISSING], .table = table, .part = command->name,
+		.why = "the table has no such column at this place of the text: the statement fails",
+		.safer = "Name the column as it is called by then, or judge the text together with the one that adds it."
+	});
+}
+
+static bool
+alters_column(const AlterTableCmd *command)
+{
+	switch (command->subtype)
+	{
+		case AT_DropColumn:
+		case AT_AlterColumnType:
+		case AT_ColumnDefault:
+		case AT_SetNotNull:
+		case AT_DropNotNull:
+		case AT_SetStatistics:
+		case AT_SetStorage:
+		case AT_SetOptions:
+		case AT_ResetOptions:
+		case AT_AddIdentity:
+		case AT_SetIdentity:
+			return true;
+		default:
+			return false;
+	}
 }
 
 static void
