@@ -3,7 +3,7 @@
 SET client_min_messages = warning;
 CREATE SCHEMA lnn;
 SET search_path = lnn, public;
-CREATE TABLE there (a int, b int, c int, d int);
+CREATE TABLE there (a int, b int, c int, d int, e int, f int, g int);
 INSERT INTO there VALUES (1, 1, 1, 1);
 RESET client_min_messages;
 SET lock_timeout = '1s';
@@ -12,19 +12,19 @@ CREATE FUNCTION pg_temp.found(sql text) RETURNS TABLE (line int, rule text, mute
 
 -- in comments
 SELECT * FROM pg_temp.found($$-- squawk-ignore ban-drop-column
-ALTER TABLE there DROP COLUMN b;
+ALTER TABLE there DROP COLUMN a;
 -- squawk-ignore BAN-DROP-COLUMN, adding-not-nullable-field
-ALTER TABLE there ALTER a SET NOT NULL;
+ALTER TABLE there ALTER b SET NOT NULL;
 -- dbops: ignore E2
-ALTER TABLE there ALTER a SET NOT NULL;
+ALTER TABLE there ALTER c SET NOT NULL;
 -- eugene: ignore E3
-ALTER TABLE there ALTER a SET NOT NULL;
+ALTER TABLE there ALTER d SET NOT NULL;
 -- pgt-ignore lint/safety/addingNotNullField: known
-ALTER TABLE there ALTER a SET NOT NULL;
+ALTER TABLE there ALTER e SET NOT NULL;
 -- pgls-ignore lint/safety: known
-ALTER TABLE there ALTER a SET NOT NULL;
+ALTER TABLE there ALTER f SET NOT NULL;
 -- pgls-ignore typecheck: known
-ALTER TABLE there ALTER a SET NOT NULL;$$);
+ALTER TABLE there ALTER g SET NOT NULL;$$);
 
 -- what is a matter of taste is off until somebody asks for it
 SELECT * FROM pg_temp.found('CREATE INDEX CONCURRENTLY wide ON there (a, b, c, d)');
